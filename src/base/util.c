@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/util.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+static void *check_memory(void *p)
+{
+    if (!p) {
+        fputs("ERR base: out of memory\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+void *xmalloc(size_t size)
+{
+    return check_memory(malloc(size ? size : 1));
+}
+
+void *xcalloc(size_t n, size_t size)
+{
+    return check_memory(calloc(n ? n : 1, size ? size : 1));
+}
+
+void *xrealloc(void *p, size_t size)
+{
+    return check_memory(realloc(p, size ? size : 1));
+}
+
+void *xmemdup(const void *p, size_t size)
+{
+    void *copy = xmalloc(size);
+
+    if (size) {
+        memcpy(copy, p, size);
+    }
+    return copy;
+}
+
+char *xstrdup(const char *s)
+{
+    return check_memory(strdup(s));
+}
+
+char *xasprintf(const char *fmt, ...)
+{
+    va_list args;
+    char *s = NULL;
+
+    va_start(args, fmt);
+    int n = vasprintf(&s, fmt, args);
+    va_end(args);
+    return check_memory(n < 0 ? NULL : s);
+}
+
+static int64_t clock_ms(clockid_t clock)
+{
+    struct timespec ts;
+
+    clock_gettime(clock, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+int64_t time_mono_ms(void)
+{
+    return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t time_wall_ms(void)
+{
+    return clock_ms(CLOCK_REALTIME);
+}

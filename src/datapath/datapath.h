@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_DATAPATH_H
+#define WARREN_DATAPATH_DATAPATH_H
+/*
+ * The one interface to a datapath: ports, megaflows (masked keys with actions and counters) and packets going up and down.
+ *
+ * One datapath carries all bridges of a switch; it knows no bridge, no OpenFlow and no patch port. A packet is looked up among
+ * the megaflows; on a hit the actions run, on a miss it goes to the upcall handler, which usually answers with dp_flow_put() and
+ * dp_execute(). Everything runs on the caller's event loop: no locks, and callbacks come only from the loop.
+ *
+ * Life cycle: dp_open() → ports and flows → dp_close(). Megaflows never overlap with different actions by the switch's doing
+ * (they all come from one pipeline), so a lookup may stop at the first hit.
+ *
+ * Tunnels: one port per (kind, UDP port) receives from all remotes and sends to any (DP_ACTION_SET_TUNNEL). Which remotes are
+ * known is the pipeline's business: a packet of an unknown one is a miss that is answered by a drop megaflow.
+ */
+#include <event2/event.h>
+
+#include "datapath/action.h"
+#include "packet/packet.h"
+
+struct datapath;
+
+enum dp_port_kind { DP_PORT_SYSTEM, DP_PORT_INTERNAL, DP_PORT_VXLAN, DP_PORT_GRE, DP_PORT_GENEVE };
+
+struct dp_port_spec {
+    enum dp_port_kind kind;
+    const char *name;      /* the netdev of SYSTEM and INTERNAL ports; for tunnels a label such as "vxlan_sys_4789" */
+    uint16_t udp_dst_port; /* VXLAN, Geneve */
+    struct eth_addr mac;   /* INTERNAL: the device's address, all zero for the kernel's choice */
+};
+
+struct dp_port_stats {
+    uint64_t rx_packets, rx_bytes, rx_dropped, rx_errors;
+    uint64_t tx_packets, tx_bytes, tx_dropped, tx_errors;
+};
+
+struct dp_flow_stats {
+    uint64_t packets, bytes;
+    int64_t used_ms;    /* time_mono_ms() of the last packet, 0: never */
+    uint16_t tcp_flags; /* all that were seen, ORed */
+};
+
+/* A megaflow's name: chosen by the switch, unique while the flow lives. */
+typedef uint64_t dp_flow_id;
+
+struct dp_flow {
+    dp_flow_id id;
+    const struct flow_key *key; /* already masked */
+    const struct flow_key *mask;
+    const struct dp_action *actions;
+    size_t actions_len; /* 0: drop without a count */
+    struct dp_flow_stats stats;
+};
+
+enum dp_upcall_reason { DP_UPCALL_MISS, DP_UPCALL_SLOW };
+
+struct dp_upcall {
+    enum dp_upcall_reason reason;
+    uint32_t slow_reason; /* enum dp_slow_reason with DP_UPCALL_SLOW */
+    struct packet *packet; /* the handler may change it; the datapath frees it afterwards */
+    const struct flow_key *key;
+};
+
+/* What a datapath tells its owner. */
+struct dp_callbacks {
+    void (*upcall)(void *aux, const struct dp_upcall *upcall);
+    /* The port's netdev went away or failed: the port still exists until dp_port_del(). */
+    void (*port_gone)(void *aux, dp_port_t port);
+    void *aux;
+};
+
+struct dp_class {
+    const char *name;
+    int (*open)(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp);
+    void (*close)(struct datapath *dp);
+    int (*port_add)(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
+    int (*port_del)(struct datapath *dp, dp_port_t port);
+    int (*port_get_stats)(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
+    int (*flow_put)(struct datapath *dp, const struct dp_flow *flow);
+    int (*flow_del)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+    int (*flow_get_stats)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+    int (*flow_for_each)(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux);
+    int (*execute)(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len);
+    const uint64_t *(*drops)(struct datapath *dp);
+    void (*lookup_stats)(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
+};
+
+/* Every implementation begins its own struct with this. */
+struct datapath {
+    const struct dp_class *class;
+};
+
+/* The classes there are, by name: "userspace" (and "ebpf"). NULL for another name. */
+const struct dp_class *dp_class_find(const char *name);
+
+/* 0 or a negative errno; *RET_DP is the caller's to close. CALLBACKS is copied. */
+int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp);
+void dp_close(struct datapath *dp); /* NULL is fine; ports and flows go with it, INTERNAL netdevs too */
+
+/* -ENODEV: no such netdev (SYSTEM); -EEXIST: already a port; -EADDRINUSE: the UDP port is taken. */
+int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
+int dp_port_del(struct datapath *dp, dp_port_t port);
+int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
+
+/* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters stay). */
+int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
+/* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
+int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+int dp_flow_get_stats(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* Calls FN for each megaflow until it returns non-zero, which is then returned. FN must not add or delete. */
+int dp_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux);
+
+/* Runs ACTIONS on PACKET, which the caller keeps (its contents may change). */
+int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len);
+/* Counters of DROP_MAX entries, by enum drop_reason: those that happened inside the datapath. */
+const uint64_t *dp_drops(struct datapath *dp);
+void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
+
+#endif
