@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Two commands do all the set-up: `make run` and `make test`. The build itself is meson's.
+#
+#   make run [TYPE=vxlan|gre|geneve] [UNDERLAY=4|6]   the lab, checked, left up
+#   make stop                                         removes every trace of it
+#   make test [SANITIZE=1] [WERROR=1]                 everything, in build-test/ or build-sanitize/
+#   make build, make lint, make install
+PYTHON := /usr/bin/python3
+TYPE := vxlan
+UNDERLAY := 4
+BUILD := build
+TEST_BUILD := $(if $(SANITIZE),build-sanitize,build-test)
+MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),-Db_sanitize=address,undefined -Db_lundef=false)
+# The first error of either sanitizer ends the process, so that no test can overlook it.
+SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+.PHONY: build run stop test lint install clean deps-run deps-test
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	meson setup $(BUILD)
+
+$(TEST_BUILD)/build.ninja:
+	meson setup $(TEST_BUILD) $(MESON_FLAGS)
+
+deps-run:
+	packaging/install-deps run
+
+deps-test:
+	packaging/install-deps test
+
+run: deps-run
+	@$(MAKE) --no-print-directory build
+	$(PYTHON) lab/lab.py --build $(BUILD) run --type $(TYPE) --underlay $(UNDERLAY)
+
+stop:
+	$(PYTHON) lab/lab.py stop
+
+test: deps-test
+	@$(MAKE) --no-print-directory $(TEST_BUILD)/build.ninja
+	meson configure $(TEST_BUILD) $(if $(WERROR),--werror) >/dev/null
+	ninja -C $(TEST_BUILD)
+	@$(MAKE) --no-print-directory lint
+	$(SANITIZE_ENV) meson test -C $(TEST_BUILD) --no-rebuild --print-errorlogs
+	$(SANITIZE_ENV) WARREN_BUILD=$(TEST_BUILD) $(PYTHON) -B -m pytest -p no:cacheprovider -q tests/e2e tests/interop
+
+lint:
+	$(PYTHON) -B tests/lint.py
+
+install: build
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-test build-sanitize

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""House rules that a compiler does not check: who may include whom, licence lines, file sizes, leftovers.
+
+`python3 tests/lint.py` prints each breach as FILE:LINE: text and fails if there is one. `--self-test` proves that each
+rule can fail.
+"""
+import pathlib
+import re
+import sys
+
+# Who may include whom: directory under src/ -> the others that it may name (docs/architecture.md, "Layers").
+MAY_INCLUDE = {
+    "base": set(),
+    "packet": {"base"},
+    "openflow": {"base", "packet"},
+    "ovsdb": {"base"},
+    "datapath": {"base", "packet"},
+    "switch": {"base", "packet", "openflow", "ovsdb", "datapath"},
+    "agent": {"base", "packet", "openflow", "ovsdb"},
+    "controller": {"base", "packet", "ovsdb"},
+    "cli": {"base", "packet", "openflow", "ovsdb"},
+}
+MAX_LINES = 1000  # the guide is 800; beyond this a file certainly holds two concepts
+INCLUDE = re.compile(r'\s*#\s*include\s+"([^"]+)"')
+
+
+def check_file(path, text):
+    """Yields (line number, text) of each breach. PATH is relative to the tree and starts with src/ or tests/."""
+    lines = text.splitlines()
+    if not lines or "SPDX-License-Identifier:" not in "".join(lines[:2]):
+        yield 1, "no SPDX-License-Identifier in the first two lines"
+    if not text.endswith("\n"):
+        yield len(lines), "no newline at the end"
+    owner = path.parts[1] if path.parts[0] == "src" else None
+    if owner and path.suffix == ".c" and len(lines) > MAX_LINES:
+        yield len(lines), f"{len(lines)} lines: split it where the concept splits"
+    for number, line in enumerate(lines, 1):
+        if line != line.rstrip():
+            yield number, "trailing white space"
+        found = INCLUDE.match(line)
+        if owner and found and "/" in found[1]:
+            other = found[1].split("/")[0]
+            if other in MAY_INCLUDE and other != owner and other not in MAY_INCLUDE[owner]:
+                yield number, f"{owner} must not include {found[1]}"
+        if re.search(r"\b(XXX|FIXME|HACK)\b", line):
+            yield number, "a leftover marker"
+
+
+def self_test():
+    good = "/* SPDX-License-Identifier: Apache-2.0 */\n"
+    cases = [
+        ("src/base/a.c", good, 0),
+        ("src/base/a.c", "int x;\n", 1),
+        ("src/base/a.c", good + '#include "packet/packet.h"\n', 1),
+        ("src/packet/a.c", good + '#include "base/util.h"\n', 0),
+        ("src/agent/a.c", good + '#include "switch/bridge.h"\n', 1),
+        ("src/datapath/ebpf/a.c", good + '#include "openflow/match.h"\n', 1),
+        ("src/base/a.c", good + "int x; \n", 1),
+        ("src/base/a.c", good + "int x;", 1),
+        ("src/base/a.c", good + "int x;\n" * MAX_LINES, 1),
+        ("src/base/a.c", good + "/* FIXME */\n", 1),
+    ]
+    for name, text, want in cases:
+        got = list(check_file(pathlib.PurePath(name), text))
+        assert len(got) == want, (name, text[:80], got)
+
+
+def main():
+    self_test()
+    if "--self-test" in sys.argv:
+        return 0
+    root = pathlib.Path(__file__).resolve().parent.parent
+    breaches = 0
+    for path in sorted(root.glob("src/**/*.[ch]")) + sorted(root.glob("tests/**/*.[ch]")):
+        for number, text in check_file(path.relative_to(root), path.read_text()):
+            print(f"{path.relative_to(root)}:{number}: {text}")
+            breaches += 1
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
