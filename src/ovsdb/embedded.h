@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_OVSDB_EMBEDDED_H
+#define WARREN_OVSDB_EMBEDDED_H
+/*
+ * The embedded default of a daemon that was given no database: makes the file by `ovsdb-tool create` if it is missing
+ * and runs `ovsdb-server` on it as a child, restarted when it dies, ended with us.
+ * If a live ovsdb-server answers at the socket already, that one is used and none is started.
+ */
+#include "base/util.h"
+
+struct event_base;
+struct ovsdb_embedded;
+
+struct ovsdb_embedded_options {
+    const char *db_file;      /* /…/conf.db */
+    const char *schema_file;  /* used when db_file is missing */
+    const char *socket;       /* db.sock; the remote is unix:SOCKET */
+    const char *control;      /* control socket for ovs-appctl, or NULL for none */
+    const char *pidfile;      /* or NULL */
+    const char *extra_remote; /* "db:Open_vSwitch,Open_vSwitch,manager_options", a ptcp: …; or NULL */
+};
+
+/* Returns when the socket answers, so that a client may connect at once (blocks at most 10 s, -ETIMEDOUT). On failure
+ * *RET_ERROR says why, the caller's to free. */
+int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
+                         char **ret_error);
+/* Ends the server. NULL is fine. */
+void ovsdb_embedded_destroy(struct ovsdb_embedded *e);
+DEFINE_CLEANUP(struct ovsdb_embedded *, ovsdb_embedded_destroy)
+
+#endif
