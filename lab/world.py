@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the lab is made of: network namespaces, links and processes, each recorded so that it can be removed.
+
+A `World` has a name; every namespace, file and process that it makes is written to its state file *before* it is made, and
+`destroy()` removes those and nothing else, also in another process and after a crash. A process is only ended if its start
+time still fits, so a recycled pid is never hit.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+
+class LabError(Exception):
+    """Something did not come up or a check failed; the text says what, for the person at the terminal."""
+
+
+def run(*argv, check=True, timeout=60, stdin=None):
+    """Runs a command; returns its CompletedProcess with text output. With CHECK a failure raises with what it printed."""
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout, input=stdin)
+    if check and done.returncode != 0:
+        raise LabError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {(done.stderr + done.stdout).strip()}")
+    return done
+
+
+def wait_for(what, predicate, timeout=20.0, interval=0.05):
+    """Polls until PREDICATE() is true and returns its value; raises with WHAT (a text or a callable) after TIMEOUT seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise LabError(f"timed out after {timeout:g} s waiting for {what() if callable(what) else what}")
+        time.sleep(interval)
+
+
+def start_time(pid):
+    """The kernel's start time of a process, or None when it is gone or a zombie."""
+    try:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+class World:
+    def __init__(self, name, root="/run"):
+        self.name = name
+        self.dir = pathlib.Path(root) / f"warren-{name}"
+        self.state_file = self.dir / "state.json"
+        self.state = {"netns": [], "processes": []}
+        if self.state_file.exists():
+            self.state = json.loads(self.state_file.read_text())
+        self.children = {}
+
+    def _record(self):
+        self.dir.mkdir(parents=True, exist_ok=True)
+        part = self.state_file.with_suffix(".part")
+        part.write_text(json.dumps(self.state))
+        part.replace(self.state_file)
+
+    def netns(self, short):
+        """Makes the namespace NAME-SHORT with its loopback up and returns its name."""
+        name = f"{self.name}-{short}"
+        self.state["netns"].append(name)
+        self._record()
+        run("ip", "netns", "add", name)
+        self.ip(name, "link", "set", "lo", "up")
+        return name
+
+    def ip(self, netns, *args):
+        return run("ip", "-n", netns, *args)
+
+    def sysctl(self, netns, **values):
+        for key, value in values.items():
+            self.sh(netns, "sysctl", "-qw", f"{key.replace('__', '.')}={value}")
+
+    def sh(self, netns, *argv, check=True, timeout=60):
+        """Runs a command inside a namespace."""
+        return run("ip", "netns", "exec", netns, *argv, check=check, timeout=timeout)
+
+    def veth(self, ns_a, name_a, ns_b, name_b):
+        run("ip", "link", "add", name_a, "netns", ns_a, "type", "veth", "peer", "name", name_b, "netns", ns_b)
+
+    def spawn(self, tag, argv, netns=None, env=None, ready=None, timeout=20.0):
+        """Starts a process with its output in TAG.log. READY: a line of its output to wait for. Returns its pid."""
+        argv = [str(a) for a in argv]
+        if netns:
+            argv = ["ip", "netns", "exec", netns, *argv]
+        self.dir.mkdir(parents=True, exist_ok=True)
+        log_path = self.dir / f"{tag}.log"
+        with open(log_path, "ab") as log:
+            seen = log.tell()
+            child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                     env={**os.environ, **(env or {})})
+        self.children[child.pid] = child
+        self.state["processes"].append({"tag": tag, "pid": child.pid, "start": start_time(child.pid)})
+        self._record()
+
+        def is_ready():
+            if child.poll() is not None:
+                raise LabError(f"{tag} ended with status {child.returncode} while starting: {self.log(tag)[-600:]}")
+            return ready in log_path.read_bytes()[seen:].decode(errors="replace").splitlines()
+
+        if ready:
+            wait_for(lambda: f"{tag} to say {ready!r}; it said: {self.log(tag)[-600:]}", is_ready, timeout)
+        return child.pid
+
+    def log(self, tag):
+        path = self.dir / f"{tag}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def pid(self, tag):
+        """The pid of the newest process with that tag that is alive, or None."""
+        for process in reversed(self.state["processes"]):
+            if process["tag"] == tag and start_time(process["pid"]) == process["start"]:
+                return process["pid"]
+        return None
+
+    def kill(self, tag, sig=signal.SIGTERM, timeout=10.0):
+        """Ends the process TAG and waits until it is gone. Returns its exit status if it was our child."""
+        pid = self.pid(tag)
+        if pid is None:
+            return None
+        os.kill(pid, sig)
+        child = self.children.get(pid)
+        if child:
+            return child.wait(timeout)
+        wait_for(f"{tag} to end", lambda: start_time(pid) is None, timeout)
+        return None
+
+    def destroy(self):
+        """Removes everything that was recorded, newest first. Returns what could not be removed, as texts."""
+        problems = []
+        for process in reversed(self.state["processes"]):
+            pid = process["pid"]
+            if start_time(pid) != process["start"]:
+                continue
+            try:
+                self.kill(process["tag"])
+            except (LabError, subprocess.TimeoutExpired):
+                problems.append(f"{process['tag']} (pid {pid}) did not leave on SIGTERM; killed")
+                os.kill(pid, signal.SIGKILL)
+                wait_for("the killed process", lambda p=pid: self._gone(p), 5)
+        for name in reversed(self.state["netns"]):
+            if os.path.exists(f"/run/netns/{name}"):
+                run("ip", "netns", "del", name)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.state = {"netns": [], "processes": []}
+        return problems
+
+    def _gone(self, pid):
+        child = self.children.get(pid)
+        if child:
+            child.poll()
+        return start_time(pid) is None
+
+    def leftovers(self):
+        """What of this world still exists: for the proof at a test's end."""
+        left = [name for name in os.listdir("/run/netns") if name.startswith(self.name + "-")] if os.path.isdir(
+            "/run/netns") else []
+        needle = str(self.dir).encode()
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit() or int(entry) == os.getpid():
+                continue
+            try:
+                command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if needle + b"/" in command:
+                left.append(f"process {entry}: {command.replace(bytes(1), b' ').decode(errors='replace')}")
+        if self.dir.exists():
+            left.append(str(self.dir))
+        return left
