@@ -9,11 +9,10 @@
 import argparse
 import json
 import os
-import subprocess
 import sys
 
 from cloud import Cloud, require_root
-from world import LabError
+from world import LabError, wait_for
 
 NAME = "wlab"
 # VM, tenant, hypervisor, address. Both tenants use 10.0.0.0/24, and the same addresses in it.
@@ -66,23 +65,18 @@ def check(cloud):
 
 
 def iperf(cloud, server="red2", client="red1", seconds=3):
-    vm = cloud.vms[server]
-    process = subprocess.Popen(["ip", "netns", "exec", vm["ns"], "iperf3", "-s", "-1"], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+    """Bits per second of one TCP stream between two VMs."""
+    vm, world = cloud.vms[server], cloud.world
+    tag = f"iperf-{server}"
+    world.spawn(tag, ["iperf3", "-s", "-1"], netns=vm["ns"])
     try:
-        for attempt in range(20):
-            done = cloud.world.sh(cloud.vms[client]["ns"], "iperf3", "-J", "-c", vm["ip"], "-t", seconds, check=False, timeout=30)
-            report = json.loads(done.stdout or "{}")
-            if "error" not in report or attempt == 19:
-                break
-            if "refused" not in report["error"]:
-                break
-            process.poll()
+        wait_for("iperf3 to listen", lambda: ":5201" in world.sh(vm["ns"], "ss", "-ltnH").stdout, 5)
+        done = world.sh(cloud.vms[client]["ns"], "iperf3", "-J", "-c", vm["ip"], "-t", seconds, check=False, timeout=30)
     finally:
-        process.terminate()
-        process.wait(5)
-    if "error" in report:
-        raise LabError(f"iperf3 from {client} to {server}: {report['error']}")
+        world.kill(tag)
+    report = json.loads(done.stdout or "{}")
+    if "end" not in report or "error" in report:
+        raise LabError(f"iperf3 from {client} to {server}: {report.get('error') or done.stderr}")
     return report["end"]["sum_received"]["bits_per_second"]
 
 

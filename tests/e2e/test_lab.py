@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole of it: three hypervisors, two tenants with the same addresses, on every tunnel type and both underlays."""
+import pytest
+
+from cloud import Cloud
+
+
+def tenants_up(cloud: Cloud, kind, cidr="10.0.0.0/24", agent_args=()):
+    """Three hypervisors; red and blue with the same addresses; blue5 and red4 have addresses of their own."""
+    cloud.up(port=cloud.api_port, agent_args=agent_args)
+    base = cidr.rsplit("/", 1)[0].rstrip("0")
+    nets = {tenant: cloud.network(tenant, kind, cidr) for tenant in ("red", "blue")}
+    for name, tenant, hv, host in (("red1", "red", "hv1", 11), ("red2", "red", "hv2", 12), ("red3", "red", "hv3", 13),
+                                   ("red4", "red", "hv1", 14), ("blue1", "blue", "hv1", 11), ("blue2", "blue", "hv2", 12),
+                                   ("blue5", "blue", "hv2", 15)):
+        cloud.vm(name, nets[tenant], hv, f"{base}{host}")
+    cloud.wait_active()
+    cloud.wait_mesh()
+    return cloud
+
+
+def assert_connected(cloud):
+    for a, vm_a in cloud.vms.items():
+        for b, vm_b in cloud.vms.items():
+            if a != b and vm_a["network"]["id"] == vm_b["network"]["id"]:
+                assert cloud.ping(a, vm_b["ip"], count=2) == 2, f"{a} -> {b}"
+                assert cloud.neighbour_mac(a, vm_b["ip"]) == vm_b["mac"], f"{a} resolved {b}"
+
+
+@pytest.mark.parametrize("underlay", ["4", "6"])
+@pytest.mark.parametrize("kind", ["vxlan", "gre", "geneve"])
+def test_tenants(cloud_factory, kind, underlay):
+    cloud = tenants_up(cloud_factory(underlay), kind)
+    assert_connected(cloud)
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
+    assert cloud.ping("blue1", cloud.vms["red4"]["ip"], count=2) == 0
+    # A full-sized frame of the network's MTU fits through the tunnel unfragmented, one byte more does not.
+    size = cloud.vms["red1"]["network"]["mtu"] - 28
+    assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2, size=size) == 2
+
+
+@pytest.mark.parametrize("l2pop,arp", [("no", "no"), ("yes", "no"), ("no", "yes")])
+def test_without_l2_population_or_arp_responder(cloud_factory, l2pop, arp):
+    cloud = tenants_up(cloud_factory(), "vxlan", agent_args=("--l2-population", l2pop, "--arp-responder", arp))
+    assert_connected(cloud)
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
+    flows = cloud.ofctl("hv1", "dump-flows", "br-tun")
+    # The responder needs l2-population to know the addresses, as Neutron's does.
+    assert ("arp_tpa=" in flows) == (l2pop == "yes" and arp == "yes")
+    if l2pop == "no":
+        # Who red1 talked to was learned from the tunnel into table 20.
+        assert any("table=20" in line and cloud.vms["red2"]["mac"] in line for line in flows.splitlines()), flows
+
+
+def test_ipv6_tenants(cloud_factory):
+    cloud = tenants_up(cloud_factory(), "vxlan", cidr="fd00:1::/64")
+    assert_connected(cloud)
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
