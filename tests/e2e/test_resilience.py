@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A killed program comes back without anyone's help to the others, and traffic goes on meanwhile."""
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+from test_lab import assert_connected, tenants_up
+from world import run, start_time, wait_for
+
+
+class Probe:
+    """A ping every 10 ms from one VM to another; stop() tells how many were sent and lost."""
+
+    def __init__(self, cloud, source, target):
+        self.world = cloud.world
+        self.tag = f"probe-{source}-{target}"
+        self.world.spawn(self.tag, ["ping", "-n", "-i", "0.01", "-W", "1", cloud.vms[target]["ip"]],
+                         netns=cloud.vms[source]["ns"])
+        wait_for("the probe's first reply", lambda: "bytes from" in self.world.log(self.tag), 5)
+
+    def stop(self):
+        self.world.kill(self.tag, signal.SIGINT)
+        found = re.search(r"(\d+) packets transmitted, (\d+) received", self.world.log(self.tag))
+        return int(found[1]), int(found[1]) - int(found[2])
+
+
+@pytest.fixture(scope="module")
+def cloud(cloud_factory):
+    cloud = tenants_up(cloud_factory(), "vxlan")
+    # Losing a peer is worth a warning; these are about the programs that this test kills.
+    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "ovsdb-server", "refused", "No such file"]
+    return cloud
+
+
+def children(pid, name):
+    """Pids of the children of PID whose command is NAME."""
+    found = run("ps", "-o", "pid=,comm=", "--ppid", pid, check=False).stdout.split("\n")
+    return [int(line.split()[0]) for line in found if line.split()[1:] == [name]]
+
+
+def test_agent_killed(cloud):
+    flows = cloud.ofctl("hv1", "--no-stats", "dump-flows", "br-tun")
+    probe = Probe(cloud, "red1", "red2")
+    cloud.world.kill("agent-hv1", signal.SIGKILL)
+    cloud.agent_up("hv1")
+    wait_for("the agent to be alive", lambda: all(a["alive"] for a in cloud.api("GET", "/v2.0/agents")["agents"]))
+    sent, lost = probe.stop()
+    assert lost <= 1 and sent > 10
+    # Nothing changed, so not one flow was touched.
+    strip = re.compile(r"table=20, hard_timeout.*\n")
+    assert strip.sub("", cloud.ofctl("hv1", "--no-stats", "dump-flows", "br-tun")) == strip.sub("", flows)
+
+
+def test_controller_killed(cloud):
+    probe = Probe(cloud, "red1", "red3")
+    cloud.world.kill("controller", signal.SIGKILL)
+    sent, lost = probe.stop()
+    assert lost <= 1 and sent > 10
+    probe = Probe(cloud, "red1", "red3")
+    cloud.controller_up(cloud.port)
+    # The agents find it again and wire new ports, with nobody's help.
+    network = cloud.vms["red1"]["network"]
+    name = f"red{90 + len(cloud.vms)}"
+    vm = cloud.vm(name, network, "hv3")
+    cloud.wait_active(40)
+    assert cloud.ping("red1", vm["ip"], count=2) == 2
+    sent, lost = probe.stop()
+    assert lost <= 1 and sent > 10
+
+
+def test_ovsdb_server_of_a_hypervisor_killed(cloud):
+    switchd = cloud.world.pid("switchd-hv2")
+    server = children(switchd, "ovsdb-server")
+    assert len(server) == 1
+    probe = Probe(cloud, "red1", "red2")
+    os.kill(server[0], signal.SIGKILL)
+    wait_for("the database to be gone", lambda: start_time(server[0]) is None)
+    wait_for("a new ovsdb-server", lambda: children(switchd, "ovsdb-server"))
+    wait_for("ovs-vsctl to work", lambda: "br-int" in cloud.vsctl("hv2", "list-br", check=False), 30)
+    # The switch writes its columns anew, and takes new configuration.
+    cloud.vsctl("hv2", "add-br", "br-new")
+    assert re.search(r"[0-9a-f]{16}", cloud.vsctl("hv2", "get", "Bridge", "br-int", "datapath_id"))
+    cloud.vsctl("hv2", "del-br", "br-new")
+    sent, lost = probe.stop()
+    assert lost <= 1 and sent > 10
+
+
+def test_switch_killed(cloud):
+    """The userspace datapath stops with its process; what is asked is that all is programmed again, by itself."""
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    cloud.switchd_up("hv2")
+    wait_for("red2 to be reached again", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1) == 1, 40)
+    assert_connected(cloud)
+
+
+def test_terms_leave_status_0(cloud):
+    for tag in ("agent-hv3", "switchd-hv3"):
+        assert cloud.world.kill(tag) == 0, cloud.world.log(tag)[-500:]
+    assert not pathlib.Path(cloud.rundir("hv3"), "ovs-vswitchd.pid").exists()
