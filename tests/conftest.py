@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-TREE = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(TREE / "lab"))
+TREE = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e")]
 from cloud import Cloud  # noqa: E402
 
 BUILD = os.environ.get("WARREN_BUILD", "build")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel's own vxlan device at the other end, and hostile packets from the underlay."""
+import re
+import socket
+
+import pytest
+from world import wait_for
+
+NET = 77
+
+
+@pytest.fixture(scope="module", params=["4", "6"])
+def peer(cloud_factory, request):
+    """hv1 runs our switch with a VM behind br0; hv2 is a plain kernel with vx0 (10.6.0.2)."""
+    cloud = cloud_factory(request.param)
+    cloud.hypervisors = ["hv1"]
+    cloud.underlay_up(["hv1", "hv2"])
+    cloud.switchd_up("hv1")
+    w = cloud.world
+    vm, hv1, hv2 = w.netns("vm"), cloud.hv_ns("hv1"), cloud.hv_ns("hv2")
+    w.veth(hv1, "tap0", vm, "eth0")
+    w.ip(hv1, "link", "set", "tap0", "up")
+    w.ip(vm, "link", "set", "eth0", "mtu", "1400", "up")
+    w.ip(vm, "addr", "add", "10.6.0.1/24", "dev", "eth0")
+    cloud.vsctl("hv1", "add-br", "br0", "--", "add-port", "br0", "tap0", "--", "add-port", "br0", "vx", "--", "set", "Interface",
+                "vx", "type=vxlan", f'options:remote_ip="{cloud.local_ip("hv2")}"', f"options:key={NET}")
+    w.ip(hv2, "link", "add", "vx0", "type", "vxlan", "id", NET, "local", cloud.local_ip("hv2"), "remote", cloud.local_ip("hv1"),
+         "dstport", "4789")
+    w.ip(hv2, "link", "set", "vx0", "mtu", "1400", "up")
+    w.ip(hv2, "addr", "add", "10.6.0.2/24", "dev", "vx0")
+    cloud.vm_ns = vm
+    return cloud
+
+
+def drops(cloud, reason):
+    found = re.search(rf"^drop_{reason}\b.*total:\s*(\d+)|^{reason}\s+(\d+)|drop_{reason}\D+(\d+)",
+                      cloud.appctl("hv1", "coverage/show"), re.M)
+    return int(next(n for n in found.groups() if n)) if found else 0
+
+
+def test_ping_and_tcp(peer):
+    w, hv2 = peer.world, peer.hv_ns("hv2")
+    assert w.sh(peer.vm_ns, "ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "10.6.0.2", check=False).returncode == 0
+    assert w.sh(hv2, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "-s", "1372", "10.6.0.1", check=False).returncode == 0
+    for client, server, address in ((peer.vm_ns, hv2, "10.6.0.2"), (hv2, peer.vm_ns, "10.6.0.1")):
+        w.spawn("iperf", ["iperf3", "-s", "-1"], netns=server)
+        wait_for("iperf3 to listen", lambda s=server: ":5201" in w.sh(s, "ss", "-ltnH").stdout, 5)
+        done = w.sh(client, "iperf3", "-c", address, "-n", "4M", check=False, timeout=30)
+        w.kill("iperf")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_hostile_packets_are_counted_by_reason(peer):
+    """From the configured remote: truncated headers, wrong flags, unknown VNI. From elsewhere: an unknown remote."""
+    w = peer.world
+
+    def send(payload, netns, source=None):
+        family = socket.AF_INET if peer.underlay == "4" else socket.AF_INET6
+        code = (f"import socket; s=socket.socket({int(family)}, socket.SOCK_DGRAM); "
+                + (f"s.bind(({source!r}, 0)); " if source else "")
+                + f"s.sendto(bytes.fromhex({payload.hex()!r}), ({peer.local_ip('hv1')!r}, 4789))")
+        w.sh(netns, "/usr/bin/python3", "-c", code)
+
+    header = bytes.fromhex("08000000") + NET.to_bytes(3, "big") + b"\0"
+    frame = b"\xff" * 6 + b"\x02" + b"\0" * 5 + b"\x88\xb5" + b"\0" * 46
+    hv2, router = peer.hv_ns("hv2"), f"{w.name}-rt"
+    cases = [
+        ("tunnel_truncated", header[:5], hv2),
+        ("tunnel_bad_header", b"\0" + header[1:] + frame, hv2),
+        ("tunnel_unknown_key", header[:4] + (NET + 1).to_bytes(3, "big") + b"\0" + frame, hv2),
+        ("tunnel_unknown_remote", header + frame, router),
+        ("truncated", header + frame[:9], hv2),
+    ]
+    for reason, payload, netns in cases:
+        before = drops(peer, reason)
+        send(payload, netns)
+        wait_for(lambda r=reason: f"a drop for {r}: {peer.appctl('hv1', 'coverage/show')}",
+                 lambda r=reason, b=before: drops(peer, r) > b, 5)
+    assert w.sh(peer.vm_ns, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", "10.6.0.2", check=False).returncode == 0
