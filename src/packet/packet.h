@@ -37,6 +37,12 @@ struct packet *packet_new(const void *data, size_t len);
 struct packet *packet_clone(const struct packet *p);
 void packet_free(struct packet *p);
 DEFINE_CLEANUP(struct packet *, packet_free)
+/* For packets that are reused: P, whatever it held before, becomes a packet over BUF of SIZE bytes, which stays the caller's; its
+ * data begins at HEADROOM and is empty. Should it outgrow BUF, packet_done() frees what it then owns (but not P). */
+void packet_init(struct packet *p, void *buf, size_t size, size_t headroom);
+void packet_done(struct packet *p);
+/* Makes the length LEN behind HEADROOM, keeping no contents; grows the buffer when it must. */
+void packet_resize(struct packet *p, size_t headroom, size_t len);
 /* N more bytes in front (contents undefined) or N fewer; adjusts the offload offsets and forgets none. Grows the buffer when it must. */
 void *packet_push(struct packet *p, size_t n);
 void packet_pull(struct packet *p, size_t n);
@@ -57,8 +63,6 @@ static inline void flow_key_and(struct flow_key *dst, const struct flow_key *key
     }
 }
 
-/* Header changes by datapath actions, in place, with every checksum put right (also partial ones left to the device). They need
- * the offsets of flow_key_extract() and keep them true. -EINVAL when the packet lacks the header. See datapath/action.h. */
 const char *drop_reason_name(enum drop_reason r);
 const char *drop_reason_text(enum drop_reason r);
 
