@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_BRIDGE_H
+#define WARREN_SWITCH_BRIDGE_H
+/*
+ * The switch's own state: one `struct switch_` with its datapath, its bridges, their ports and (flow_table.h) their tables. The
+ * configurator makes and removes bridges and ports here; the OpenFlow server of each bridge reads them, changes OpenFlow port
+ * configuration and flows, and is told of events through hooks; translate.h walks them; megaflow.h keeps the datapath's cache true.
+ *
+ * Everything runs on one event loop. Whatever changes an answer of the pipeline calls switch_changed(), after which all
+ * megaflows are translated again in bounded slices. This module knows neither OVSDB nor OpenFlow messages.
+ */
+#include <event2/event.h>
+#include <uthash.h>
+
+#include "datapath/datapath.h"
+#include "openflow/action.h"
+#include "openflow/error.h"
+#include "switch/mac_table.h"
+
+struct bridge;
+struct port;
+struct rule;
+struct flow_table;
+struct megaflows;
+
+/* ---- ports ---- */
+
+enum port_kind { PORT_SYSTEM, PORT_INTERNAL, PORT_PATCH, PORT_TUNNEL };
+enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE };
+/* Of the Port row. ACCESS: `tag`. TRUNK: `trunks` (tag unused). NATIVE: both. */
+enum vlan_mode { VLAN_TRUNK, VLAN_ACCESS, VLAN_NATIVE_TAGGED, VLAN_NATIVE_UNTAGGED };
+/* in_key/out_key, and also remote_ip/local_ip: absent, one value, or taken from (matched in) the flow. */
+enum tunnel_value { TUNNEL_NONE, TUNNEL_FIXED, TUNNEL_FLOW };
+
+#define VLAN_TRUNKS_BYTES (4096 / 8)
+
+struct vlan_config {
+    enum vlan_mode mode;
+    uint16_t tag;                      /* 0..4095 */
+    bool all_trunks;                   /* `trunks` is empty in the database: every VLAN */
+    uint8_t trunks[VLAN_TRUNKS_BYTES]; /* bit (vid % 8) of byte (vid / 8) */
+};
+
+struct tunnel_config {
+    enum tunnel_type type;
+    enum tunnel_value remote, local;   /* local NONE: any address, the route's choice when sending */
+    struct ip_addr remote_ip, local_ip; /* IPv4 mapped */
+    enum tunnel_value in_key, out_key; /* NONE: VXLAN and Geneve send VNI 0 and take only 0; GRE sends and takes no key */
+    uint32_t in_key_value, out_key_value;
+    uint16_t dst_port; /* UDP; 0: the type's default */
+    bool tos_inherit, ttl_inherit;
+    uint8_t tos, ttl; /* ttl 0: 64 */
+    bool df, csum;
+};
+
+/* What bridge_port_add() and bridge_port_set() take; copied. */
+struct port_config {
+    const char *name;
+    ofp_port_t ofp_port; /* a free number, or OFPP_LOCAL for the bridge's own */
+    enum port_kind kind;
+    struct eth_addr mac; /* INTERNAL: wanted address, zero: any */
+    struct vlan_config vlan;
+    const char *patch_peer; /* PATCH: the peer's port name, in whichever bridge */
+    struct tunnel_config tunnel;
+};
+
+/* OpenFlow 1.3, 7.2.1, plus NO_FLOOD of OpenFlow 1.0 under its own number. */
+#define PORT_CONFIG_DOWN (1u << 0)
+#define PORT_CONFIG_NO_RECV (1u << 2)
+#define PORT_CONFIG_NO_FLOOD (1u << 4)
+#define PORT_CONFIG_NO_FWD (1u << 5)
+#define PORT_CONFIG_NO_PACKET_IN (1u << 6)
+#define PORT_STATE_LINK_DOWN (1u << 0)
+#define PORT_STATE_BLOCKED (1u << 1)
+#define PORT_STATE_LIVE (1u << 2)
+
+struct port {
+    struct bridge *bridge; /* NULL once deleted (megaflows may hold a reference a little longer) */
+    unsigned int refs;
+    char *name;
+    ofp_port_t ofp_port;
+    enum port_kind kind;
+    dp_port_t dp_port; /* DP_PORT_NONE for patch ports; shared among the tunnel ports of one (type, UDP port) */
+    struct eth_addr mac;
+    uint32_t config, state;         /* PORT_CONFIG_*, PORT_STATE_* */
+    uint32_t curr_features, speed_kbps; /* OFPPF_* of 1.3, as the configurator found them */
+    struct vlan_config vlan;
+    char *patch_peer;
+    struct tunnel_config tunnel;
+    struct dp_port_stats own_stats; /* patch and tunnel ports: counted here, from the megaflows that cross them */
+    int64_t created_ms;
+    UT_hash_handle hh_ofp, hh_name;
+};
+
+/* ---- bridges ---- */
+
+enum packet_in_reason { PACKET_IN_NO_MATCH = 0, PACKET_IN_ACTION = 1, PACKET_IN_INVALID_TTL = 2 };
+enum flow_removed_reason { FLOW_REMOVED_IDLE = 0, FLOW_REMOVED_HARD = 1, FLOW_REMOVED_DELETE = 2 };
+enum port_status_reason { PORT_STATUS_ADD = 0, PORT_STATUS_DELETE = 1, PORT_STATUS_MODIFY = 2 };
+
+struct packet_in_info {
+    const struct packet *packet; /* as it was at the action */
+    const struct flow *flow;     /* likewise: in_port, registers, tunnel, metadata */
+    enum packet_in_reason reason;
+    table_id_t table;
+    __be64 cookie; /* all ones: none */
+    uint16_t max_len, controller_id;
+    const uint8_t *userdata;
+    size_t userdata_len;
+};
+
+/* Events of a bridge, for its OpenFlow server. Each may be NULL. None may destroy the bridge or the port. */
+struct bridge_hooks {
+    void (*packet_in)(void *aux, struct bridge *br, const struct packet_in_info *info);
+    /* The rule is already out of its table; its counters are final. Only for rules with RULE_SEND_FLOW_REM. */
+    void (*flow_removed)(void *aux, struct bridge *br, const struct rule *rule, enum flow_removed_reason reason);
+    void (*port_status)(void *aux, struct bridge *br, const struct port *port, enum port_status_reason reason);
+    void *aux;
+};
+
+enum fail_mode { FAIL_STANDALONE, FAIL_SECURE };
+
+struct bridge {
+    struct switch_ *sw;
+    char *name;
+    uint64_t datapath_id;
+    enum fail_mode fail_mode;
+    uint32_t of_versions;    /* bit 1 << wire version; 0: all that there are */
+    bool miss_to_controller; /* table miss → packet-in (OpenFlow 1.0 controllers); else drop */
+    bool forward_bpdu;       /* NORMAL forwards reserved multicast too */
+    struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */
+    struct flow_table *tables;                 /* N_TABLES of them */
+    struct rule *expirable;                    /* rules with a timeout, utlist */
+    struct mac_table macs;
+    struct bridge_hooks hooks;
+    void *server; /* the OpenFlow server's own */
+    UT_hash_handle hh;
+};
+
+/* Events for the configurator. Each may be NULL; they come from the event loop, never from inside a call. */
+struct switch_hooks {
+    void (*port_gone)(void *aux, struct port *port); /* its netdev vanished; the port still exists */
+    /* PORT_CONFIG_DOWN was changed by OpenFlow: bring the netdev down or up. */
+    void (*port_admin)(void *aux, struct port *port, bool up);
+    void *aux;
+};
+
+struct tunnel_dp_port; /* a datapath port shared by tunnel ports */
+
+struct switch_ {
+    struct event_base *base;
+    struct datapath *dp;
+    struct bridge *bridges; /* uthash by name, hh */
+    uint64_t drops[DROP_MAX]; /* by reason: drops that the pipeline itself made (upcalls). switch_drops() adds the datapath's */
+    struct tunnel_dp_port *tunnel_dp_ports;
+    struct port **by_dp_port; /* system and internal ports by datapath port number */
+    size_t n_by_dp_port;
+    struct megaflows *megaflows;
+    struct event *timer; /* once a second: timeouts, ageing */
+    uint64_t generation; /* counts changes that may alter translations */
+    struct switch_hooks hooks;
+};
+
+/* Opens the datapath of class DP_CLASS. 0 or a negative errno; *RET is the caller's, for switch_destroy(). */
+int switch_create(struct event_base *base, const char *dp_class, struct switch_ **ret);
+void switch_destroy(struct switch_ *sw); /* bridges and ports go too */
+void switch_set_hooks(struct switch_ *sw, const struct switch_hooks *hooks);
+/* Something that translations depend on has changed: revalidate all megaflows soon. */
+void switch_changed(struct switch_ *sw);
+/* Drops by reason, the datapath's and the pipeline's added. RET has DROP_MAX entries. */
+void switch_drops(const struct switch_ *sw, uint64_t *ret);
+/* The once-a-second work at time NOW (time_mono_ms()): flow timeouts, MAC ageing. The switch's timer calls it; tests call it. */
+void switch_tick(struct switch_ *sw, int64_t now);
+
+/* -EEXIST if there is one of that name. The bridge has no port yet. */
+int bridge_create(struct switch_ *sw, const char *name, struct bridge **ret);
+void bridge_destroy(struct bridge *br);
+struct bridge *bridge_find(const struct switch_ *sw, const char *name);
+void bridge_set_hooks(struct bridge *br, const struct bridge_hooks *hooks); /* NULL: none */
+void bridge_set_miss_to_controller(struct bridge *br, bool on);
+void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms);
+void bridge_flush_macs(struct bridge *br);
+
+/* Adds a port: also to the datapath (but patch ports), -ENODEV etc. as dp_port_add(). -EEXIST: the name is taken in the switch or
+ * the number in the bridge, or another tunnel port receives exactly the same packets. -EINVAL: the configuration contradicts itself. */
+int bridge_port_add(struct bridge *br, const struct port_config *config, struct port **ret);
+/* New VLAN, peer or tunnel settings, or OpenFlow number, for a port that stays. -EINVAL when kind or name differ (delete and add
+ * then). On failure the old settings stay. */
+int bridge_port_set(struct port *port, const struct port_config *config);
+void bridge_port_del(struct port *port);
+struct port *bridge_port_by_ofp(const struct bridge *br, ofp_port_t ofp_port);
+struct port *bridge_port_by_name(const struct bridge *br, const char *name);
+/* A port of any bridge. */
+struct port *switch_port_by_name(const struct switch_ *sw, const char *name);
+/* By OpenFlow (port_mod): the bits of MASK in `config`. Tells port_status and, for DOWN, port_admin. */
+void bridge_port_set_config(struct port *port, uint32_t config, uint32_t mask);
+/* By the configurator: what the netdev says now. Tells port_status when something changed. CONFIG_DOWN: the netdev is
+ * administratively down. */
+void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_down, bool link_down, uint32_t curr_features,
+                          uint32_t speed_kbps);
+/* The datapath's counters, or the port's own (patch and tunnel). */
+int bridge_port_get_stats(const struct port *port, struct dp_port_stats *ret);
+/* Is the other half of this patch port there and naming this one back? Its port, else NULL. */
+struct port *bridge_port_patch_peer(const struct port *port);
+struct port *port_ref(struct port *port);
+void port_unref(struct port *port);
+
+static inline bool vlan_config_carries(const struct vlan_config *v, uint16_t vid)
+{
+    switch (v->mode) {
+    case VLAN_ACCESS:
+        return vid == v->tag;
+    case VLAN_NATIVE_TAGGED:
+    case VLAN_NATIVE_UNTAGGED:
+        if (vid == v->tag) {
+            return true;
+        }
+        break;
+    case VLAN_TRUNK:
+        break;
+    }
+    return v->all_trunks || (v->trunks[vid / 8] >> (vid % 8) & 1);
+}
+
+/* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or OFPP_ANY for
+ * none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_BAD_PORT, or a negative errno of the datapath. */
+int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions, size_t actions_len);
+
+/* Names of BR's ports for text forms. */
+struct name_map bridge_name_map(struct bridge *br);
+
+#endif

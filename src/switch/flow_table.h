@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_FLOW_TABLE_H
+#define WARREN_SWITCH_FLOW_TABLE_H
+/*
+ * Flow tables of a bridge: adding, modifying and deleting rules as flow_mod messages ask (strict and loose, cookies with masks,
+ * out_port filter, overlap check), timeouts, counters, statistics, and lists of changes that apply as one (bundles).
+ *
+ * A list applies in order with an undo log: since no packet is translated in between, a list that fails half-way is rolled back
+ * as if it had never been; flow_removed events go out only when all of it stood. Rules are reference counted: megaflows that
+ * passed a rule hold it until their last counters are pushed. The actions are shared and counted likewise.
+ */
+#include "switch/bridge.h"
+#include "switch/classifier.h"
+
+/* Flow flags: as OpenFlow 1.3's OFPFF_*. RULE_NO_READONLY etc. do not exist. */
+#define RULE_SEND_FLOW_REM 1u
+#define RULE_CHECK_OVERLAP 2u
+#define RULE_RESET_COUNTS 4u
+#define RULE_NO_PKT_COUNTS 8u
+#define RULE_NO_BYT_COUNTS 16u
+
+struct rule_actions {
+    unsigned int refs;
+    size_t len;
+    uint64_t data[]; /* ofpacts */
+};
+
+struct rule {
+    struct cls_rule cls;
+    struct bridge *bridge;
+    unsigned int refs;
+    table_id_t table;
+    bool in_table;
+    bool expirable;
+    uint16_t flags; /* RULE_* */
+    uint16_t idle_timeout, hard_timeout; /* seconds, 0: none */
+    __be64 cookie;
+    struct rule_actions *actions;
+    int64_t created_ms, modified_ms, used_ms; /* time_mono_ms(); idle counts from used_ms, hard from modified_ms */
+    uint64_t packets, bytes;
+    struct rule *prev, *next; /* bridge->expirable */
+};
+
+struct flow_table {
+    struct classifier cls;
+    uint64_t n_lookup, n_matched; /* packets */
+    uint32_t max_flows;           /* 0: no limit */
+};
+
+enum flow_mod_command {
+    FLOW_MOD_ADD = 0,
+    FLOW_MOD_MODIFY = 1,
+    FLOW_MOD_MODIFY_STRICT = 2,
+    FLOW_MOD_DELETE = 3,
+    FLOW_MOD_DELETE_STRICT = 4,
+};
+
+/* One flow_mod in the form that tables take. Nothing is owned; ACTIONS is copied. */
+struct flow_change {
+    enum flow_mod_command command;
+    table_id_t table; /* TABLE_ID_ALL: every table, for DELETE and MODIFY only */
+    struct match match;
+    int32_t priority;           /* ignored by loose commands */
+    __be64 cookie, cookie_mask; /* mask 0: any. MODIFY/DELETE select with both; ADD stores cookie */
+    bool modify_cookie;         /* MODIFY: store `new_cookie` */
+    __be64 new_cookie;
+    bool modify_adds;           /* MODIFY that selects nothing adds (OpenFlow 1.0, learn) */
+    uint16_t idle_timeout, hard_timeout;
+    uint16_t flags;      /* RULE_* */
+    ofp_port_t out_port; /* OFPP_ANY: no filter. DELETE only */
+    bool keep_timeouts;  /* MODIFY leaves timeouts and flags of the rule (OpenFlow's); learn sets it false */
+    const void *actions; /* ofpacts, already checked (ofpacts_check) */
+    size_t actions_len;
+};
+
+/* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. */
+int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now);
+/* Applies N changes in order, or none. On failure *RET_BAD (may be NULL) is the index of the one that was refused. */
+int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad);
+/* Every rule goes, without flow_removed when QUIET. */
+void flow_table_flush(struct bridge *br, bool quiet);
+
+/* Which rules statistics ask for. A zeroed one with table = TABLE_ID_ALL and out_port = OFPP_ANY means all. */
+struct flow_filter {
+    table_id_t table;
+    ofp_port_t out_port;
+    struct match match; /* loose */
+    __be64 cookie, cookie_mask;
+    bool hidden; /* also rules that OpenFlow never sees (priority over 65535) */
+};
+/* Calls FN for each selected rule, tables in order, until it returns non-zero, which is then returned. FN must not change tables.
+ * Counters are those at the last megaflow statistics run; call megaflow_sync_stats() first for fresh ones. */
+int flow_table_for_each(struct bridge *br, const struct flow_filter *filter, int (*fn)(void *aux, const struct rule *rule),
+                        void *aux);
+void rule_get_match(const struct rule *rule, struct match *ret);
+
+struct table_stats {
+    uint32_t active;
+    uint64_t lookup, matched;
+};
+void flow_table_get_stats(const struct bridge *br, table_id_t table, struct table_stats *ret);
+
+/* ---- for translate and megaflow ---- */
+
+/* Rule or NULL (miss). MASK gets what was looked at. Counts nothing. */
+struct rule *flow_table_lookup(const struct bridge *br, table_id_t table, const struct flow *flow, struct flow *mask);
+/* Adds traffic; USED 0: leave. */
+void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms);
+struct rule *rule_ref(struct rule *rule);
+void rule_unref(struct rule *rule);
+struct rule_actions *rule_actions_ref(struct rule_actions *a);
+void rule_actions_unref(struct rule_actions *a);
+/* Removes rules whose time has come. */
+void flow_table_expire(struct bridge *br, int64_t now);
+int flow_tables_init(struct bridge *br);
+void flow_tables_done(struct bridge *br);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_MAC_TABLE_H
+#define WARREN_SWITCH_MAC_TABLE_H
+/*
+ * What NORMAL learned: (VLAN, MAC) → OpenFlow port of one bridge. Entries age from their last use and the least recently used
+ * one makes room when the table is full. Pure: time comes in as an argument (time_mono_ms()).
+ */
+#include <uthash.h>
+
+#include "base/util.h"
+
+#define MAC_TABLE_DEFAULT_AGE_MS (300 * 1000)
+#define MAC_TABLE_DEFAULT_SIZE 8192
+
+struct mac_key {
+    struct eth_addr mac;
+    uint16_t vlan;
+};
+
+struct mac_entry {
+    struct mac_key key;
+    ofp_port_t port;
+    int64_t used_ms;
+    bool is_static; /* never ages, never moves by learning */
+    struct mac_entry *prev, *next; /* LRU, oldest first */
+    UT_hash_handle hh;
+};
+
+struct mac_table {
+    struct mac_entry *entries, *lru;
+    size_t max;
+    int64_t age_ms;
+    uint64_t n_learned, n_expired, n_evicted, n_moved;
+};
+
+void mac_table_init(struct mac_table *t);
+void mac_table_done(struct mac_table *t);
+/* New limits; what is too much is evicted. Returns true when lookups may change. */
+bool mac_table_set_limits(struct mac_table *t, size_t max, int64_t age_ms);
+/* Learns or refreshes. True when a lookup's answer changed (new entry, other port). Multicast addresses are ignored. */
+bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now);
+/* Adds or changes a static entry. */
+void mac_table_set_static(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now);
+bool mac_table_del(struct mac_table *t, uint16_t vlan, struct eth_addr mac);
+/* NULL: unknown or too old. Does not refresh. */
+const struct mac_entry *mac_table_lookup(const struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now);
+/* Removes what is too old; true when something was. */
+bool mac_table_expire(struct mac_table *t, int64_t now);
+/* All (learned) entries, or those of one port. True when something went. */
+bool mac_table_flush(struct mac_table *t);
+bool mac_table_flush_port(struct mac_table *t, ofp_port_t port);
+static inline size_t mac_table_count(const struct mac_table *t) { return HASH_COUNT(t->entries); }
+
+#endif

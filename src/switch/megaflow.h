@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_MEGAFLOW_H
+#define WARREN_SWITCH_MEGAFLOW_H
+/*
+ * Megaflows: the switch's side of the datapath's cache. Answers upcalls (translate, run, install), keeps what is installed equal to
+ * what the tables say, pushes counters back to rules and ports, and removes what is idle.
+ *
+ * Problem: the cache must never say anything else than the tables for longer than a moment, and no counter may be lost or
+ * counted twice, while table changes come by the hundred thousand. Idea: every change bumps switch_->generation; a sweep then
+ * translates each megaflow again in slices of bounded time on the event loop. Same actions: kept. Other actions under a mask that
+ * still suffices: changed in place. Else removed; its next packet makes a new one. Counters are deltas: what the datapath
+ * reports minus what was pushed before; removal pushes the final delta.
+ *
+ * Costs: a sweep is one translation per megaflow; statistics are one datapath read per megaflow a second. Invariant: a megaflow's
+ * effects list is that of the translation whose actions are installed.
+ */
+#include "switch/bridge.h"
+
+#define MEGAFLOW_IDLE_MS 10000
+#define MEGAFLOW_DEFAULT_LIMIT 200000
+
+struct megaflow_info {
+    dp_flow_id id;
+    struct dp_flow flow; /* key, mask, actions, and counters so far */
+};
+
+/* Megaflows for SW, whose `base` and `dp` are set. */
+struct megaflows *megaflows_create(struct switch_ *sw);
+void megaflows_destroy(struct megaflows *m);
+/* The datapath's upcall callback; AUX is the switch. */
+void megaflow_upcall(void *aux, const struct dp_upcall *upcall);
+/* Some change: start a sweep soon. */
+void megaflows_changed(struct megaflows *m);
+/* Runs sweeps to the end now (tests, and `revalidator/wait`). */
+void megaflow_revalidate_all(struct switch_ *sw);
+/* Reads all counters from the datapath and pushes them on. */
+void megaflow_sync_stats(struct switch_ *sw);
+/* Pushes counters, removes idle megaflows; called from switch_tick(). */
+void megaflow_tick(struct switch_ *sw, int64_t now);
+/* Removes all, counters pushed. Needed before a bridge goes. */
+void megaflow_flush(struct switch_ *sw);
+size_t megaflow_count(const struct switch_ *sw);
+/* New limits (other_config flow-limit, max-idle). */
+void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms);
+int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct megaflow_info *info), void *aux);
+
+/* Text of a key under its mask, and of actions, as dpctl/dump-flows prints them. */
+struct strbuf;
+void dp_key_format(const struct flow_key *key, const struct flow_key *mask, struct strbuf *b);
+void dp_actions_format(const void *actions, size_t len, struct strbuf *b);
+
+#endif

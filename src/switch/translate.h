@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_TRANSLATE_H
+#define WARREN_SWITCH_TRANSLATE_H
+/*
+ * Translation: walks a packet's key through the OpenFlow tables of its bridge (resubmit, goto, patch ports, NORMAL, learn) and
+ * boils the walk down to datapath actions and the mask of all key bits that the answer depends on.
+ *
+ * Problem: the answer serves every later packet that agrees with this one under the mask, so whatever the walk looked at must be
+ * in the mask, and no more, or the cache is useless. Idea: the walk keeps the flow as it stands now, the flow as the datapath has
+ * it now (`base`: what emitted actions made of it), and for each bit whether it still comes from the packet. Bits that a flow set
+ * to a constant are not the packet's any more, so matching them adds nothing to the mask. Header changes are emitted only
+ * right before an output, as the difference between flow and base; a bit that must go back to the packet's own value is then
+ * looked at.
+ *
+ * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of effects
+ * that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and turn the
+ * megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect.
+ *
+ * Invariants: the mask covers in_port, eth_type and the outer VLAN tag always; the list is never empty (a drop says why); a rule,
+ * port or action list named in the effects is held by a reference.
+ */
+#include "base/strbuf.h"
+#include "switch/flow_table.h"
+
+#define XLATE_MAX_DEPTH 64
+#define XLATE_MAX_RESUBMITS 4096
+
+enum xlate_effect_type {
+    XLATE_EFFECT_RULE,   /* a lookup that found RULE */
+    XLATE_EFFECT_MISS,   /* a lookup in TABLE that found none */
+    XLATE_EFFECT_PORT_RX, /* came in by a patch or tunnel port */
+    XLATE_EFFECT_PORT_TX, /* went out by one */
+    XLATE_EFFECT_LEARN,  /* a learn action: flow as it was then */
+    XLATE_EFFECT_MAC,    /* NORMAL learns an address */
+    XLATE_EFFECT_FIN_TIMEOUT, /* fin_timeout of RULE */
+};
+
+struct xlate_effect {
+    enum xlate_effect_type type;
+    struct bridge *bridge;
+    struct rule *rule; /* a reference */
+    struct port *port; /* a reference */
+    table_id_t table;
+    uint16_t vlan;
+    struct eth_addr mac;
+    ofp_port_t ofp_port;
+    uint16_t fin_idle, fin_hard;
+    struct rule_actions *actions;     /* LEARN: a reference that keeps `learn` alive */
+    const struct ofpact_learn *learn;
+    struct flow *flow;                /* LEARN: owned */
+};
+
+struct xlate_in {
+    struct switch_ *sw;
+    const struct flow_key *key; /* of the packet, or of the megaflow (masked) */
+    struct packet *packet;      /* for packet-ins; NULL: none are sent */
+    bool effects;               /* run packet-ins now (the recorded effects are the caller's to run) */
+    int64_t now;
+    struct strbuf *trace; /* NULL, or gets one line a step, as for ofproto/trace */
+    /* packet_out and trace: start here instead of where the key came in. */
+    struct bridge *bridge;
+    ofp_port_t in_port;
+    const void *actions; /* run these instead of table 0 */
+    size_t actions_len;
+};
+
+struct xlate_out {
+    uint8_t *actions; /* dp_actions, owned */
+    size_t actions_len, actions_allocated;
+    struct flow_key mask;
+    bool slow;               /* uses the controller: the megaflow is DP_ACTION_SLOW */
+    enum drop_reason drop;   /* not NONE: ACTIONS is this drop */
+    struct bridge *bridge;   /* where the packet came in; NULL: nowhere (unknown port) */
+    struct xlate_effect *effects;
+    size_t n_effects, effects_allocated;
+};
+
+/* Never fails: what cannot be carried out is a drop with its reason. */
+void translate(const struct xlate_in *in, struct xlate_out *ret);
+void xlate_out_done(struct xlate_out *out);
+/* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */
+void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,
+                       int64_t used_ms);
+void xlate_effects_free(struct xlate_effect *effects, size_t n);
+
+#endif
