@@ -45,17 +45,17 @@ void log_write_limited(const struct log_module *m, enum log_level level, struct 
     }                                                                         \
     static void __attribute__((constructor)) log_register_this_module(void)
 
-#define log_at(level, ...) \
-    ((level) <= log_this_module.level ? log_write(&log_this_module, level, __VA_ARGS__) : (void)0)
+#define log_at(severity, ...) \
+    ((severity) <= log_this_module.level ? log_write(&log_this_module, severity, __VA_ARGS__) : (void)0)
 #define log_err(...) log_at(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_dbg(...) log_at(LOG_LEVEL_DBG, __VA_ARGS__)
-#define log_limited(level, ...)                                                       \
+#define log_limited(severity, ...)                                                       \
     do {                                                                              \
         static struct log_limit log_limit_;                                           \
-        if ((level) <= log_this_module.level) {                                       \
-            log_write_limited(&log_this_module, level, &log_limit_, __VA_ARGS__);     \
+        if ((severity) <= log_this_module.level) {                                       \
+            log_write_limited(&log_this_module, severity, &log_limit_, __VA_ARGS__);     \
         }                                                                             \
     } while (0)
 
