@@ -45,20 +45,43 @@ enum field_prereq {
     PREREQ_SCTP, PREREQ_ICMPV4, PREREQ_ICMPV6, PREREQ_ND, PREREQ_ND_SOLICIT, PREREQ_ND_ADVERT,
 };
 
+/* How a value is written in text. */
+enum field_format {
+    FIELD_FORMAT_DEC, FIELD_FORMAT_HEX, FIELD_FORMAT_ETH, FIELD_FORMAT_IPV4, FIELD_FORMAT_IPV6, FIELD_FORMAT_PORT,
+    FIELD_FORMAT_FRAG, FIELD_FORMAT_TCP_FLAGS, FIELD_FORMAT_TUN_FLAGS,
+};
+
 struct field {
     enum field_id id;
     const char *name, *extra_name; /* as in ovs-fields(7): "eth_src", "dl_src" */
+    const char *nxm_name, *oxm_name; /* "NXM_OF_ETH_SRC", "OXM_OF_ETH_SRC"; NULL: not in that family */
     uint8_t n_bytes;
     uint8_t n_bits;
     bool maskable, writable;
     enum field_prereq prereq;
-    uint32_t nxm_header, oxm_header; /* without the mask bit; 0: has none in that family */
+    uint32_t nxm_header, oxm_header; /* without the mask bit; meaningful only with the name of that family */
+    enum field_format format;
+    uint8_t place;   /* private to field.c: the kind of storage, */
+    uint16_t offset; /* and where in struct flow */
 };
 
 const struct field *field_get(enum field_id id);
+/* Any of the four names. NULL: unknown. */
 const struct field *field_by_name(const char *name, size_t len);
 /* HEADER as on the wire, host order, mask bit ignored. NULL: unknown. */
 const struct field *field_by_header(uint32_t header);
+/* The header that actions of wire version VERSION carry: OXM from OpenFlow 1.2 on where the field has one, else NXM. */
+uint32_t field_header(const struct field *f, uint8_t version);
+
+/* Plain bits, for matches: gets the field's bits out of FLOW, ORs them in, or replaces them, with none of field_write()'s side
+ * effects. FLOW may be a mask. An IPv4 tunnel address takes only its 32 bits: match_set_field() cares for the upper ones. */
+void field_get_bits(const struct field *f, const struct flow *flow, union field_value *ret);
+void field_or_bits(const struct field *f, struct flow *flow, const union field_value *bits);
+void field_put_bits(const struct field *f, struct flow *flow, const union field_value *bits);
+/* Zero in every bit beyond n_bits? */
+bool field_value_fits(const struct field *f, const union field_value *value);
+/* All n_bits ones. */
+union field_value field_ones(const struct field *f);
 
 /* Does FLOW (a packet's real values) have this field? */
 bool field_prereq_ok(const struct field *f, const struct flow *flow);
@@ -80,6 +103,9 @@ struct subfield {
 void subfield_read(const struct subfield *sf, const struct flow *flow, union field_value *ret);
 void subfield_write(const struct subfield *sf, struct flow *flow, const union field_value *value);
 void subfield_unwildcard(const struct subfield *sf, struct flow *mask);
+/* VALUE's low bits moved to where SF lies in its field, with the mask that goes with them. */
+void subfield_place(const struct subfield *sf, const union field_value *value, union field_value *ret_value,
+                    union field_value *ret_mask);
 /* The low 64 bits of a right-aligned 16-byte value, as a number, and back. */
 uint64_t field_value_u64(const union field_value *v);
 union field_value field_value_from_u64(uint64_t n);

@@ -9,7 +9,8 @@
 #include "openflow/field.h"
 
 static inline void match_init(struct match *m) { memset(m, 0, sizeof *m); }
-/* MASK NULL: exact. -EINVAL when the field takes no such mask, or value bits lie outside the mask. */
+/* Replaces what M said of the field. MASK NULL: exact; zero: any. Prerequisites are the caller's (field_prereq_ok on M's value).
+ * -EINVAL when the field takes no such mask, or value bits lie outside the mask. */
 int match_set_field(struct match *m, const struct field *f, const union field_value *value, const union field_value *mask);
 bool match_equal(const struct match *a, const struct match *b);
 /* Would every packet of B also match A? (non-strict selection: A is the request, B the flow) */
@@ -24,6 +25,8 @@ bool match_hits(const struct match *m, const struct flow *flow);
 int match_decode(struct reader *r, bool strict, struct match *m, __be64 *cookie, __be64 *cookie_mask);
 /* Appends TLVs. With OXM true the OXM headers wherever a field has one, else NXM's. No padding. */
 void match_encode(const struct match *m, bool oxm, struct writer *w);
+/* Which of the IPv4 and the IPv6 field tells M's outer source (or destination) address. */
+enum field_id match_tunnel_field(const struct match *m, bool src);
 
 /* ovs-ofctl's syntax. Names of ports come through a callback so that this library knows no bridge. */
 struct name_map {
