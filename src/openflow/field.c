@@ -34,15 +34,16 @@ enum place {
 
 /* id, name, other name, bytes, bits, maskable, writable, prerequisite, NXM, OXM, format, place, offset */
 #define F(ID, name_, extra, bytes, bits, m, w, pre, nxm, oxm, fmt, pl, ofs) \
-    F_(ID, name_, extra, bytes, bits, m, w, pre, nxm, oxm, fmt, pl, ofs)
+    F_(FIELD_##ID, name_, extra, bytes, bits, m, w, PREREQ_##pre, nxm, oxm, FIELD_FORMAT_##fmt, AT_##pl, ofs)
 #define F_(ID, name_, extra, bytes, bits, m, w, pre, nn, nh, on, oh, fmt, pl, ofs)                                       \
-    [FIELD_##ID] = {.id = FIELD_##ID, .name = name_, .extra_name = extra, .n_bytes = bytes, .n_bits = bits,              \
-                    .maskable = m, .writable = w, .prereq = PREREQ_##pre, .nxm_name = nn, .nxm_header = nh,              \
-                    .oxm_name = on, .oxm_header = oh, .format = FIELD_FORMAT_##fmt, .place = AT_##pl, .offset = ofs},
+    [ID] = {.id = ID, .name = name_, .extra_name = extra, .n_bytes = bytes, .n_bits = bits,              \
+                    .maskable = m, .writable = w, .prereq = pre, .nxm_name = nn, .nxm_header = nh,              \
+                    .oxm_name = on, .oxm_header = oh, .format = fmt, .place = pl, .offset = ofs},
 #define REG(n)                                                                                                           \
     F(REG##n, "reg" #n, NULL, 4, 32, 1, 1, NONE, NX("REG" #n, n, 4), NO, HEX, HOST32, R(n))
 #define XREG(n)                                                                                                          \
-    F_(XREG##n, "xreg" #n, NULL, 8, 64, 1, 1, NONE, NULL, 0, "OXM_OF_PKT_REG" #n, H(0x8001, n, 8), HEX, HOST32, R(2 * (n)))
+    F_(FIELD_XREG##n, "xreg" #n, NULL, 8, 64, 1, 1, PREREQ_NONE, NULL, 0, "OXM_OF_PKT_REG" #n, H(0x8001, n, 8),          \
+       FIELD_FORMAT_HEX, AT_HOST32, R(2 * (n)))
 #define XXREG(n)                                                                                                         \
     F(XXREG##n, "xxreg" #n, NULL, 16, 128, 1, 1, NONE, NX("XXREG" #n, 111 + (n), 16), NO, HEX, HOST32, R(4 * (n)))
 
