@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/datapath.h"
+
+#include "datapath/userspace/userspace.h"
+
+const struct dp_class *dp_class_find(const char *name)
+{
+    static const struct dp_class *const classes[] = {&dp_userspace_class};
+
+    for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
+        if (!strcmp(classes[i]->name, name)) {
+            return classes[i];
+        }
+    }
+    return NULL;
+}
+
+int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
+{
+    const struct dp_class *class = dp_class_find(class_name);
+
+    return class ? class->open(base, callbacks, ret_dp) : -EAFNOSUPPORT;
+}
+
+void dp_close(struct datapath *dp)
+{
+    if (dp) {
+        dp->class->close(dp);
+    }
+}
+
+int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port)
+{
+    return dp->class->port_add(dp, spec, ret_port);
+}
+
+int dp_port_del(struct datapath *dp, dp_port_t port) { return dp->class->port_del(dp, port); }
+
+int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats)
+{
+    return dp->class->port_get_stats(dp, port, ret_stats);
+}
+
+int dp_flow_put(struct datapath *dp, const struct dp_flow *flow) { return dp->class->flow_put(dp, flow); }
+
+int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats)
+{
+    return dp->class->flow_del(dp, id, ret_stats);
+}
+
+int dp_flow_get_stats(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats)
+{
+    return dp->class->flow_get_stats(dp, id, ret_stats);
+}
+
+int dp_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux)
+{
+    return dp->class->flow_for_each(dp, fn, aux);
+}
+
+int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len)
+{
+    return dp->class->execute(dp, packet, actions, actions_len);
+}
+
+const uint64_t *dp_drops(struct datapath *dp) { return dp->class->drops(dp); }
+
+void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses)
+{
+    dp->class->lookup_stats(dp, ret_hits, ret_misses);
+}

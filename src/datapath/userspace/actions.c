@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The executor: runs an action list on one packet, in place. Only CLONE, and an upcall that is not the list's last action, work on
+ * a copy; outputs change nothing but the room in front of the frame.
+ */
+#include <endian.h>
+
+#include "datapath/userspace/userspace.h"
+#include "packet/edit.h"
+#include "packet/headers.h"
+#include "packet/segment.h"
+
+static int check(const struct dp_action *actions, size_t len, unsigned int depth)
+{
+    const char *at = (const char *)actions, *end = at + len;
+
+    if (depth > CLONE_DEPTH_MAX) {
+        return -EINVAL;
+    }
+    while (at < end) {
+        const struct dp_action *a = (const struct dp_action *)(const void *)at;
+        size_t want = sizeof(*a);
+
+        if ((size_t)(end - at) < sizeof(*a) || a->len < sizeof(*a) || a->len % 8 || a->len > end - at) {
+            return -EINVAL;
+        }
+        switch ((enum dp_action_type)a->type) {
+        case DP_ACTION_SET:
+            want = sizeof(struct dp_action_set);
+            break;
+        case DP_ACTION_SET_TUNNEL:
+            want = sizeof(struct dp_action_tunnel);
+            break;
+        case DP_ACTION_PUSH_VLAN:
+            want = sizeof(struct dp_action_vlan);
+            break;
+        case DP_ACTION_PUSH_MPLS:
+        case DP_ACTION_POP_MPLS:
+            want = sizeof(struct dp_action_mpls);
+            break;
+        case DP_ACTION_CLONE: {
+            int error = check(a + 1, a->len - sizeof(*a), depth + 1);
+
+            if (error) {
+                return error;
+            }
+            want = a->len;
+            break;
+        }
+        case DP_ACTION_DROP:
+            if (a->arg >= DROP_MAX) {
+                return -EINVAL;
+            }
+            break;
+        case DP_ACTION_METER:
+            return -EOPNOTSUPP;
+        case DP_ACTION_OUTPUT:
+        case DP_ACTION_POP_VLAN:
+        case DP_ACTION_TRUNC:
+        case DP_ACTION_SLOW:
+            break;
+        default:
+            return -EINVAL;
+        }
+        if (a->len < want) {
+            return -EINVAL;
+        }
+        at += a->len;
+    }
+    return 0;
+}
+
+int us_actions_check(const struct dp_action *actions, size_t len) { return check(actions, len, 0); }
+
+/* What the list has set for the outputs to come. */
+struct execution {
+    struct us_datapath *dp;
+    const struct flow_key *key;
+    const struct flow_tunnel *tunnel;
+    uint32_t trunc; /* 0: none */
+};
+
+static void send_packet(struct execution *x, struct packet *p, uint32_t port_number)
+{
+    struct us_port *port = us_port_find(x->dp, dp_port(port_number));
+    enum drop_reason reason;
+    size_t len = p->len;
+
+    if (!port) {
+        us_drop(x->dp, DROP_NO_PORT);
+        return;
+    }
+    reason = port->gone ? DROP_PORT_DOWN : port->ops->send(port, p, x->key, x->tunnel);
+    if (reason) {
+        port->stats.tx_dropped++;
+        us_drop(x->dp, reason);
+    } else {
+        port->stats.tx_packets++;
+        port->stats.tx_bytes += len;
+    }
+}
+
+/* A cut frame's checksum must be what the whole frame's was, and nobody can segment what is not there. */
+static void output_truncated(struct execution *x, struct packet *p, uint32_t port_number)
+{
+    struct packet *cut = packet_clone(p);
+
+    packet_complete_csum(cut);
+    cut->offload = (struct packet_offload){0};
+    cut->len = x->trunc;
+    send_packet(x, cut, port_number);
+    packet_free(cut);
+}
+
+static void output(struct execution *x, struct packet *p, uint32_t port_number)
+{
+    uint32_t trunc = x->trunc;
+
+    if (trunc && trunc < p->len) {
+        output_truncated(x, p, port_number);
+    } else {
+        send_packet(x, p, port_number);
+    }
+    x->trunc = 0;
+}
+
+static int set_fields(struct packet *p, const struct dp_action_set *set)
+{
+    static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
+        /* by the bits of DP_SET_*; no entry for MARK */
+        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp,
+        packet_set_nd,  NULL,            packet_set_mpls, packet_set_vlan,
+    };
+    int error = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(setters) && !error; i++) {
+        if (set->h.arg & 1u << i && setters[i]) {
+            error = setters[i](p, &set->key, &set->mask);
+        }
+    }
+    if (set->h.arg & DP_SET_MARK) {
+        p->pkt_mark = (p->pkt_mark & ~set->mask.pkt_mark) | (set->key.pkt_mark & set->mask.pkt_mark);
+    }
+    return error;
+}
+
+static void upcall_slow(struct execution *x, struct packet *p, uint32_t slow_reason)
+{
+    struct us_datapath *dp = x->dp;
+    struct dp_upcall upcall = {.reason = DP_UPCALL_SLOW, .slow_reason = slow_reason, .packet = p, .key = x->key};
+
+    if (!dp->callbacks.upcall || dp->depth >= EXECUTE_DEPTH_MAX) {
+        us_drop(dp, DROP_UPCALL_QUEUE);
+        return;
+    }
+    dp->depth++;
+    dp->callbacks.upcall(dp->callbacks.aux, &upcall);
+    dp->depth--;
+}
+
+static void run(struct execution *x, struct packet *p, const struct dp_action *actions, size_t len);
+
+/* CLONE and SLOW: on P itself when nothing comes after. What a clone sets for its outputs ends with it. */
+static void run_on_copy(const struct execution *x, struct packet *p, const struct dp_action *a, bool last)
+{
+    struct packet *copy = last ? p : packet_clone(p);
+    struct execution inner = *x;
+
+    if (a->type == DP_ACTION_SLOW) {
+        upcall_slow(&inner, copy, a->arg);
+    } else {
+        run(&inner, copy, a + 1, a->len - sizeof(*a));
+    }
+    if (copy != p) {
+        packet_free(copy);
+    }
+}
+
+static int edit(struct packet *p, const struct dp_action *a)
+{
+    const struct dp_action_mpls *mpls = (const struct dp_action_mpls *)(const void *)a;
+    struct flow_key scratch;
+    int error = 0;
+
+    switch ((enum dp_action_type)a->type) {
+    case DP_ACTION_PUSH_VLAN:
+        return packet_push_vlan(p, ((const struct dp_action_vlan *)(const void *)a)->vlan);
+    case DP_ACTION_POP_VLAN:
+        return packet_pop_vlan(p);
+    case DP_ACTION_SET:
+        return set_fields(p, (const struct dp_action_set *)(const void *)a);
+    case DP_ACTION_PUSH_MPLS:
+        /* No device completes or cuts what is below a label. */
+        if (packet_is_gso(p)) {
+            return -EINVAL;
+        }
+        error = packet_complete_csum(p);
+        return error ? error : packet_push_mpls(p, mpls->lse, mpls->eth_type);
+    case DP_ACTION_POP_MPLS:
+        error = packet_pop_mpls(p, mpls->eth_type);
+        if (!error) {
+            flow_key_extract(p, &scratch);
+        }
+        return error;
+    default:
+        return -EINVAL;
+    }
+}
+
+static void run(struct execution *x, struct packet *p, const struct dp_action *actions, size_t len)
+{
+    DP_ACTION_FOR_EACH (a, actions, len) {
+        bool last = (const char *)a + a->len >= (const char *)actions + len;
+
+        switch ((enum dp_action_type)a->type) {
+        case DP_ACTION_OUTPUT:
+            output(x, p, a->arg);
+            break;
+        case DP_ACTION_SET_TUNNEL:
+            x->tunnel = &((const struct dp_action_tunnel *)(const void *)a)->tunnel;
+            break;
+        case DP_ACTION_TRUNC:
+            x->trunc = a->arg;
+            break;
+        case DP_ACTION_SLOW:
+        case DP_ACTION_CLONE:
+            run_on_copy(x, p, a, last);
+            break;
+        case DP_ACTION_DROP:
+            us_drop(x->dp, (enum drop_reason)a->arg);
+            return;
+        default:
+            if (edit(p, a)) {
+                us_drop(x->dp, DROP_BAD_ACTION);
+                return;
+            }
+            break;
+        }
+    }
+}
+
+void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions, size_t len)
+{
+    struct execution x = {.dp = dp, .key = key};
+
+    run(&x, p, actions, len);
+}

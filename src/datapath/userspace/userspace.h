@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_USERSPACE_USERSPACE_H
+#define WARREN_DATAPATH_USERSPACE_USERSPACE_H
+/*
+ * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the owner's
+ * event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table), actions.c (the
+ * executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), route.c (source address and MTU towards a remote).
+ *
+ * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what the
+ * kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in buffers that
+ * the datapath keeps, with room in front for every header that may be pushed.
+ */
+#include "datapath/datapath.h"
+#include "datapath/userspace/megaflows.h"
+#include "packet/tunnel.h"
+
+#define RX_BATCH 32
+#define RX_TURNS 4
+#define RX_BUF_SIZE (PACKET_HEADROOM + 65536 + 64)
+#define EXECUTE_DEPTH_MAX 8 /* actions → upcall → actions … */
+#define CLONE_DEPTH_MAX 8   /* CLONE inside CLONE */
+
+struct us_port;
+struct us_datapath;
+
+struct us_port_ops {
+    /* Takes what SPEC says; FDs that are to be read go to us_port_watch(). */
+    int (*open)(struct us_port *port, const struct dp_port_spec *spec);
+    void (*close)(struct us_port *port);
+    /* Reads a batch from FD and hands each frame to us_receive(). The number of frames that were read (of RX_BATCH), or a
+     * negative errno; -EAGAIN when there are none. */
+    int (*receive)(struct us_port *port, int fd);
+    /* Sends P, whose bytes may be completed but not otherwise changed. TUNNEL (may be NULL): what SET_TUNNEL said.
+     * DROP_NONE or why it could not be sent, which the caller counts. */
+    enum drop_reason (*send)(struct us_port *port, struct packet *p, const struct flow_key *key, const struct flow_tunnel *tunnel);
+};
+
+struct us_port {
+    struct us_datapath *dp;
+    const struct us_port_ops *ops;
+    dp_port_t number;
+    enum dp_port_kind kind;
+    char *name;
+    struct dp_port_stats stats;
+    struct event *events[4];
+    size_t n_events;
+    bool gone;    /* port_gone was called */
+    bool deleted; /* by dp_port_del() while it receives: freed when that is done */
+    int fd;       /* netdevs: the AF_PACKET socket or TAP */
+    int ifindex;  /* SYSTEM */
+    uint16_t udp_dst_port;
+    int tunnel_fds[2]; /* what is received from: IPv4, IPv6 */
+};
+
+struct us_datapath {
+    struct datapath dp;
+    struct event_base *base;
+    struct dp_callbacks callbacks;
+    struct megaflows flows;
+    struct us_port **ports; /* by number */
+    size_t ports_size;
+    uint32_t next_port;
+    struct us_port *receiving;
+    unsigned int depth;
+    uint64_t drops[DROP_MAX];
+    uint64_t hits, misses;
+    int64_t now_ms; /* read once a batch */
+    struct packet rx[RX_BATCH];
+    uint8_t *rx_bufs; /* RX_BATCH of RX_BUF_SIZE */
+    struct packet segment; /* scratch for segmentation */
+    struct tunnel_tx *tunnel_tx;
+};
+
+extern const struct dp_class dp_userspace_class;
+extern const struct us_port_ops us_system_ops, us_internal_ops, us_tunnel_ops;
+
+struct us_port *us_port_find(struct us_datapath *dp, dp_port_t number);
+/* Calls the port's receive when FD is readable. */
+int us_port_watch(struct us_port *port, int fd);
+/* Reports the port as gone, once, and stops reading it. */
+void us_port_gone(struct us_port *port);
+/* The I-th buffer for received frames as an empty packet with headroom and metadata cleared. */
+struct packet *us_rx_packet(struct us_datapath *dp, unsigned int i);
+/* A frame came in by PORT: counts it, looks it up, runs the actions or the upcall. */
+void us_receive(struct us_port *port, struct packet *p);
+
+static inline void us_drop(struct us_datapath *dp, enum drop_reason reason) { dp->drops[reason]++; }
+
+/* actions.c */
+/* 0, -EINVAL (malformed) or -EOPNOTSUPP (METER). */
+int us_actions_check(const struct dp_action *actions, size_t len);
+/* Runs checked actions on P, which must have its layer offsets. */
+void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions, size_t len);
+
+/* tunnel_port.c: the sockets that all tunnel ports send with. */
+struct tunnel_tx;
+void us_tunnel_tx_free(struct tunnel_tx *tx);
+
+#endif
