@@ -151,7 +151,6 @@ static void us_close(struct datapath *dp_)
     }
     free(dp->ports);
     megaflows_done(&dp->flows);
-    us_tunnel_tx_free(dp->tunnel_tx);
     packet_done(&dp->segment);
     free(dp->rx_bufs);
     free(dp);
@@ -186,12 +185,9 @@ static const struct us_port_ops *ops_of(enum dp_port_kind kind)
         return &us_system_ops;
     case DP_PORT_INTERNAL:
         return &us_internal_ops;
-    case DP_PORT_VXLAN:
-    case DP_PORT_GRE:
-    case DP_PORT_GENEVE:
-        return &us_tunnel_ops;
+    default:
+        return NULL;
     }
-    return NULL;
 }
 
 static bool conflicts(const struct us_port *port, const struct dp_port_spec *spec)

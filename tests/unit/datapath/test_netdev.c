@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ports on real devices in a network namespace of the test's own: veth ⇄ datapath ⇄ veth or TAP. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <sys/socket.h>
+
+#include "datapath/datapath.h"
+#include "netns.h"
+#include "packet/headers.h"
+
+struct fixture {
+    struct event_base *base;
+    struct datapath *dp;
+    unsigned int misses, slow, gone;
+    dp_port_t gone_port;
+    struct flow_key key;
+    dp_port_t out; /* where the miss handler sends */
+    bool install;
+};
+
+static void on_upcall(void *aux, const struct dp_upcall *u)
+{
+    struct fixture *f = aux;
+    struct dp_action out = {.type = DP_ACTION_OUTPUT, .len = 8, .arg = dp_port_u32(f->out)};
+
+    f->key = *u->key;
+    if (u->reason == DP_UPCALL_SLOW) {
+        f->slow++;
+        return;
+    }
+    f->misses++;
+    if (f->install) {
+        struct flow_key mask = {.in_port = dp_port(0xffffffff)}, masked;
+        struct dp_flow flow = {.id = f->misses, .key = &masked, .mask = &mask, .actions = &out, .actions_len = sizeof(out)};
+
+        flow_key_and(&masked, u->key, &mask);
+        assert_int_equal(dp_flow_put(f->dp, &flow), 0);
+    }
+    assert_int_equal(dp_execute(f->dp, u->packet, &out, sizeof(out)), 0);
+}
+
+static void on_gone(void *aux, dp_port_t port)
+{
+    struct fixture *f = aux;
+
+    f->gone++;
+    f->gone_port = port;
+}
+
+static void fixture_open(struct fixture *f)
+{
+    struct dp_callbacks cb = {.upcall = on_upcall, .port_gone = on_gone, .aux = f};
+
+    *f = (struct fixture){.base = event_base_new()};
+    assert_int_equal(dp_open("userspace", f->base, &cb, &f->dp), 0);
+}
+
+static void fixture_close(struct fixture *f)
+{
+    dp_close(f->dp);
+    event_base_free(f->base);
+}
+
+static void turn_loop(struct fixture *f, int ms)
+{
+    struct timeval tv = {.tv_usec = ms * 1000};
+
+    event_base_loopexit(f->base, &tv);
+    event_base_dispatch(f->base);
+}
+
+static dp_port_t add_port(struct fixture *f, enum dp_port_kind kind, const char *name)
+{
+    struct dp_port_spec spec = {.kind = kind, .name = name};
+    dp_port_t port;
+
+    assert_int_equal(dp_port_add(f->dp, &spec, &port), 0);
+    return port;
+}
+
+static int raw_socket(const char *dev)
+{
+    struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(dev)};
+    struct timeval tv = {.tv_usec = 500000};
+    int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1;
+
+    assert_true(fd >= 0);
+    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof(ll)), 0);
+    return fd;
+}
+
+/* A tagged frame of a made-up type. */
+static const uint8_t frame[64] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x60, 5, 0x88, 0xb5, 'h', 'i'};
+
+static void test_forward(void **state)
+{
+    struct fixture f;
+    dp_port_t a, b;
+    struct dp_port_stats stats;
+    struct dp_flow_stats flow_stats;
+    uint8_t buf[2048];
+    int in, out;
+
+    (void)state;
+    RUN("ip link add pka type veth peer name pka1 && ip link add pkb type veth peer name pkb1");
+    RUN("for d in pka pka1 pkb pkb1; do ip link set $d up; sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
+    fixture_open(&f);
+    a = add_port(&f, DP_PORT_SYSTEM, "pka");
+    b = add_port(&f, DP_PORT_SYSTEM, "pkb");
+    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_SYSTEM, .name = "pka"}, &a), -EEXIST);
+    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_SYSTEM, .name = "none"}, &a), -ENODEV);
+    in = raw_socket("pka1");
+    out = raw_socket("pkb1");
+    turn_loop(&f, 100);
+    f.out = b;
+    f.install = true;
+    f.misses = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(send(in, frame, sizeof(frame), 0), sizeof(frame));
+        turn_loop(&f, 20);
+        assert_int_equal(recv(out, buf, sizeof(buf), 0), sizeof(frame) - 4); /* the tag is in the socket's auxdata */
+    }
+    assert_int_equal(f.misses, 1);
+    assert_int_equal(f.key.vlan[0].tci, htons(0x7005)); /* PCP 3, VID 5, with the bit that says present */
+    assert_int_equal(f.key.eth_type, htons(0x88b5));
+    assert_int_equal(dp_flow_get_stats(f.dp, 1, &flow_stats), 0);
+    assert_int_equal(flow_stats.packets, 2);
+    assert_int_equal(flow_stats.bytes, 2 * sizeof(frame));
+    assert_int_equal(dp_port_get_stats(f.dp, b, &stats), 0);
+    assert_int_equal(stats.tx_packets, 3);
+    RUN("ip link del pkb");
+    turn_loop(&f, 100);
+    assert_int_equal(f.gone, 1);
+    assert_int_equal(dp_port_u32(f.gone_port), dp_port_u32(b));
+    assert_int_equal(dp_port_del(f.dp, b), 0);
+    assert_int_equal(dp_port_del(f.dp, b), -ENOENT);
+    send(in, frame, sizeof(frame), 0);
+    turn_loop(&f, 20);
+    assert_int_equal(dp_drops(f.dp)[DROP_NO_PORT], 1);
+    close(in);
+    close(out);
+    fixture_close(&f);
+    RUN("ip link del pka");
+}
+
+/* TCP with super-packets from a TAP, which is moved to another namespace, to a veth. */
+static void test_internal_moves(void **state)
+{
+    struct fixture f;
+    struct dp_flow flow;
+    struct flow_key key = {0}, mask = {.in_port = dp_port(0xffffffff)};
+    struct dp_action out = {.type = DP_ACTION_OUTPUT, .len = 8};
+    dp_port_t a, t;
+    char dir[] = "/tmp/warren-packet-XXXXXX", cmd[1500];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    RUN("ip link add pka type veth peer name pka1 && ip link set pka up && ip link set pka1 up && ip addr add 10.9.0.1/24 dev pka1");
+    fixture_open(&f);
+    a = add_port(&f, DP_PORT_SYSTEM, "pka");
+    t = add_port(&f, DP_PORT_INTERNAL, "pktap");
+    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_INTERNAL, .name = "pka1"}, &a), -EEXIST);
+    flow = (struct dp_flow){.key = &key, .mask = &mask, .actions = &out, .actions_len = 8};
+    flow.id = 1, key.in_port = a, out.arg = dp_port_u32(t);
+    assert_int_equal(dp_flow_put(f.dp, &flow), 0);
+    flow.id = 2, key.in_port = t, out.arg = dp_port_u32(a);
+    assert_int_equal(dp_flow_put(f.dp, &flow), 0);
+    snprintf(cmd, sizeof(cmd),
+             "(unshare -n sh -c 'echo $$ > %s/pid; exec sleep 8' & while ! [ -s %s/pid ]; do sleep .05; done; P=$(cat %s/pid);"
+             "ip link set pktap netns $P; N=\"nsenter -t $P -n\"; $N ip link set pktap up; $N ip addr add 10.9.0.2/24 dev pktap;"
+             "timeout 6 $N /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); s.connect(('10.9.0.1',7777));"
+             "s.sendall(bytes(8000000)); s.shutdown(1); open('%s/reply','wb').write(s.recv(10))\"; kill $P) > %s/log 2>&1 &",
+             dir, dir, dir, dir, dir);
+    RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.socket(); l.bind(('10.9.0.1',7777)); l.listen(); l.settimeout(6)\n"
+        "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
+    RUN("%s", cmd);
+    for (int i = 0; i < 40; i++) {
+        turn_loop(&f, 100);
+        snprintf(cmd, sizeof(cmd), "grep -q 8000000 %s/reply 2>/dev/null", dir);
+        if (!system(cmd)) {
+            break;
+        }
+    }
+    RUN("cat %s/log; grep -q 8000000 %s/reply && rm -r %s", dir, dir, dir);
+    assert_int_equal(dp_drops(f.dp)[DROP_PORT_TX], 0);
+    fixture_close(&f);
+    RUN("ip link del pka");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_internal_moves),
+    };
+
+    if (!netns_enter()) {
+        printf("needs the privilege to make a network namespace\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
