@@ -53,7 +53,8 @@ struct ofpact_controller { struct ofpact h; uint16_t max_len, controller_id; uin
 struct ofpact_set_field { struct ofpact h; const struct field *field; union field_value value, mask; };
 struct ofpact_load { struct ofpact h; struct subfield dst; uint64_t value; };
 struct ofpact_move { struct ofpact h; struct subfield src, dst; };
-struct ofpact_u16 { struct ofpact h; uint16_t v; };
+/* has_vlan: for SET_VLAN_*; the packet surely has a tag here, so that OpenFlow 1.3, which lacks these, needs no push_vlan. */
+struct ofpact_u16 { struct ofpact h; uint16_t v; bool has_vlan; };
 struct ofpact_u32 { struct ofpact h; uint32_t v; };
 struct ofpact_u64 { struct ofpact h; bool wide; uint64_t v; }; /* wide: came as set_tunnel64 */
 /* in_port OFPP_IN_PORT: keep. table 255: the current one. */
@@ -91,6 +92,10 @@ struct ofpacts {
 void ofpacts_done(struct ofpacts *a);
 /* Appends a zeroed struct of SIZE bytes (rounded up to 8) of type TYPE; the pointer is good until the next append. */
 void *ofpact_put(struct ofpacts *a, enum ofpact_type type, size_t size);
+/* Opens a nest (clone, write_actions) and closes it with everything that was put since; OFS is what open returned. False, and the
+ * nest is gone, if it is too long for `len`. */
+size_t ofpact_nest_open(struct ofpacts *a, enum ofpact_type type);
+bool ofpact_nest_close(struct ofpacts *a, size_t ofs);
 
 #define OFPACT_FOR_EACH(A, ACTS, LEN)                                                    \
     for (const struct ofpact *A = (const struct ofpact *)(const void *)(ACTS);           \
@@ -106,6 +111,10 @@ int ofpacts_decode_instructions(struct reader *r, uint8_t version, struct ofpact
 void ofpacts_encode_actions(const void *acts, size_t len, uint8_t version, struct writer *w);
 void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, struct writer *w);
 int ofpacts_check(const void *acts, size_t len, const struct match *match, table_id_t table);
+/* Marks the SET_VLAN_* actions that find a tag (see ofpact_u16), given what MATCH says. */
+void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match);
+/* Do both lists look the same on the wire of OpenFlow 1.3? So set_tunnel equals set_field of tun_id, and what was sent to a switch
+ * equals what it dumps. */
 bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len);
 /* Does the list output to PORT (for out_port filters)? */
 bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port);
