@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ovsdb/embedded.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "base/child.h"
+#include "base/log.h"
+#include "base/stream.h"
+
+LOG_MODULE("ovsdb_embedded");
+
+#define START_WAIT_MS 10000
+#define MAX_ARGS 12
+
+struct ovsdb_embedded {
+    struct child *server; /* NULL: somebody else's server is at the socket */
+};
+
+/* Does anybody listen there? */
+static bool answers(const struct remote *remote)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    return fd >= 0 && !connect(fd, (const struct sockaddr *)&remote->addr, remote->addr_len);
+}
+
+static int make_database(const struct ovsdb_embedded_options *o, char **ret_error)
+{
+    const char *const argv[] = {"ovsdb-tool", "create", o->db_file, o->schema_file, NULL};
+    _cleanup_free_ char *why = NULL;
+
+    if (!access(o->db_file, F_OK)) {
+        return 0;
+    }
+    if (access(o->schema_file, R_OK)) {
+        int error = -errno;
+        *ret_error = xasprintf("schema %s: %s", o->schema_file, strerror(errno));
+        return error;
+    }
+    int error = child_run(argv, &why);
+    if (error) {
+        *ret_error = xasprintf("cannot make the database %s: %s", o->db_file, why);
+    } else {
+        log_info("made the database %s from %s", o->db_file, o->schema_file);
+    }
+    return error;
+}
+
+/* The server ends at once when the database is damaged or locked by another: no use to wait for the socket then. */
+static int wait_for_socket(const struct remote *remote, struct child *server, char **ret_error)
+{
+    pid_t pid = child_pid(server);
+
+    for (int64_t end = time_mono_ms() + START_WAIT_MS; time_mono_ms() < end;) {
+        char path[64], state = 0;
+
+        if (answers(remote)) {
+            return 0;
+        }
+        snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+        FILE *f = fopen(path, "re");
+        if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1 || state == 'Z') {
+            if (f) {
+                fclose(f);
+            }
+            *ret_error = xstrdup("ovsdb-server ended at once; its message is above");
+            return -EIO;
+        }
+        fclose(f);
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL);
+    }
+    *ret_error = xstrdup("ovsdb-server does not answer within 10 s");
+    return -ETIMEDOUT;
+}
+
+static int start_server(struct event_base *base, const struct ovsdb_embedded_options *o, struct child **ret)
+{
+    _cleanup_free_ char *remote = xasprintf("--remote=punix:%s", o->socket);
+    _cleanup_free_ char *control = xasprintf("--unixctl=%s", o->control ? o->control : "none");
+    _cleanup_free_ char *pidfile = o->pidfile ? xasprintf("--pidfile=%s", o->pidfile) : NULL;
+    _cleanup_free_ char *extra = o->extra_remote ? xasprintf("--remote=%s", o->extra_remote) : NULL;
+    const char *argv[MAX_ARGS] = {"ovsdb-server", "-vconsole:warn", "-vsyslog:off", remote, control};
+    size_t n = 5;
+
+    if (pidfile) {
+        argv[n++] = pidfile;
+    }
+    if (extra) {
+        argv[n++] = extra;
+    }
+    argv[n++] = o->db_file;
+    return child_start(base, "ovsdb-server", argv, NULL, NULL, ret);
+}
+
+int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
+                         char **ret_error)
+{
+    _cleanup_free_ char *text = xasprintf("unix:%s", o->socket);
+    _cleanup_free_ char *why = NULL;
+    struct remote remote;
+    struct child *server = NULL;
+    int error = remote_parse(text, 0, &remote, &why);
+
+    if (!error && answers(&remote)) {
+        log_info("%s: a server is there already, using it", text);
+        *ret = xcalloc(1, sizeof **ret);
+        return 0;
+    }
+    if (!error) {
+        error = make_database(o, &why);
+    }
+    if (!error) {
+        error = start_server(base, o, &server);
+        if (error) {
+            why = xasprintf("cannot run ovsdb-server: %s", strerror(-error));
+        }
+    }
+    if (!error) {
+        error = wait_for_socket(&remote, server, &why);
+    }
+    if (error) {
+        child_destroy(server);
+        if (ret_error) {
+            *ret_error = TAKE_PTR(why);
+        }
+        return error;
+    }
+    *ret = xcalloc(1, sizeof **ret);
+    (*ret)->server = server;
+    return 0;
+}
+
+void ovsdb_embedded_destroy(struct ovsdb_embedded *e)
+{
+    if (e) {
+        child_destroy(e->server);
+        free(e);
+    }
+}
