@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/configurator.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "switch/configurator_private.h"
+#include "switch/megaflow.h"
+
+LOG_MODULE("configurator");
+
+#define LOCK "ovs_vswitchd"
+#define LOCK_GRACE_MS 5000 /* how long after a reconnect the lock may be missing before we take it for another's */
+#define STATS_INTERVAL_MS 5000
+#define RETRY_MS 1000
+
+static const char *const root_columns[] = {"bridges", "next_cfg", "cur_cfg", "datapath_types", "iface_types", "ovs_version",
+                                           "db_version", "other_config", NULL};
+static const char *const bridge_columns[] = {
+    "name", "datapath_id", "datapath_version", "ports", "controller", "fail_mode", "protocols", "other_config", "mirrors",
+    "netflow", "sflow", "ipfix", "stp_enable", "rstp_enable", "mcast_snooping_enable", "flow_tables", NULL};
+static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks", "vlan_mode", "mac", "qos", NULL};
+static const char *const interface_columns[] = {
+    "name", "type", "options", "ofport", "ofport_request", "mac", "mac_in_use", "mtu", "mtu_request", "error", "ifindex",
+    "admin_state", "link_state", "link_resets", "link_speed", "duplex", "status", "statistics", NULL};
+static const char *const controller_columns[] = {
+    "target", "connection_mode", "max_backoff", "inactivity_probe", "enable_async_messages", "controller_rate_limit",
+    "controller_burst_limit", "is_connected", "role", "status", NULL};
+
+static void set_timer(struct event *ev, int64_t ms)
+{
+    struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    event_add(ev, &tv);
+}
+
+void configurator_schedule(struct configurator *c)
+{
+    if (c->txn_pending) {
+        c->rerun = true;
+    } else if (!event_pending(c->run, EV_TIMEOUT, NULL)) {
+        set_timer(c->run, 0);
+    }
+}
+
+bool configurator_is_connected(const struct configurator *c) { return ovsdb_client_is_connected(c->client); }
+
+/* --- bridges --- */
+
+static void cbridge_destroy(struct configurator *c, struct cbridge *cb)
+{
+    HASH_DEL(c->bridges, cb);
+    struct iface *iface, *tmp;
+    HASH_ITER(hh, cb->ifaces, iface, tmp) {
+        HASH_DEL(cb->ifaces, iface);
+        iface_destroy(iface);
+    }
+    ofport_pool_done(&cb->ofports);
+    free(cb->unsupported);
+    free(cb->name);
+    free(cb);
+}
+
+static struct cbridge *cbridge_get(struct configurator *c, const char *name)
+{
+    struct cbridge *cb;
+    HASH_FIND_STR(c->bridges, name, cb);
+    if (!cb) {
+        cb = xcalloc(1, sizeof *cb);
+        cb->name = xstrdup(name);
+        HASH_ADD_KEYPTR(hh, c->bridges, cb->name, strlen(cb->name), cb);
+    }
+    return cb;
+}
+
+static int by_name(const struct cbridge *a, const struct cbridge *b) { return strcmp(a->name, b->name); }
+
+static void collect_bridges(struct configurator *c, const struct ovsdb_row *root)
+{
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        cb->wanted = false;
+        cb->row = NULL;
+    }
+    for (size_t i = 0; i < ovsdb_row_size(root, "bridges"); i++) {
+        const struct ovsdb_row *row = ovsdb_client_ref(c->client, root, "bridges", i, "Bridge");
+        const char *name = row ? ovsdb_row_string(row, "name") : NULL;
+        if (!name || !*name) {
+            continue;
+        }
+        if (strpbrk(name, "/\\")) {
+            log_limited(LOG_LEVEL_WARN, "bridge \"%s\" is ignored: a name with a slash", name);
+            continue;
+        }
+        struct cbridge *cb = cbridge_get(c, name);
+        cb->wanted = true;
+        cb->row = row;
+        ports_collect(c, cb);
+    }
+    HASH_SORT(c->bridges, by_name);
+}
+
+static void remove_bridge(struct configurator *c, struct cbridge *cb)
+{
+    log_info("bridge %s removed", cb->name);
+    cbridge_stop_server(cb);
+    bridge_destroy(cb->bridge);
+    cbridge_destroy(c, cb);
+}
+
+static void prune_bridges(struct configurator *c)
+{
+    struct cbridge *cb, *tmp;
+    HASH_ITER(hh, c->bridges, cb, tmp) {
+        if (!cb->wanted) {
+            remove_bridge(c, cb);
+        } else if (cb->bridge) {
+            ports_prune(c, cb);
+        }
+    }
+}
+
+/* What the row asks for and this switch lacks: once in the log, until it changes. */
+static void tell_unsupported(struct cbridge *cb)
+{
+    static const char *const sets[] = {"mirrors", "netflow", "sflow", "ipfix", "flow_tables"};
+    static const char *const flags[] = {"stp_enable", "rstp_enable", "mcast_snooping_enable"};
+    _cleanup_strbuf_ struct strbuf b = {0};
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+        if (ovsdb_row_size(cb->row, sets[i]) > 0) {
+            strbuf_addf(&b, " %s", sets[i]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (ovsdb_row_bool(cb->row, flags[i], false)) {
+            strbuf_addf(&b, " %s", flags[i]);
+        }
+    }
+    if (strcmp(strbuf_str(&b), cb->unsupported ? cb->unsupported : "") != 0) {
+        if (b.len) {
+            log_warn("bridge %s: not supported and without effect:%s", cb->name, b.s);
+        }
+        free(cb->unsupported);
+        cb->unsupported = strbuf_take(&b);
+    }
+}
+
+static uint64_t choose_datapath_id(const struct cbridge *cb)
+{
+    const char *s = ovsdb_row_map_string(cb->row, "other_config", "datapath-id");
+    if (s) {
+        bool prefixed = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
+        const char *digits = prefixed ? s + 2 : s;
+        size_t n = strspn(digits, "0123456789abcdefABCDEF");
+        uint64_t id = n <= 16 ? strtoull(digits, NULL, 16) : 0;
+        if (!digits[n] && (prefixed ? n >= 1 && n <= 16 : n == 16) && id) {
+            return id;
+        }
+        log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:datapath-id=%s is ignored: neither 16 hex digits nor 0x…", cb->name, s);
+    }
+    uint64_t id = 0;
+    for (int i = 0; i < 6; i++) {
+        id = id << 8 | cb->mac.a[i];
+    }
+    return id;
+}
+
+static uint32_t read_versions(const struct ovsdb_row *row)
+{
+    static const char *const names[] = {"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"};
+    uint32_t versions = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (ovsdb_row_set_has_string(row, "protocols", names[i])) {
+            versions |= 1u << (i + 1);
+        }
+    }
+    return versions;
+}
+
+static void apply_mac_limits(const struct cbridge *cb)
+{
+    int64_t age = ovsdb_row_map_int(cb->row, "other_config", "mac-aging-time", MAC_TABLE_DEFAULT_AGE_MS / 1000);
+    int64_t size = ovsdb_row_map_int(cb->row, "other_config", "mac-table-size", MAC_TABLE_DEFAULT_SIZE);
+    bridge_set_mac_limits(cb->bridge, (size_t)MAX(10, MIN(size, 1000000)), MAX(1, MIN(age, 3600 * 24)) * 1000);
+}
+
+static void apply_bridge(struct configurator *c, struct cbridge *cb)
+{
+    if (!cb->bridge) {
+        int error = bridge_create(c->sw, cb->name, &cb->bridge);
+        if (error) {
+            log_limited(LOG_LEVEL_ERR, "bridge %s cannot be made: %s", cb->name, strerror(-error));
+            return;
+        }
+        log_info("bridge %s made", cb->name);
+    }
+    cb->mac = ports_choose_mac(c, cb);
+    ports_apply(c, cb);
+    tell_unsupported(cb);
+    apply_mac_limits(cb);
+    cb->bridge->forward_bpdu = ovsdb_row_map_bool(cb->row, "other_config", "forward-bpdu", false);
+    cb->bridge->datapath_id = choose_datapath_id(cb);
+    cb->bridge->of_versions = read_versions(cb->row);
+    cbridge_apply_server(c, cb);
+}
+
+/* --- runs --- */
+
+static void txn_done(const struct ovsdb_result *result, void *aux)
+{
+    struct configurator *c = aux;
+    c->txn_pending = false;
+    if (result->status == OVSDB_TXN_COMMITTED) {
+        if (c->ready && c->ran) {
+            c->ready(c->aux);
+            c->ready = NULL;
+        }
+    } else if (result->status != OVSDB_TXN_DISCONNECTED) {
+        log_limited(LOG_LEVEL_WARN, "the database refused our state: %s; next attempt in %d ms", result->error, RETRY_MS);
+        c->rerun = false;
+        set_timer(c->run, RETRY_MS);
+        return;
+    }
+    if (c->rerun) {
+        c->rerun = false;
+        configurator_schedule(c);
+    }
+}
+
+static bool may_act(const struct configurator *c)
+{
+    return ovsdb_client_is_synced(c->client) && ovsdb_client_has_lock(c->client, LOCK);
+}
+
+static void commit(struct configurator *c, struct ovsdb_txn *txn)
+{
+    c->txn_pending = true;
+    ovsdb_txn_commit(txn, txn_done, c);
+}
+
+/* ovs-vsctl init, for a database that nobody else looks after. */
+static void init_root(struct configurator *c)
+{
+    struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
+    ovsdb_txn_wait_no_row(txn, "Open_vSwitch", json_array());
+    ovsdb_txn_insert(txn, "Open_vSwitch", NULL);
+    commit(c, txn);
+}
+
+static void read_root_config(struct configurator *c, const struct ovsdb_row *root)
+{
+    int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
+    int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
+    megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));
+    int64_t interval = ovsdb_row_map_int(root, "other_config", "stats-update-interval", STATS_INTERVAL_MS);
+    c->stats_interval_ms = MAX(STATS_INTERVAL_MS, MIN(interval, 3600 * 1000));
+}
+
+static void find_egress(struct configurator *c)
+{
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+            const struct port *port = iface_port(iface);
+            if (port && port->kind == PORT_TUNNEL && port->tunnel.remote == TUNNEL_FIXED) {
+                iface->egress_ifindex = 0;
+                links_route(c->links, &port->tunnel.remote_ip, &iface->egress_ifindex);
+            }
+        }
+    }
+}
+
+static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct configurator *c = aux;
+    if (!may_act(c)) {
+        ports_sync_links(c);
+        return;
+    }
+    const struct ovsdb_row *root = ovsdb_client_first(c->client, "Open_vSwitch");
+    if (!root) {
+        init_root(c);
+        return;
+    }
+    read_root_config(c, root);
+    collect_bridges(c, root);
+    prune_bridges(c);
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        apply_bridge(c, cb);
+    }
+    /* What was just made and changed should be in the answer already; what else turned up gets a run of its own. */
+    c->rerun = links_refresh(c->links);
+    ports_sync_links(c);
+    find_egress(c);
+    if (!c->ran) {
+        c->ran = true;
+        set_timer(c->stats, c->stats_interval_ms);
+    }
+    struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
+    status_write(c, txn, root);
+    commit(c, txn);
+}
+
+static void write_stats(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct configurator *c = aux;
+    set_timer(c->stats, c->stats_interval_ms);
+    /* Rows are those of the last run: if another one is due, the next turn writes. */
+    if (!may_act(c) || c->txn_pending || event_pending(c->run, EV_TIMEOUT, NULL)) {
+        return;
+    }
+    megaflow_sync_stats(c->sw);
+    find_egress(c);
+    struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
+    const struct ovsdb_row *root = ovsdb_client_first(c->client, "Open_vSwitch");
+    if (root) {
+        status_write(c, txn, root);
+    }
+    status_write_stats(c, txn);
+    commit(c, txn);
+}
+
+/* --- events --- */
+
+static void on_connected(struct ovsdb_client *client, bool connected, void *aux)
+{
+    struct configurator *c = aux;
+    if (connected) {
+        log_info("connected to the database %s", ovsdb_client_remote(client));
+        set_timer(c->lock_grace, LOCK_GRACE_MS);
+    } else {
+        log_warn("lost the database: forwarding goes on, nothing is configured");
+        event_del(c->lock_grace);
+    }
+}
+
+static void on_updated(struct ovsdb_client *client WR_UNUSED, void *aux) { configurator_schedule(aux); }
+
+static void on_locked(struct ovsdb_client *client WR_UNUSED, const char *name, bool locked, void *aux)
+{
+    struct configurator *c = aux;
+    if (locked) {
+        log_info("holding the database lock %s", name);
+        event_del(c->lock_grace);
+        configurator_schedule(c);
+    } else if (ovsdb_client_is_connected(c->client)) {
+        set_timer(c->lock_grace, LOCK_GRACE_MS);
+    }
+}
+
+/* Somebody else is this host's switch: two would fight over the ports. */
+static void on_lock_grace(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct configurator *c = aux;
+    if (!ovsdb_client_is_connected(c->client) || ovsdb_client_has_lock(c->client, LOCK)) {
+        return;
+    }
+    log_warn("another process holds the database lock " LOCK ": standing by");
+    struct cbridge *cb, *tmp;
+    HASH_ITER(hh, c->bridges, cb, tmp) {
+        remove_bridge(c, cb);
+    }
+}
+
+static void on_links_changed(void *aux) { configurator_schedule(aux); }
+
+static void on_port_gone(void *aux, struct port *port)
+{
+    struct configurator *c = aux;
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        struct iface *iface;
+        HASH_FIND_STR(cb->ifaces, port->name, iface);
+        if (iface && cb->bridge == port->bridge) {
+            iface->gone = true;
+        }
+    }
+    configurator_schedule(c);
+}
+
+static void on_port_admin(void *aux, struct port *port, bool up)
+{
+    struct configurator *c = aux;
+    if (port->kind == PORT_SYSTEM || port->kind == PORT_INTERNAL) {
+        int error = links_set_up(c->links, port->name, up);
+        if (error) {
+            log_warn("port %s cannot be set %s: %s", port->name, up ? "up" : "down", strerror(-error));
+        }
+    }
+}
+
+int configurator_create(struct event_base *base, struct switch_ *sw, const struct configurator_options *options,
+                        struct configurator **ret, char **ret_error)
+{
+    static const struct ovsdb_client_callbacks callbacks = {.connected = on_connected, .updated = on_updated, .locked = on_locked};
+    _cleanup_(configurator_destroyp) struct configurator *c = xcalloc(1, sizeof *c);
+    c->base = base;
+    c->sw = sw;
+    c->rundir = xstrdup(options->rundir);
+    c->own_database = options->own_database;
+    c->ready = options->ready;
+    c->aux = options->aux;
+    c->stats_interval_ms = STATS_INTERVAL_MS;
+    c->run = evtimer_new(base, run, c);
+    c->stats = evtimer_new(base, write_stats, c);
+    c->lock_grace = evtimer_new(base, on_lock_grace, c);
+    int error = links_create(base, on_links_changed, c, &c->links);
+    if (error) {
+        *ret_error = xasprintf("rtnetlink: %s", strerror(-error));
+        return error;
+    }
+    error = ovsdb_client_new(base, options->db, "Open_vSwitch", &callbacks, c, &c->client, ret_error);
+    if (error) {
+        return error;
+    }
+    ovsdb_client_monitor(c->client, "Open_vSwitch", root_columns);
+    ovsdb_client_monitor(c->client, "Bridge", bridge_columns);
+    ovsdb_client_monitor(c->client, "Port", port_columns);
+    ovsdb_client_monitor(c->client, "Interface", interface_columns);
+    ovsdb_client_monitor(c->client, "Controller", controller_columns);
+    ovsdb_client_lock(c->client, LOCK);
+    switch_set_hooks(sw, &(struct switch_hooks){.port_gone = on_port_gone, .port_admin = on_port_admin, .aux = c});
+    ovsdb_client_start(c->client);
+    *ret = TAKE_PTR(c);
+    return 0;
+}
+
+void configurator_destroy(struct configurator *c)
+{
+    if (!c) {
+        return;
+    }
+    switch_set_hooks(c->sw, &(struct switch_hooks){0});
+    struct cbridge *cb, *tmp;
+    HASH_ITER(hh, c->bridges, cb, tmp) {
+        cbridge_stop_server(cb);
+        cbridge_destroy(c, cb);
+    }
+    event_free(c->run);
+    event_free(c->stats);
+    event_free(c->lock_grace);
+    ovsdb_client_destroy(c->client);
+    links_destroy(c->links);
+    free(c->rundir);
+    free(c);
+}

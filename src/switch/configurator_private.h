@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
+#define WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
+/* What the configurator's files share: configurator.c (session, runs, bridges), configurator_ports.c (interfaces → ports),
+ * configurator_status.c (output columns). */
+#include <event2/event.h>
+#include <uthash.h>
+
+#include "ovsdb/client.h"
+#include "switch/bridge.h"
+#include "switch/configurator.h"
+#include "switch/iface_config.h"
+#include "switch/links.h"
+#include "switch/ofport_alloc.h"
+
+/* What is kept of one Interface row between runs. */
+struct iface {
+    char *name;
+    struct cbridge *owner;
+    uint16_t ofport; /* assigned; 0: none. The LOCAL port has none of these */
+    bool is_local;
+    bool gone;    /* the datapath said that the netdev vanished */
+    int ifindex;  /* of the netdev that the port was made from; 0: no port or no netdev */
+    char *error;  /* for the column; NULL: none */
+    struct link_details details; /* of the netdev, as of its last change */
+    uint32_t details_resets;
+    int details_ifindex;
+    int egress_ifindex; /* tunnels: where the route to the remote leaves; 0: unknown */
+
+    /* Of the present run only: */
+    bool wanted, usable;
+    const struct ovsdb_row *row, *port_row; /* NULL: a LOCAL port that no row asks for */
+    struct port_config config;              /* strings belong to the row */
+    UT_hash_handle hh;
+};
+
+struct cbridge {
+    char *name;
+    struct bridge *bridge; /* NULL while it could not be made */
+    struct ofport_pool ofports;
+    struct iface *ifaces; /* by name, hh */
+    struct eth_addr mac;  /* of LOCAL */
+    char *unsupported;    /* what the row asks for and we lack, as last logged */
+    struct ofserver *server;
+
+    bool wanted;
+    const struct ovsdb_row *row;
+    UT_hash_handle hh;
+};
+
+struct configurator {
+    struct event_base *base;
+    struct switch_ *sw;
+    struct ovsdb_client *client;
+    struct links *links;
+    struct cbridge *bridges; /* by name, hh */
+    struct event *run, *stats, *lock_grace;
+    char *rundir;
+    bool own_database;
+    bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
+    bool ran;                /* at least one run was made */
+    int64_t retry_ms;        /* wait before the next run after a refused transaction */
+    int64_t stats_interval_ms;
+    void (*ready)(void *aux);
+    void *aux;
+};
+
+/* Soon, once for any number of calls. */
+void configurator_schedule(struct configurator *c);
+
+/* configurator_ports.c */
+void iface_destroy(struct iface *iface);
+/* Reads Bridge.ports into CB->ifaces: `wanted`, `usable`, `config`, `error`. */
+void ports_collect(struct configurator *c, struct cbridge *cb);
+/* Removes the ports of CB that are not wanted, not usable, or must be made anew. */
+void ports_prune(struct configurator *c, struct cbridge *cb);
+/* Assigns numbers, changes ports, and makes the missing ones. */
+void ports_apply(struct configurator *c, struct cbridge *cb);
+struct port *iface_port(const struct iface *iface);
+/* Brings the OpenFlow ports up to date with the kernel's links. */
+void ports_sync_links(struct configurator *c);
+/* The address that LOCAL should have: other_config:hwaddr, the lowest of the other ports', or one made from the row's UUID. */
+struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbridge *cb);
+
+/* configurator_status.c */
+void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ovsdb_row *root);
+void status_write_stats(struct configurator *c, struct ovsdb_txn *txn);
+
+/* configurator_server.c */
+/* Fail mode, controllers and listeners of CB's OpenFlow server, which is started when there is none. */
+void cbridge_apply_server(struct configurator *c, struct cbridge *cb);
+void cbridge_stop_server(struct cbridge *cb);
+/* Controller columns. */
+void server_write_status(struct configurator *c, struct cbridge *cb, struct ovsdb_txn *txn);
+
+#endif
