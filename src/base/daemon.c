@@ -176,12 +176,11 @@ struct ini_context {
 static int on_ini(void *arg, const char *section WR_UNUSED, const char *key, const char *text)
 {
     struct ini_context *c = arg;
-    _cleanup_free_ char *where = xasprintf("%s", c->file);
 
     if (!text) {
-        fprintf(stderr, "%s: %s: %s has no value\n", c->d->name, where, key);
+        fprintf(stderr, "%s: %s: %s has no value\n", c->d->name, c->file, key);
         c->error = -EINVAL;
-    } else if (set(c->d, where, key, text, SOURCE_FILE)) {
+    } else if (set(c->d, c->file, key, text, SOURCE_FILE)) {
         c->error = -EINVAL;
     }
     return !c->error;

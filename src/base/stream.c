@@ -326,6 +326,10 @@ void stream_destroy(struct stream *s)
     }
     if (s->bev) {
         flush(s);
+        if (s->kind == REMOTE_SSL && s->connected) {
+            SSL_shutdown(bufferevent_openssl_get_ssl(s->bev)); /* close_notify: the peer knows that this was the end */
+            ERR_clear_error();
+        }
         bufferevent_setcb(s->bev, NULL, NULL, NULL, NULL);
         bufferevent_free(s->bev);
     }
