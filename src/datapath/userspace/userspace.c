@@ -4,6 +4,7 @@
 #include <endian.h>
 
 #include "base/log.h"
+#include "datapath/userspace/tunnel_tx.h"
 
 LOG_MODULE("dp_userspace");
 
@@ -151,7 +152,7 @@ static void us_close(struct datapath *dp_)
     }
     free(dp->ports);
     megaflows_done(&dp->flows);
-    packet_done(&dp->segment);
+    tunnel_tx_free(dp->tunnel_tx);
     free(dp->rx_bufs);
     free(dp);
 }
@@ -185,9 +186,12 @@ static const struct us_port_ops *ops_of(enum dp_port_kind kind)
         return &us_system_ops;
     case DP_PORT_INTERNAL:
         return &us_internal_ops;
-    default:
-        return NULL;
+    case DP_PORT_VXLAN:
+    case DP_PORT_GRE:
+    case DP_PORT_GENEVE:
+        return &us_tunnel_ops;
     }
+    return NULL;
 }
 
 static bool conflicts(const struct us_port *port, const struct dp_port_spec *spec)
@@ -333,6 +337,7 @@ static int us_dp_execute(struct datapath *dp_, struct packet *packet, const stru
     if (error) {
         return error;
     }
+    dp->now_ms = time_mono_ms();
     flow_key_extract(packet, &key);
     us_execute(dp, packet, &key, actions, actions_len);
     return 0;

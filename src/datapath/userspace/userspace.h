@@ -4,7 +4,7 @@
 /*
  * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the owner's
  * event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table), actions.c (the
- * executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), route.c (source address and MTU towards a remote).
+ * executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending tunnel packets).
  *
  * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what the
  * kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in buffers that
@@ -22,6 +22,7 @@
 
 struct us_port;
 struct us_datapath;
+struct tunnel_tx;
 
 struct us_port_ops {
     /* Takes what SPEC says; FDs that are to be read go to us_port_watch(). */
@@ -64,10 +65,9 @@ struct us_datapath {
     unsigned int depth;
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
-    int64_t now_ms; /* read once a batch */
+    int64_t now_ms; /* read once a turn of the loop and an execute */
     struct packet rx[RX_BATCH];
     uint8_t *rx_bufs; /* RX_BATCH of RX_BUF_SIZE */
-    struct packet segment; /* scratch for segmentation */
     struct tunnel_tx *tunnel_tx;
 };
 
@@ -91,9 +91,5 @@ static inline void us_drop(struct us_datapath *dp, enum drop_reason reason) { dp
 int us_actions_check(const struct dp_action *actions, size_t len);
 /* Runs checked actions on P, which must have its layer offsets. */
 void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions, size_t len);
-
-/* tunnel_port.c: the sockets that all tunnel ports send with. */
-struct tunnel_tx;
-void us_tunnel_tx_free(struct tunnel_tx *tx);
 
 #endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tunnel ports: what receives. VXLAN and Geneve hear on UDP sockets, one a family, whose ancillary data tell the outer header's
+ * destination, TOS and TTL; GRE on raw sockets. The kernel has reassembled fragments and checked UDP's checksum by then.
+ * Sending: tunnel_tx.h.
+ */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "datapath/userspace/tunnel_tx.h"
+#include "datapath/userspace/userspace.h"
+#include "packet/headers.h"
+
+LOG_MODULE("tunnel");
+
+#ifndef UDP_NO_CHECK6_RX
+#define UDP_NO_CHECK6_RX 102
+#endif
+#define SOCKET_BUFFER (4 << 20)
+
+static enum tunnel_kind tunnel_kind_of(const struct us_port *port)
+{
+    return port->kind == DP_PORT_VXLAN ? TUNNEL_VXLAN : port->kind == DP_PORT_GENEVE ? TUNNEL_GENEVE : TUNNEL_GRE;
+}
+
+static int set_options(int fd, bool v6, bool udp)
+{
+    static const int v4_options[] = {IP_PKTINFO, IP_RECVTOS, IP_RECVTTL};
+    static const int v6_options[] = {IPV6_V6ONLY, IPV6_RECVPKTINFO, IPV6_RECVTCLASS, IPV6_RECVHOPLIMIT};
+    const int *options = v6 ? v6_options : v4_options;
+    size_t n = v6 ? ARRAY_SIZE(v6_options) : ARRAY_SIZE(v4_options);
+    int one = 1, size = SOCKET_BUFFER;
+
+    for (size_t i = 0; i < n; i++) {
+        if (options[i] == IPV6_V6ONLY && v6 && !udp) {
+            continue;
+        }
+        if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, options[i], &one, sizeof(one))) {
+            return -errno;
+        }
+    }
+    if (v6 && udp && setsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, &one, sizeof(one))) {
+        return -errno;
+    }
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)); /* best effort */
+    return 0;
+}
+
+static int tunnel_socket(const struct us_port *port, bool v6, int *ret_fd)
+{
+    bool udp = port->kind != DP_PORT_GRE;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port->udp_dst_port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port->udp_dst_port)};
+    _cleanup_close_ int fd = socket(v6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                                    udp ? IPPROTO_UDP : IPPROTO_GRE);
+    int error;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    error = set_options(fd, v6, udp);
+    if (error) {
+        return error;
+    }
+    if (udp && bind(fd, v6 ? (struct sockaddr *)&in6 : (struct sockaddr *)&in, v6 ? sizeof(in6) : sizeof(in))) {
+        return -errno;
+    }
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int tunnel_open(struct us_port *port, const struct dp_port_spec *spec)
+{
+    int error;
+
+    if (spec->kind != DP_PORT_GRE && !spec->udp_dst_port) {
+        return -EINVAL;
+    }
+    if (!port->dp->tunnel_tx) {
+        port->dp->tunnel_tx = tunnel_tx_new();
+    }
+    for (int v6 = 0; v6 < 2; v6++) {
+        error = tunnel_socket(port, v6, &port->tunnel_fds[v6]);
+        if (error == -EAFNOSUPPORT && v6) {
+            log_info("%s: no IPv6 on this machine: tunnels over IPv4 only", port->name);
+            return 0;
+        }
+        error = error ? error : us_port_watch(port, port->tunnel_fds[v6]);
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void tunnel_close(struct us_port *port)
+{
+    closep(&port->tunnel_fds[0]);
+    closep(&port->tunnel_fds[1]);
+}
+
+/* The outer header's fields from the ancillary data. */
+static void outer_from_cmsgs(struct msghdr *msg, struct flow_tunnel *t)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        int value = 0;
+
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+
+            memcpy(&info, CMSG_DATA(c), sizeof(info));
+            t->dst = ip_addr_from_v4(info.ipi_addr.s_addr);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            memcpy(&t->dst, CMSG_DATA(c), sizeof(t->dst)); /* in6_pktinfo begins with the address */
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS) {
+            t->tos = *CMSG_DATA(c); /* one byte */
+        } else {
+            memcpy(&value, CMSG_DATA(c), MIN(sizeof(value), c->cmsg_len - CMSG_LEN(0)));
+            if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
+                (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+                t->ttl = (uint8_t)value;
+            } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+                t->tos = (uint8_t)value;
+            }
+        }
+    }
+}
+
+/* Takes what is before the inner frame off P, and hands it on. */
+static void receive_one(struct us_port *port, struct packet *p, bool v6)
+{
+    enum tunnel_kind kind = tunnel_kind_of(port);
+    struct flow_tunnel t = p->tunnel;
+    enum drop_reason reason;
+    size_t hdr_len;
+
+    if (kind == TUNNEL_GRE && !v6) {
+        reason = tunnel_parse(kind, p->data, p->len, 0, &t, &hdr_len);
+    } else {
+        reason = tunnel_parse_payload(kind, p->data, p->len, &t, &hdr_len);
+    }
+    if (reason) {
+        port->stats.rx_errors++;
+        us_drop(port->dp, reason);
+        return;
+    }
+    packet_pull(p, hdr_len);
+    p->tunnel = t;
+    us_receive(port, p);
+}
+
+static int tunnel_receive(struct us_port *port, int fd)
+{
+    static union {
+        struct cmsghdr align;
+        char buf[256];
+    } control[RX_BATCH];
+    static struct sockaddr_in6 from[RX_BATCH];
+    struct mmsghdr msgs[RX_BATCH];
+    struct iovec iov[RX_BATCH];
+    bool v6 = fd == port->tunnel_fds[1];
+    int n;
+
+    for (unsigned int i = 0; i < RX_BATCH; i++) {
+        struct packet *p = us_rx_packet(port->dp, i);
+
+        iov[i] = (struct iovec){p->data, RX_BUF_SIZE - PACKET_HEADROOM};
+        msgs[i].msg_hdr = (struct msghdr){
+            .msg_name = &from[i],
+            .msg_namelen = sizeof(from[i]),
+            .msg_iov = &iov[i],
+            .msg_iovlen = 1,
+            .msg_control = &control[i],
+            .msg_controllen = sizeof(control[i]),
+        };
+    }
+    n = recvmmsg(fd, msgs, RX_BATCH, MSG_DONTWAIT, NULL);
+    if (n < 0) {
+        if (errno != EAGAIN && errno != EINTR) {
+            log_limited(LOG_LEVEL_WARN, "%s: receive: %s", port->name, strerror(errno));
+        }
+        return -errno;
+    }
+    for (int i = 0; i < n && !port->deleted; i++) {
+        struct packet *p = &port->dp->rx[i];
+
+        p->len = msgs[i].msg_len;
+        if (v6) {
+            memcpy(&p->tunnel.src, &from[i].sin6_addr, sizeof(p->tunnel.src));
+        } else {
+            p->tunnel.src = ip_addr_from_v4(((struct sockaddr_in *)(void *)&from[i])->sin_addr.s_addr);
+        }
+        outer_from_cmsgs(&msgs[i].msg_hdr, &p->tunnel);
+        receive_one(port, p, v6);
+        packet_done(p);
+    }
+    return n;
+}
+
+static enum drop_reason tunnel_send(struct us_port *port, struct packet *p, const struct flow_key *key,
+                                    const struct flow_tunnel *tunnel)
+{
+    if (!tunnel || ip_addr_is_zero(&tunnel->dst)) {
+        return DROP_BAD_ACTION; /* nobody said where to */
+    }
+    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, flow_key_hash5(key), p, tunnel,
+                          port->dp->now_ms);
+}
+
+const struct us_port_ops us_tunnel_ops = {
+    .open = tunnel_open,
+    .close = tunnel_close,
+    .receive = tunnel_receive,
+    .send = tunnel_send,
+};

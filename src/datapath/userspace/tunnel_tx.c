@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/userspace/tunnel_tx.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "packet/headers.h"
+#include "packet/segment.h"
+
+/* In <linux/in.h>, which clashes with <netinet/in.h>. */
+#ifndef IP_MTU
+#define IP_MTU 14
+#endif
+
+#define N_ROUTES 256 /* a power of 2 */
+#define SOCKET_BUFFER (4 << 20)
+#define DEFAULT_TTL 64
+
+struct route {
+    struct ip_addr dst, src;
+    unsigned int mtu;
+    int64_t expires_ms; /* 0: empty */
+};
+
+struct tunnel_tx {
+    int raw4, udp6, gre6; /* -1: not open yet */
+    uint16_t next_id;     /* of fragmented IPv4 packets */
+    struct route routes[N_ROUTES];
+    struct packet segments[TUNNEL_TX_BATCH];
+};
+
+/* One destination in the form that sendmsg() wants. */
+struct target {
+    int fd;
+    bool v4;
+    union {
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } addr;
+    socklen_t addr_len;
+    union {
+        struct cmsghdr align;
+        char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 4 * CMSG_SPACE(sizeof(int))];
+    } control;
+    size_t control_len;
+};
+
+struct tunnel_tx *tunnel_tx_new(void)
+{
+    struct tunnel_tx *tx = xcalloc(1, sizeof(*tx));
+
+    tx->raw4 = tx->udp6 = tx->gre6 = -1;
+    tx->next_id = (uint16_t)time_mono_ms();
+    return tx;
+}
+
+void tunnel_tx_free(struct tunnel_tx *tx)
+{
+    if (tx) {
+        closep(&tx->raw4);
+        closep(&tx->udp6);
+        closep(&tx->gre6);
+        for (size_t i = 0; i < ARRAY_SIZE(tx->segments); i++) {
+            packet_done(&tx->segments[i]);
+        }
+        free(tx);
+    }
+}
+
+/* A raw socket that only sends: its filter refuses every packet that the kernel would copy to it. */
+static int raw_socket(int family, int protocol, int *fd)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog filter = {.len = 1, .filter = &nothing};
+    int size = SOCKET_BUFFER, s;
+
+    if (*fd >= 0) {
+        return 0;
+    }
+    s = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (s < 0) {
+        return -errno;
+    }
+    if (setsockopt(s, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter))) {
+        int error = -errno;
+
+        close(s);
+        return error;
+    }
+    setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+    *fd = s;
+    return 0;
+}
+
+static void sockaddr_of(struct target *t, const struct ip_addr *dst, bool v4, uint16_t port)
+{
+    if (v4) {
+        t->addr.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {dst->be32[3]}};
+        t->addr_len = sizeof(t->addr.in);
+    } else {
+        t->addr.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        memcpy(&t->addr.in6.sin6_addr, dst, sizeof(*dst));
+        t->addr_len = sizeof(t->addr.in6);
+    }
+}
+
+/* Asks the kernel's routes by connecting a UDP socket, which sends nothing. */
+static int route_resolve(const struct ip_addr *dst, struct route *ret_route)
+{
+    bool v4 = ip_addr_is_v4mapped(dst);
+    _cleanup_close_ int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct route r = {.dst = *dst};
+    struct target t;
+    socklen_t len = sizeof(r.mtu);
+
+    sockaddr_of(&t, dst, v4, 9);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&t.addr, t.addr_len) ||
+        getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &r.mtu, &len) ||
+        getsockname(fd, (struct sockaddr *)&t.addr, &t.addr_len)) {
+        return -errno;
+    }
+    if (v4) {
+        r.src = ip_addr_from_v4(t.addr.in.sin_addr.s_addr);
+    } else {
+        memcpy(&r.src, &t.addr.in6.sin6_addr, sizeof(r.src));
+    }
+    *ret_route = r;
+    return 0;
+}
+
+static int route_get(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms, const struct route **ret_route)
+{
+    uint32_t h = (dst->be32[0] ^ dst->be32[1] ^ dst->be32[2] ^ dst->be32[3]) * 0x9e3779b1u;
+    struct route *r = &tx->routes[h >> 16 & (N_ROUTES - 1)];
+    int error;
+
+    if (r->expires_ms <= now_ms || memcmp(&r->dst, dst, sizeof(*dst))) {
+        r->expires_ms = 0;
+        error = route_resolve(dst, r);
+        if (error) {
+            return error;
+        }
+        r->expires_ms = now_ms + ROUTE_AGE_MS;
+    }
+    *ret_route = r;
+    return 0;
+}
+
+static enum drop_reason reason_of(int error)
+{
+    switch (error) {
+    case EMSGSIZE:
+        return DROP_TUNNEL_TOO_BIG;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EADDRNOTAVAIL: /* no source address towards there */
+        return DROP_TUNNEL_NO_ROUTE;
+    default:
+        return DROP_TUNNEL_TX;
+    }
+}
+
+static void add_cmsg(struct target *t, int level, int type, const void *data, size_t len)
+{
+    struct cmsghdr *c = (struct cmsghdr *)(void *)(t->control.buf + t->control_len);
+
+    memset(c, 0, CMSG_SPACE(len));
+    c->cmsg_level = level;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(len);
+    memcpy(CMSG_DATA(c), data, len);
+    t->control_len += CMSG_SPACE(len);
+}
+
+static void add_int(struct target *t, int level, int type, int value) { add_cmsg(t, level, type, &value, sizeof(value)); }
+
+static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint32_t mark,
+                       struct target *t)
+{
+    int *fd = &tx->raw4, error;
+
+    t->v4 = ip_addr_is_v4mapped(&tunnel->dst);
+    t->control_len = 0;
+    if (t->v4) {
+        error = raw_socket(AF_INET, IPPROTO_RAW, fd);
+    } else {
+        fd = kind == TUNNEL_GRE ? &tx->gre6 : &tx->udp6;
+        error = raw_socket(AF_INET6, kind == TUNNEL_GRE ? IPPROTO_GRE : IPPROTO_UDP, fd);
+    }
+    if (error) {
+        return error;
+    }
+    t->fd = *fd;
+    sockaddr_of(t, &tunnel->dst, t->v4, 0);
+    if (!t->v4) {
+        struct in6_pktinfo info = {0};
+
+        memcpy(&info.ipi6_addr, &tunnel->src, sizeof(info.ipi6_addr));
+        add_cmsg(t, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+        add_int(t, IPPROTO_IPV6, IPV6_HOPLIMIT, tunnel->ttl);
+        add_int(t, IPPROTO_IPV6, IPV6_TCLASS, tunnel->tos);
+        add_int(t, IPPROTO_IPV6, IPV6_DONTFRAG, !!(tunnel->flags & FLOW_TNL_DF));
+    }
+    if (mark) {
+        add_int(t, SOL_SOCKET, SO_MARK, (int)mark);
+    }
+    return 0;
+}
+
+static struct msghdr message(struct target *t, struct iovec *iov)
+{
+    return (struct msghdr){
+        .msg_name = &t->addr,
+        .msg_namelen = t->addr_len,
+        .msg_iov = iov,
+        .msg_iovlen = 1,
+        .msg_control = t->control_len ? &t->control : NULL,
+        .msg_controllen = t->control_len,
+    };
+}
+
+/* Sends an IPv4 packet in fragments that fit MTU (RFC 791, 3.2). */
+static enum drop_reason send_fragments(struct tunnel_tx *tx, struct target *t, const struct packet *p, unsigned int mtu)
+{
+    uint8_t buf[2048];
+    const struct ipv4_hdr *whole = (const struct ipv4_hdr *)(const void *)p->data;
+    size_t left = p->len - sizeof(*whole), at = 0, room;
+
+    mtu = MIN(mtu, (unsigned int)sizeof(buf));
+    if (mtu < 68) {
+        return DROP_TUNNEL_TOO_BIG;
+    }
+    room = (mtu - sizeof(*whole)) & ~(size_t)7;
+    if (!++tx->next_id) {
+        tx->next_id = 1; /* zero: the kernel would choose another for each fragment */
+    }
+    while (left) {
+        size_t n = MIN(left, room);
+        struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)buf;
+        struct iovec iov = {buf, sizeof(*ip) + n};
+        struct msghdr msg = message(t, &iov);
+
+        *ip = *whole;
+        ip->id = htobe16(tx->next_id);
+        ip->frag_off = htobe16((uint16_t)(at / 8 | (n < left ? IPV4_MF : 0)));
+        memcpy(buf + sizeof(*ip), p->data + sizeof(*ip) + at, n);
+        if (sendmsg(t->fd, &msg, MSG_DONTWAIT) < 0) { /* the kernel fills in length and checksum */
+            return reason_of(errno);
+        }
+        at += n;
+        left -= n;
+    }
+    return DROP_NONE;
+}
+
+static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, const struct flow_tunnel *tunnel,
+                                    const struct packet *p, int64_t now_ms)
+{
+    int error = errno;
+    const struct route *route;
+
+    if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) && !route_get(tx, &tunnel->dst, now_ms, &route)) {
+        return send_fragments(tx, t, p, route->mtu);
+    }
+    return reason_of(error);
+}
+
+/* Sends encapsulated packets; all of them are tried, and the first failure told. */
+static enum drop_reason send_batch(struct tunnel_tx *tx, struct target *t, const struct flow_tunnel *tunnel,
+                                   struct packet *const *packets, unsigned int n, int64_t now_ms)
+{
+    struct mmsghdr msgs[TUNNEL_TX_BATCH];
+    struct iovec iov[TUNNEL_TX_BATCH];
+    enum drop_reason first = DROP_NONE;
+    unsigned int i;
+
+    for (i = 0; i < n; i++) {
+        iov[i] = (struct iovec){packets[i]->data, packets[i]->len};
+        msgs[i] = (struct mmsghdr){.msg_hdr = message(t, &iov[i])};
+    }
+    for (i = 0; i < n;) {
+        int sent = sendmmsg(t->fd, msgs + i, n - i, MSG_DONTWAIT);
+
+        if (sent > 0) {
+            i += (unsigned int)sent;
+        } else {
+            enum drop_reason reason = send_failed(tx, t, tunnel, packets[i], now_ms);
+
+            first = first ? first : reason;
+            i++;
+        }
+    }
+    return first;
+}
+
+struct encap {
+    enum tunnel_kind kind;
+    uint16_t udp_src, udp_dst;
+};
+
+static void push(const struct encap *e, const struct target *t, const struct flow_tunnel *tunnel, struct packet *p)
+{
+    tunnel_push(p, e->kind, tunnel, e->udp_src, e->udp_dst, t->v4);
+}
+
+static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const struct encap *e, const struct packet *p,
+                                   const struct flow_tunnel *tunnel, int64_t now_ms)
+{
+    struct packet *batch[TUNNEL_TX_BATCH];
+    struct segmenter s;
+    enum drop_reason first = DROP_NONE, reason;
+    unsigned int n;
+
+    if (segmenter_init(&s, p)) {
+        return DROP_SEGMENT;
+    }
+    do {
+        for (n = 0; n < TUNNEL_TX_BATCH && segmenter_next(&s, &tx->segments[n]); n++) {
+            batch[n] = &tx->segments[n];
+            push(e, t, tunnel, batch[n]);
+        }
+        reason = n ? send_batch(tx, t, tunnel, batch, n, now_ms) : DROP_NONE;
+        first = first ? first : reason;
+    } while (n == TUNNEL_TX_BATCH);
+    return first;
+}
+
+enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uint16_t udp_dst, uint32_t hash, struct packet *p,
+                                const struct flow_tunnel *tunnel_, int64_t now_ms)
+{
+    struct encap e = {.kind = kind, .udp_src = tunnel_sport(hash), .udp_dst = udp_dst};
+    struct flow_tunnel tunnel = *tunnel_;
+    const struct route *route;
+    struct target t;
+    enum drop_reason reason;
+    size_t hdr_len;
+    int error;
+
+    tunnel.ttl = tunnel.ttl ? tunnel.ttl : DEFAULT_TTL;
+    if (ip_addr_is_zero(&tunnel.src)) {
+        error = route_get(tx, &tunnel.dst, now_ms, &route);
+        if (error) {
+            return reason_of(-error);
+        }
+        tunnel.src = route->src;
+    }
+    error = target_init(tx, kind, &tunnel, p->pkt_mark, &t);
+    if (error) {
+        return reason_of(-error);
+    }
+    if (packet_is_gso(p)) {
+        return send_super(tx, &t, &e, p, &tunnel, now_ms);
+    }
+    if (packet_complete_csum(p)) {
+        return DROP_SEGMENT;
+    }
+    hdr_len = tunnel_hdr_len(kind, &tunnel, t.v4);
+    if (p->len + hdr_len > 65535) {
+        return DROP_TUNNEL_TOO_BIG;
+    }
+    push(&e, &t, &tunnel, p);
+    reason = send_batch(tx, &t, &tunnel, &p, 1, now_ms);
+    packet_pull(p, hdr_len);
+    return reason;
+}
