@@ -3,9 +3,14 @@
  * Tunnel ports: what receives. VXLAN and Geneve hear on UDP sockets, one a family, whose ancillary data tell the outer header's
  * destination, TOS and TTL; GRE on raw sockets. The kernel has reassembled fragments and checked UDP's checksum by then.
  * Sending: tunnel_tx.h.
+ *
+ * A sender on this machine, behind a veth, leaves the inner checksum to a device that is never passed, and cuts no
+ * super-packet: a socket gets them so, and is not told. They are recognised by what the checksum field holds, and get their
+ * offload state back; the segment size, which only the sender knew, is what the underlay's MTU allows.
  */
 #include <arpa/inet.h>
 #include <endian.h>
+#include <linux/virtio_net.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -13,6 +18,7 @@
 #include "base/log.h"
 #include "datapath/userspace/tunnel_tx.h"
 #include "datapath/userspace/userspace.h"
+#include "packet/checksum.h"
 #include "packet/headers.h"
 
 LOG_MODULE("tunnel");
@@ -127,6 +133,68 @@ static void outer_from_cmsgs(struct msghdr *msg, struct flow_tunnel *t)
                 t->tos = (uint8_t)value;
             }
         }
+    }
+}
+
+/* The L4 checksum of the inner packet holds no more than the pseudo-header's sum (SCTP: nothing). That a whole checksum happens to
+ * look so is one in 65536: then it is verified. */
+static bool is_unfinished(const struct packet *p, const struct flow_key *key, size_t csum_ofs, size_t l4_len)
+{
+    const uint8_t *l4 = p->data + p->l4_ofs;
+    bool v4 = key->eth_type == htobe16(ETH_TYPE_IPV4);
+    uint64_t pseudo;
+    __be16 field;
+
+    if (key->ip_proto == IP_PROTO_SCTP) {
+        return !((const struct sctp_hdr *)(const void *)l4)->csum;
+    }
+    memcpy(&field, l4 + csum_ofs, 2);
+    pseudo = v4 ? csum_pseudo4(key->ip_src.be32[3], key->ip_dst.be32[3], key->ip_proto, (uint16_t)l4_len)
+                : csum_pseudo6(&key->ip_src, &key->ip_dst, key->ip_proto, (uint32_t)l4_len);
+    return field == csum_fold(pseudo) && csum_finish(csum_bytes(pseudo, l4, l4_len));
+}
+
+/* The largest TCP payload that the sender's packets towards us can have had, by the route back. */
+static uint16_t mss_of(struct us_port *port, const struct packet *p, size_t hdr_len)
+{
+    unsigned int mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &p->tunnel.src, port->dp->now_ms);
+    size_t overhead = tunnel_hdr_len(tunnel_kind_of(port), &p->tunnel, true) + hdr_len;
+
+    return mtu > overhead + 536 ? (uint16_t)MIN(mtu - overhead, 65535u) : 536;
+}
+
+void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key)
+{
+    size_t csum_ofs, end, l4_len, hdr_len;
+
+    if (!p->l4_ofs || key->ip_frag) {
+        return;
+    }
+    if (key->eth_type == htobe16(ETH_TYPE_IPV4)) {
+        end = p->l3_ofs + (size_t)be16toh(((const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs))->tot_len);
+    } else {
+        end = p->l3_ofs + sizeof(struct ipv6_hdr) +
+              be16toh(((const struct ipv6_hdr *)(const void *)(p->data + p->l3_ofs))->plen);
+    }
+    csum_ofs = key->ip_proto == IP_PROTO_TCP    ? offsetof(struct tcp_hdr, csum)
+               : key->ip_proto == IP_PROTO_UDP  ? offsetof(struct udp_hdr, csum)
+               : key->ip_proto == IP_PROTO_SCTP ? offsetof(struct sctp_hdr, csum)
+                                                : 0;
+    l4_len = end - p->l4_ofs;
+    if (!csum_ofs || !is_unfinished(p, key, csum_ofs, l4_len)) {
+        return;
+    }
+    p->offload = (struct packet_offload){
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = p->l4_ofs, .csum_offset = (uint16_t)csum_ofs};
+    if (key->ip_proto != IP_PROTO_TCP) {
+        return;
+    }
+    hdr_len = p->l4_ofs + (be16toh(((const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs))->off_flags) >> 12) * 4u;
+    if (hdr_len < p->len && p->len - hdr_len > mss_of(port, p, hdr_len)) {
+        p->offload.gso_type =
+            key->eth_type == htobe16(ETH_TYPE_IPV4) ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
+        p->offload.gso_size = mss_of(port, p, hdr_len);
+        p->offload.hdr_len = (uint16_t)hdr_len;
     }
 }
 

@@ -149,6 +149,13 @@ static int route_get(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t no
     return 0;
 }
 
+unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)
+{
+    const struct route *route;
+
+    return route_get(tx, dst, now_ms, &route) ? 1500 : route->mtu;
+}
+
 static enum drop_reason reason_of(int error)
 {
     switch (error) {

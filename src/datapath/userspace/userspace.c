@@ -109,6 +109,9 @@ void us_receive(struct us_port *port, struct packet *p)
     }
     p->in_port = port->number;
     flow_key_extract(p, &key);
+    if (port->ops == &us_tunnel_ops) {
+        us_tunnel_restore_offload(port, p, &key);
+    }
     f = megaflows_lookup(&dp->flows, &key);
     if (!f) {
         upcall_miss(dp, p, &key);

@@ -86,6 +86,9 @@ void us_receive(struct us_port *port, struct packet *p);
 
 static inline void us_drop(struct us_datapath *dp, enum drop_reason reason) { dp->drops[reason]++; }
 
+/* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
+void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
+
 /* actions.c */
 /* 0, -EINVAL (malformed) or -EOPNOTSUPP (METER). */
 int us_actions_check(const struct dp_action *actions, size_t len);
