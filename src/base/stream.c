@@ -260,6 +260,11 @@ int stream_write(struct stream *s, const void *data, size_t len)
     return bufferevent_write(s->bev, data, len) < 0 ? -ENOMEM : 0;
 }
 
+struct evbuffer *stream_input(struct stream *s)
+{
+    return bufferevent_get_input(s->bev);
+}
+
 size_t stream_backlog(const struct stream *s)
 {
     return s->bev ? evbuffer_get_length(bufferevent_get_output(s->bev)) : 0;

@@ -24,8 +24,6 @@ struct of_conn {
     unsigned int busy;
 };
 
-static void handle_input(struct of_conn *c, struct evbuffer *in);
-
 static void free_conn(struct of_conn *c)
 {
     if (c->more) {
@@ -179,8 +177,15 @@ static void on_drained(struct stream *s, void *arg)
 static void on_closed(struct stream *s WR_UNUSED, int error, void *arg)
 {
     struct of_conn *c = arg;
+    struct evbuffer *in = stream_input(c->stream);
+    size_t left;
 
     c->busy++;
+    /* What the peer said before it closed still counts. */
+    do {
+        left = evbuffer_get_length(in);
+        handle_input(c, in);
+    } while (!c->destroyed && evbuffer_get_length(in) < left);
     close_with(c, error);
     if (!--c->busy && c->destroyed) {
         free_conn(c);
