@@ -55,7 +55,7 @@ void ovsdb_client_monitor(struct ovsdb_client *c, const char *table, const char 
  * enough (e.g. [["name","==","x"],["name","==","y"]]); [false] for no row at all; NULL for every row. Taken over. Servers
  * without monitor_cond (before OVS 2.6) send every row. */
 void ovsdb_client_set_condition(struct ovsdb_client *c, const char *table, json_t *condition);
-/* Keeps asking for lock NAME, across reconnects; `locked` tells. ovsdb_client_unlock() gives it back. */
+/* Keeps asking for lock NAME (letters, digits, _), across reconnects; `locked` tells. ovsdb_client_unlock() gives it back. */
 void ovsdb_client_lock(struct ovsdb_client *c, const char *name);
 void ovsdb_client_unlock(struct ovsdb_client *c, const char *name);
 bool ovsdb_client_has_lock(const struct ovsdb_client *c, const char *name);
