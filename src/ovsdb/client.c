@@ -60,7 +60,6 @@ struct ovsdb_client {
     bool monitoring;    /* this connection's monitor has replied */
     bool cond_changing; /* a monitor_cond_change is in flight */
     bool resumable;     /* last_txn_id tells all that the replica holds */
-    bool filled;        /* the replica has held the whole contents once */
     char last_txn_id[UUID_STR_LEN + 1];
     json_t *schema;
     struct ovsdb_txn *ending; /* to be ended from the loop */
@@ -266,7 +265,6 @@ static void on_monitor(struct ovsdb_client *c, json_t *result, const char *error
     }
     /* Set before the callbacks, so that a condition set there goes out; send_conditions() decides on `resumable`. */
     c->monitoring = true;
-    c->filled = true;
     c->resumable = true;
     if (apply(c, updates, c->method == MONITOR_PLAIN ? REPLICA_UPDATE1 : REPLICA_UPDATE2, replace)) {
         return;

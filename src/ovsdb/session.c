@@ -249,6 +249,9 @@ void session_start(struct session *s)
 void session_set_probe(struct session *s, int64_t probe_ms)
 {
     reconnect_set_probe(&s->reconnect, probe_ms);
+    if (s->stream) {
+        schedule(s);
+    }
 }
 
 void session_send(struct session *s, json_t *msg)

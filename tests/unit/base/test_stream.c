@@ -95,7 +95,7 @@ static void echo_over(const char *listen, const char *connect)
     char text[128];
 
     assert_int_equal(stream_listen_text(w.base, listen, 0, accepted, &w, &l), 0);
-    snprintf(text, sizeof text, connect, stream_listener_port(l));
+    snprintf(text, sizeof text, connect, stream_listener_port(l)); /* a text without %u ignores the port */
     assert_int_equal(stream_connect_text(w.base, text, 0, &client_callbacks, &w, &w.client), 0);
     assert_int_equal(stream_write(w.client, "x", 1), -ENOTCONN);
     assert_string_equal(stream_name(w.client), text);
@@ -114,8 +114,12 @@ static void echo_over(const char *listen, const char *connect)
 static void over_unix(void **state)
 {
     (void)state;
-    echo_over("punix:/tmp/warren-test-stream.sock", "unix:/tmp/warren-test-stream.sock");
-    assert_int_equal(access("/tmp/warren-test-stream.sock", F_OK), -1);
+    char passive[64], active[64];
+
+    snprintf(passive, sizeof passive, "punix:/tmp/warren-test-stream-%d.sock", (int)getpid());
+    snprintf(active, sizeof active, "unix:/tmp/warren-test-stream-%d.sock", (int)getpid());
+    echo_over(passive, active);
+    assert_int_equal(access(active + strlen("unix:"), F_OK), -1);
 }
 
 static void over_tcp(void **state)
@@ -181,11 +185,13 @@ static void refused(void **state)
 static void stale_socket_files(void **state)
 {
     (void)state;
-    const char *path = "/tmp/warren-test-stale.sock", *remote = "punix:/tmp/warren-test-stale.sock";
+    char remote[64];
     struct sockaddr_un sun = {.sun_family = AF_UNIX};
     struct event_base *base = event_base_new();
     struct stream_listener *l = NULL, *second = NULL;
 
+    snprintf(remote, sizeof remote, "punix:/tmp/warren-test-stale-%d.sock", (int)getpid());
+    const char *path = remote + strlen("punix:");
     strcpy(sun.sun_path, path);
     unlink(path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -338,7 +338,10 @@ static void the_replica_comes_back_by_difference(void **state)
     }
     w->log[0] = '\0';
     RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
-    assert_string_equal(w->log, "Dgone Mchanged Inew ");
+    assert_int_equal(strlen(w->log), strlen("Dgone Mchanged Inew ")); /* in any order */
+    assert_non_null(strstr(w->log, "Dgone "));
+    assert_non_null(strstr(w->log, "Mchanged "));
+    assert_non_null(strstr(w->log, "Inew "));
     assert_ptr_equal(same, ovsdb_client_find(w->client, "Thing", "name", "same"));
 }
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client against a server played by this test: one that knows RFC 7047 only, probes, and one that talks nonsense. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <stdio.h>
+
+#include "base/stream.h"
+#include "base/strbuf.h"
+#include "ovsdb/client.h"
+#include "ovsdb/splitter.h"
+
+#define U1 "00000000-0000-0000-0000-000000000001"
+
+struct world {
+    struct event_base *base;
+    struct stream_listener *listener;
+    struct stream *peer;
+    struct splitter splitter;
+    struct ovsdb_client *client;
+    struct strbuf methods; /* what the client asked for */
+    bool echo_answered;
+    int connections;
+};
+
+static void say(struct world *w, const char *text)
+{
+    assert_int_equal(stream_write(w->peer, text, strlen(text)), 0);
+}
+
+static void reply(struct world *w, const json_t *request, const char *result, const char *error)
+{
+    _cleanup_free_ char *text = xasprintf("{\"id\":%lld,\"result\":%s,\"error\":%s}",
+                                          json_integer_value(json_object_get(request, "id")), result, error);
+
+    say(w, text);
+}
+
+static void serve(struct world *w, const json_t *request)
+{
+    const char *method = json_string_value(json_object_get(request, "method"));
+
+    if (!method) {
+        const char *id = json_string_value(json_object_get(request, "id"));
+        w->echo_answered = id && !strcmp(id, "probe") && json_is_array(json_object_get(request, "result"));
+        return;
+    }
+    strbuf_addf(&w->methods, "%s ", method);
+    if (!strcmp(method, "get_schema")) {
+        reply(w, request, "{\"name\":\"D\",\"tables\":{\"T\":{\"columns\":{\"name\":{\"type\":\"string\"}}}}}", "null");
+    } else if (!strcmp(method, "monitor")) {
+        reply(w, request, "{\"T\":{\"" U1 "\":{\"new\":{\"name\":\"a\"}}}}", "null");
+    } else {
+        reply(w, request, "null", "\"unknown method\"");
+    }
+}
+
+static void on_readable(struct stream *s, struct evbuffer *in, void *arg)
+{
+    struct world *w = arg;
+
+    (void)s;
+    while (evbuffer_get_length(in)) {
+        struct evbuffer_iovec v;
+        json_t *msg = NULL;
+        size_t used = 0;
+
+        evbuffer_peek(in, -1, NULL, &v, 1);
+        int r = splitter_feed(&w->splitter, v.iov_base, v.iov_len, &used, &msg);
+        assert_true(r >= 0);
+        evbuffer_drain(in, used);
+        if (r == 1) {
+            serve(w, msg);
+            json_decref(msg);
+        }
+    }
+}
+
+static void on_closed(struct stream *s, int error, void *arg)
+{
+    struct world *w = arg;
+
+    (void)error;
+    stream_destroy(s);
+    w->peer = NULL;
+}
+
+static const struct stream_callbacks peer_callbacks = {.readable = on_readable, .closed = on_closed};
+
+static void on_accept(struct stream *s, void *arg)
+{
+    struct world *w = arg;
+
+    w->connections++;
+    w->peer = s;
+    splitter_done(&w->splitter);
+    stream_set_callbacks(s, &peer_callbacks, w);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what, (void)arg;
+}
+
+#define RUN_UNTIL(w, condition)                                \
+    do {                                                       \
+        int64_t end_ = time_mono_ms() + 10000;                 \
+        while (!(condition) && time_mono_ms() < end_) {        \
+            event_base_loop((w)->base, EVLOOP_ONCE);           \
+        }                                                      \
+        if (!(condition)) {                                    \
+            fail_msg("not within 10 s: %s", #condition);       \
+        }                                                      \
+    } while (0)
+
+static void an_old_server(void **state)
+{
+    static const struct ovsdb_client_callbacks nothing = {0};
+    struct world w = {.base = event_base_new()};
+    struct event *tick = event_new(w.base, -1, EV_PERSIST, on_tick, NULL);
+    struct uuid u1 = {{[15] = 1}};
+    char remote[64];
+
+    (void)state;
+    event_add(tick, &(struct timeval){.tv_usec = 10000});
+    splitter_init(&w.splitter, 100000);
+    assert_int_equal(stream_listen_text(w.base, "ptcp:0:127.0.0.1", 0, on_accept, &w, &w.listener), 0);
+    snprintf(remote, sizeof remote, "tcp:127.0.0.1:%u", stream_listener_port(w.listener));
+    assert_int_equal(ovsdb_client_new(w.base, remote, "D", &nothing, NULL, &w.client, NULL), 0);
+    ovsdb_client_monitor(w.client, "T", (const char *const[]){"name", "column_of_the_future", NULL});
+    ovsdb_client_start(w.client);
+    RUN_UNTIL(&w, ovsdb_client_is_synced(w.client));
+    assert_string_equal(strbuf_str(&w.methods), "get_schema monitor_cond_since monitor_cond monitor ");
+    const struct ovsdb_row *row = ovsdb_client_row(w.client, "T", &u1);
+    assert_string_equal(ovsdb_row_string(row, "name"), "a");
+    assert_null(ovsdb_row_string(row, "column_of_the_future"));
+
+    say(&w, "{\"id\":null,\"method\":\"update\",\"params\":[\"warren\",{\"T\":{\"" U1
+            "\":{\"old\":{\"name\":\"a\"},\"new\":{\"name\":\"b\"}}}}]}{\"id\":\"probe\",\"method\":\"echo\",\"params\":[]}");
+    RUN_UNTIL(&w, w.echo_answered);
+    assert_string_equal(ovsdb_row_string(row, "name"), "b");
+
+    say(&w, "{\"id\":null,\"method\":\"update\",\"params\":[\"warren\",{\"T\":{\"not-a-uuid\":{\"new\":{}}}}]}");
+    RUN_UNTIL(&w, !ovsdb_client_is_connected(w.client));
+    assert_non_null(strstr(ovsdb_client_last_error(w.client), "no sense"));
+    RUN_UNTIL(&w, ovsdb_client_is_synced(w.client)); /* 1 s later */
+    assert_int_equal(w.connections, 2);
+    assert_string_equal(ovsdb_row_string(row, "name"), "a");
+    say(&w, "garbage");
+    RUN_UNTIL(&w, !ovsdb_client_is_connected(w.client));
+    assert_int_equal(ovsdb_client_n_rows(w.client, "T"), 1);
+
+    ovsdb_client_destroy(w.client);
+    stream_destroy(w.peer);
+    stream_listener_destroy(w.listener);
+    event_free(tick);
+    event_base_free(w.base);
+    splitter_done(&w.splitter);
+    strbuf_done(&w.methods);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_old_server)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
