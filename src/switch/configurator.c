@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/stream.h"
 #include "switch/configurator_private.h"
 #include "switch/megaflow.h"
 
@@ -15,7 +16,7 @@ LOG_MODULE("configurator");
 #define RETRY_MS 1000
 
 static const char *const root_columns[] = {"bridges", "next_cfg", "cur_cfg", "datapath_types", "iface_types", "ovs_version",
-                                           "db_version", "other_config", NULL};
+                                           "db_version", "other_config", "ssl", NULL};
 static const char *const bridge_columns[] = {
     "name", "datapath_id", "datapath_version", "ports", "controller", "fail_mode", "protocols", "other_config", "mirrors",
     "netflow", "sflow", "ipfix", "stp_enable", "rstp_enable", "mcast_snooping_enable", "flow_tables", NULL};
@@ -23,6 +24,7 @@ static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks"
 static const char *const interface_columns[] = {
     "name", "type", "options", "ofport", "ofport_request", "mac", "mac_in_use", "mtu", "mtu_request", "error", "ifindex",
     "admin_state", "link_state", "link_resets", "link_speed", "duplex", "status", "statistics", NULL};
+static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
 static const char *const controller_columns[] = {
     "target", "connection_mode", "max_backoff", "inactivity_probe", "enable_async_messages", "controller_rate_limit",
     "controller_burst_limit", "is_connected", "role", "status", NULL};
@@ -254,6 +256,30 @@ static void read_root_config(struct configurator *c, const struct ovsdb_row *roo
     c->stats_interval_ms = MAX(STATS_INTERVAL_MS, MIN(interval, 3600 * 1000));
 }
 
+/* The SSL row is the identity for ssl: controllers; without one, that of the command line stays. */
+static void read_tls(struct configurator *c, const struct ovsdb_row *root)
+{
+    const struct ovsdb_row *row = ovsdb_client_ref(c->client, root, "ssl", 0, "SSL");
+    if (!row) {
+        return;
+    }
+    const char *key = ovsdb_row_string(row, "private_key"), *cert = ovsdb_row_string(row, "certificate");
+    const char *ca = ovsdb_row_string(row, "ca_cert");
+    _cleanup_free_ char *identity = xasprintf("%s %s %s", key ? key : "", cert ? cert : "", ca ? ca : "");
+    _cleanup_free_ char *why = NULL;
+    if (c->tls && !strcmp(c->tls, identity)) {
+        return;
+    }
+    if (ovsdb_row_bool(row, "bootstrap_ca_cert", false)) {
+        log_warn("SSL: bootstrap_ca_cert is not supported: the CA certificate must be there");
+    }
+    if (stream_set_tls(key, cert, ca, &why)) {
+        log_err("SSL: %s", why);
+    }
+    free(c->tls);
+    c->tls = TAKE_PTR(identity);
+}
+
 static void find_egress(struct configurator *c)
 {
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
@@ -280,6 +306,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
         return;
     }
     read_root_config(c, root);
+    read_tls(c, root);
     collect_bridges(c, root);
     prune_bridges(c);
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
@@ -315,6 +342,16 @@ static void write_stats(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void
     }
     status_write_stats(c, txn);
     commit(c, txn);
+}
+
+static void tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct configurator *c = aux;
+    set_timer(c->tick, 1000);
+    bool valid = may_act(c) && !c->txn_pending && !event_pending(c->run, EV_TIMEOUT, NULL);
+    if (servers_tick(c, valid)) {
+        configurator_schedule(c);
+    }
 }
 
 /* --- events --- */
@@ -400,6 +437,8 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     c->run = evtimer_new(base, run, c);
     c->stats = evtimer_new(base, write_stats, c);
     c->lock_grace = evtimer_new(base, on_lock_grace, c);
+    c->tick = evtimer_new(base, tick, c);
+    set_timer(c->tick, 1000);
     int error = links_create(base, on_links_changed, c, &c->links);
     if (error) {
         *ret_error = xasprintf("rtnetlink: %s", strerror(-error));
@@ -414,6 +453,7 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     ovsdb_client_monitor(c->client, "Port", port_columns);
     ovsdb_client_monitor(c->client, "Interface", interface_columns);
     ovsdb_client_monitor(c->client, "Controller", controller_columns);
+    ovsdb_client_monitor(c->client, "SSL", ssl_columns);
     ovsdb_client_lock(c->client, LOCK);
     switch_set_hooks(sw, &(struct switch_hooks){.port_gone = on_port_gone, .port_admin = on_port_admin, .aux = c});
     ovsdb_client_start(c->client);
@@ -434,9 +474,11 @@ void configurator_destroy(struct configurator *c)
     }
     event_free(c->run);
     event_free(c->stats);
+    event_free(c->tick);
     event_free(c->lock_grace);
     ovsdb_client_destroy(c->client);
     links_destroy(c->links);
     free(c->rundir);
+    free(c->tls);
     free(c);
 }

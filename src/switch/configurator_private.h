@@ -42,6 +42,12 @@ struct cbridge {
     struct eth_addr mac;  /* of LOCAL */
     char *unsupported;    /* what the row asks for and we lack, as last logged */
     struct ofserver *server;
+    uint32_t served_versions; /* those that the connections were made with */
+    uint64_t served_id;
+    bool fail_mode_applied, controlled, fail_open;
+    size_t n_primary;     /* controllers that we connect to */
+    int64_t max_probe_ms; /* the longest of theirs */
+    int64_t contact_ms;   /* when one was connected last */
 
     bool wanted;
     const struct ovsdb_row *row;
@@ -54,8 +60,9 @@ struct configurator {
     struct ovsdb_client *client;
     struct links *links;
     struct cbridge *bridges; /* by name, hh */
-    struct event *run, *stats, *lock_grace;
+    struct event *run, *stats, *tick, *lock_grace;
     char *rundir;
+    char *tls; /* the SSL row in use, as one string */
     bool own_database;
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
     bool ran;                /* at least one run was made */
@@ -90,6 +97,8 @@ void status_write_stats(struct configurator *c, struct ovsdb_txn *txn);
 /* Fail mode, controllers and listeners of CB's OpenFlow server, which is started when there is none. */
 void cbridge_apply_server(struct configurator *c, struct cbridge *cb);
 void cbridge_stop_server(struct cbridge *cb);
+/* Once a second: fail open. True if Controller columns are due; ROWS_ARE_VALID: the rows of the last run may be looked at. */
+bool servers_tick(struct configurator *c, bool rows_are_valid);
 /* Controller columns. */
 void server_write_status(struct configurator *c, struct cbridge *cb, struct ovsdb_txn *txn);
 

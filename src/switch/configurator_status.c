@@ -89,8 +89,9 @@ void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ov
     if (!ovsdb_row_string(root, "db_version")) {
         row_write_opt_string(&w, "db_version", "8.3.1");
     }
-    for (const struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
         write_bridge(txn, cb);
+        server_write_status(c, cb, txn);
         for (const struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
             if (iface->row) {
                 write_iface(c, txn, iface);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * warren-switchd: the virtual switch of one hypervisor. Puts the parts together: options, the embedded database, the datapath
+ * and its bridges (bridge.h), the configurator, the control socket; and takes them apart in the opposite order.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/daemon.h"
+#include "base/log.h"
+#include "ovsdb/embedded.h"
+#include "switch/bridge.h"
+#include "switch/configurator.h"
+#include "switch/pidfile.h"
+#include "switch/switch_ctl.h"
+#include "switch/unixctl.h"
+
+LOG_MODULE("switchd");
+
+#define DEFAULT_RUNDIR "/run/openvswitch"
+#define DEFAULT_DB_FILE "/var/lib/warren/conf.db"
+
+static const struct daemon_option options[] = {
+    {"rundir", DAEMON_STRING, DEFAULT_RUNDIR, "directory of sockets and pid files", .argument = "DIR"},
+    {"db", DAEMON_STRING, NULL, "the Open_vSwitch database; without it, ovsdb-server is run at unix:RUNDIR/db.sock",
+     .argument = "REMOTE[,REMOTE…]"},
+    {"db-file", DAEMON_STRING, NULL,
+     "file of the database that is run (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/conf.db)", .argument = "FILE"},
+    {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "directory of open_vswitch.ovsschema", .argument = "DIR"},
+    {"datapath", DAEMON_CHOICE, "userspace", "what moves the packets", .choices = "userspace|ebpf"},
+};
+
+struct switchd {
+    struct daemon daemon;
+    struct pidfile pidfile;
+    struct ovsdb_embedded *database;
+    struct switch_ *sw;
+    struct unixctl *unixctl;
+    struct configurator *configurator;
+    char *db;
+};
+
+static int make_directories(const char *path)
+{
+    _cleanup_free_ char *copy = xstrdup(path);
+    for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        if (mkdir(copy, 0755) && errno != EEXIST) {
+            return -errno;
+        }
+        *slash = '/';
+    }
+    return mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+static int make_parent(const char *file)
+{
+    _cleanup_free_ char *copy = xstrdup(file);
+    char *slash = strrchr(copy, '/');
+    if (!slash || slash == copy) {
+        return 0;
+    }
+    *slash = '\0';
+    return make_directories(copy);
+}
+
+static int start_database(struct switchd *s, const char *rundir)
+{
+    struct daemon *d = &s->daemon;
+    const char *file = daemon_string(d, "db-file");
+    _cleanup_free_ char *other_file = xasprintf("%s/conf.db", rundir);
+    _cleanup_free_ char *schema = xasprintf("%s/open_vswitch.ovsschema", daemon_string(d, "schemadir"));
+    _cleanup_free_ char *socket = xasprintf("%s/db.sock", rundir);
+    _cleanup_free_ char *control = xasprintf("%s/ovsdb-server.ctl", rundir);
+    _cleanup_free_ char *pidfile = xasprintf("%s/ovsdb-server.pid", rundir);
+    _cleanup_free_ char *why = NULL;
+    if (!file) {
+        file = strcmp(rundir, DEFAULT_RUNDIR) ? other_file : DEFAULT_DB_FILE;
+    }
+    int error = make_parent(file);
+    if (error) {
+        log_err("directory of %s: %s", file, strerror(-error));
+        return error;
+    }
+    struct ovsdb_embedded_options o = {
+        .db_file = file,
+        .schema_file = schema,
+        .socket = socket,
+        .control = control,
+        .pidfile = pidfile,
+        .extra_remote = "db:Open_vSwitch,Open_vSwitch,manager_options",
+    };
+    error = ovsdb_embedded_start(d->base, &o, &s->database, &why);
+    if (error) {
+        log_err("database: %s", why ? why : strerror(-error));
+        return error;
+    }
+    s->db = xasprintf("unix:%s", socket);
+    return 0;
+}
+
+static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux) { daemon_exit(aux, 0); }
+
+/* `exit [--cleanup]`: the answer must be out first. There is nothing that a plain exit leaves behind. */
+static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf *out)
+{
+    struct switchd *s = aux;
+    if (n && strcmp(args[0], "--cleanup") != 0) {
+        strbuf_addf(out, "unknown option %s", args[0]);
+        return -EINVAL;
+    }
+    return event_base_once(s->daemon.base, -1, EV_TIMEOUT, on_exit_timer, &s->daemon, &(struct timeval){.tv_usec = 20000})
+               ? -ENOMEM : 0;
+}
+
+static int start_control(struct switchd *s, const char *rundir)
+{
+    _cleanup_free_ char *path = xasprintf("%s/ovs-vswitchd.%d.ctl", rundir, (int)getpid());
+    int error = unixctl_create(s->daemon.base, path, &s->unixctl);
+    if (error) {
+        log_err("control socket %s: %s", path, strerror(-error));
+        return error;
+    }
+    unixctl_register(s->unixctl, "exit", "[--cleanup]", 0, 1, ctl_exit, s);
+    switch_ctl_register(s->unixctl, s->sw);
+    return 0;
+}
+
+static int start_switch(struct switchd *s)
+{
+    const char *class = daemon_string(&s->daemon, "datapath");
+    if (!dp_class_find(class)) {
+        log_err("datapath %s is not part of this build", class);
+        return -ENOSYS;
+    }
+    int error = switch_create(s->daemon.base, class, &s->sw);
+    if (error) {
+        log_err("datapath %s: %s", class, strerror(-error));
+    }
+    return error;
+}
+
+static void on_configured(void *aux) { daemon_ready(aux); }
+
+static int start(struct switchd *s)
+{
+    const char *rundir = daemon_string(&s->daemon, "rundir");
+    _cleanup_free_ char *pidfile = xasprintf("%s/ovs-vswitchd.pid", rundir);
+    _cleanup_free_ char *why = NULL;
+    int error = make_directories(rundir);
+    if (error) {
+        log_err("rundir %s: %s", rundir, strerror(-error));
+        return error;
+    }
+    error = pidfile_create(pidfile, &s->pidfile);
+    if (error) {
+        log_err("pid file %s: %s", pidfile, error == -EBUSY ? "another switch runs in this rundir" : strerror(-error));
+        return error;
+    }
+    const char *db = daemon_string(&s->daemon, "db");
+    if (db) {
+        s->db = xstrdup(db);
+    } else {
+        error = start_database(s, rundir);
+    }
+    error = error ? error : start_switch(s);
+    error = error ? error : start_control(s, rundir);
+    if (error) {
+        return error;
+    }
+    struct configurator_options o = {.db = s->db, .rundir = rundir, .own_database = !db, .ready = on_configured, .aux = &s->daemon};
+    error = configurator_create(s->daemon.base, s->sw, &o, &s->configurator, &why);
+    if (error) {
+        log_err("%s", why ? why : strerror(-error));
+    }
+    return error;
+}
+
+static void stop(struct switchd *s)
+{
+    configurator_destroy(s->configurator);
+    unixctl_destroy(s->unixctl);
+    switch_destroy(s->sw);
+    ovsdb_embedded_destroy(s->database);
+    pidfile_remove(&s->pidfile);
+    free(s->db);
+}
+
+int main(int argc, char **argv)
+{
+    struct switchd s = {0};
+    int status = daemon_init(&s.daemon, "warren-switchd", "the virtual switch of a hypervisor", options, ARRAY_SIZE(options), argc,
+                             argv);
+    if (status != DAEMON_GO) {
+        return status;
+    }
+    status = start(&s) ? 1 : daemon_run(&s.daemon);
+    stop(&s);
+    daemon_done(&s.daemon);
+    return status;
+}
