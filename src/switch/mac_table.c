@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/mac_table.h"
+
+#include <utlist.h>
+
+static struct mac_key key_of(uint16_t vlan, struct eth_addr mac)
+{
+    return (struct mac_key){.mac = mac, .vlan = vlan};
+}
+
+static struct mac_entry *find(const struct mac_table *t, uint16_t vlan, struct eth_addr mac)
+{
+    struct mac_key key = key_of(vlan, mac);
+    struct mac_entry *e;
+
+    HASH_FIND(hh, t->entries, &key, sizeof key, e);
+    return e;
+}
+
+static bool too_old(const struct mac_table *t, const struct mac_entry *e, int64_t now)
+{
+    return !e->is_static && now - e->used_ms >= t->age_ms;
+}
+
+static void remove_entry(struct mac_table *t, struct mac_entry *e)
+{
+    HASH_DELETE(hh, t->entries, e);
+    if (!e->is_static) {
+        DL_DELETE(t->lru, e);
+    }
+    free(e);
+}
+
+void mac_table_init(struct mac_table *t)
+{
+    *t = (struct mac_table){.max = MAC_TABLE_DEFAULT_SIZE, .age_ms = MAC_TABLE_DEFAULT_AGE_MS};
+}
+
+void mac_table_done(struct mac_table *t)
+{
+    struct mac_entry *e, *next;
+
+    HASH_ITER(hh, t->entries, e, next) {
+        remove_entry(t, e);
+    }
+}
+
+/* Makes room until at most N entries are left, or only static ones. */
+static bool evict_to(struct mac_table *t, size_t n)
+{
+    bool changed = false;
+
+    while (mac_table_count(t) > n && t->lru) {
+        remove_entry(t, t->lru);
+        t->n_evicted++;
+        changed = true;
+    }
+    return changed;
+}
+
+bool mac_table_set_limits(struct mac_table *t, size_t max, int64_t age_ms)
+{
+    bool changed = age_ms < t->age_ms;
+
+    t->max = MAX(max, (size_t)10);
+    t->age_ms = age_ms;
+    return evict_to(t, t->max) || changed;
+}
+
+static struct mac_entry *add_entry(struct mac_table *t, uint16_t vlan, struct eth_addr mac, bool is_static)
+{
+    struct mac_entry *e = xcalloc(1, sizeof *e);
+
+    e->key = key_of(vlan, mac);
+    e->is_static = is_static;
+    HASH_ADD(hh, t->entries, key, sizeof e->key, e);
+    if (!is_static) {
+        DL_APPEND(t->lru, e);
+    }
+    return e;
+}
+
+bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now)
+{
+    struct mac_entry *e;
+    bool changed;
+
+    if (mac.a[0] & 1) {
+        return false;
+    }
+    e = find(t, vlan, mac);
+    if (e && e->is_static) {
+        return false;
+    }
+    if (!e) {
+        if (mac_table_count(t) >= t->max && t->max) {
+            evict_to(t, t->max - 1);
+        }
+        if (mac_table_count(t) >= t->max) {
+            return false;
+        }
+        e = add_entry(t, vlan, mac, false);
+        t->n_learned++;
+        changed = true;
+    } else {
+        changed = e->port != port || too_old(t, e, now);
+        t->n_moved += e->port != port;
+        DL_DELETE(t->lru, e);
+        DL_APPEND(t->lru, e);
+    }
+    e->port = port;
+    e->used_ms = MAX(e->used_ms, now);
+    return changed;
+}
+
+void mac_table_set_static(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now)
+{
+    struct mac_entry *e = find(t, vlan, mac);
+
+    if (e && !e->is_static) {
+        remove_entry(t, e);
+        e = NULL;
+    }
+    if (!e) {
+        e = add_entry(t, vlan, mac, true);
+    }
+    e->port = port;
+    e->used_ms = now;
+}
+
+bool mac_table_del(struct mac_table *t, uint16_t vlan, struct eth_addr mac)
+{
+    struct mac_entry *e = find(t, vlan, mac);
+
+    if (!e) {
+        return false;
+    }
+    remove_entry(t, e);
+    return true;
+}
+
+const struct mac_entry *mac_table_lookup(const struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now)
+{
+    const struct mac_entry *e = find(t, vlan, mac);
+
+    return e && !too_old(t, e, now) ? e : NULL;
+}
+
+bool mac_table_expire(struct mac_table *t, int64_t now)
+{
+    bool changed = false;
+
+    while (t->lru && too_old(t, t->lru, now)) {
+        remove_entry(t, t->lru);
+        t->n_expired++;
+        changed = true;
+    }
+    return changed;
+}
+
+bool mac_table_flush(struct mac_table *t)
+{
+    bool changed = t->lru != NULL;
+
+    while (t->lru) {
+        remove_entry(t, t->lru);
+    }
+    return changed;
+}
+
+bool mac_table_flush_port(struct mac_table *t, ofp_port_t port)
+{
+    struct mac_entry *e, *next;
+    bool changed = false;
+
+    HASH_ITER(hh, t->entries, e, next) {
+        if (e->port == port) {
+            remove_entry(t, e);
+            changed = true;
+        }
+    }
+    return changed;
+}
