@@ -305,7 +305,7 @@ static int modify_one(void *aux, struct cls_rule *cr)
     run->n_selected++;
     undo_put_changed(run->log, rule);
     set_actions(run->log, rule, c->actions, c->actions_len);
-    rule->modified_ms = run->now;
+    rule->modified_ms = MAX(rule->modified_ms, run->now);
     if (c->modify_cookie) {
         rule->cookie = c->new_cookie;
     }

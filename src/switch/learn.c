@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The learn action: a flow made from the packet at hand. It takes effect as MODIFY_STRICT that adds (an upsert), so that traffic
+ * refreshes the learned flow's hard timeout.
+ */
+#include "switch/translate_private.h"
+
+#include "base/log.h"
+
+LOG_MODULE("learn");
+
+static union field_value spec_value(const struct learn_spec *s, const struct flow *flow)
+{
+    union field_value v = {0};
+
+    if (s->src_type == LEARN_SRC_FIELD) {
+        subfield_read(&s->src, flow, &v);
+    } else {
+        v = s->imm;
+    }
+    return v;
+}
+
+/* Puts the low bits of VALUE at SF's place in *V and sets those bits in *MASK. */
+static void place_bits(const struct subfield *sf, const union field_value *value, union field_value *v, union field_value *mask)
+{
+    for (unsigned int i = 0; i < sf->n_bits; i++) {
+        unsigned int to = sf->ofs + i, byte = sf->field->n_bytes - 1u - to / 8;
+        uint8_t bit = (uint8_t)(1u << to % 8);
+
+        if (byte >= sf->field->n_bytes) {
+            return;
+        }
+        mask->b[byte] |= bit;
+        v->b[byte] = (uint8_t)(value->b[15 - i / 8] >> i % 8 & 1 ? v->b[byte] | bit : v->b[byte] & ~bit);
+    }
+}
+
+static void add_match(struct match *m, const struct learn_spec *s, const union field_value *value)
+{
+    union field_value v, mask;
+
+    field_read(s->dst.field, &m->value, &v);
+    field_read(s->dst.field, &m->mask, &mask);
+    place_bits(&s->dst, value, &v, &mask);
+    if (match_set_field(m, s->dst.field, &v, &mask)) {
+        log_limited(LOG_LEVEL_WARN, "learn: %s cannot be matched under this mask", s->dst.field->name);
+    }
+}
+
+static void add_load(struct ofpacts *acts, const struct learn_spec *s, const union field_value *value)
+{
+    if (s->dst.n_bits <= 64) {
+        struct ofpact_load *load = ofpact_put(acts, OFPACT_LOAD, sizeof *load);
+
+        load->dst = s->dst;
+        load->value = field_value_u64(value);
+    } else {
+        struct ofpact_set_field *set = ofpact_put(acts, OFPACT_SET_FIELD, sizeof *set);
+
+        set->field = s->dst.field;
+        place_bits(&s->dst, value, &set->value, &set->mask);
+    }
+}
+
+static void add_output(struct ofpacts *acts, const struct learn_spec *s, const union field_value *value)
+{
+    uint64_t n = field_value_u64(value);
+    struct ofpact_output *out = ofpact_put(acts, OFPACT_OUTPUT, sizeof *out);
+
+    if (s->n_bits <= 16 && n >= 0xff00) {
+        n |= 0xffff0000;
+    }
+    out->port = ofp_port((uint32_t)n);
+}
+
+void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret, struct ofpacts *acts)
+{
+    *ret = (struct flow_change){
+        .command = FLOW_MOD_MODIFY_STRICT,
+        .table = learn->table,
+        .priority = learn->priority,
+        .cookie = learn->cookie,
+        .modify_cookie = true,
+        .new_cookie = learn->cookie,
+        .modify_adds = true,
+        .idle_timeout = learn->idle_timeout,
+        .hard_timeout = learn->hard_timeout,
+        .flags = learn->flags & LEARN_F_SEND_FLOW_REM ? RULE_SEND_FLOW_REM : 0,
+        .out_port = OFPP_ANY,
+    };
+    if (learn->fin_idle_timeout || learn->fin_hard_timeout) {
+        struct ofpact_fin_timeout *fin = ofpact_put(acts, OFPACT_FIN_TIMEOUT, sizeof *fin);
+
+        fin->idle = learn->fin_idle_timeout;
+        fin->hard = learn->fin_hard_timeout;
+    }
+    for (unsigned int i = 0; i < learn->n_specs; i++) {
+        const struct learn_spec *s = &learn->specs[i];
+        union field_value v = spec_value(s, flow);
+
+        switch ((enum learn_dst)s->dst_type) {
+        case LEARN_DST_MATCH:
+            add_match(&ret->match, s, &v);
+            break;
+        case LEARN_DST_LOAD:
+            add_load(acts, s, &v);
+            break;
+        case LEARN_DST_OUTPUT:
+            add_output(acts, s, &v);
+            break;
+        }
+    }
+    ret->actions = acts->data;
+    ret->actions_len = acts->len;
+}
+
+void learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now)
+{
+    struct flow_change change;
+    struct ofpacts acts = {0};
+    int error;
+
+    learn_make(learn, flow, &change, &acts);
+    error = flow_table_apply(br, &change, now);
+    if (error) {
+        log_limited(LOG_LEVEL_WARN, "%s: learned flow refused: %s", br->name, oferr_name(error));
+    }
+    ofpacts_done(&acts);
+}
+
+void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn)
+{
+    struct xlate_effect *e;
+
+    for (unsigned int i = 0; i < learn->n_specs; i++) {
+        if (learn->specs[i].src_type == LEARN_SRC_FIELD) {
+            xlate_look_subfield(x, &learn->specs[i].src);
+        }
+    }
+    /* At once, so that the rest of this walk finds the new flow. */
+    if (x->in->effects) {
+        learn_apply(x->s.br, learn, &x->s.flow, x->in->now);
+    }
+    if (!x->s.rule_actions) {
+        return; /* a packet-out's own list: no later packet repeats it */
+    }
+    e = xlate_effect_put(x, XLATE_EFFECT_LEARN);
+    e->actions = rule_actions_ref(x->s.rule_actions);
+    e->learn = learn;
+    e->flow = xmemdup(&x->s.flow, sizeof x->s.flow);
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/translate.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "switch/megaflow.h"
+#include "switch/switch_private.h"
+#include "switch/translate_private.h"
+#include "switch/tunnel_port.h"
+
+/* ---- bookkeeping ---- */
+
+void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason)
+{
+    x->reason = reason;
+    xlate_trace(x, "drop: %s", drop_reason_text(reason));
+}
+
+void xlate_trace(struct xlate_ctx *x, const char *fmt, ...)
+{
+    char line[256];
+    va_list args;
+
+    if (x->in->trace) {
+        va_start(args, fmt);
+        vsnprintf(line, sizeof line, fmt, args);
+        va_end(args);
+        strbuf_addf(x->in->trace, "%*s%s\n", (int)MIN(x->depth * 4 + 4, 80u), "", line);
+    }
+}
+
+struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type)
+{
+    struct xlate_out *out = x->out;
+    struct xlate_effect *e;
+
+    if (out->n_effects == out->effects_allocated) {
+        out->effects_allocated = MAX(out->effects_allocated * 2, (size_t)16);
+        out->effects = xrealloc(out->effects, out->effects_allocated * sizeof *out->effects);
+    }
+    e = &out->effects[out->n_effects++];
+    *e = (struct xlate_effect){.type = type, .bridge = x->s.br};
+    return e;
+}
+
+void xlate_look(struct xlate_ctx *x, const struct flow *bits)
+{
+    const uint64_t *b = (const uint64_t *)(const void *)&bits->key, *w = (const uint64_t *)(const void *)&x->s.written;
+    uint64_t *wc = (uint64_t *)(void *)&x->wc.key;
+
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        wc[i] |= b[i] & ~w[i];
+    }
+}
+
+void xlate_look_field(struct xlate_ctx *x, const struct field *f)
+{
+    struct flow bits = {0};
+
+    field_unwildcard(f, &bits, NULL);
+    xlate_look(x, &bits);
+}
+
+void xlate_look_subfield(struct xlate_ctx *x, const struct subfield *sf)
+{
+    struct flow bits = {0};
+
+    subfield_unwildcard(sf, &bits);
+    xlate_look(x, &bits);
+}
+
+/* ---- tables ---- */
+
+static void table_miss(struct xlate_ctx *x, table_id_t table)
+{
+    const struct ofpact_controller c = {.max_len = UINT16_MAX};
+
+    xlate_effect_put(x, XLATE_EFFECT_MISS)->table = table;
+    if (x->s.br->miss_to_controller) {
+        xlate_controller(x, &c, PACKET_IN_NO_MATCH);
+    } else {
+        xlate_note_drop(x, DROP_TABLE_MISS);
+    }
+}
+
+static void trace_rule(struct xlate_ctx *x, const struct rule *rule)
+{
+    struct strbuf b = {0};
+    struct match m;
+
+    if (x->in->trace) {
+        rule_get_match(rule, &m);
+        match_format(&m, NULL, &b);
+        xlate_trace(x, "%u. %s, priority %d, cookie 0x%llx", rule->table, strbuf_str(&b), rule->cls.priority,
+                    (unsigned long long)__builtin_bswap64(rule->cookie));
+        strbuf_done(&b);
+    }
+}
+
+void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
+{
+    table_id_t old_table = x->s.table;
+    ofp_port_t old_port = x->s.flow.in_port;
+    struct rule *rule, *old_rule = x->s.rule;
+    struct rule_actions *old_actions = x->s.rule_actions;
+    struct flow looked = {0};
+
+    if (x->depth >= XLATE_MAX_DEPTH || x->resubmits >= XLATE_MAX_RESUBMITS) {
+        x->stop = true;
+        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        return;
+    }
+    x->resubmits++;
+    x->s.flow.in_port = in_port;
+    rule = flow_table_lookup(x->s.br, table, &x->s.flow, &looked);
+    x->s.flow.in_port = old_port;
+    xlate_look(x, &looked);
+    x->s.table = table;
+    if (!rule) {
+        xlate_trace(x, "%u. no match", table);
+        table_miss(x, table);
+    } else {
+        struct xlate_effect *e = xlate_effect_put(x, XLATE_EFFECT_RULE);
+
+        e->rule = rule_ref(rule);
+        e->table = table;
+        trace_rule(x, rule);
+        /* The effect holds rule and actions while they run: a learn of this very walk may replace them. */
+        e->actions = rule_actions_ref(rule->actions);
+        x->s.rule = rule;
+        x->s.rule_actions = rule->actions;
+        if (!rule->actions->len && !x->n_outputs) {
+            xlate_note_drop(x, DROP_ACTION);
+        }
+        x->depth++;
+        xlate_actions(x, rule->actions->data, rule->actions->len);
+        x->depth--;
+        x->s.rule = old_rule;
+        x->s.rule_actions = old_actions;
+    }
+    x->s.table = old_table;
+}
+
+void xlate_pipeline(struct xlate_ctx *x)
+{
+    xlate_table(x, x->s.flow.in_port, 0);
+    xlate_run_set(x);
+}
+
+/* goto_table: the rest of the same packet's way, so it costs no depth, but is counted. */
+static void goto_table(struct xlate_ctx *x, table_id_t table)
+{
+    unsigned int depth = x->depth;
+
+    x->depth = depth ? depth - 1 : 0;
+    xlate_table(x, x->s.flow.in_port, table);
+    x->depth = depth;
+}
+
+static void resubmit(struct xlate_ctx *x, const struct ofpact_resubmit *r)
+{
+    xlate_table(x, r->in_port == OFPP_IN_PORT ? x->s.flow.in_port : r->in_port, r->table == 255 ? x->s.table : r->table);
+}
+
+static void output_reg(struct xlate_ctx *x, const struct ofpact_output_reg *o)
+{
+    union field_value v;
+    uint64_t n;
+
+    xlate_look_subfield(x, &o->src);
+    subfield_read(&o->src, &x->s.flow, &v);
+    n = field_value_u64(&v);
+    if (o->src.n_bits <= 16 && n >= 0xff00) {
+        n |= 0xffff0000; /* reserved ports in OpenFlow 1.0's 16 bits */
+    }
+    if (n <= UINT32_MAX) {
+        xlate_output(x, ofp_port((uint32_t)n));
+    }
+}
+
+static void clone(struct xlate_ctx *x, const struct ofpact *a)
+{
+    struct xlate_state saved = x->s;
+    bool stop = x->stop;
+
+    x->s.action_set = (struct ofpacts){0};
+    xlate_actions(x, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+    ofpacts_done(&x->s.action_set);
+    x->s = saved;
+    x->stop = stop;
+}
+
+static void write_metadata(struct xlate_ctx *x, const struct ofpact_metadata *m)
+{
+    x->s.flow.metadata = (x->s.flow.metadata & ~m->mask) | (m->value & m->mask);
+}
+
+static void fin_timeout(struct xlate_ctx *x, const struct ofpact_fin_timeout *f)
+{
+    struct xlate_effect *e;
+
+    if (x->s.rule) {
+        e = xlate_effect_put(x, XLATE_EFFECT_FIN_TIMEOUT);
+        e->rule = rule_ref(x->s.rule);
+        e->fin_idle = f->idle;
+        e->fin_hard = f->hard;
+        xlate_look_field(x, field_get(FIELD_IP_PROTO));
+    }
+}
+
+static void one_action(struct xlate_ctx *x, const struct ofpact *a)
+{
+    switch ((enum ofpact_type)a->type) {
+    case OFPACT_OUTPUT:
+        xlate_output(x, ((const struct ofpact_output *)a)->port);
+        return;
+    case OFPACT_OUTPUT_REG:
+        output_reg(x, (const struct ofpact_output_reg *)a);
+        return;
+    case OFPACT_CONTROLLER:
+        xlate_controller(x, (const struct ofpact_controller *)a, PACKET_IN_ACTION);
+        return;
+    case OFPACT_DEC_TTL:
+        x->stop |= !xlate_dec_ttl(x);
+        return;
+    case OFPACT_RESUBMIT:
+        resubmit(x, (const struct ofpact_resubmit *)a);
+        return;
+    case OFPACT_LEARN:
+        xlate_learn(x, (const struct ofpact_learn *)a);
+        return;
+    case OFPACT_EXIT:
+        x->stop = true;
+        return;
+    case OFPACT_CLONE:
+        clone(x, a);
+        return;
+    case OFPACT_CLEAR_ACTIONS:
+        ofpacts_done(&x->s.action_set);
+        x->s.action_set = (struct ofpacts){0};
+        return;
+    case OFPACT_WRITE_ACTIONS:
+        xlate_add_to_set(&x->s.action_set, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+        return;
+    case OFPACT_WRITE_METADATA:
+        write_metadata(x, (const struct ofpact_metadata *)a);
+        return;
+    case OFPACT_GOTO_TABLE:
+        goto_table(x, (table_id_t)((const struct ofpact_u16 *)a)->v);
+        return;
+    case OFPACT_FIN_TIMEOUT:
+        fin_timeout(x, (const struct ofpact_fin_timeout *)a);
+        return;
+    case OFPACT_NOTE:
+        return;
+    case OFPACT_SET_QUEUE:
+    case OFPACT_POP_QUEUE:
+        return; /* a port has one queue, its netdev's: every queue number leads there */
+    default:
+        if (!xlate_field_action(x, a)) {
+            x->stop = true;
+            xlate_note_drop(x, DROP_BAD_ACTION);
+        }
+    }
+}
+
+void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len)
+{
+    OFPACT_FOR_EACH(a, actions, len) {
+        if (x->stop) {
+            return;
+        }
+        one_action(x, a);
+    }
+}
+
+/* ---- start ---- */
+
+static void look_always(struct xlate_ctx *x)
+{
+    struct flow_key *wc = &x->wc.key;
+    const struct flow_key *key = x->in->key;
+
+    wc->in_port = dp_port(UINT32_MAX);
+    wc->eth_type = htons(0xffff);
+    wc->vlan[0] = (struct flow_vlan){htons(0xffff), htons(0xffff)};
+    if (key->eth_type == htons(0x0800) || key->eth_type == htons(0x86dd)) {
+        wc->ip_frag = 0xff; /* whether there is an L4 header */
+    }
+}
+
+/* Where did it come in? NULL and the reason when nowhere. */
+static struct port *find_in_port(struct xlate_ctx *x, enum drop_reason *ret_reason)
+{
+    const struct flow_key *key = x->in->key;
+    struct port *port = switch_port_by_dp(x->in->sw, key->in_port);
+    const struct tunnel_dp_port *dp;
+
+    *ret_reason = DROP_NO_PORT;
+    if (port) {
+        return port;
+    }
+    dp = tunnel_dp_port_find(x->in->sw, key->in_port);
+    if (!dp) {
+        return NULL;
+    }
+    memset(&x->wc.key.tunnel.id, 0xff, sizeof x->wc.key.tunnel.id);
+    memset(&x->wc.key.tunnel.src, 0xff, sizeof x->wc.key.tunnel.src);
+    memset(&x->wc.key.tunnel.dst, 0xff, sizeof x->wc.key.tunnel.dst);
+    return tunnel_port_receive(dp, key, ret_reason);
+}
+
+static void start_state(struct xlate_ctx *x)
+{
+    const struct xlate_in *in = x->in;
+
+    x->s.flow.key = *in->key;
+    x->base = *in->key;
+    x->s.vlans[0] = in->key->vlan[0];
+    x->s.vlans[1] = in->key->vlan[1];
+    memcpy(x->base_vlans, x->s.vlans, sizeof x->base_vlans);
+    if (!tunnel_dp_port_find(in->sw, in->key->in_port)) {
+        memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel); /* zero for every packet of this port */
+    }
+}
+
+static void enter(struct xlate_ctx *x, struct port *port)
+{
+    x->s.br = x->out->bridge = port->bridge;
+    x->s.in_port = port;
+    x->s.flow.in_port = port->ofp_port;
+    if (port->kind == PORT_TUNNEL) {
+        xlate_effect_put(x, XLATE_EFFECT_PORT_RX)->port = port_ref(port);
+    }
+    if (port->config & (PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV)) {
+        xlate_note_drop(x, DROP_PORT_DOWN);
+        return;
+    }
+    xlate_pipeline(x);
+}
+
+static void start_at_bridge(struct xlate_ctx *x)
+{
+    const struct xlate_in *in = x->in;
+
+    x->s.br = x->out->bridge = in->bridge;
+    x->s.in_port = bridge_port_by_ofp(in->bridge, in->in_port);
+    x->s.flow.in_port = in->in_port;
+    if (in->actions || in->actions_len) {
+        xlate_actions(x, in->actions, in->actions_len);
+        xlate_run_set(x);
+    } else {
+        xlate_pipeline(x);
+    }
+}
+
+static void finish(struct xlate_ctx *x)
+{
+    struct xlate_out *out = x->out;
+
+    out->mask = x->wc.key;
+    if (!x->n_outputs && !out->slow) {
+        out->drop = x->reason ? x->reason : DROP_ACTION;
+        out->actions_len = 0;
+        ((struct dp_action *)xlate_put_action(out, DP_ACTION_DROP, sizeof(struct dp_action)))->arg = out->drop;
+    } else if (!out->actions_len) {
+        /* Only the controller gets it: an empty list, which the datapath is never given but as SLOW. */
+        out->drop = DROP_NONE;
+    }
+    ofpacts_done(&x->s.action_set);
+}
+
+void translate(const struct xlate_in *in, struct xlate_out *ret)
+{
+    struct xlate_ctx x = {.in = in, .out = ret};
+    enum drop_reason reason;
+    struct port *port;
+
+    *ret = (struct xlate_out){0};
+    look_always(&x);
+    start_state(&x);
+    if (in->bridge) {
+        start_at_bridge(&x);
+    } else {
+        port = find_in_port(&x, &reason);
+        if (port) {
+            enter(&x, port);
+        } else {
+            x.reason = reason;
+        }
+    }
+    finish(&x);
+}
+
+void xlate_out_done(struct xlate_out *out)
+{
+    free(out->actions);
+    xlate_effects_free(out->effects, out->n_effects);
+    *out = (struct xlate_out){0};
+}
+
+/* ---- effects ---- */
+
+void xlate_effects_free(struct xlate_effect *effects, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        rule_unref(effects[i].rule);
+        port_unref(effects[i].port);
+        rule_actions_unref(effects[i].actions);
+        free(effects[i].flow);
+    }
+    free(effects);
+}
+
+static void run_fin_timeout(const struct xlate_effect *e, uint16_t tcp_flags)
+{
+    struct rule *rule = e->rule;
+
+    if (!(tcp_flags & 5) || !rule->in_table) { /* FIN, RST */
+        return;
+    }
+    if (e->fin_idle && rule->idle_timeout > e->fin_idle) {
+        rule->idle_timeout = e->fin_idle;
+    }
+    if (e->fin_hard && rule->hard_timeout > e->fin_hard) {
+        rule->hard_timeout = e->fin_hard;
+    }
+}
+
+static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t bytes, uint16_t tcp_flags, int64_t used_ms)
+{
+    switch (e->type) {
+    case XLATE_EFFECT_RULE:
+        rule_credit(e->rule, packets, bytes, used_ms);
+        e->bridge->tables[e->table].n_lookup += packets;
+        e->bridge->tables[e->table].n_matched += packets;
+        break;
+    case XLATE_EFFECT_MISS:
+        e->bridge->tables[e->table].n_lookup += packets;
+        break;
+    case XLATE_EFFECT_PORT_RX:
+        e->port->own_stats.rx_packets += packets;
+        e->port->own_stats.rx_bytes += bytes;
+        break;
+    case XLATE_EFFECT_PORT_TX:
+        e->port->own_stats.tx_packets += packets;
+        e->port->own_stats.tx_bytes += bytes;
+        break;
+    case XLATE_EFFECT_LEARN:
+        learn_apply(e->bridge, e->learn, e->flow, used_ms);
+        break;
+    case XLATE_EFFECT_MAC:
+        /* A port that went away meanwhile learns nothing. */
+        if (bridge_port_by_ofp(e->bridge, e->ofp_port) &&
+            mac_table_learn(&e->bridge->macs, e->vlan, e->mac, e->ofp_port, used_ms)) {
+            switch_changed(e->bridge->sw);
+        }
+        break;
+    case XLATE_EFFECT_FIN_TIMEOUT:
+        run_fin_timeout(e, tcp_flags);
+        break;
+    }
+}
+
+void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,
+                       int64_t used_ms)
+{
+    for (size_t i = 0; i < n; i++) {
+        run_effect(&effects[i], packets, bytes, tcp_flags, used_ms);
+    }
+}

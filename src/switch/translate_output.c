@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Output: emits what the datapath's packet still lacks to be the flow as it stands, then the output itself. Patch ports are no
+ * datapath ports: the walk goes on in the other bridge and comes back with everything as it was.
+ */
+#include <arpa/inet.h>
+
+#include "base/log.h"
+#include "packet/edit.h"
+#include "switch/translate_private.h"
+
+LOG_MODULE("translate");
+
+void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size)
+{
+    size_t need = out->actions_len + ROUND_UP(size, 8);
+    struct dp_action *a;
+
+    if (need > out->actions_allocated) {
+        out->actions_allocated = MAX(need, out->actions_allocated * 2 + 256);
+        out->actions = xrealloc(out->actions, out->actions_allocated);
+    }
+    a = (struct dp_action *)(void *)(out->actions + out->actions_len);
+    memset(a, 0, ROUND_UP(size, 8));
+    a->type = (uint16_t)type;
+    a->len = (uint16_t)ROUND_UP(size, 8);
+    out->actions_len = need;
+    return a;
+}
+
+/* ---- commit ---- */
+
+static unsigned int count_vlans(const struct flow_vlan *v)
+{
+    unsigned int n = 0;
+
+    while (n < XLATE_N_VLANS && vlan_present(v[n])) {
+        n++;
+    }
+    return n;
+}
+
+static bool same_vlan(struct flow_vlan a, struct flow_vlan b)
+{
+    return a.tpid == b.tpid && a.tci == b.tci;
+}
+
+static void commit_vlans(struct xlate_ctx *x)
+{
+    unsigned int nb = count_vlans(x->base_vlans), nf = count_vlans(x->s.vlans), same = 0;
+    struct dp_action_set *set;
+
+    while (same < nb && same < nf && same_vlan(x->base_vlans[nb - 1 - same], x->s.vlans[nf - 1 - same])) {
+        same++;
+    }
+    if (nb == nf && same == nb) {
+        return;
+    }
+    if (nb == nf && same == nb - 1 && x->base_vlans[0].tpid == x->s.vlans[0].tpid) {
+        set = xlate_put_action(x->out, DP_ACTION_SET, sizeof *set);
+        set->h.arg = DP_SET_VLAN;
+        set->mask.vlan[0].tci = htons(0xefff);
+        set->key.vlan[0].tci = x->s.vlans[0].tci & htons(0xefff);
+    } else {
+        for (unsigned int i = same; i < nb; i++) {
+            xlate_put_action(x->out, DP_ACTION_POP_VLAN, sizeof(struct dp_action));
+        }
+        for (unsigned int i = nf - same; i-- > 0;) {
+            struct dp_action_vlan *push = xlate_put_action(x->out, DP_ACTION_PUSH_VLAN, sizeof *push);
+
+            push->vlan.tpid = x->s.vlans[i].tpid;
+            push->vlan.tci = x->s.vlans[i].tci & htons((uint16_t)~FLOW_VLAN_PRESENT);
+        }
+    }
+    memcpy(x->base_vlans, x->s.vlans, sizeof x->base_vlans);
+}
+
+static bool any(const void *p, size_t n)
+{
+    const uint8_t *b = p;
+
+    while (n && !*b) {
+        b++;
+        n--;
+    }
+    return n;
+}
+#define ANY(f) any(&(f), sizeof(f))
+
+/* Which headers a SET under MASK touches, given what the packet is. */
+static uint32_t set_what(const struct flow_key *key, const struct flow_key *mask)
+{
+    uint32_t what = 0;
+
+    if (ANY(mask->eth_dst) || ANY(mask->eth_src)) {
+        what |= DP_SET_ETH;
+    }
+    if (mask->pkt_mark) {
+        what |= DP_SET_MARK;
+    }
+    if (key->eth_type == htons(0x0806) || key->eth_type == htons(0x8035)) {
+        return mask->ip_proto || ANY(mask->ip_src) || ANY(mask->ip_dst) || ANY(mask->arp_sha) || ANY(mask->arp_tha)
+                   ? what | DP_SET_ARP
+                   : what;
+    }
+    if (ANY(mask->ip_src) || ANY(mask->ip_dst) || mask->ip_tos || mask->ip_ttl || mask->ipv6_label) {
+        what |= key->eth_type == htons(0x86dd) ? DP_SET_IPV6 : DP_SET_IPV4;
+    }
+    if (mask->tp_src || mask->tp_dst) {
+        what |= DP_SET_TP;
+    }
+    if (ANY(mask->nd_target) || ANY(mask->arp_sha) || ANY(mask->arp_tha)) {
+        what |= DP_SET_ND;
+    }
+    return what;
+}
+
+/* The bits that SET must write: what differs, what was set on a packet whose own value nobody knows, and what must go back to it. */
+static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
+{
+    const uint64_t *f = (const uint64_t *)(const void *)&x->s.flow.key, *w = (const uint64_t *)(const void *)&x->s.written;
+    uint64_t *b = (uint64_t *)(void *)&x->base, *bw = (uint64_t *)(void *)&x->base_written;
+    uint64_t *wc = (uint64_t *)(void *)&x->wc.key, *m = (uint64_t *)(void *)ret_mask;
+    struct flow_key settable;
+    uint64_t *s = (uint64_t *)(void *)&settable, found = 0;
+
+    memset(&settable, 0xff, sizeof settable);
+    settable.in_port = dp_port(0);
+    memset(&settable.tunnel, 0, sizeof settable.tunnel);
+    settable.eth_type = 0;
+    memset(settable.vlan, 0, sizeof settable.vlan);
+    memset(settable.mpls_lse, 0, sizeof settable.mpls_lse);
+    settable.ip_frag = 0;
+    settable.tcp_flags = 0;
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        wc[i] |= bw[i] & ~w[i] & s[i];
+        m[i] = ((f[i] ^ b[i]) | (w[i] & ~bw[i] & ~wc[i])) & s[i];
+        b[i] = (b[i] & ~m[i]) | (f[i] & m[i]);
+        bw[i] = ((bw[i] | m[i]) & w[i]) | (bw[i] & ~s[i]);
+        found |= m[i];
+    }
+    return found;
+}
+
+void xlate_commit(struct xlate_ctx *x)
+{
+    struct flow_key mask;
+    struct dp_action_set *set;
+    uint32_t what;
+
+    if (set_bits(x, &mask)) {
+        what = set_what(&x->s.flow.key, &mask);
+        if (what) {
+            set = xlate_put_action(x->out, DP_ACTION_SET, sizeof *set);
+            set->h.arg = what;
+            set->mask = mask;
+            flow_key_and(&set->key, &x->s.flow.key, &mask);
+        }
+    }
+    commit_vlans(x);
+}
+
+/* ---- tunnels ---- */
+
+static void look_tos(struct xlate_ctx *x, uint8_t bits)
+{
+    struct flow look = {.key.ip_tos = bits};
+
+    xlate_look(x, &look);
+}
+
+/* The outer header for PORT, from its settings and the flow. */
+static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct flow_tunnel *t)
+{
+    const struct tunnel_config *c = &port->tunnel;
+    const struct flow_key *key = &x->s.flow.key;
+    bool ip = key->eth_type == htons(0x0800) || key->eth_type == htons(0x86dd);
+    struct flow look = {0};
+
+    *t = (struct flow_tunnel){.ttl = c->ttl ? c->ttl : 64, .tos = c->tos};
+    t->dst = c->remote == TUNNEL_FLOW ? key->tunnel.dst : c->remote_ip;
+    if (c->local == TUNNEL_FIXED) {
+        t->src = c->local_ip;
+    } else if (c->local == TUNNEL_FLOW) {
+        t->src = key->tunnel.src;
+    }
+    if (c->remote == TUNNEL_FLOW || c->local == TUNNEL_FLOW) {
+        memset(&look.key.tunnel.dst, 0xff, sizeof look.key.tunnel.dst);
+        memset(&look.key.tunnel.src, 0xff, sizeof look.key.tunnel.src);
+    }
+    if (c->out_key == TUNNEL_FLOW) {
+        t->id = key->tunnel.id;
+        memset(&look.key.tunnel.id, 0xff, sizeof look.key.tunnel.id);
+    } else if (c->out_key == TUNNEL_FIXED) {
+        t->id = __builtin_bswap64(c->out_key_value);
+    }
+    t->flags = (uint16_t)((c->out_key == TUNNEL_NONE && c->type == TUNNEL_GRE ? 0 : FLOW_TNL_KEY) | (c->csum ? FLOW_TNL_CSUM : 0) |
+                          (c->df ? FLOW_TNL_DF : 0));
+    xlate_look(x, &look);
+    if (ip) {
+        /* ECN goes outside always (RFC 6040). */
+        look_tos(x, c->tos_inherit ? 0xff : 0x03);
+        t->tos = (uint8_t)(c->tos_inherit ? key->ip_tos : (c->tos & 0xfc) | (key->ip_tos & 0x03));
+        if (c->ttl_inherit) {
+            xlate_look(x, &(struct flow){.key.ip_ttl = 0xff});
+            t->ttl = key->ip_ttl;
+        }
+    }
+    return ANY(t->dst);
+}
+
+static bool output_tunnel(struct xlate_ctx *x, struct port *port)
+{
+    struct dp_action_tunnel *set;
+    struct flow_tunnel t;
+
+    if (!tunnel_header(x, port, &t)) {
+        xlate_note_drop(x, DROP_TUNNEL_NO_ROUTE);
+        return false;
+    }
+    xlate_commit(x);
+    if (!x->tunnel_sent || memcmp(&t, &x->sent_tunnel, sizeof t)) {
+        set = xlate_put_action(x->out, DP_ACTION_SET_TUNNEL, sizeof *set);
+        set->tunnel = t;
+        x->sent_tunnel = t;
+        x->tunnel_sent = true;
+    }
+    ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg = dp_port_u32(port->dp_port);
+    xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
+    return true;
+}
+
+/* ---- patch ports ---- */
+
+static bool output_patch(struct xlate_ctx *x, struct port *port)
+{
+    struct port *peer = bridge_port_patch_peer(port);
+    struct xlate_state saved;
+    bool stop;
+
+    if (!peer) {
+        xlate_note_drop(x, DROP_PATCH_NO_PEER);
+        return false;
+    }
+    if (peer->config & (PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV)) {
+        xlate_note_drop(x, DROP_PORT_DOWN);
+        return false;
+    }
+    if (x->depth >= XLATE_MAX_DEPTH) {
+        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        return false;
+    }
+    xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
+    xlate_effect_put(x, XLATE_EFFECT_PORT_RX)->port = port_ref(peer);
+    xlate_trace(x, "bridge %s, port %s", peer->bridge->name, peer->name);
+    saved = x->s;
+    stop = x->stop;
+    x->s.br = peer->bridge;
+    x->s.in_port = peer;
+    x->s.flow.in_port = peer->ofp_port;
+    x->s.flow.metadata = 0;
+    x->s.flow.conj_id = 0;
+    memset(x->s.flow.regs, 0, sizeof x->s.flow.regs);
+    memset(&x->s.flow.key.tunnel, 0, sizeof x->s.flow.key.tunnel);
+    memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel);
+    x->s.action_set = (struct ofpacts){0};
+    x->s.rule = NULL;
+    x->s.rule_actions = NULL;
+    x->stop = false;
+    x->depth++;
+    xlate_pipeline(x);
+    x->depth--;
+    ofpacts_done(&x->s.action_set);
+    x->s = saved;
+    x->stop = stop;
+    return true;
+}
+
+/* ---- ports ---- */
+
+bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
+{
+    bool done;
+
+    if (port->ofp_port == x->s.flow.in_port && !to_in_port) {
+        xlate_note_drop(x, DROP_NORMAL_SELF);
+        return false;
+    }
+    if (port->config & (PORT_CONFIG_DOWN | PORT_CONFIG_NO_FWD)) {
+        xlate_note_drop(x, DROP_PORT_DOWN);
+        return false;
+    }
+    switch (port->kind) {
+    case PORT_PATCH:
+        return output_patch(x, port); /* what the other bridge does with it is counted there */
+    case PORT_TUNNEL:
+        done = output_tunnel(x, port);
+        break;
+    default:
+        xlate_commit(x);
+        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg = dp_port_u32(port->dp_port);
+        done = true;
+    }
+    x->n_outputs += done;
+    if (done) {
+        xlate_trace(x, "output to %s", port->name);
+    }
+    return done;
+}
+
+static void output_all(struct xlate_ctx *x, bool flood)
+{
+    for (struct port *p = x->s.br->ports_by_ofp; p; p = p->hh_ofp.next) {
+        if (p->ofp_port != x->s.flow.in_port && !(flood && p->config & PORT_CONFIG_NO_FLOOD)) {
+            xlate_output_port(x, p, false);
+        }
+    }
+}
+
+void xlate_output(struct xlate_ctx *x, ofp_port_t n)
+{
+    const struct ofpact_controller c = {.max_len = UINT16_MAX};
+    struct port *port;
+
+    switch (ofp_port_u32(n)) {
+    case 0xfffffff8u: /* IN_PORT */
+        port = bridge_port_by_ofp(x->s.br, x->s.flow.in_port);
+        break;
+    case 0xfffffff9u: /* TABLE */
+        xlate_table(x, x->s.flow.in_port, 0);
+        return;
+    case 0xfffffffau:
+        xlate_normal(x);
+        return;
+    case 0xfffffffbu:
+    case 0xfffffffcu:
+        output_all(x, n == OFPP_FLOOD);
+        return;
+    case 0xfffffffdu:
+        xlate_controller(x, &c, PACKET_IN_ACTION);
+        return;
+    default:
+        port = bridge_port_by_ofp(x->s.br, n);
+    }
+    if (!port) {
+        xlate_note_drop(x, DROP_NO_PORT);
+        return;
+    }
+    xlate_output_port(x, port, n == OFPP_IN_PORT);
+}
+
+/* ---- packet-ins ---- */
+
+static int apply_set(struct packet *p, const struct dp_action_set *s)
+{
+    static const struct {
+        uint32_t what;
+        int (*fn)(struct packet *p, const struct flow_key *key, const struct flow_key *mask);
+    } setters[] = {
+        {DP_SET_ETH, packet_set_eth}, {DP_SET_VLAN, packet_set_vlan}, {DP_SET_IPV4, packet_set_ipv4},
+        {DP_SET_IPV6, packet_set_ipv6}, {DP_SET_TP, packet_set_tp}, {DP_SET_ARP, packet_set_arp}, {DP_SET_ND, packet_set_nd},
+    };
+    int error = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(setters) && !error; i++) {
+        if (s->h.arg & setters[i].what) {
+            error = setters[i].fn(p, &s->key, &s->mask);
+        }
+    }
+    return error;
+}
+
+/* Does to P what the header changes among ACTIONS would. */
+static int apply_edits(struct packet *p, const void *actions, size_t len)
+{
+    int error = 0;
+
+    DP_ACTION_FOR_EACH(a, actions, len) {
+        switch (a->type) {
+        case DP_ACTION_SET:
+            error = apply_set(p, (const struct dp_action_set *)a);
+            break;
+        case DP_ACTION_PUSH_VLAN:
+            error = packet_push_vlan(p, ((const struct dp_action_vlan *)a)->vlan);
+            break;
+        case DP_ACTION_POP_VLAN:
+            error = packet_pop_vlan(p);
+            break;
+        default:
+            break;
+        }
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
+{
+    const struct bridge_hooks *h = &x->s.br->hooks;
+    struct packet *p = packet_clone(x->in->packet);
+    struct flow_key unused;
+    struct packet_in_info info = {
+        .packet = p,
+        .flow = &x->s.flow,
+        .reason = reason,
+        .table = x->s.table,
+        .cookie = reason == PACKET_IN_NO_MATCH || !x->s.rule ? UINT64_MAX : x->s.rule->cookie,
+        .max_len = c->max_len,
+        .controller_id = c->controller_id,
+        .userdata = c->userdata_len ? c->userdata : NULL,
+        .userdata_len = c->userdata_len,
+    };
+
+    flow_key_extract(p, &unused);
+    if (apply_edits(p, x->out->actions, x->out->actions_len)) {
+        x->in->sw->drops[DROP_BAD_ACTION]++;
+    } else {
+        h->packet_in(h->aux, x->s.br, &info);
+    }
+    packet_free(p);
+}
+
+void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
+{
+    if (!x->s.br->hooks.packet_in || (x->s.in_port && x->s.in_port->config & PORT_CONFIG_NO_PACKET_IN)) {
+        xlate_note_drop(x, DROP_CONTROLLER_NONE);
+        return;
+    }
+    /* The controller may look at everything, but each packet goes up anyway: the mask need not grow. */
+    xlate_commit(x);
+    x->out->slow = true;
+    xlate_trace(x, "to the controller");
+    if (x->in->effects && x->in->packet) {
+        send_packet_in(x, c, reason);
+    }
+}

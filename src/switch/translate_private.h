@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_TRANSLATE_PRIVATE_H
+#define WARREN_SWITCH_TRANSLATE_PRIVATE_H
+/*
+ * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes fields,
+ * translate_output.c commits header changes and outputs, normal.c is the learning bridge, learn.c makes learned flows.
+ */
+#include "switch/translate.h"
+
+#define XLATE_N_VLANS 4 /* tags that the walk keeps track of; the key shows the outer two */
+
+/* What a patch port, a clone and the like give back when they return. */
+struct xlate_state {
+    struct bridge *br;
+    struct port *in_port; /* NULL: none, as for packet-outs of the controller */
+    struct flow flow;     /* as the tables see the packet now */
+    struct flow_vlan vlans[XLATE_N_VLANS]; /* all tags; [0] and [1] are flow.key.vlan's again */
+    struct flow_key written; /* bits of flow.key that no longer are the packet's own */
+    table_id_t table;
+    struct rule *rule; /* whose actions run, or NULL */
+    struct rule_actions *rule_actions; /* which own them: for learn */
+    struct ofpacts action_set;
+};
+
+struct xlate_ctx {
+    const struct xlate_in *in;
+    struct xlate_out *out;
+    struct xlate_state s;
+    struct flow_key base; /* the packet as the emitted actions left it */
+    struct flow_vlan base_vlans[XLATE_N_VLANS];
+    struct flow_key base_written; /* bits of base that no longer are the packet's own */
+    struct flow wc;               /* bits of the packet that were looked at (its key part) */
+    struct flow_tunnel sent_tunnel;
+    bool tunnel_sent;
+    unsigned int depth, resubmits, n_outputs;
+    bool stop; /* exit: no further actions of this walk */
+    enum drop_reason reason;
+};
+
+void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason);
+void xlate_trace(struct xlate_ctx *x, const char *fmt, ...) WR_PRINTF(2, 3);
+struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
+/* Marks bits as looked at, but those that are no longer the packet's. */
+void xlate_look(struct xlate_ctx *x, const struct flow *bits);
+void xlate_look_field(struct xlate_ctx *x, const struct field *f);
+void xlate_look_subfield(struct xlate_ctx *x, const struct subfield *sf);
+/* Runs a list in the present state. */
+void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len);
+/* Looks up and runs TABLE, with IN_PORT standing for in_port in the lookup. */
+void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table);
+/* The packet enters x->s.br from table 0; runs the action set at the end. */
+void xlate_pipeline(struct xlate_ctx *x);
+
+/* translate_action.c: OFPACT_SET_FIELD and the like; false when the action is not one of them. */
+bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a);
+void xlate_push_vlan(struct xlate_ctx *x, struct flow_vlan tag);
+void xlate_pop_vlan(struct xlate_ctx *x);
+void xlate_set_tci(struct xlate_ctx *x, __be16 tci);
+/* 1: go on. 0: the TTL ran out. */
+bool xlate_dec_ttl(struct xlate_ctx *x);
+void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len);
+void xlate_run_set(struct xlate_ctx *x);
+
+/* translate_output.c */
+void xlate_commit(struct xlate_ctx *x);
+/* To a port number, reserved ones included. */
+void xlate_output(struct xlate_ctx *x, ofp_port_t port);
+/* To PORT of the present bridge. True when it left. */
+bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
+void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason);
+void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
+
+/* normal.c */
+void xlate_normal(struct xlate_ctx *x);
+/* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
+void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret, struct ofpacts *acts);
+void learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now);
+void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn);
+
+static inline bool vlan_present(struct flow_vlan v) { return v.tci & __builtin_bswap16(FLOW_VLAN_PRESENT); }
+
+#endif
