@@ -193,6 +193,7 @@ struct bridge *bridge_find(const struct switch_ *sw, const char *name)
 void bridge_set_hooks(struct bridge *br, const struct bridge_hooks *hooks)
 {
     br->hooks = hooks ? *hooks : (struct bridge_hooks){0};
+    switch_changed(br->sw); /* whether packets for the controller go up depends on it */
 }
 
 void bridge_set_miss_to_controller(struct bridge *br, bool on)
@@ -515,18 +516,22 @@ static bool packet_out_port_ok(const struct bridge *br, ofp_port_t in_port)
 int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions, size_t actions_len)
 {
     struct xlate_out out = {0};
+    const struct port *port = bridge_port_by_ofp(br, in_port);
     struct flow_key key;
-    int error;
+    int error = 0;
 
     if (!packet_out_port_ok(br, in_port)) {
         return OFERR_BAD_PORT;
     }
+    packet->in_port = port ? port->dp_port : DP_PORT_NONE;
     flow_key_extract(packet, &key);
     translate(&(struct xlate_in){.sw = br->sw, .key = &key, .packet = packet, .effects = true, .now = time_mono_ms(),
                                  .bridge = br, .in_port = in_port, .actions = actions, .actions_len = actions_len},
               &out);
     xlate_effects_run(out.effects, out.n_effects, 1, packet->len, 0, time_mono_ms());
-    error = dp_execute(br->sw->dp, packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
+    if (out.actions_len) {
+        error = dp_execute(br->sw->dp, packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
+    }
     xlate_out_done(&out);
     return error;
 }

@@ -44,9 +44,4 @@ size_t megaflow_count(const struct switch_ *sw);
 void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms);
 int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct megaflow_info *info), void *aux);
 
-/* Text of a key under its mask, and of actions, as dpctl/dump-flows prints them. */
-struct strbuf;
-void dp_key_format(const struct flow_key *key, const struct flow_key *mask, struct strbuf *b);
-void dp_actions_format(const void *actions, size_t len, struct strbuf *b);
-
 #endif

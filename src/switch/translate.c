@@ -365,9 +365,8 @@ static void finish(struct xlate_ctx *x)
         out->drop = x->reason ? x->reason : DROP_ACTION;
         out->actions_len = 0;
         ((struct dp_action *)xlate_put_action(out, DP_ACTION_DROP, sizeof(struct dp_action)))->arg = out->drop;
-    } else if (!out->actions_len) {
-        /* Only the controller gets it: an empty list, which the datapath is never given but as SLOW. */
-        out->drop = DROP_NONE;
+    } else if (!x->n_outputs) {
+        out->actions_len = 0; /* only the controller gets it */
     }
     ofpacts_done(&x->s.action_set);
 }

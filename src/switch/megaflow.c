@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/megaflow.h"
+
+#include <utlist.h>
+
+#include "base/log.h"
+#include "switch/translate.h"
+
+LOG_MODULE("megaflow");
+
+#define SLICE_FLOWS 32      /* between looks at the clock */
+#define SLICE_MS 2          /* of each turn of the event loop */
+#define PASS_PAUSE_USEC 10000 /* between two passes, when changes keep coming */
+
+struct megaflow_name {
+    struct flow_key key, mask; /* key masked */
+};
+
+struct megaflow {
+    struct megaflow_name name;
+    dp_flow_id id;
+    void *actions; /* as installed */
+    size_t actions_len;
+    struct xlate_effect *effects;
+    size_t n_effects;
+    struct dp_flow_stats stats; /* as of the last read; all of it has been pushed */
+    int64_t created_ms;
+    uint64_t generation; /* of the tables that it was last translated with */
+    struct megaflow *prev, *next;
+    UT_hash_handle hh;
+};
+
+struct megaflows {
+    struct switch_ *sw;
+    struct megaflow *by_name, *list;
+    struct event *event;
+    struct megaflow *cursor;  /* next one of the pass; NULL: none runs */
+    uint64_t pass_generation; /* when it began */
+    dp_flow_id next_id;
+    size_t max_flows;
+    int64_t idle_ms;
+};
+
+/* ---- one megaflow ---- */
+
+/* Pushes what came on top since the last time. */
+static void push_stats(struct megaflow *f, const struct dp_flow_stats *stats)
+{
+    uint64_t packets = stats->packets - f->stats.packets, bytes = stats->bytes - f->stats.bytes;
+
+    f->stats = *stats;
+    if (packets || bytes) {
+        xlate_effects_run(f->effects, f->n_effects, packets, bytes, stats->tcp_flags, stats->used_ms);
+    }
+}
+
+static void forget(struct megaflows *m, struct megaflow *f)
+{
+    if (m->cursor == f) {
+        m->cursor = f->next;
+    }
+    HASH_DELETE(hh, m->by_name, f);
+    DL_DELETE(m->list, f);
+    xlate_effects_free(f->effects, f->n_effects);
+    free(f->actions);
+    free(f);
+}
+
+/* The datapath says a last time what it counted. */
+static void remove_flow(struct megaflows *m, struct megaflow *f)
+{
+    struct dp_flow_stats stats;
+
+    if (!dp_flow_del(m->sw->dp, f->id, &stats)) {
+        push_stats(f, &stats);
+    }
+    forget(m, f);
+}
+
+/* False when the datapath does not know the flow any more: then it is forgotten. */
+static bool pull_stats(struct megaflows *m, struct megaflow *f)
+{
+    struct dp_flow_stats stats;
+    int error = dp_flow_get_stats(m->sw->dp, f->id, &stats);
+
+    if (error == -ENOENT) {
+        forget(m, f);
+        return false;
+    }
+    if (!error) {
+        push_stats(f, &stats);
+    }
+    return true;
+}
+
+static int put(struct megaflows *m, const struct megaflow *f, const void *actions, size_t len)
+{
+    const struct dp_flow flow = {.id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = actions, .actions_len = len};
+
+    return dp_flow_put(m->sw->dp, &flow);
+}
+
+/* What the datapath gets for OUT: its actions, or the detour over user space. */
+static void installed_actions(const struct xlate_out *out, struct dp_action *slow, const void **ret, size_t *ret_len)
+{
+    *slow = (struct dp_action){.type = DP_ACTION_SLOW, .len = sizeof *slow, .arg = DP_SLOW_CONTROLLER};
+    *ret = out->slow ? (const void *)slow : out->actions;
+    *ret_len = out->slow ? sizeof *slow : out->actions_len;
+}
+
+static void take_effects(struct megaflow *f, struct xlate_out *out)
+{
+    xlate_effects_free(f->effects, f->n_effects);
+    f->effects = TAKE_PTR(out->effects);
+    f->n_effects = out->n_effects;
+    out->n_effects = 0;
+}
+
+static bool mask_suffices(const struct flow_key *have, const struct flow_key *need)
+{
+    const uint64_t *h = (const uint64_t *)(const void *)have, *n = (const uint64_t *)(const void *)need;
+
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        if (n[i] & ~h[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Makes the installed flow what OUT says. False when it had to go. */
+static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *out)
+{
+    struct dp_action slow;
+    const void *actions;
+    size_t len;
+
+    if (!mask_suffices(&f->name.mask, &out->mask) || (!out->bridge && out->drop == DROP_NO_PORT)) {
+        remove_flow(m, f);
+        return false;
+    }
+    installed_actions(out, &slow, &actions, &len);
+    if (len != f->actions_len || memcmp(actions, f->actions, len)) {
+        if (put(m, f, actions, len)) {
+            remove_flow(m, f);
+            return false;
+        }
+        free(f->actions);
+        f->actions = xmemdup(actions, len);
+        f->actions_len = len;
+    }
+    take_effects(f, out);
+    return true;
+}
+
+/* Counters first: they belong to the rules of the former translation. */
+static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
+{
+    struct xlate_out out;
+    uint64_t generation = m->sw->generation;
+
+    translate(&(struct xlate_in){.sw = m->sw, .key = &f->name.key, .now = now}, &out);
+    if (update(m, f, &out)) {
+        f->generation = generation;
+    }
+    xlate_out_done(&out);
+}
+
+/* ---- upcalls ---- */
+
+static struct megaflow *find(const struct megaflows *m, const struct megaflow_name *name)
+{
+    struct megaflow *f;
+
+    HASH_FIND(hh, m->by_name, name, sizeof *name, f);
+    return f;
+}
+
+static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation, int64_t now)
+{
+    struct megaflow_name name = {.mask = out->mask};
+    struct dp_action slow;
+    struct megaflow *f;
+    const void *actions;
+    size_t len;
+    int error;
+
+    flow_key_and(&name.key, key, &out->mask);
+    f = find(m, &name);
+    if (f) {
+        /* Another packet of the flow was on its way up as well, or the flow is stale. */
+        if (pull_stats(m, f) && update(m, f, out)) {
+            f->generation = generation;
+        }
+        return;
+    }
+    if (HASH_COUNT(m->by_name) >= m->max_flows) {
+        log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
+        return;
+    }
+    installed_actions(out, &slow, &actions, &len);
+    f = xcalloc(1, sizeof *f);
+    f->name = name;
+    f->id = ++m->next_id;
+    error = put(m, f, actions, len);
+    if (error) {
+        log_limited(LOG_LEVEL_WARN, "the datapath refuses a megaflow: %s", strerror(-error));
+        free(f);
+        return;
+    }
+    f->actions = xmemdup(actions, len);
+    f->actions_len = len;
+    f->created_ms = now;
+    f->generation = generation;
+    take_effects(f, out);
+    HASH_ADD(hh, m->by_name, name, sizeof f->name, f);
+    DL_APPEND(m->list, f);
+}
+
+void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
+{
+    struct switch_ *sw = aux;
+    uint64_t generation = sw->generation;
+    int64_t now = time_mono_ms();
+    struct xlate_out out;
+    int error;
+
+    translate(&(struct xlate_in){.sw = sw, .key = upcall->key, .packet = upcall->packet, .effects = true, .now = now}, &out);
+    if (upcall->reason == DP_UPCALL_MISS) {
+        /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */
+        xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len, (uint16_t)__builtin_bswap16(upcall->key->tcp_flags),
+                          now);
+        install(sw->megaflows, upcall->key, &out, generation, now);
+    }
+    if (out.actions_len) {
+        error = dp_execute(sw->dp, upcall->packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
+        if (error) {
+            log_limited(LOG_LEVEL_DBG, "execute: %s", strerror(-error));
+        }
+    }
+    xlate_out_done(&out);
+}
+
+/* ---- passes ---- */
+
+static void schedule(struct megaflows *m, long usec)
+{
+    const struct timeval tv = {0, usec};
+
+    event_add(m->event, &tv);
+}
+
+static void start_pass(struct megaflows *m)
+{
+    m->cursor = m->list;
+    m->pass_generation = m->sw->generation;
+}
+
+/* Counters, idleness and, when the tables changed, translation of one flow. */
+static void visit(struct megaflows *m, struct megaflow *f, int64_t now)
+{
+    if (!pull_stats(m, f)) {
+        return;
+    }
+    if (now - MAX(f->created_ms, f->stats.used_ms) >= m->idle_ms) {
+        remove_flow(m, f);
+    } else if (f->generation != m->sw->generation) {
+        revalidate(m, f, now);
+    }
+}
+
+/* Goes on with the pass until its end (true) or, unless UNBOUNDED, the end of the slice. */
+static bool run_slice(struct megaflows *m, int64_t now, bool unbounded)
+{
+    int64_t until = time_mono_ms() + SLICE_MS;
+    unsigned int n = 0;
+
+    while (m->cursor) {
+        struct megaflow *f = m->cursor;
+
+        m->cursor = f->next;
+        visit(m, f, now);
+        if (++n % SLICE_FLOWS == 0 && !unbounded && time_mono_ms() >= until) {
+            return !m->cursor;
+        }
+    }
+    return true;
+}
+
+static void go_on(struct megaflows *m, int64_t now)
+{
+    if (!run_slice(m, now, false)) {
+        schedule(m, 0);
+    } else if (m->pass_generation != m->sw->generation && m->list) {
+        start_pass(m);
+        schedule(m, PASS_PAUSE_USEC);
+    }
+}
+
+static void on_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct megaflows *m = aux;
+
+    if (!m->cursor) {
+        start_pass(m);
+    }
+    go_on(m, time_mono_ms());
+}
+
+void megaflows_changed(struct megaflows *m)
+{
+    if (m->list && !event_pending(m->event, EV_TIMEOUT, NULL)) {
+        schedule(m, 0);
+    }
+}
+
+void megaflow_tick(struct switch_ *sw, int64_t now)
+{
+    struct megaflows *m = sw->megaflows;
+
+    if (!m->cursor) {
+        start_pass(m);
+    }
+    go_on(m, now);
+}
+
+void megaflow_revalidate_all(struct switch_ *sw)
+{
+    struct megaflows *m = sw->megaflows;
+
+    /* A pass may itself change tables (learned flows that traffic brings back), but not for ever: three settle it. */
+    for (int i = 0; i < 3; i++) {
+        start_pass(m);
+        run_slice(m, time_mono_ms(), true);
+        if (m->pass_generation == sw->generation) {
+            break;
+        }
+    }
+}
+
+void megaflow_sync_stats(struct switch_ *sw)
+{
+    struct megaflow *f, *next;
+
+    if (!sw->megaflows) {
+        return;
+    }
+    DL_FOREACH_SAFE(sw->megaflows->list, f, next) {
+        pull_stats(sw->megaflows, f);
+    }
+}
+
+void megaflow_flush(struct switch_ *sw)
+{
+    struct megaflows *m = sw->megaflows;
+
+    while (m && m->list) {
+        remove_flow(m, m->list);
+    }
+}
+
+size_t megaflow_count(const struct switch_ *sw)
+{
+    return HASH_COUNT(sw->megaflows->by_name);
+}
+
+void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms)
+{
+    sw->megaflows->max_flows = max_flows;
+    sw->megaflows->idle_ms = idle_ms;
+}
+
+int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct megaflow_info *info), void *aux)
+{
+    const struct megaflow *f;
+    int error = 0;
+
+    DL_FOREACH(sw->megaflows->list, f) {
+        const struct megaflow_info info = {
+            .id = f->id,
+            .flow = {.id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = f->actions,
+                     .actions_len = f->actions_len, .stats = f->stats},
+        };
+
+        error = fn(aux, &info);
+        if (error) {
+            break;
+        }
+    }
+    return error;
+}
+
+struct megaflows *megaflows_create(struct switch_ *sw)
+{
+    struct megaflows *m = xcalloc(1, sizeof *m);
+
+    m->sw = sw;
+    m->max_flows = MEGAFLOW_DEFAULT_LIMIT;
+    m->idle_ms = MEGAFLOW_IDLE_MS;
+    m->event = event_new(sw->base, -1, 0, on_event, m);
+    if (!m->event) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+void megaflows_destroy(struct megaflows *m)
+{
+    if (!m) {
+        return;
+    }
+    while (m->list) {
+        remove_flow(m, m->list);
+    }
+    event_free(m->event);
+    free(m);
+}
