@@ -103,7 +103,8 @@ int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t 
 int dp_port_del(struct datapath *dp, dp_port_t port);
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
 
-/* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters stay). */
+/* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters stay).
+ * -EEXIST: another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath cannot do. */
 int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
 /* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Action lists: what is refused, and what runs, seen through the upcall of DP_ACTION_SLOW. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <endian.h>
+
+#include "datapath/datapath.h"
+
+struct fixture {
+    struct event_base *base;
+    struct datapath *dp;
+    unsigned int upcalls;
+    struct flow_key seen; /* of the last packet that came up */
+    uint32_t slow_reason;
+};
+
+static void on_upcall(void *aux, const struct dp_upcall *u)
+{
+    struct fixture *f = aux;
+
+    f->upcalls++;
+    f->slow_reason = u->slow_reason;
+    flow_key_extract(u->packet, &f->seen);
+}
+
+static struct packet *frame(void)
+{
+    static const uint8_t bytes[60] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
+
+    return packet_new(bytes, sizeof(bytes));
+}
+
+/* A list under construction. */
+struct list {
+    uint64_t data[256];
+    size_t len;
+};
+
+static void *add(struct list *l, enum dp_action_type type, size_t len, uint32_t arg)
+{
+    struct dp_action *a = (struct dp_action *)(void *)((char *)l->data + l->len);
+
+    memset(a, 0, len);
+    a->type = (uint16_t)type;
+    a->len = (uint16_t)len;
+    a->arg = arg;
+    l->len += len;
+    return a;
+}
+
+static int run(struct fixture *f, const struct list *l)
+{
+    struct packet *p = frame();
+    int error = dp_execute(f->dp, p, (const struct dp_action *)(const void *)l->data, l->len);
+
+    packet_free(p);
+    return error;
+}
+
+static void test_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct list l = {.len = 0};
+    struct dp_action *a;
+    struct flow_key zero = {0};
+    struct dp_flow flow = {.key = &zero, .mask = &zero, .actions = (const struct dp_action *)(const void *)l.data, .actions_len = 8};
+
+    add(&l, DP_ACTION_METER, 8, 1);
+    assert_int_equal(run(f, &l), -EOPNOTSUPP);
+    assert_int_equal(dp_flow_put(f->dp, &flow), -EOPNOTSUPP);
+    l.len = 0;
+    a = add(&l, DP_ACTION_SET, 8, 0); /* its body is not there */
+    assert_int_equal(run(f, &l), -EINVAL);
+    a->type = 99;
+    assert_int_equal(run(f, &l), -EINVAL);
+    a->type = DP_ACTION_POP_VLAN;
+    a->len = 12;
+    assert_int_equal(run(f, &l), -EINVAL);
+    a->len = 16; /* beyond the end */
+    assert_int_equal(run(f, &l), -EINVAL);
+    a->len = 0;
+    assert_int_equal(run(f, &l), -EINVAL);
+    a->len = 8;
+    l.len = 4;
+    assert_int_equal(run(f, &l), -EINVAL);
+    l.len = 0;
+    for (unsigned int i = 0; i < 20; i++) { /* clones nested too deep */
+        a = add(&l, DP_ACTION_CLONE, 8, 0);
+        a->len = (uint16_t)(8 * (20 - i));
+    }
+    assert_int_equal(run(f, &l), -EINVAL);
+    l.len = 0;
+    add(&l, DP_ACTION_DROP, 8, DROP_MAX);
+    assert_int_equal(run(f, &l), -EINVAL);
+}
+
+static void test_clone_and_vlan(void **state)
+{
+    struct fixture *f = *state;
+    struct list l = {.len = 0};
+    struct dp_action *clone;
+    struct dp_action_vlan *vlan;
+
+    clone = add(&l, DP_ACTION_CLONE, 8, 0);
+    vlan = add(&l, DP_ACTION_PUSH_VLAN, sizeof(*vlan), 0);
+    vlan->vlan = (struct flow_vlan){htobe16(0x8100), htobe16(5)};
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_CONTROLLER);
+    clone->len = (uint16_t)l.len;
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 1);
+    assert_int_equal(f->slow_reason, DP_SLOW_CONTROLLER);
+    assert_int_equal(f->seen.vlan[0].tci, htobe16(0x1005));
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_ACTION); /* the packet itself has no tag */
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 3);
+    assert_int_equal(f->slow_reason, DP_SLOW_ACTION);
+    assert_int_equal(f->seen.vlan[0].tci, 0);
+}
+
+static void test_set_and_drop(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t *drops = dp_drops(f->dp);
+    struct list l = {.len = 0};
+    struct dp_action_set *set = add(&l, DP_ACTION_SET, sizeof(*set), DP_SET_ETH | DP_SET_MARK);
+
+    set->key.eth_dst.a[0] = 0x0a;
+    set->mask.eth_dst.a[0] = 0xff;
+    set->key.pkt_mark = 0x12;
+    set->mask.pkt_mark = 0xff;
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_ACTION);
+    add(&l, DP_ACTION_DROP, 8, DROP_ACTION);
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_ACTION); /* not reached */
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 1);
+    assert_int_equal(f->seen.eth_dst.a[0], 0x0a);
+    assert_int_equal(f->seen.eth_dst.a[5], 2);
+    assert_int_equal(f->seen.pkt_mark, 0x12);
+    assert_int_equal(drops[DROP_ACTION], 1);
+    set->h.arg = DP_SET_IPV4; /* there is no IPv4 header */
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(drops[DROP_BAD_ACTION], 1);
+    assert_int_equal(f->upcalls, 1);
+    l.len = 0;
+    add(&l, DP_ACTION_OUTPUT, 8, 77);
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(drops[DROP_NO_PORT], 1);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct dp_callbacks cb = {.upcall = on_upcall, .aux = f};
+
+    f->base = event_base_new();
+    *state = f;
+    assert_null(dp_class_find("none"));
+    return dp_open("userspace", f->base, &cb, &f->dp);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    dp_close(f->dp);
+    dp_close(NULL);
+    event_base_free(f->base);
+    free(f);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clone_and_vlan, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_set_and_drop, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
