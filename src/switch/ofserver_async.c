@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages that nobody asked for at this moment: packet_in, flow_removed, port_status, to the connections whose masks want them. */
+#include <utlist.h>
+
+#include "switch/ofserver_private.h"
+
+/* Unread bytes above which a connection gets no more packet_ins: they are counted and gone. */
+#define PACKET_IN_BACKLOG (1u << 20)
+#define ALL_PORT_STATUS 0x7u
+#define ALL_FLOW_REMOVED 0xfu
+#define USUAL_PACKET_IN ((1u << PACKET_IN_NO_MATCH) | (1u << PACKET_IN_ACTION))
+
+void ofconn_async_defaults(struct ofconn *c)
+{
+    bool controller = c->target && !c->target->remote.passive;
+
+    memset(c->async, 0, sizeof c->async);
+    if (controller ? !c->target->no_async : c->miss_send_len != 0) {
+        c->async[0][ASYNC_PACKET_IN] = USUAL_PACKET_IN;
+        c->async[0][ASYNC_PORT_STATUS] = c->async[1][ASYNC_PORT_STATUS] = ALL_PORT_STATUS;
+        c->async[0][ASYNC_FLOW_REMOVED] = ALL_FLOW_REMOVED;
+    }
+}
+
+static bool wants(const struct ofconn *c, enum async_kind kind, unsigned int reason)
+{
+    return ofconn_version(c) && c->async[c->role == OF_ROLE_SLAVE][kind] >> reason & 1;
+}
+
+/* The pipeline fields of a packet_in's match: those that are not zero (OpenFlow 1.3, 7.4.1). */
+static void metadata_match(const struct flow *flow, struct match *ret)
+{
+    static const enum field_id candidates[] = {
+        FIELD_IN_PORT_OXM, FIELD_METADATA, FIELD_TUN_ID, FIELD_TUN_SRC, FIELD_TUN_DST, FIELD_TUN_IPV6_SRC, FIELD_TUN_IPV6_DST,
+        FIELD_PKT_MARK,    FIELD_REG0,     FIELD_REG1,   FIELD_REG2,    FIELD_REG3,    FIELD_REG4,         FIELD_REG5,
+        FIELD_REG6,        FIELD_REG7,     FIELD_REG8,   FIELD_REG9,    FIELD_REG10,   FIELD_REG11,        FIELD_REG12,
+        FIELD_REG13,       FIELD_REG14,    FIELD_REG15,
+    };
+    static const struct ip_addr no_ip;
+    bool tunnel = memcmp(&flow->key.tunnel.dst, &no_ip, sizeof no_ip) != 0;
+    bool tunnel_v4 = tunnel && flow->key.tunnel.dst.u64[0] == 0;
+
+    match_init(ret);
+    for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+        const struct field *f = field_get(candidates[i]);
+        union field_value value = {0}, zero = {0};
+
+        if ((f->id == FIELD_TUN_SRC || f->id == FIELD_TUN_DST) && !tunnel_v4) {
+            continue;
+        }
+        if ((f->id == FIELD_TUN_IPV6_SRC || f->id == FIELD_TUN_IPV6_DST) && (!tunnel || tunnel_v4)) {
+            continue;
+        }
+        field_read(f, flow, &value);
+        if (f->id == FIELD_IN_PORT_OXM || memcmp(&value, &zero, f->n_bytes)) {
+            match_set_field(ret, f, &value, NULL);
+        }
+    }
+}
+
+static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct packet_in_info *info)
+{
+    struct ofserver *s = aux;
+    struct ofconn *c;
+    struct of_packet_in pin = {
+        .total_len = (uint32_t)info->packet->len,
+        .reason = (uint8_t)info->reason,
+        .table = info->table,
+        .cookie = info->cookie,
+        .data = info->packet->data,
+    };
+    bool met = false, delivered = false;
+
+    metadata_match(info->flow, &pin.match);
+    DL_FOREACH(s->conns, c) {
+        if (!wants(c, ASYNC_PACKET_IN, info->reason)) {
+            continue;
+        }
+        met = true;
+        if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG) {
+            c->packet_in_dropped++;
+            continue;
+        }
+        uint16_t max_len = info->reason == PACKET_IN_NO_MATCH ? c->miss_send_len : info->max_len;
+        struct writer w = {0};
+
+        /* 0 asks for nothing, but nothing is ever buffered here: the packet would be lost to the controller. */
+        pin.data_len = max_len ? MIN(info->packet->len, (size_t)max_len) : info->packet->len;
+        of_packet_in_encode(&w, ofconn_version(c), &pin);
+        ofconn_send(c, &w);
+        delivered = true;
+    }
+    if (!delivered) {
+        s->bridge->sw->drops[met ? DROP_CONTROLLER_RATE : DROP_CONTROLLER_NONE]++;
+    }
+}
+
+static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule, enum flow_removed_reason reason)
+{
+    struct ofserver *s = aux;
+    struct ofconn *c;
+    int64_t age = MAX(time_mono_ms() - rule->created_ms, 0);
+    struct of_flow_removed fr = {
+        .cookie = rule->cookie,
+        .priority = (uint16_t)rule->cls.priority,
+        .reason = (uint8_t)reason,
+        .table = rule->table,
+        .duration_sec = (uint32_t)(age / 1000),
+        .duration_nsec = (uint32_t)(age % 1000 * 1000000),
+        .idle_timeout = rule->idle_timeout,
+        .hard_timeout = rule->hard_timeout,
+        .packets = rule->packets,
+        .bytes = rule->bytes,
+    };
+
+    rule_get_match(rule, &fr.match);
+    DL_FOREACH(s->conns, c) {
+        if (wants(c, ASYNC_FLOW_REMOVED, reason)) {
+            struct writer w = {0};
+
+            of_flow_removed_encode(&w, ofconn_version(c), &fr);
+            ofconn_send(c, &w);
+        }
+    }
+}
+
+static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct port *port, enum port_status_reason reason)
+{
+    struct ofserver *s = aux;
+    struct ofconn *c;
+    struct of_port desc;
+
+    ofserver_describe_port(port, &desc);
+    DL_FOREACH(s->conns, c) {
+        if (wants(c, ASYNC_PORT_STATUS, reason)) {
+            struct writer w = {0};
+
+            of_port_status_encode(&w, ofconn_version(c), (uint8_t)reason, &desc);
+            ofconn_send(c, &w);
+        }
+    }
+}
+
+void ofserver_hook_bridge(struct ofserver *s)
+{
+    const struct bridge_hooks hooks = {
+        .packet_in = on_packet_in,
+        .flow_removed = on_flow_removed,
+        .port_status = on_port_status,
+        .aux = s,
+    };
+
+    bridge_set_hooks(s->bridge, &hooks);
+}

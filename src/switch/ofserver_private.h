@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_OFSERVER_PRIVATE_H
+#define WARREN_SWITCH_OFSERVER_PRIVATE_H
+/* What the files of the OpenFlow server share among themselves; see ofserver.h. */
+#include "base/reconnect.h"
+#include "openflow/conn.h"
+#include "openflow/msg_multipart.h"
+#include "switch/flow_table.h"
+#include "switch/ofserver.h"
+
+struct ofconn;
+
+enum of_role { OF_ROLE_NOCHANGE, OF_ROLE_EQUAL, OF_ROLE_MASTER, OF_ROLE_SLAVE };
+enum async_kind { ASYNC_PACKET_IN, ASYNC_PORT_STATUS, ASYNC_FLOW_REMOVED, N_ASYNC };
+
+/* A Controller row at work: an active one with the connection that it makes, or a listener. */
+struct target {
+    struct ofserver *server;
+    struct remote remote;
+    char *text;
+    bool bad;       /* malformed: only `last_error` counts */
+    bool keep;      /* while the set is being replaced */
+    bool no_async;
+    int64_t probe_ms;
+    struct stream_listener *listener;
+    struct reconnect reconnect;
+    struct event *timer;
+    struct stream *stream; /* while connecting */
+    struct ofconn *conn;
+    char *last_error;
+    int64_t since_ms;
+    struct target *prev, *next;
+};
+
+struct ofserver {
+    struct bridge *bridge;
+    struct event_base *base;
+    char *rundir;
+    struct stream_listener *mgmt;
+    struct ofconn *conns;
+    struct target *targets;
+    bool have_generation;
+    uint64_t generation; /* of the newest master election */
+};
+
+struct bundle {
+    uint32_t id;
+    uint16_t flags;
+    bool closed;
+    struct of_flow_mod *mods;
+    uint32_t *xids;
+    size_t n, allocated;
+    int64_t used_ms;
+    struct bundle *prev, *next;
+};
+
+struct ofconn {
+    struct ofserver *server;
+    struct of_conn *conn;
+    struct target *target; /* the controller that it was made to, or the listener; NULL: management socket */
+    enum of_role role;
+    uint16_t miss_send_len, config_flags;
+    uint32_t async[2][N_ASYNC]; /* [0]: master and equal, [1]: slave; bits by reason */
+    struct bundle *bundles;
+    uint64_t packet_in_dropped;
+    struct ofconn *prev, *next;
+};
+
+/* ofserver.c */
+static inline uint8_t ofconn_version(const struct ofconn *c) { return of_conn_version(c->conn); }
+void ofconn_send(struct ofconn *c, struct writer *w);
+
+/* ofserver_handle.c */
+void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *msg);
+void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, const uint8_t *msg);
+/* Decoded flow_mod → what tables take. Borrows FM's actions. */
+void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret);
+
+/* ofserver_multipart.c: 0 after replying, or the OFERR_* to reply with. */
+int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct reader *body);
+void ofserver_describe_port(const struct port *port, struct of_port *ret);
+
+/* ofserver_bundle.c: likewise. */
+int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body);
+int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body);
+void ofconn_bundles_free(struct ofconn *c);
+
+/* ofserver_async.c */
+void ofserver_hook_bridge(struct ofserver *s);
+/* What a new connection is told unasked: a controller everything, others nothing (miss_send_len 0 keeps packet_ins away). */
+void ofconn_async_defaults(struct ofconn *c);
+
+#endif
