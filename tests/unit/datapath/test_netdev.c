@@ -153,28 +153,21 @@ static void test_forward(void **state)
     RUN("ip link del pka");
 }
 
-/* TCP with super-packets from a TAP, which is moved to another namespace, to a veth. */
-static void test_internal_moves(void **state)
+static void forward(struct fixture *f, dp_flow_id id, dp_port_t from, const struct dp_action *actions, size_t len)
 {
-    struct fixture f;
-    struct dp_flow flow;
-    struct flow_key key = {0}, mask = {.in_port = dp_port(0xffffffff)};
-    struct dp_action out = {.type = DP_ACTION_OUTPUT, .len = 8};
-    dp_port_t a, t;
+    struct flow_key key = {.in_port = from}, mask = {.in_port = dp_port(0xffffffff)};
+    struct dp_flow flow = {.id = id, .key = &key, .mask = &mask, .actions = actions, .actions_len = len};
+
+    assert_int_equal(dp_flow_put(f->dp, &flow), 0);
+}
+
+/* 8 MB of TCP from the TAP "pktap", which is moved to another namespace for it, to DEV here. */
+static void run_tcp(struct fixture *f, const char *dev)
+{
     char dir[] = "/tmp/warren-packet-XXXXXX", cmd[1500];
 
-    (void)state;
     assert_non_null(mkdtemp(dir));
-    RUN("ip link add pka type veth peer name pka1 && ip link set pka up && ip link set pka1 up && ip addr add 10.9.0.1/24 dev pka1");
-    fixture_open(&f);
-    a = add_port(&f, DP_PORT_SYSTEM, "pka");
-    t = add_port(&f, DP_PORT_INTERNAL, "pktap");
-    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_INTERNAL, .name = "pka1"}, &a), -EEXIST);
-    flow = (struct dp_flow){.key = &key, .mask = &mask, .actions = &out, .actions_len = 8};
-    flow.id = 1, key.in_port = a, out.arg = dp_port_u32(t);
-    assert_int_equal(dp_flow_put(f.dp, &flow), 0);
-    flow.id = 2, key.in_port = t, out.arg = dp_port_u32(a);
-    assert_int_equal(dp_flow_put(f.dp, &flow), 0);
+    RUN("ip addr add 10.9.0.1/24 dev %s && ip link set %s up", dev, dev);
     snprintf(cmd, sizeof(cmd),
              "(unshare -n sh -c 'echo $$ > %s/pid; exec sleep 8' & while ! [ -s %s/pid ]; do sleep .05; done; P=$(cat %s/pid);"
              "ip link set pktap netns $P; N=\"nsenter -t $P -n\"; $N ip link set pktap up; $N ip addr add 10.9.0.2/24 dev pktap;"
@@ -184,15 +177,80 @@ static void test_internal_moves(void **state)
     RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.socket(); l.bind(('10.9.0.1',7777)); l.listen(); l.settimeout(6)\n"
         "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
     RUN("%s", cmd);
-    for (int i = 0; i < 40; i++) {
-        turn_loop(&f, 100);
+    for (int i = 0; i < 60; i++) {
+        turn_loop(f, 100);
         snprintf(cmd, sizeof(cmd), "grep -q 8000000 %s/reply 2>/dev/null", dir);
         if (!system(cmd)) {
             break;
         }
     }
     RUN("cat %s/log; grep -q 8000000 %s/reply && rm -r %s", dir, dir, dir);
-    assert_int_equal(dp_drops(f.dp)[DROP_PORT_TX], 0);
+    assert_int_equal(dp_drops(f->dp)[DROP_PORT_TX], 0);
+}
+
+/* Super-packets must go whole: far fewer packets than 8 MB have segments. */
+static void assert_super(struct fixture *f, dp_port_t port)
+{
+    struct dp_port_stats stats;
+
+    assert_int_equal(dp_port_get_stats(f->dp, port, &stats), 0);
+    assert_true(stats.rx_bytes > 8000000);
+    assert_true(stats.rx_bytes / stats.rx_packets > 4000);
+}
+
+static void test_internal_moves(void **state)
+{
+    struct fixture f;
+    struct dp_action out = {.type = DP_ACTION_OUTPUT, .len = 8};
+    dp_port_t a, t, other;
+
+    (void)state;
+    RUN("ip link add pka type veth peer name pka1 && ip link set pka up");
+    fixture_open(&f);
+    a = add_port(&f, DP_PORT_SYSTEM, "pka");
+    t = add_port(&f, DP_PORT_INTERNAL, "pktap");
+    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_INTERNAL, .name = "pka1"}, &other), -EEXIST);
+    out.arg = dp_port_u32(t);
+    forward(&f, 1, a, &out, 8);
+    out.arg = dp_port_u32(a);
+    forward(&f, 2, t, &out, 8);
+    run_tcp(&f, "pka1");
+    assert_super(&f, t);
+    fixture_close(&f);
+    RUN("ip link del pka");
+}
+
+/* TAP → tag pushed → veth ⇒ veth → tag popped → TAP, all of it super-packets. */
+static void test_tagged_super(void **state)
+{
+    struct fixture f;
+    struct push {
+        struct dp_action_vlan push;
+        struct dp_action out;
+    } push = {.push = {.h = {.type = DP_ACTION_PUSH_VLAN, .len = 16}, .vlan = {htons(0x8100), htons(9)}},
+              .out = {.type = DP_ACTION_OUTPUT, .len = 8}};
+    struct dp_action pop[2] = {{.type = DP_ACTION_POP_VLAN, .len = 8}, {.type = DP_ACTION_OUTPUT, .len = 8}};
+    dp_port_t a, b, t, u;
+
+    (void)state;
+    RUN("ip link add pka type veth peer name pkb && ip link set pka up && ip link set pkb up");
+    RUN("for d in pka pkb; do sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
+    fixture_open(&f);
+    a = add_port(&f, DP_PORT_SYSTEM, "pka");
+    b = add_port(&f, DP_PORT_SYSTEM, "pkb");
+    t = add_port(&f, DP_PORT_INTERNAL, "pktap");
+    u = add_port(&f, DP_PORT_INTERNAL, "pktap2");
+    push.out.arg = dp_port_u32(a);
+    forward(&f, 1, t, &push.push.h, sizeof(push));
+    push.out.arg = dp_port_u32(b);
+    forward(&f, 2, u, &push.push.h, sizeof(push));
+    pop[1].arg = dp_port_u32(t);
+    forward(&f, 3, a, pop, sizeof(pop));
+    pop[1].arg = dp_port_u32(u);
+    forward(&f, 4, b, pop, sizeof(pop));
+    run_tcp(&f, "pktap2");
+    assert_super(&f, t);
+    assert_super(&f, b);
     fixture_close(&f);
     RUN("ip link del pka");
 }
@@ -202,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_internal_moves),
+        cmocka_unit_test(test_tagged_super),
     };
 
     if (!netns_enter()) {
