@@ -10,6 +10,7 @@ void iface_destroy(struct iface *iface)
 {
     free(iface->name);
     free(iface->error);
+    free(iface->logged_error);
     free(iface);
 }
 
@@ -18,15 +19,24 @@ struct port *iface_port(const struct iface *iface)
     return iface->owner->bridge ? bridge_port_by_name(iface->owner->bridge, iface->name) : NULL;
 }
 
-/* Sets the text of the `error` column; logs what is new. */
 static void set_error(struct iface *iface, const char *text)
 {
-    if (text && (!iface->error || strcmp(text, iface->error) != 0)) {
-        log_warn("bridge %s, interface %s: %s", iface->owner->name, iface->name, text);
-    }
     char *copy = text ? xstrdup(text) : NULL;
     free(iface->error);
     iface->error = copy;
+}
+
+/* At the end of a run: logs what is new. */
+static void log_error(struct iface *iface)
+{
+    const char *text = iface->error ? iface->error : "";
+    if (strcmp(text, iface->logged_error ? iface->logged_error : "") != 0) {
+        if (*text) {
+            log_warn("bridge %s, interface %s: %s", iface->owner->name, iface->name, text);
+        }
+        free(iface->logged_error);
+        iface->logged_error = xstrdup(text);
+    }
 }
 
 static struct iface *iface_get(struct cbridge *cb, const char *name)
@@ -300,13 +310,12 @@ static void add_port(const struct configurator *c, struct cbridge *cb, struct if
     int error = bridge_port_add(cb->bridge, &iface->config, &port);
     if (error) {
         set_port_error(c, iface, error);
-        iface->usable = false;
-        iface->ofport = 0;
+        iface->usable = false; /* the number stays its own for the next attempt */
         return;
     }
     const struct link *link = links_find(c->links, iface->name);
     iface->ifindex = link ? link->ifindex : 0;
-    log_info("bridge %s: port %s added, number %u", cb->name, iface->name, ofp_port_u32(iface->config.ofp_port));
+    log_info("bridge %s: port %s added, number %u", cb->name, iface->name, iface->is_local ? 65534 : iface->ofport);
 }
 
 void ports_apply(struct configurator *c, struct cbridge *cb)
@@ -333,6 +342,7 @@ void ports_apply(struct configurator *c, struct cbridge *cb)
             apply_mtu_request(c, iface);
             apply_mac(c, iface);
         }
+        log_error(iface);
     }
 }
 

@@ -22,6 +22,7 @@ struct iface {
     bool gone;    /* the datapath said that the netdev vanished */
     int ifindex;  /* of the netdev that the port was made from; 0: no port or no netdev */
     char *error;  /* for the column; NULL: none */
+    char *logged_error;
     struct link_details details; /* of the netdev, as of its last change */
     uint32_t details_resets;
     int details_ifindex;
