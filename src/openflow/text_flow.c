@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+#include <endian.h>
+
+#include "openflow/error.h"
+#include "openflow/text_value.h"
+
+static const struct {
+    const char *name;
+    uint16_t flag;
+} flags[] = {
+    {"send_flow_rem", FLOW_F_SEND_FLOW_REM}, {"check_overlap", FLOW_F_CHECK_OVERLAP}, {"reset_counts", FLOW_F_RESET_COUNTS},
+    {"no_packet_counts", FLOW_F_NO_PACKET_COUNTS}, {"no_byte_counts", FLOW_F_NO_BYTE_COUNTS},
+};
+
+void flow_spec_done(struct flow_spec *spec)
+{
+    ofpacts_done(&spec->acts);
+    memset(spec, 0, sizeof *spec);
+}
+
+static int parse_cookie(struct flow_spec *s, const char *value, char **ret_error)
+{
+    _cleanup_free_ char *copy = xstrdup(value);
+    char *slash = strchr(copy, '/');
+    uint64_t n, mask = 0;
+
+    if (slash) {
+        *slash++ = '\0';
+        if (!strcmp(slash, "-1")) {
+            mask = UINT64_MAX;
+        } else if (text_u64(slash, UINT64_MAX, &mask)) {
+            return text_fail(ret_error, "cookie=%s: invalid mask", value);
+        }
+    }
+    if (text_u64(copy, UINT64_MAX, &n)) {
+        return text_fail(ret_error, "cookie=%s: not a number", value);
+    }
+    s->cookie = htobe64(slash ? n & mask : n);
+    s->cookie_mask = htobe64(mask);
+    return 0;
+}
+
+/* The keys that are no match. -ENOENT: KEY is none of them. */
+static int parse_setting(struct flow_spec *s, const char *key, const char *value, const struct name_map *names, char **ret_error)
+{
+    const struct {
+        const char *name;
+        uint16_t *field;
+    } numbers[] = {
+        {"priority", &s->priority}, {"idle_timeout", &s->idle_timeout}, {"hard_timeout", &s->hard_timeout},
+    };
+    static const char *const statistics[] = {"duration", "n_packets", "n_bytes", "idle_age", "hard_age"};
+    uint64_t n;
+
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (!strcmp(flags[i].name, key) && !*value) {
+            s->flags |= flags[i].flag;
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        if (!strcmp(numbers[i].name, key)) {
+            if (text_u64(value, UINT16_MAX, &n)) {
+                return text_fail(ret_error, "%s=%s: not a number from 0 to 65535", key, value);
+            }
+            *numbers[i].field = (uint16_t)n;
+            return 0;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(statistics); i++) {
+        if (!strcmp(statistics[i], key)) {
+            return 0; /* dumped flows may be read back */
+        }
+    }
+    if (!strcmp(key, "table")) {
+        if (text_u64(value, TABLE_ID_ALL, &n)) {
+            return text_fail(ret_error, "table=%s: not a number from 0 to 255", value);
+        }
+        s->table = (table_id_t)n;
+        return 0;
+    }
+    if (!strcmp(key, "out_port")) {
+        return port_parse(value, names, &s->out_port) ? text_fail(ret_error, "out_port=%s: unknown port", value) : 0;
+    }
+    return !strcmp(key, "cookie") ? parse_cookie(s, value, ret_error) : -ENOENT;
+}
+
+static int parse_keys(struct flow_spec *s, const char *text, unsigned int rank, const struct name_map *names, char **ret_error)
+{
+    _cleanup_free_ char *copy = xstrdup(text);
+    char *pos = copy, *key, *value;
+    int more;
+
+    while ((more = text_next(&pos, &key, &value, ret_error)) > 0) {
+        int error = parse_setting(s, key, value, names, ret_error);
+
+        if (error == -ENOENT) {
+            error = match_key_rank(key) == rank ? match_parse_key(&s->match, key, value, names, ret_error) : 0;
+        }
+        if (error) {
+            return error == -ENOENT ? text_fail(ret_error, "unknown keyword %s", key) : error;
+        }
+    }
+    return more;
+}
+
+/* Cuts TEXT at "actions=" (also "action="), outside of nothing: no match has such a word. */
+static char *cut_actions(char *text)
+{
+    for (char *p = text; (p = strstr(p, "action")); p++) {
+        char *end = p + strlen("action");
+
+        if (p > text && !strchr(", \t\r\n", p[-1])) {
+            continue;
+        }
+        end += *end == 's';
+        if (*end == '=') {
+            *p = '\0';
+            return end + 1;
+        }
+    }
+    return NULL;
+}
+
+/* Prerequisites of the actions; which one it was is found by checking ever longer lists. */
+static int check_actions(const struct flow_spec *s, char **ret_error)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+    int error = ofpacts_check(s->acts.data, s->acts.len, &s->match, s->table);
+
+    if (!error) {
+        return 0;
+    }
+    OFPACT_FOR_EACH (a, s->acts.data, s->acts.len) {
+        size_t upto = (size_t)((const uint8_t *)a - s->acts.data) + a->len;
+
+        if (ofpacts_check(s->acts.data, upto, &s->match, s->table)) {
+            ofpacts_format(a, a->len, NULL, &b);
+            break;
+        }
+    }
+    return text_fail(ret_error, "%s: %s (%s)", strbuf_str(&b),
+                     error == OFERR_ACTION_MATCH_INCONSISTENT ? "the match lacks what this action needs"
+                     : error == OFERR_INST_BAD_TABLE_ID       ? "goto_table only leads to later tables"
+                                                              : "not possible here",
+                     oferr_name(error));
+}
+
+int flow_parse(const char *text, const struct name_map *names, struct flow_spec *ret_spec, char **ret_error)
+{
+    struct flow_spec s = {.table = TABLE_ID_ALL, .priority = FLOW_DEFAULT_PRIORITY, .out_port = OFPP_ANY};
+    _cleanup_free_ char *copy = xstrdup(text);
+    char *actions = cut_actions(copy);
+    int error = 0;
+
+    if (ret_error) {
+        *ret_error = NULL;
+    }
+    for (unsigned int rank = 0; !error && rank < MATCH_RANKS; rank++) {
+        error = parse_keys(&s, copy, rank, names, ret_error);
+    }
+    if (!error && actions) {
+        s.has_actions = true;
+        error = actions_parse(actions, names, &s.match, &s.acts, ret_error);
+        ofpacts_note_vlan(&s.acts, &s.match);
+    }
+    error = error ? error : check_actions(&s, ret_error);
+    if (error) {
+        flow_spec_done(&s);
+        return error;
+    }
+    *ret_spec = s;
+    return 0;
+}
+
+void flow_format(const struct flow_spec *s, const struct name_map *names, struct strbuf *b)
+{
+    size_t start;
+
+    strbuf_addf(b, "cookie=%#llx", (unsigned long long)be64toh(s->cookie));
+    if (s->cookie_mask) {
+        strbuf_addf(b, "/%#llx", (unsigned long long)be64toh(s->cookie_mask));
+    }
+    strbuf_add(b, ", ");
+    if (s->table && s->table != TABLE_ID_ALL) {
+        strbuf_addf(b, "table=%u, ", s->table);
+    }
+    if (s->idle_timeout) {
+        strbuf_addf(b, "idle_timeout=%u, ", s->idle_timeout);
+    }
+    if (s->hard_timeout) {
+        strbuf_addf(b, "hard_timeout=%u, ", s->hard_timeout);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (s->flags & flags[i].flag) {
+            strbuf_addf(b, "%s ", flags[i].name);
+        }
+    }
+    if (s->priority != FLOW_DEFAULT_PRIORITY) {
+        strbuf_addf(b, "priority=%u,", s->priority);
+    }
+    start = b->len;
+    match_format(&s->match, names, b);
+    if (b->len == start) {
+        strbuf_chomp(b, ',');
+    }
+    strbuf_addf(b, "%sactions=", b->len && b->s[b->len - 1] == ' ' ? "" : " ");
+    ofpacts_format(s->acts.data, s->acts.len, names, b);
+}
