@@ -178,9 +178,9 @@ void flow_format(const struct flow_spec *s, const struct name_map *names, struct
 {
     size_t start;
 
-    strbuf_addf(b, "cookie=%#llx", (unsigned long long)be64toh(s->cookie));
+    strbuf_addf(b, "cookie=0x%llx", (unsigned long long)be64toh(s->cookie));
     if (s->cookie_mask) {
-        strbuf_addf(b, "/%#llx", (unsigned long long)be64toh(s->cookie_mask));
+        strbuf_addf(b, "/0x%llx", (unsigned long long)be64toh(s->cookie_mask));
     }
     strbuf_add(b, ", ");
     if (s->table && s->table != TABLE_ID_ALL) {

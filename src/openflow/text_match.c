@@ -132,6 +132,9 @@ int match_parse_key(struct match *m, const char *key, const char *value, const s
         return text_fail(ret_error, "%s=%s: the match lacks what %s needs (such as the protocol it belongs to)", key, value,
                          f->name);
     }
+    if (f->id == FIELD_VLAN_TCI && mask.b[0] & FLOW_VLAN_PRESENT >> 8 && !v.b[0] && !v.b[1]) {
+        mask.b[0] &= 0x1f; /* untagged: has no priority to match; OpenFlow 1.3 could not say it */
+    }
     if (match_set_field(m, f, &v, &mask)) {
         return text_fail(ret_error, "%s=%s: this mask is not possible", key, value);
     }
@@ -311,7 +314,9 @@ void match_format(const struct match *m, const struct name_map *names, struct st
     format_field(m, NULL, FIELD_TUN_ID, names, b);
     format_field(m, NULL, match_tunnel_field(m, true), names, b);
     format_field(m, NULL, match_tunnel_field(m, false), names, b);
-    format_field(m, NULL, FIELD_TUN_FLAGS, names, b);
+    if (m->mask.key.tunnel.flags & FLOW_TNL_OAM) {
+        strbuf_addf(b, "tun_flags=%coam,", m->value.key.tunnel.flags & FLOW_TNL_OAM ? '+' : '-');
+    }
     format_field(m, NULL, FIELD_METADATA, names, b);
     format_field(m, "in_port", FIELD_IN_PORT_OXM, names, b);
     format_vlan(m, b);
