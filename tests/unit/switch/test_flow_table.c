@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* flow_mod semantics: strict and loose, cookies, filters, overlap, timeouts, and lists that apply as one. */
+#include "env.h"
+
+struct removed {
+    unsigned int n;
+    enum flow_removed_reason reason;
+    uint64_t packets;
+};
+
+static struct removed removed;
+
+static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const struct rule *rule, enum flow_removed_reason reason)
+{
+    removed.n++;
+    removed.reason = reason;
+    removed.packets = rule->packets;
+}
+
+static int setup(void **state)
+{
+    static const struct bridge_hooks hooks = {.flow_removed = on_removed};
+    struct env *e = xcalloc(1, sizeof *e);
+
+    env_init(e);
+    env_port(e->br, "p1", 1);
+    env_port(e->br, "p2", 2);
+    bridge_set_hooks(e->br, &hooks);
+    removed = (struct removed){0};
+    *state = e;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    env_done(*state);
+    free(*state);
+    return 0;
+}
+
+static int count_one(void *aux, const struct rule *rule WR_UNUSED)
+{
+    ++*(unsigned int *)aux;
+    return 0;
+}
+
+static unsigned int count(struct env *e)
+{
+    const struct flow_filter all = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY};
+    unsigned int n = 0;
+
+    flow_table_for_each(e->br, &all, count_one, &n);
+    return n;
+}
+
+static void test_add_replaces(void **state)
+{
+    struct env *e = *state;
+    const struct rule *r;
+
+    env_flow(e->br, "in_port=1,cookie=1,actions=output:2");
+    env_flow(e->br, "in_port=1,cookie=2,actions=drop");
+    env_flow(e->br, "in_port=1,priority=7,actions=drop");
+    assert_int_equal(count(e), 2);
+    r = env_rule(e->br, "in_port=1,actions=drop");
+    assert_int_equal(__builtin_bswap64(r->cookie), 2);
+    assert_int_equal(r->actions->len, 0);
+    assert_int_equal(removed.n, 0);
+}
+
+static void test_modify(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "in_port=1,priority=1,actions=drop");
+    env_flow(e->br, "in_port=1,priority=2,actions=drop");
+    env_flow(e->br, "in_port=2,priority=2,actions=drop");
+    assert_int_equal(env_apply(e->br, "in_port=1,priority=2,actions=output:2", FLOW_MOD_MODIFY_STRICT), 0);
+    assert_int_equal(env_rule(e->br, "in_port=1,priority=1,actions=drop")->actions->len, 0);
+    assert_int_not_equal(env_rule(e->br, "in_port=1,priority=2,actions=drop")->actions->len, 0);
+    assert_int_equal(env_apply(e->br, "in_port=1,actions=output:2", FLOW_MOD_MODIFY), 0);
+    assert_int_not_equal(env_rule(e->br, "in_port=1,priority=1,actions=drop")->actions->len, 0);
+    assert_int_equal(env_rule(e->br, "in_port=2,priority=2,actions=drop")->actions->len, 0);
+    assert_int_equal(env_apply(e->br, "in_port=9,actions=output:2", FLOW_MOD_MODIFY), 0);
+    assert_int_equal(count(e), 3);
+}
+
+static void test_delete(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "in_port=1,cookie=0x11,actions=output:1");
+    env_flow(e->br, "in_port=1,tcp,cookie=0x12,actions=output:2");
+    env_flow(e->br, "table=5,in_port=1,cookie=0x21,actions=output:2");
+    env_flow(e->br, "table=5,in_port=2,cookie=0x22,actions=output:2");
+    env_del(e->br, "table=0,in_port=1,out_port=7");
+    assert_int_equal(count(e), 4);
+    env_del(e->br, "cookie=0x20/0xf0,in_port=1");
+    assert_int_equal(count(e), 3);
+    assert_int_equal(env_apply(e->br, "table=0,in_port=1,priority=5", FLOW_MOD_DELETE_STRICT), 0);
+    assert_int_equal(count(e), 3);
+    env_del(e->br, "out_port=2,in_port=1");
+    assert_int_equal(count(e), 2);
+    env_del(e->br, "");
+    assert_int_equal(count(e), 0);
+    assert_int_equal(removed.n, 0);
+}
+
+static void test_overlap(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "in_port=1,priority=5,actions=drop");
+    assert_int_equal(env_apply(e->br, "check_overlap,dl_type=0x0800,priority=5,actions=drop", FLOW_MOD_ADD),
+                     OFERR_FLOW_MOD_OVERLAP);
+    assert_int_equal(env_apply(e->br, "check_overlap,dl_type=0x0800,priority=6,actions=drop", FLOW_MOD_ADD), 0);
+    assert_int_equal(count(e), 2);
+}
+
+static void test_bundle(void **state)
+{
+    struct env *e = *state;
+    struct flow_spec specs[4];
+    struct flow_change changes[4];
+    struct table_stats stats;
+    size_t bad = 99;
+
+    env_flow(e->br, "in_port=1,priority=5,cookie=7,actions=drop");
+    env_flow(e->br, "in_port=2,priority=5,idle_timeout=9,actions=output:1");
+    changes[0] = env_change("in_port=1,priority=5,cookie=8,actions=output:2", FLOW_MOD_ADD, &specs[0]);
+    changes[1] = env_change("in_port=2", FLOW_MOD_DELETE, &specs[1]);
+    changes[2] = env_change("in_port=3,actions=drop", FLOW_MOD_ADD, &specs[2]);
+    changes[3] = env_change("dl_type=0x0800,check_overlap,priority=5,actions=drop", FLOW_MOD_ADD, &specs[3]);
+    assert_int_equal(flow_table_apply_all(e->br, changes, 4, time_mono_ms(), &bad), OFERR_FLOW_MOD_OVERLAP);
+    assert_int_equal(bad, 3);
+    assert_int_equal(count(e), 2);
+    assert_int_equal(__builtin_bswap64(env_rule(e->br, "in_port=1,priority=5,actions=drop")->cookie), 7);
+    assert_int_equal(env_rule(e->br, "in_port=1,priority=5,actions=drop")->actions->len, 0);
+    assert_true(env_rule(e->br, "in_port=2,priority=5,actions=drop")->expirable);
+    assert_int_equal(flow_table_apply_all(e->br, changes, 3, time_mono_ms(), NULL), 0);
+    assert_int_equal(count(e), 2);
+    assert_int_equal(__builtin_bswap64(env_rule(e->br, "in_port=1,priority=5,actions=drop")->cookie), 8);
+    flow_table_get_stats(e->br, 0, &stats);
+    assert_int_equal(stats.active, 2);
+    for (size_t i = 0; i < 4; i++) {
+        flow_spec_done(&specs[i]);
+    }
+}
+
+static void test_timeouts(void **state)
+{
+    struct env *e = *state;
+    int64_t t;
+
+    megaflow_set_limits(e->sw, 1000, 1000000);
+    env_flow(e->br, "in_port=1,idle_timeout=10,send_flow_rem,actions=output:2");
+    env_flow(e->br, "in_port=2,hard_timeout=30,send_flow_rem,actions=output:1");
+    t = time_mono_ms();
+    env_in(e, 1, env_udp(2, 1, 0));
+    fake_set_now(e->sw, t + 8000);
+    env_in(e, 1, env_udp(2, 1, 0));
+    switch_tick(e->sw, t + 15000);
+    assert_int_equal(count(e), 2);
+    switch_tick(e->sw, t + 18001);
+    assert_int_equal(count(e), 1);
+    assert_int_equal(removed.n, 1);
+    assert_int_equal(removed.reason, FLOW_REMOVED_IDLE);
+    assert_int_equal(removed.packets, 2);
+    switch_tick(e->sw, t + 29000);
+    assert_int_equal(count(e), 1);
+    switch_tick(e->sw, t + 30001);
+    assert_int_equal(count(e), 0);
+    assert_int_equal(removed.reason, FLOW_REMOVED_HARD);
+}
+
+static void test_final_counters(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "in_port=1,send_flow_rem,actions=output:2");
+    for (int i = 0; i < 5; i++) {
+        env_in(e, 1, env_udp(2, 1, 0));
+    }
+    env_del(e->br, "in_port=1");
+    assert_int_equal(removed.n, 1);
+    assert_int_equal(removed.reason, FLOW_REMOVED_DELETE);
+    assert_int_equal(removed.packets, 5);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {T(test_add_replaces), T(test_modify), T(test_delete),        T(test_overlap),
+                                       T(test_bundle),       T(test_timeouts), T(test_final_counters)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Megaflows: counters add up whatever happens to flows and tables in between; limits; idleness. */
+#include "env.h"
+
+static int setup(void **state)
+{
+    struct env *e = xcalloc(1, sizeof *e);
+
+    env_init(e);
+    env_port(e->br, "p1", 1);
+    env_port(e->br, "p2", 2);
+    env_port(e->br, "p3", 3);
+    *state = e;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    env_done(*state);
+    free(*state);
+    return 0;
+}
+
+static uint64_t packets(struct env *e, const char *flow)
+{
+    megaflow_sync_stats(e->sw);
+    return env_rule(e->br, flow)->packets;
+}
+
+static void test_every_rule_counts(void **state)
+{
+    struct env *e = *state;
+    struct table_stats stats;
+
+    env_flow(e->br, "in_port=1,actions=resubmit(,1)");
+    env_flow(e->br, "table=1,dl_dst=02:00:00:00:00:02,actions=output:2");
+    for (unsigned int i = 0; i < 10; i++) {
+        env_in(e, 1, env_udp(2 + i % 2, 1, 0));
+    }
+    assert_int_equal(megaflow_count(e->sw), 2);
+    assert_int_equal(packets(e, "in_port=1,actions=drop"), 10);
+    assert_int_equal(packets(e, "table=1,dl_dst=02:00:00:00:00:02,actions=drop"), 5);
+    assert_int_equal(env_rule(e->br, "in_port=1,actions=drop")->bytes, 10 * 60);
+    flow_table_get_stats(e->br, 1, &stats);
+    assert_int_equal(stats.lookup, 10);
+    assert_int_equal(stats.matched, 5);
+    megaflow_sync_stats(e->sw);
+    assert_int_equal(packets(e, "in_port=1,actions=drop"), 10);
+}
+
+/* Tables change under traffic: the packets before count for the old rule, those after for the new one. */
+static void test_counters_over_changes(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "priority=1,actions=output:2");
+    for (int i = 0; i < 4; i++) {
+        env_in(e, 1, env_udp(2, 1, 0));
+    }
+    env_flow(e->br, "priority=2,actions=output:3");
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_count(e->sw), 1); /* mended in place */
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3");
+    }
+    /* Now the mask is too wide: the megaflow goes, its last counters stay. */
+    env_flow(e->br, "priority=3,dl_dst=02:00:00:00:00:02,actions=output:2");
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_count(e->sw), 0);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_int_equal(packets(e, "priority=1,actions=drop"), 4);
+    assert_int_equal(packets(e, "priority=2,actions=drop"), 3);
+    assert_int_equal(packets(e, "priority=3,dl_dst=02:00:00:00:00:02,actions=drop"), 1);
+}
+
+static void test_idle(void **state)
+{
+    struct env *e = *state;
+    int64_t t = time_mono_ms();
+
+    env_flow(e->br, "actions=output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    fake_set_now(e->sw, t + 5000);
+    env_in(e, 1, env_udp(2, 1, 0));
+    switch_tick(e->sw, t + 11000);
+    assert_int_equal(fake_n_flows(e->sw), 1);
+    switch_tick(e->sw, t + 15001);
+    assert_int_equal(fake_n_flows(e->sw), 0);
+    assert_int_equal(megaflow_count(e->sw), 0);
+    assert_int_equal(env_rule(e->br, "actions=drop")->packets, 2);
+}
+
+static void test_limit(void **state)
+{
+    struct env *e = *state;
+
+    megaflow_set_limits(e->sw, 3, 10000);
+    env_flow(e->br, "dl_dst=02:00:00:00:00:fe,actions=drop");
+    env_flow(e->br, "priority=1,actions=output:2");
+    for (unsigned int i = 0; i < 8; i++) {
+        assert_string_equal(env_in(e, 1, env_udp(i, 1, 0)), "2");
+    }
+    assert_int_equal(megaflow_count(e->sw), 3);
+    assert_int_equal(packets(e, "priority=1,actions=drop"), 8);
+}
+
+/* The event loop alone brings changes down. */
+static void test_revalidation_by_the_loop(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "priority=1,actions=output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    env_flow(e->br, "priority=2,actions=output:3");
+    event_base_loop(e->base, EVLOOP_NONBLOCK);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3");
+}
+
+static void test_port_removal(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "actions=output:2,output:3");
+    env_in(e, 1, env_udp(2, 1, 0));
+    bridge_port_del(bridge_port_by_name(e->br, "p3"));
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    bridge_port_del(bridge_port_by_name(e->br, "p1"));
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_count(e->sw), 0);
+    assert_int_equal(packets(e, "actions=drop"), 2);
+}
+
+static void test_missing_netdev(void **state)
+{
+    struct env *e = *state;
+    const struct port_config c = {.name = "missing", .ofp_port = ofp_port(7), .vlan = {.all_trunks = true}};
+
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), -ENODEV);
+    assert_null(bridge_port_by_ofp(e->br, ofp_port(7)));
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {T(test_every_rule_counts), T(test_counters_over_changes), T(test_idle), T(test_limit),
+                                       T(test_revalidation_by_the_loop), T(test_port_removal), T(test_missing_netdev)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which port takes a received tunnel packet, and what is sent. */
+#include "env.h"
+
+#include <stdio.h>
+
+static int setup(void **state)
+{
+    struct env *e = xcalloc(1, sizeof *e);
+
+    env_init(e);
+    *state = e;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    env_done(*state);
+    free(*state);
+    return 0;
+}
+
+static struct port_config tunnel(const char *name, unsigned int n, const char *remote, const char *local, int in_key)
+{
+    struct port_config c = {.name = name, .ofp_port = ofp_port(n), .kind = PORT_TUNNEL,
+                            .vlan = {.mode = VLAN_TRUNK, .all_trunks = true},
+                            .tunnel = {.type = TUNNEL_VXLAN, .out_key = TUNNEL_FLOW}};
+
+    c.tunnel.remote = remote ? TUNNEL_FIXED : TUNNEL_FLOW;
+    if (remote) {
+        c.tunnel.remote_ip = env_ip(remote);
+    }
+    if (local) {
+        c.tunnel.local = TUNNEL_FIXED;
+        c.tunnel.local_ip = env_ip(local);
+    }
+    c.tunnel.in_key = in_key < 0 ? TUNNEL_FLOW : TUNNEL_FIXED;
+    c.tunnel.in_key_value = in_key < 0 ? 0 : (uint32_t)in_key;
+    return c;
+}
+
+static void test_demux(void **state)
+{
+    struct env *e = *state;
+    struct port_config c;
+    uint64_t drops[DROP_MAX];
+
+    c = tunnel("v1", 1, "192.0.2.1", NULL, -1);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c = tunnel("v2", 2, "192.0.2.1", "198.51.100.1", -1);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c = tunnel("v3", 3, "192.0.2.1", NULL, 77);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c = tunnel("v4", 4, "192.0.2.4", NULL, 5);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c = tunnel("v5", 5, "192.0.2.1", NULL, -1);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), -EEXIST);
+    assert_int_equal(fake_port_count(e->sw), 1);
+    env_port(e->br, "p", 10); /* datapath port 2 */
+    for (unsigned int i = 1; i <= 4; i++) {
+        char flow[100];
+
+        snprintf(flow, sizeof flow, "in_port=%u,actions=set_field:02:00:00:00:00:%02x->eth_dst,output:10", i, i);
+        env_flow(e->br, flow);
+    }
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.9", 1, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:01)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 1, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:02)),2");
+    /* A fixed key is more specific than a local address. */
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 77, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:03)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 5, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:04)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 6, env_udp(9, 8, 0)), "drop(tunnel_unknown_key)");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.9", "198.51.100.1", 5, env_udp(9, 8, 0)), "drop(tunnel_unknown_remote)");
+    switch_drops(e->sw, drops);
+    assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_KEY], 1);
+    assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_REMOTE], 1);
+    /* The unknown one is told as soon as it becomes known. */
+    c = tunnel("v9", 9, "192.0.2.9", NULL, -1);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_flow(e->br, "in_port=9,actions=output:10");
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.9", "198.51.100.1", 5, env_udp(9, 8, 0)), "2");
+    while (e->br->ports_by_ofp) {
+        bridge_port_del(e->br->ports_by_ofp);
+    }
+    assert_int_equal(fake_port_count(e->sw), 0);
+}
+
+static void test_flow_remote(void **state)
+{
+    struct env *e = *state;
+    struct port_config c = tunnel("v", 1, NULL, NULL, -1);
+
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_port(e->br, "p", 10);
+    env_flow(e->br, "in_port=10,actions=set_field:5->tun_id,set_field:192.0.2.7->tun_dst,output:1");
+    env_flow(e->br, "in_port=1,tun_src=192.0.2.7,tun_id=6,actions=output:10");
+    assert_string_equal(env_in(e, 2, env_udp(9, 8, 0)), "set(tunnel(tun_id=0x5,dst=192.0.2.7,ttl=64,flags(key))),1");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.7", "198.51.100.1", 6, env_udp(9, 8, 0)), "2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.8", "198.51.100.1", 6, env_udp(9, 8, 0)), "drop(table_miss)");
+}
+
+static void test_inherit(void **state)
+{
+    struct env *e = *state;
+    struct port_config c = tunnel("v", 1, "192.0.2.1", "198.51.100.1", -1);
+    struct packet *p = env_udp(9, 8, 0);
+
+    c.tunnel.tos_inherit = c.tunnel.ttl_inherit = true;
+    c.tunnel.out_key = TUNNEL_FIXED;
+    c.tunnel.out_key_value = 9;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_port(e->br, "p", 10);
+    env_flow(e->br, "in_port=10,actions=output:1");
+    p->data[15] = 0xb9;
+    assert_string_equal(env_in(e, 2, p),
+                        "set(tunnel(tun_id=0x9,src=198.51.100.1,dst=192.0.2.1,tos=0xb9,ttl=64,flags(key))),1");
+}
+
+static void test_types_apart(void **state)
+{
+    struct env *e = *state;
+    struct port_config c = tunnel("v", 1, "192.0.2.1", NULL, -1);
+
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c.name = "g";
+    c.ofp_port = ofp_port(2);
+    c.tunnel.type = TUNNEL_GENEVE;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    c.name = "v2";
+    c.ofp_port = ofp_port(3);
+    c.tunnel.type = TUNNEL_VXLAN;
+    c.tunnel.dst_port = 8472;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    assert_int_equal(fake_port_count(e->sw), 3);
+    c.name = "bad";
+    c.ofp_port = ofp_port(4);
+    c.tunnel.in_key = TUNNEL_FIXED;
+    c.tunnel.in_key_value = 1 << 24;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), -EINVAL);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {T(test_demux), T(test_flow_remote), T(test_inherit), T(test_types_apart)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
