@@ -115,6 +115,31 @@ static uint32_t set_what(const struct flow_key *key, const struct flow_key *mask
     return what;
 }
 
+/* A field that is written in part is written whole as far as its value is known: cheaper for a datapath, and easier to read. */
+static void widen_to_fields(const struct xlate_ctx *x, struct flow_key *mask)
+{
+#define F(name) {offsetof(struct flow_key, name), sizeof(((struct flow_key *)0)->name)}
+    static const struct {
+        uint16_t ofs, len;
+    } fields[] = {
+        F(eth_dst), F(eth_src), F(ip_src), F(ip_dst), F(ip_proto), F(ip_tos), F(ip_ttl), F(ipv6_label),
+        F(tp_src), F(tp_dst), F(arp_sha), F(arp_tha), F(nd_target), F(pkt_mark),
+    };
+#undef F
+    const uint8_t *w = (const uint8_t *)&x->s.written, *wc = (const uint8_t *)&x->wc.key;
+    uint8_t *m = (uint8_t *)mask;
+
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        size_t end = (size_t)fields[i].ofs + fields[i].len;
+
+        if (any(m + fields[i].ofs, fields[i].len)) {
+            for (size_t j = fields[i].ofs; j < end; j++) {
+                m[j] |= w[j] | wc[j];
+            }
+        }
+    }
+}
+
 /* The bits that SET must write: what differs, what was set on a packet whose own value nobody knows, and what must go back to it. */
 static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
 {
@@ -138,6 +163,9 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
         b[i] = (b[i] & ~m[i]) | (f[i] & m[i]);
         bw[i] = ((bw[i] | m[i]) & w[i]) | (bw[i] & ~s[i]);
         found |= m[i];
+    }
+    if (found) {
+        widen_to_fields(x, ret_mask);
     }
     return found;
 }

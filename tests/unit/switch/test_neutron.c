@@ -63,7 +63,7 @@ static int teardown(void **state)
     return 0;
 }
 
-#define TO(peer) "set(tunnel(tun_id=0x64,dst=192.0.2." peer ",ttl=64,flags(df|key))),2"
+#define TO(peer) "set(tunnel(tun_id=0x64,dst=192.0.2." peer ",ttl=64,flags(key|df))),2"
 
 static void test_flood_learn_unicast(void **state)
 {

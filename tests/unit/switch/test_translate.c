@@ -46,7 +46,7 @@ static void test_outputs(void **state)
     struct env *e = *state;
 
     assert_string_equal(run(e, FLOWS("actions=output:2,output:3")), "2,3");
-    assert_mask(e, "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(frag=no)");
     assert_string_equal(run(e, FLOWS("actions=in_port")), "2,3"); /* the megaflow still stands ... */
     megaflow_revalidate_all(e->sw);
     assert_string_equal(run(e, FLOWS("actions=in_port")), "1"); /* ... until it is revalidated */
@@ -120,7 +120,7 @@ static void test_set_then_match(void **state)
     assert_string_equal(run(e, FLOWS("actions=mod_dl_dst:02:00:00:00:00:77,resubmit(,1)",
                                      "table=1,dl_dst=02:00:00:00:00:77,actions=output:2")),
                         "set(eth(dst=02:00:00:00:00:77)),2");
-    assert_mask(e, "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(frag=no)");
     /* And so it serves another destination too, even one that needs no change. */
     assert_string_equal(env_in(e, 1, env_udp(0x77, 1, 0)), "set(eth(dst=02:00:00:00:00:77)),2");
 }
@@ -132,18 +132,18 @@ static void test_clone_restores(void **state)
 
     assert_string_equal(run(e, FLOWS("actions=clone(mod_dl_dst:02:00:00:00:00:77,output:2),output:3")),
                         "set(eth(dst=02:00:00:00:00:77)),2,set(eth(dst=02:00:00:00:00:02)),3");
-    assert_mask(e, "recirc_id(0),in_port(1),eth(dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),eth(dst=02:00:00:00:00:02),vlan(none),eth_type(0x0800),ipv4(frag=no)");
 }
 
 static void test_registers(void **state)
 {
     struct env *e = *state;
 
-    assert_string_equal(run(e, FLOWS("actions=load:5->NXM_NX_REG0[],move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[8..15],resubmit(,1)",
+    assert_string_equal(run(e, FLOWS("ip,actions=load:5->NXM_NX_REG0[],move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[8..15],resubmit(,1)",
                                      "table=1,reg0=5,reg1=0x100/0xff00,actions=output:NXM_NX_REG0[0..1]",
                                      "table=1,priority=1,actions=output:3")),
                         "drop(normal_self)"); /* reg0[0..1] is 1 */
-    assert_mask(e, "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(src=0.0.0.1/0.0.0.255,frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(src=0.0.0.1/0.0.0.255,frag=no)");
 }
 
 static void test_dec_ttl(void **state)
@@ -151,7 +151,7 @@ static void test_dec_ttl(void **state)
     struct env *e = *state;
 
     assert_string_equal(run(e, FLOWS("ip,actions=dec_ttl,output:2")), "set(ipv4(ttl=63)),2");
-    assert_mask(e, "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(ttl=64,frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(ttl=64,frag=no)");
     assert_string_equal(env_in(e, 1, env_arp(1, 2, 0)), "drop(table_miss)");
 }
 
@@ -211,7 +211,7 @@ static void test_patch(void **state)
     megaflow_revalidate_all(e->sw);
     assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)),
                         "set(eth(src=02:00:00:00:00:98)),4,set(eth(src=02:00:00:00:00:99)),2");
-    assert_mask(e, "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(frag=no)");
+    assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(frag=no)");
     env_in(e, 1, env_udp(2, 1, 0));
     megaflow_sync_stats(e->sw);
     {
