@@ -36,9 +36,9 @@ enum place {
 #define F(ID, name_, extra, bytes, bits, m, w, pre, nxm, oxm, fmt, pl, ofs) \
     F_(FIELD_##ID, name_, extra, bytes, bits, m, w, PREREQ_##pre, nxm, oxm, FIELD_FORMAT_##fmt, AT_##pl, ofs)
 #define F_(ID, name_, extra, bytes, bits, m, w, pre, nn, nh, on, oh, fmt, pl, ofs)                                       \
-    [ID] = {.id = ID, .name = name_, .extra_name = extra, .n_bytes = bytes, .n_bits = bits,              \
-                    .maskable = m, .writable = w, .prereq = pre, .nxm_name = nn, .nxm_header = nh,              \
-                    .oxm_name = on, .oxm_header = oh, .format = fmt, .place = pl, .offset = ofs},
+    [ID] = {.id = ID, .name = name_, .extra_name = extra, .n_bytes = bytes, .n_bits = bits, .maskable = m,               \
+            .writable = w, .prereq = pre, .nxm_name = nn, .nxm_header = nh, .oxm_name = on, .oxm_header = oh,            \
+            .format = fmt, .place = pl, .offset = ofs},
 #define REG(n)                                                                                                           \
     F(REG##n, "reg" #n, NULL, 4, 32, 1, 1, NONE, NX("REG" #n, n, 4), NO, HEX, HOST32, R(n))
 #define XREG(n)                                                                                                          \
