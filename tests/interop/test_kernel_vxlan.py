@@ -69,7 +69,7 @@ def test_hostile_packets_are_counted_by_reason(peer):
         ("tunnel_bad_header", b"\0" + header[1:] + frame, hv2),
         ("tunnel_unknown_key", header[:4] + (NET + 1).to_bytes(3, "big") + b"\0" + frame, hv2),
         ("tunnel_unknown_remote", header + frame, router),
-        ("truncated", header + frame[:9], hv2),
+        ("tunnel_truncated", header + frame[:9], hv2),
     ]
     for reason, payload, netns in cases:
         before = drops(peer, reason)

@@ -12,6 +12,7 @@ def hv(cloud_factory):
     cloud.hypervisors = ["hv1"]
     cloud.underlay_up(["hv1"])
     cloud.switchd_up("hv1")
+    cloud.allowed_warnings += ["interface bad:", "interface late0:"]
     return cloud
 
 
@@ -67,7 +68,7 @@ def test_secure_bridge_drops_until_flows_come(hv, bridge):
     assert pings(hv, bridge[1], "10.5.0.2")
 
 
-def test_flow_commands(hv, bridge):
+def test_flow_commands(hv, bridge, tmp_path):
     dump = lambda *match: hv.ofctl("hv1", "--no-stats", "dump-flows", "br0", *match)  # noqa: E731
     flows = """\
 table=0,priority=100,in_port=1,dl_vlan=5,actions=strip_vlan,resubmit(,3)
@@ -81,7 +82,7 @@ table=10,cookie=0x77/-1,priority=1,actions=drop
     assert shown.count("actions=") == 5, shown
     assert "arp,arp_tpa=10.0.0.1 actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],IN_PORT" in shown
     hv.ofctl("hv1", "mod-flows", "br0", "table=3,tcp,tp_dst=80,actions=output:1")
-    assert 'tp_dst=80 actions=output:p1' in dump("table=3").replace('"', "")
+    assert 'tp_dst=80 actions=output:1' in dump("table=3")
     hv.ofctl("hv1", "del-flows", "br0", "cookie=0x77/-1")
     assert dump("table=10").count("actions=") == 0
     hv.ofctl("hv1", "del-flows", "br0", "table=3")
@@ -89,14 +90,17 @@ table=10,cookie=0x77/-1,priority=1,actions=drop
     hv.ofctl("hv1", "del-flows", "br0")
     assert dump().count("actions=") == 0
     hv.ofctl("hv1", "replace-flows", "br0", "-", stdin=flows)
-    hv.ofctl("hv1", "diff-flows", "br0", "-", stdin=flows)
+    # OpenFlow 1.3 carries the older actions as these, and diff-flows takes each at its word.
+    modern = flows.replace("strip_vlan", "pop_vlan").replace("mod_nw_dst:10.1.1.1", "set_field:10.1.1.1->ip_dst")
+    (tmp_path / "flows").write_text(modern)
+    hv.ofctl("hv1", "diff-flows", "br0", str(tmp_path / "flows"))
     hv.ofctl("hv1", "--bundle", "replace-flows", "br0", "-", stdin="actions=NORMAL\n")
     assert dump().count("actions=") == 1
 
 
 def test_bundle_is_all_or_nothing(hv, bridge):
     done = hv.tool("hv1", "ovs-ofctl", "-O", "OpenFlow13", "--bundle", "add-flows", "br0", "-", check=False,
-                   stdin="priority=1,actions=NORMAL\nout_port=1,check_overlap,priority=1,actions=drop\n"
+                   stdin="priority=1,actions=NORMAL\ntable=1,priority=1,actions=drop\n"
                          "check_overlap,priority=1,in_port=1,actions=drop\n")
     assert done.returncode != 0
     assert "OFPFMFC_OVERLAP" in done.stderr, done.stderr
