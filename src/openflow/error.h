@@ -72,6 +72,7 @@ static inline uint16_t oferr_code(int e) { return (uint16_t)(-e & 0xfff); }
 #define OFERR_FLOW_MOD_BAD_TIMEOUT OFERR(5, 5)
 #define OFERR_FLOW_MOD_BAD_COMMAND OFERR(5, 6)
 #define OFERR_FLOW_MOD_BAD_FLAGS OFERR(5, 7)
+#define OFERR_METER_MOD_INVALID_METER OFERR(12, 2)
 
 const char *oferr_name(int e); /* "OFPBMC_BAD_PREREQ"; a text for an errno too */
 

@@ -523,6 +523,10 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
     if (!packet_out_port_ok(br, in_port)) {
         return OFERR_BAD_PORT;
     }
+    error = xlate_supports(actions, actions_len);
+    if (error) {
+        return error;
+    }
     packet->in_port = port ? port->dp_port : DP_PORT_NONE;
     flow_key_extract(packet, &key);
     translate(&(struct xlate_in){.sw = br->sw, .key = &key, .packet = packet, .effects = true, .now = time_mono_ms(),

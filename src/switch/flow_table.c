@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "switch/megaflow.h"
+#include "switch/translate.h"
 
 /* ---- rules ---- */
 
@@ -98,6 +99,7 @@ enum undo_type { UNDO_ADDED, UNDO_REMOVED, UNDO_CHANGED };
 /* One step that was taken, with a reference to its rule and what CHANGED overwrote. */
 struct undo {
     enum undo_type type;
+    enum flow_removed_reason reason; /* of an expiry, which uses the log without ever going back */
     struct rule *rule;
     struct rule_actions *actions;
     __be64 cookie;
@@ -361,8 +363,12 @@ static int select_rules(struct change_run *run, bool strict, int (*fn)(void *aux
 static int apply_one(struct change_run *run)
 {
     const struct flow_change *c = run->change;
-    int error;
+    int error = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT ? 0
+                                                                                  : xlate_supports(c->actions, c->actions_len);
 
+    if (error) {
+        return error;
+    }
     switch (c->command) {
     case FLOW_MOD_ADD:
         return change_add(run, c->cookie);
@@ -388,6 +394,56 @@ static void tell_removed(struct bridge *br, struct rule *rule, enum flow_removed
     }
 }
 
+/* ---- flows that go with the flow that learned them (delete_learned) ---- */
+
+struct learner {
+    const struct ofpact_learn *learn;
+};
+
+static bool same_learned(const struct ofpact *a, const struct ofpact_learn *learn)
+{
+    const struct ofpact_learn *l = (const struct ofpact_learn *)a;
+
+    return a->type == OFPACT_LEARN && l->flags & LEARN_F_DELETE_LEARNED && l->table == learn->table && l->cookie == learn->cookie;
+}
+
+static int still_learns(void *aux, struct cls_rule *cr)
+{
+    const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
+    const struct learner *l = aux;
+
+    OFPACT_FOR_EACH(a, rule->actions->data, rule->actions->len) {
+        if (same_learned(a, l->learn)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void delete_learned_by(struct bridge *br, const struct ofpact_learn *learn)
+{
+    const struct flow_change change = {.command = FLOW_MOD_DELETE, .table = learn->table, .cookie = learn->cookie,
+                                       .cookie_mask = UINT64_MAX, .out_port = OFPP_ANY};
+    struct learner l = {learn};
+
+    for (unsigned int i = 0; i < N_TABLES; i++) {
+        if (classifier_for_each(&br->tables[i].cls, NULL, still_learns, &l)) {
+            return; /* another flow learns the same */
+        }
+    }
+    flow_table_apply(br, &change, time_mono_ms());
+}
+
+/* ACTIONS stand in the table no more: what they learned goes, when they say so. */
+static void delete_learned(struct bridge *br, const struct rule_actions *actions)
+{
+    OFPACT_FOR_EACH(a, actions->data, actions->len) {
+        if (same_learned(a, (const struct ofpact_learn *)a)) {
+            delete_learned_by(br, (const struct ofpact_learn *)a);
+        }
+    }
+}
+
 /* What stood at the start and is gone at the end is announced, with final counters. */
 static void commit(struct bridge *br, struct undo_log *log)
 {
@@ -405,6 +461,13 @@ static void commit(struct bridge *br, struct undo_log *log)
     for (size_t i = 0; announce && i < log->n; i++) {
         if (log->steps[i].type == UNDO_REMOVED) {
             tell_removed(br, log->steps[i].rule, FLOW_REMOVED_DELETE);
+        }
+    }
+    for (size_t i = 0; log->visible && i < log->n; i++) {
+        const struct undo *u = &log->steps[i];
+
+        if (u->type == UNDO_REMOVED || (u->type == UNDO_CHANGED && u->actions != u->rule->actions)) {
+            delete_learned(br, u->type == UNDO_REMOVED ? u->rule->actions : u->actions);
         }
     }
 }
@@ -461,25 +524,27 @@ void flow_table_flush(struct bridge *br, bool quiet)
 
 void flow_table_expire(struct bridge *br, int64_t now)
 {
+    struct undo_log log = {0};
     struct rule *rule, *next;
-    bool changed = false;
 
+    /* First all that is due, then the telling: that may change tables in turn. */
     DL_FOREACH_SAFE(br->expirable, rule, next) {
         bool hard = rule->hard_timeout && now - rule->modified_ms >= (int64_t)rule->hard_timeout * 1000;
         bool idle = rule->idle_timeout && now - rule->used_ms >= (int64_t)rule->idle_timeout * 1000;
 
         if (hard || idle) {
-            rule_ref(rule);
-            table_remove(rule);
-            rule_unref(rule);
-            changed = true;
-            tell_removed(br, rule, hard ? FLOW_REMOVED_HARD : FLOW_REMOVED_IDLE);
-            rule_unref(rule);
+            remove_rule(&log, rule);
+            log.steps[log.n - 1].reason = hard ? FLOW_REMOVED_HARD : FLOW_REMOVED_IDLE;
         }
     }
-    if (changed) {
+    if (log.visible) {
         switch_changed(br->sw);
     }
+    for (size_t i = 0; i < log.n; i++) {
+        tell_removed(br, log.steps[i].rule, log.steps[i].reason);
+        delete_learned(br, log.steps[i].rule->actions);
+    }
+    undo_log_done(&log);
 }
 
 /* ---- reading ---- */

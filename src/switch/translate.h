@@ -75,6 +75,9 @@ struct xlate_out {
     size_t n_effects, effects_allocated;
 };
 
+/* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the datapath does not
+ * look below a popped label) and meters (there are none). Tables and packet-outs refuse them with it. */
+int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */
 void translate(const struct xlate_in *in, struct xlate_out *ret);
 void xlate_out_done(struct xlate_out *out);

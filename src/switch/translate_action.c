@@ -239,6 +239,45 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
     }
 }
 
+static bool is_mpls_field(const struct field *f)
+{
+    return f->id >= FIELD_MPLS_LABEL && f->id <= FIELD_MPLS_TTL;
+}
+
+static int supports(const struct ofpact *a)
+{
+    switch ((enum ofpact_type)a->type) {
+    case OFPACT_PUSH_MPLS:
+    case OFPACT_POP_MPLS:
+        return OFERR_ACTION_BAD_TYPE;
+    case OFPACT_METER:
+        return OFERR_METER_MOD_INVALID_METER;
+    case OFPACT_SET_FIELD:
+        return is_mpls_field(((const struct ofpact_set_field *)a)->field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
+    case OFPACT_LOAD:
+        return is_mpls_field(((const struct ofpact_load *)a)->dst.field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
+    case OFPACT_MOVE:
+        return is_mpls_field(((const struct ofpact_move *)a)->dst.field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
+    case OFPACT_CLONE:
+    case OFPACT_WRITE_ACTIONS:
+        return xlate_supports(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+    default:
+        return 0;
+    }
+}
+
+int xlate_supports(const void *actions, size_t len)
+{
+    OFPACT_FOR_EACH(a, actions, len) {
+        int error = supports(a);
+
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
+}
+
 /* ---- action set (OpenFlow 1.3, 5.10) ---- */
 
 /* The order of execution; what shares a rank and is not a set_field replaces its like. */

@@ -187,11 +187,36 @@ static void test_final_counters(void **state)
     assert_int_equal(removed.packets, 5);
 }
 
+static void test_delete_learned(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "in_port=1,actions=learn(table=3,cookie=0x5,delete_learned,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])");
+    env_flow(e->br, "in_port=2,actions=learn(table=3,cookie=0x5,delete_learned,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])");
+    env_flow(e->br, "table=3,cookie=0x6,actions=drop");
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_int_equal(count(e), 4);
+    env_del(e->br, "table=0,in_port=1");
+    assert_int_equal(count(e), 3); /* another flow learns it too */
+    env_del(e->br, "table=0,in_port=2");
+    assert_int_equal(count(e), 1);
+}
+
+static void test_unsupported(void **state)
+{
+    struct env *e = *state;
+
+    assert_int_equal(env_apply(e->br, "ip,actions=push_mpls:0x8847,output:1", FLOW_MOD_ADD), OFERR_ACTION_BAD_TYPE);
+    assert_int_equal(env_apply(e->br, "actions=meter:1,output:1", FLOW_MOD_ADD), OFERR_METER_MOD_INVALID_METER);
+    assert_int_equal(count(e), 0);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_add_replaces), T(test_modify), T(test_delete),        T(test_overlap),
-                                       T(test_bundle),       T(test_timeouts), T(test_final_counters)};
+                                       T(test_bundle),       T(test_timeouts), T(test_final_counters),
+                                       T(test_delete_learned), T(test_unsupported)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
