@@ -375,6 +375,7 @@ static void on_locked(struct ovsdb_client *client WR_UNUSED, const char *name, b
     struct configurator *c = aux;
     if (locked) {
         log_info("holding the database lock %s", name);
+        c->standing_by = false;
         event_del(c->lock_grace);
         configurator_schedule(c);
     } else if (ovsdb_client_is_connected(c->client)) {
@@ -389,7 +390,10 @@ static void on_lock_grace(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, vo
     if (!ovsdb_client_is_connected(c->client) || ovsdb_client_has_lock(c->client, LOCK)) {
         return;
     }
-    log_warn("another process holds the database lock " LOCK ": standing by");
+    if (!c->standing_by) {
+        log_warn("another process holds the database lock " LOCK ": standing by");
+        c->standing_by = true;
+    }
     struct cbridge *cb, *tmp;
     HASH_ITER(hh, c->bridges, cb, tmp) {
         remove_bridge(c, cb);

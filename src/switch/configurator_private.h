@@ -66,6 +66,7 @@ struct configurator {
     char *tls; /* the SSL row in use, as one string */
     bool own_database;
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
+    bool standing_by; /* another process holds the lock */
     bool ran;                /* at least one run was made */
     int64_t retry_ms;        /* wait before the next run after a refused transaction */
     int64_t stats_interval_ms;

@@ -131,10 +131,6 @@ static int start_control(struct switchd *s, const char *rundir)
 static int start_switch(struct switchd *s)
 {
     const char *class = daemon_string(&s->daemon, "datapath");
-    if (!dp_class_find(class)) {
-        log_err("datapath %s is not part of this build", class);
-        return -ENOSYS;
-    }
     int error = switch_create(s->daemon.base, class, &s->sw);
     if (error) {
         log_err("datapath %s: %s", class, strerror(-error));
@@ -149,6 +145,10 @@ static int start(struct switchd *s)
     const char *rundir = daemon_string(&s->daemon, "rundir");
     _cleanup_free_ char *pidfile = xasprintf("%s/ovs-vswitchd.pid", rundir);
     _cleanup_free_ char *why = NULL;
+    if (!dp_class_find(daemon_string(&s->daemon, "datapath"))) {
+        log_err("datapath %s is not part of this build", daemon_string(&s->daemon, "datapath"));
+        return -ENOSYS;
+    }
     int error = make_directories(rundir);
     if (error) {
         log_err("rundir %s: %s", rundir, strerror(-error));
