@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/agent.h"
+
+#include <event2/event.h>
+
+#include "agent/desired.h"
+#include "base/log.h"
+
+LOG_MODULE("agent");
+
+#define PASS_DELAY_US 5000 /* what comes within it is one pass */
+
+struct agent {
+    struct agent_config config;
+    struct overlay *overlay;
+    struct host *host;
+    struct bridge_flows *br_int, *br_tun;
+    struct event *pass;
+    bool poked, is_ready;
+    void (*ready)(void *arg);
+    void *arg;
+};
+
+static void want_flows(struct agent *a, const struct state *s)
+{
+    _cleanup_strbuf_ struct strbuf br_int = {0}, br_tun = {0};
+    bool vlans[VLAN_MAX + 1] = {false};
+
+    for (size_t i = 0; i < s->n_networks; i++) {
+        vlans[s->networks[i].vlan] = s->networks[i].vlan != 0;
+    }
+    desired_br_int(s, &br_int);
+    desired_br_tun(s, &br_tun);
+    bridge_flows_want(a->br_int, strbuf_str(&br_int), vlans);
+    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), vlans);
+}
+
+static void pass(struct agent *a)
+{
+    struct state s = {.options = {
+                          .host = a->config.host,
+                          .local_ip = a->config.local_ip,
+                          .l2_population = a->config.l2_population,
+                          .arp_responder = a->config.arp_responder,
+                      }};
+
+    if (!host_synced(a->host)) {
+        return;
+    }
+    if (!a->is_ready && host_has_bridges(a->host)) {
+        a->is_ready = true;
+        a->ready(a->arg);
+    }
+    if (!overlay_known(a->overlay)) {
+        host_apply_bridges(a->host);
+        return;
+    }
+    memcpy(s.options.types, a->config.types, sizeof s.options.types);
+    overlay_fill(a->overlay, &s);
+    host_fill(a->host, &s);
+    bool writing = host_apply(a->host, &s);
+    want_flows(a, &s);
+    overlay_report(a->overlay, &s,
+                   !writing && bridge_flows_in_place(a->br_int) && bridge_flows_in_place(a->br_tun));
+    state_done(&s);
+}
+
+static void on_pass(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    struct agent *a = arg;
+
+    a->poked = false;
+    pass(a);
+}
+
+void agent_poke(struct agent *a)
+{
+    if (!a->poked) {
+        a->poked = true;
+        event_add(a->pass, &(struct timeval){.tv_usec = PASS_DELAY_US});
+    }
+}
+
+int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg, struct agent **ret,
+                 char **ret_error)
+{
+    struct agent *a = xcalloc(1, sizeof *a);
+    int error = -ENOMEM;
+
+    *a = (struct agent){.config = *config, .ready = ready, .arg = arg};
+    a->pass = event_new(base, -1, 0, on_pass, a);
+    if (!a->pass) {
+        goto err;
+    }
+    error = host_create(base, a, &a->config, &a->host, ret_error);
+    if (error) {
+        goto err;
+    }
+    error = overlay_create(base, a, &a->config, &a->overlay, ret_error);
+    if (error) {
+        goto err;
+    }
+    error = bridge_flows_create(base, a, config->rundir, BR_INT, &a->br_int, ret_error);
+    if (error) {
+        goto err;
+    }
+    error = bridge_flows_create(base, a, config->rundir, BR_TUN, &a->br_tun, ret_error);
+    if (error) {
+        goto err;
+    }
+    *ret = a;
+    return 0;
+err:
+    agent_destroy(a);
+    return error;
+}
+
+void agent_destroy(struct agent *a)
+{
+    if (!a) {
+        return;
+    }
+    bridge_flows_destroy(a->br_tun);
+    bridge_flows_destroy(a->br_int);
+    overlay_destroy(a->overlay);
+    host_destroy(a->host);
+    if (a->pass) {
+        event_free(a->pass);
+    }
+    free(a);
+}

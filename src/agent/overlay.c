@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The agent's side of the overlay database. It monitors the ports of this host, everything about the networks that those are in, and
+ * all endpoints; and writes its own rows: Agent, Heartbeat, Endpoint, Port_Status. Which networks live here is itself read from the
+ * replica, so the conditions follow it: ports by host first, then by network.
+ */
+#include <event2/event.h>
+#include <stdio.h>
+#include <uthash.h>
+
+#include "agent/agent.h"
+#include "base/log.h"
+
+LOG_MODULE("overlay");
+
+#define AGENT_TYPE "Open vSwitch agent"
+#define AGENT_BINARY "warren-agent"
+
+struct overlay {
+    struct agent *agent;
+    const struct agent_config *config;
+    struct ovsdb_client *client;
+    struct event *heartbeat;
+    char *networks;    /* ids of the networks in the present conditions, joined */
+    bool known;
+    int64_t started; /* wall clock, seconds */
+    bool registered;   /* our Agent and Endpoint rows are as they should be, this session */
+    bool busy;         /* a transaction about our own rows is under way */
+    char agent_id[UUID_STR_LEN + 1];
+};
+
+static const char *text_of(const struct ovsdb_row *row, const char *column)
+{
+    const char *s = ovsdb_row_string(row, column);
+
+    return s ? s : "";
+}
+
+static bool is_here(const struct overlay *o, const struct ovsdb_row *port)
+{
+    return !strcmp(text_of(port, "host"), o->config->host);
+}
+
+/* ---- conditions ---- */
+
+static void network_conditions(struct overlay *o)
+{
+    json_t *ids = json_object();
+
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port")
+    {
+        const char *id = ovsdb_row_string(row, "network_id");
+
+        if (id && is_here(o, row)) {
+            json_object_set_new(ids, id, json_true());
+        }
+    }
+    char *text = json_dumps(ids, JSON_SORT_KEYS);
+    if (o->networks && !strcmp(o->networks, text)) {
+        free(text);
+        json_decref(ids);
+        return;
+    }
+    free(o->networks);
+    o->networks = text;
+
+    json_t *ports = ovsdb_where("host", "==", json_string(o->config->host));
+    json_t *networks = json_array(), *addresses = json_array(), *unused;
+    const char *id;
+    json_object_foreach(ids, id, unused) {
+        json_array_append_new(ports, json_pack("[sss]", "network_id", "==", id));
+        json_array_append_new(networks, json_pack("[sss]", "id", "==", id));
+        json_array_append_new(addresses, json_pack("[sss]", "network_id", "==", id));
+    }
+    if (!json_array_size(networks)) {
+        json_array_append_new(networks, json_false());
+        json_array_append_new(addresses, json_false());
+    }
+    json_decref(ids);
+    ovsdb_client_set_condition(o->client, "Port", ports);
+    ovsdb_client_set_condition(o->client, "Network", networks);
+    ovsdb_client_set_condition(o->client, "Address", addresses);
+}
+
+/* ---- our own rows ---- */
+
+static char *configurations(const struct overlay *o)
+{
+    json_t *types = json_array();
+
+    for (int t = 0; t < N_TUNNEL_TYPES; t++) {
+        if (o->config->types[t]) {
+            json_array_append_new(types, json_string(tunnel_type_names[t]));
+        }
+    }
+    json_t *c = json_pack("{s:s, s:o, s:b, s:b, s:s, s:s, s:{}}", "tunneling_ip", o->config->local_ip, "tunnel_types", types,
+                          "l2_population", o->config->l2_population, "arp_responder_enabled", o->config->arp_responder, "datapath_type",
+                          "system", "integration_bridge", BR_INT, "bridge_mappings");
+    char *text = json_dumps(c, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(c);
+    return text;
+}
+
+static void write_agent(struct overlay *o, struct ovsdb_txn *txn)
+{
+    const struct ovsdb_row *row = ovsdb_client_first(o->client, "Agent");
+    _cleanup_free_ char *conf = configurations(o);
+    json_t *values;
+
+    if (row) {
+        snprintf(o->agent_id, sizeof o->agent_id, "%s", ovsdb_row_string(row, "id"));
+        values = ovsdb_txn_update(txn, "Agent", ovsdb_row_uuid(row));
+    } else {
+        struct uuid id = uuid_random();
+
+        snprintf(o->agent_id, sizeof o->agent_id, "%s", UUID_STR(&id));
+        values = ovsdb_txn_insert(txn, "Agent", NULL);
+        ovsdb_set_string(values, "id", o->agent_id);
+        ovsdb_set_string(values, "host", o->config->host);
+        ovsdb_set_string(values, "agent_type", AGENT_TYPE);
+        ovsdb_set_string(values, "topic", "N/A");
+        ovsdb_set_bool(values, "admin_state_up", true);
+        ovsdb_set_int(values, "created_at", o->started);
+    }
+    ovsdb_set_string(values, "binary", AGENT_BINARY);
+    ovsdb_set_string(values, "configurations", conf);
+    ovsdb_set_int(values, "started_at", o->started);
+}
+
+static void write_endpoint(struct overlay *o, struct ovsdb_txn *txn)
+{
+    const struct ovsdb_row *row = ovsdb_client_find(o->client, "Endpoint", "host", o->config->host);
+    json_t *values = row ? ovsdb_txn_update(txn, "Endpoint", ovsdb_row_uuid(row)) : ovsdb_txn_insert(txn, "Endpoint", NULL);
+    json_t *types = ovsdb_set_new();
+
+    for (int t = 0; t < N_TUNNEL_TYPES; t++) {
+        if (o->config->types[t]) {
+            ovsdb_set_add(types, json_string(tunnel_type_names[t]));
+        }
+    }
+    ovsdb_set_string(values, "host", o->config->host);
+    ovsdb_set_string(values, "ip", o->config->local_ip);
+    ovsdb_set(values, "tunnel_types", types);
+}
+
+/* Not read back: other agents' heartbeats are none of our business, and monitoring them would be one row a host, for ever changing. */
+static void write_first_heartbeat(struct overlay *o, struct ovsdb_txn *txn)
+{
+    ovsdb_txn_delete_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
+    json_t *values = ovsdb_txn_insert(txn, "Heartbeat", NULL);
+    ovsdb_set_string(values, "agent_id", o->agent_id);
+    ovsdb_set_int(values, "at", time_wall_ms() / 1000);
+}
+
+static void on_registered(const struct ovsdb_result *result, void *arg)
+{
+    struct overlay *o = arg;
+
+    o->busy = false;
+    if (result->status == OVSDB_TXN_COMMITTED) {
+        o->registered = true;
+        log_info("registered as host %s, agent %s", o->config->host, o->agent_id);
+        agent_poke(o->agent);
+    } else if (result->status == OVSDB_TXN_ERROR) {
+        log_limited(LOG_LEVEL_ERR, "registering host %s with tunnel address %s was refused (is either in use by another host?): %s",
+                    o->config->host, o->config->local_ip, result->error);
+    }
+}
+
+static void do_register(struct overlay *o)
+{
+    if (o->registered || o->busy || !ovsdb_client_is_synced(o->client)) {
+        return;
+    }
+    struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
+    write_agent(o, txn);
+    write_endpoint(o, txn);
+    write_first_heartbeat(o, txn);
+    o->busy = true;
+    ovsdb_txn_commit(txn, on_registered, o);
+}
+
+static void on_beat(const struct ovsdb_result *result, void *arg)
+{
+    struct overlay *o = arg;
+
+    if (result->status == OVSDB_TXN_ERROR) {
+        log_limited(LOG_LEVEL_ERR, "the heartbeat was refused: %s", result->error);
+    } else if (result->status == OVSDB_TXN_COMMITTED && !ovsdb_result_count(result, 0)) {
+        o->registered = false; /* somebody removed our rows */
+        do_register(o);
+    }
+}
+
+static void on_heartbeat(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    struct overlay *o = arg;
+
+    if (!o->registered) {
+        do_register(o);
+    } else if (ovsdb_client_is_synced(o->client)) {
+        struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
+
+        json_t *values = ovsdb_txn_update_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
+        ovsdb_set_int(values, "at", time_wall_ms() / 1000);
+        ovsdb_txn_commit(txn, on_beat, o);
+    }
+}
+
+/* ---- events ---- */
+
+static void on_connected(struct ovsdb_client *c, bool connected, void *arg)
+{
+    struct overlay *o = arg;
+
+    if (connected) {
+        log_info("connected to %s", ovsdb_client_remote(c));
+    } else {
+        log_info("connection to the overlay database lost, keeping the last state: %s", ovsdb_client_last_error(c));
+        o->registered = false;
+    }
+}
+
+static void on_updated(struct ovsdb_client *c, void *arg)
+{
+    struct overlay *o = arg;
+
+    network_conditions(o);
+    do_register(o);
+    if (ovsdb_client_is_synced(c)) {
+        o->known = true;
+    }
+    agent_poke(o->agent);
+}
+
+int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret, char **ret_error)
+{
+    static const struct ovsdb_client_callbacks cb = {.connected = on_connected, .updated = on_updated};
+    static const char *const tables[] = {"Network", "Port", "Address", "Endpoint", "Agent", "Port_Status"};
+    struct overlay *o = xcalloc(1, sizeof *o);
+    int error;
+
+    o->agent = a;
+    o->config = config;
+    o->started = time_wall_ms() / 1000;
+    o->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, o);
+    error = o->heartbeat ? ovsdb_client_new(base, config->overlay_db, "Warren", &cb, o, &o->client, ret_error) : -ENOMEM;
+    if (error) {
+        overlay_destroy(o);
+        return error;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        ovsdb_client_monitor(o->client, tables[i], NULL);
+    }
+    ovsdb_client_set_condition(o->client, "Port", ovsdb_where("host", "==", json_string(config->host)));
+    ovsdb_client_set_condition(o->client, "Network", json_pack("[b]", 0));
+    ovsdb_client_set_condition(o->client, "Address", json_pack("[b]", 0));
+    ovsdb_client_set_condition(o->client, "Agent", ovsdb_where("host", "==", json_string(config->host)));
+    ovsdb_client_set_condition(o->client, "Port_Status", ovsdb_where("host", "==", json_string(config->host)));
+    event_add(o->heartbeat, &(struct timeval){.tv_sec = config->heartbeat_s});
+    ovsdb_client_start(o->client);
+    *ret = o;
+    return 0;
+}
+
+void overlay_destroy(struct overlay *o)
+{
+    if (!o) {
+        return;
+    }
+    ovsdb_client_destroy(o->client);
+    if (o->heartbeat) {
+        event_free(o->heartbeat);
+    }
+    free(o->networks);
+    free(o);
+}
+
+bool overlay_known(const struct overlay *o)
+{
+    return o->known;
+}
+
+/* ---- what it says, as state ---- */
+
+/* Index by id, while a state is filled. */
+struct by_id {
+    const char *id;
+    size_t index;
+    UT_hash_handle hh;
+};
+
+static void index_add(struct by_id **table, const char *id, size_t index)
+{
+    struct by_id *e = xcalloc(1, sizeof *e);
+
+    e->id = id;
+    e->index = index;
+    HASH_ADD_KEYPTR(hh, *table, e->id, strlen(e->id), e);
+}
+
+static size_t index_find(struct by_id *table, const char *id)
+{
+    struct by_id *e;
+
+    HASH_FIND_STR(table, id, e);
+    return e ? e->index : SIZE_MAX;
+}
+
+static void index_free(struct by_id *table)
+{
+    struct by_id *e, *next;
+
+    HASH_ITER(hh, table, e, next) {
+        HASH_DEL(table, e);
+        free(e);
+    }
+}
+
+static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
+{
+    struct by_id *hosts = NULL;
+
+    s->endpoints = xcalloc(ovsdb_client_n_rows(o->client, "Endpoint"), sizeof *s->endpoints);
+    OVSDB_FOR_EACH_ROW(row, o->client, "Endpoint")
+    {
+        const char *host = text_of(row, "host");
+        struct state_endpoint *e = &s->endpoints[s->n_endpoints];
+
+        if (!strcmp(host, o->config->host)) {
+            continue;
+        }
+        e->host = host;
+        e->ip = text_of(row, "ip");
+        for (int t = 0; t < N_TUNNEL_TYPES; t++) {
+            e->types[t] = o->config->types[t] && ovsdb_row_set_has_string(row, "tunnel_types", tunnel_type_names[t]);
+        }
+        index_add(&hosts, host, s->n_endpoints++);
+    }
+    return hosts;
+}
+
+static struct by_id *fill_networks(struct overlay *o, struct state *s)
+{
+    struct by_id *networks = NULL;
+
+    s->networks = xcalloc(ovsdb_client_n_rows(o->client, "Network"), sizeof *s->networks);
+    OVSDB_FOR_EACH_ROW(row, o->client, "Network")
+    {
+        enum tunnel_type type = tunnel_type_parse(ovsdb_row_string(row, "type"));
+
+        if (type == TUNNEL_INVALID || !o->config->types[type]) {
+            log_limited(LOG_LEVEL_WARN, "network %s is of type %s, which this host does not do: its ports stay down", text_of(row, "id"),
+                        text_of(row, "type"));
+            continue;
+        }
+        s->networks[s->n_networks] = (struct state_network){
+            .id = text_of(row, "id"), .type = type, .vni = (uint32_t)ovsdb_row_int(row, "vni", 0)};
+        index_add(&networks, text_of(row, "id"), s->n_networks++);
+    }
+    return networks;
+}
+
+static struct by_id *fill_ports(struct overlay *o, struct state *s, struct by_id *networks, struct by_id *hosts)
+{
+    struct by_id *ports = NULL;
+
+    s->ports = xcalloc(ovsdb_client_n_rows(o->client, "Port"), sizeof *s->ports);
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port")
+    {
+        size_t network = index_find(networks, text_of(row, "network_id"));
+
+        if (network == SIZE_MAX) {
+            continue; /* conditions are still on their way */
+        }
+        s->ports[s->n_ports] = (struct state_port){
+            .id = text_of(row, "id"),
+            .network = network,
+            .mac = text_of(row, "mac"),
+            .local = is_here(o, row),
+            .admin_up = ovsdb_row_bool(row, "admin_state_up", true),
+            .port_security = ovsdb_row_bool(row, "port_security_enabled", true),
+            .endpoint = index_find(hosts, text_of(row, "host")),
+        };
+        index_add(&ports, text_of(row, "id"), s->n_ports++);
+    }
+    return ports;
+}
+
+void overlay_fill(struct overlay *o, struct state *s)
+{
+    struct by_id *hosts = fill_endpoints(o, s);
+    struct by_id *networks = fill_networks(o, s);
+    struct by_id *ports = fill_ports(o, s, networks, hosts);
+
+    OVSDB_FOR_EACH_ROW(row, o->client, "Address")
+    {
+        size_t index = index_find(ports, text_of(row, "port_id"));
+
+        if (index != SIZE_MAX) {
+            struct state_port *p = &s->ports[index];
+
+            p->ips = xrealloc(p->ips, (p->n_ips + 1) * sizeof *p->ips);
+            p->ips[p->n_ips++] = text_of(row, "ip");
+        }
+    }
+    index_free(hosts);
+    index_free(networks);
+    index_free(ports);
+}
+
+/* ---- reports ---- */
+
+static void on_reported(const struct ovsdb_result *result, void *arg)
+{
+    struct overlay *o = arg;
+
+    if (result->status == OVSDB_TXN_ERROR) {
+        log_limited(LOG_LEVEL_ERR, "reporting port status was refused: %s", result->error);
+    }
+    agent_poke(o->agent);
+}
+
+void overlay_report(struct overlay *o, const struct state *s, bool flows_in_place)
+{
+    struct by_id *wired = NULL, *told = NULL;
+
+    if (!o->registered || !ovsdb_client_is_synced(o->client)) {
+        return;
+    }
+    struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
+    for (size_t i = 0; i < s->n_ports; i++) {
+        const struct state_port *p = &s->ports[i];
+
+        if (p->local && p->ofport != OFPORT_NONE && p->admin_up && s->networks[p->network].vlan) {
+            index_add(&wired, p->id, i);
+        }
+    }
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status")
+    {
+        const char *id = text_of(row, "port_id");
+        bool is_wired = index_find(wired, id) != SIZE_MAX;
+
+        index_add(&told, id, 0);
+        if (!ovsdb_client_find(o->client, "Port", "id", id)) {
+            ovsdb_txn_delete(txn, "Port_Status", ovsdb_row_uuid(row));
+        } else if (ovsdb_row_bool(row, "up", false) ? !is_wired : is_wired && flows_in_place) {
+            ovsdb_set_bool(ovsdb_txn_update(txn, "Port_Status", ovsdb_row_uuid(row)), "up", is_wired);
+        }
+    }
+    for (struct by_id *e = wired; flows_in_place && e; e = e->hh.next) {
+        if (index_find(told, e->id) == SIZE_MAX) {
+            json_t *values = ovsdb_txn_insert(txn, "Port_Status", NULL);
+
+            ovsdb_set_string(values, "port_id", e->id);
+            ovsdb_set_string(values, "host", o->config->host);
+            ovsdb_set_bool(values, "up", true);
+        }
+    }
+    index_free(wired);
+    index_free(told);
+    if (ovsdb_txn_n_ops(txn)) {
+        ovsdb_txn_commit(txn, on_reported, o);
+    } else {
+        ovsdb_txn_destroy(txn);
+    }
+}

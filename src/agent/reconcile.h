@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_AGENT_RECONCILE_H
+#define WARREN_AGENT_RECONCILE_H
+/*
+ * The difference between the flows that should be and those that are, as flow_mods. Pure.
+ *
+ * Problem: an agent that starts, or meets a switch that started, must end with exactly its flows, without a moment in which good ones are
+ * missing, and without touching what is right: flushing first is what loses dataplanes elsewhere. Idea: a flow's identity is
+ * (table, priority, match). Wanted and not there, or there with other actions, timeouts or cookie: ADD, which replaces in place.
+ * There with our cookie and not wanted: DELETE_STRICT. The rest is left alone, and so are flows with foreign cookies. The list
+ * goes out as one bundle.
+ *
+ * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their VLAN is a
+ * network's here, and go with it: else the next network on that VLAN would inherit them.
+ *
+ * Cost: one hash lookup a flow, both ways. Invariant: applying the result to the flows that are there makes the next result empty.
+ */
+#include "agent/state.h"
+#include "openflow/msg.h"
+#include "openflow/text.h"
+
+struct flow_set; /* flows by identity */
+
+struct flow_set *flow_set_new(void);
+void flow_set_free(struct flow_set *set); /* NULL is fine */
+DEFINE_CLEANUP(struct flow_set *, flow_set_free)
+/* One flow a line in ovs-ofctl's syntax. -EINVAL and *RET_ERROR on the first that does not parse: a bug, or names from outside that
+ * should have been checked. */
+int flow_set_add_text(struct flow_set *set, const char *text, char **ret_error);
+/* Takes SPEC's actions over. A second flow of the same identity replaces the first. */
+void flow_set_add(struct flow_set *set, struct flow_spec *spec);
+size_t flow_set_size(const struct flow_set *set);
+
+struct flow_mods {
+    struct of_flow_mod *mods; /* their actions are borrowed from WANTED: send before that goes */
+    size_t n, allocated;
+};
+void flow_mods_done(struct flow_mods *m);
+/* Fills RET (empty before). VLANS: which local VLANs live, VLAN_MAX + 1 bools; learned flows of others go. */
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const bool *vlans, struct flow_mods *ret);
+
+#endif

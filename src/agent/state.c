@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/state.h"
+
+const char *const tunnel_type_names[N_TUNNEL_TYPES] = {"vxlan", "gre", "geneve"};
+
+enum tunnel_type tunnel_type_parse(const char *s)
+{
+    for (int t = 0; s && t < N_TUNNEL_TYPES; t++) {
+        if (!strcmp(s, tunnel_type_names[t])) {
+            return (enum tunnel_type)t;
+        }
+    }
+    return TUNNEL_INVALID;
+}
+
+void state_done(struct state *s)
+{
+    for (size_t i = 0; i < s->n_ports; i++) {
+        free(s->ports[i].ips);
+    }
+    free(s->ports);
+    free(s->networks);
+    free(s->endpoints);
+    free(s->dead);
+    *s = (struct state){0};
+}
+
+static struct state_network *find_network(struct state *s, const char *id)
+{
+    for (size_t i = 0; i < s->n_networks; i++) {
+        if (!strcmp(s->networks[i].id, id)) {
+            return &s->networks[i];
+        }
+    }
+    return NULL;
+}
+
+int state_assign_vlans(struct state *s, const struct vlan_entry *existing, size_t n_existing)
+{
+    bool used[VLAN_MAX + 1] = {true}; /* 0 is no VLAN */
+    uint16_t next = 1;
+    int error = 0;
+
+    for (size_t i = 0; i < n_existing; i++) {
+        struct state_network *n = find_network(s, existing[i].network_id);
+
+        if (n && !n->vlan && existing[i].vlan >= 1 && existing[i].vlan <= VLAN_MAX && !used[existing[i].vlan]) {
+            n->vlan = existing[i].vlan;
+            used[n->vlan] = true;
+        }
+    }
+    for (size_t i = 0; i < s->n_networks; i++) {
+        while (!s->networks[i].vlan && next <= VLAN_MAX && used[next]) {
+            next++;
+        }
+        if (!s->networks[i].vlan && next <= VLAN_MAX) {
+            s->networks[i].vlan = next;
+            used[next] = true;
+        }
+        if (!s->networks[i].vlan) {
+            error = -ENOSPC;
+        }
+    }
+    return error;
+}

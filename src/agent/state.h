@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_AGENT_STATE_H
+#define WARREN_AGENT_STATE_H
+/*
+ * What the agent knows at one moment, put together from its two replicas (the overlay database and the switch's own): the input of
+ * desired.h. Plain values, no I/O; tests fill it by hand. Strings are borrowed from the replicas and live until those change.
+ */
+#include <netinet/in.h>
+
+#include "base/util.h"
+
+enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE, N_TUNNEL_TYPES, TUNNEL_INVALID = -EINVAL };
+extern const char *const tunnel_type_names[N_TUNNEL_TYPES];
+enum tunnel_type tunnel_type_parse(const char *s);
+
+#define OFPORT_NONE 0u   /* no OpenFlow port (yet) */
+#define VLAN_DEAD 4095u  /* of ports that nobody knows: connected to nothing */
+#define VLAN_MAX 4094u
+
+struct state_options {
+    const char *host;
+    const char *local_ip;
+    bool l2_population, arp_responder;
+    bool types[N_TUNNEL_TYPES]; /* that this host takes */
+};
+
+/* A network that lives here: a port of it is bound to this host. */
+struct state_network {
+    const char *id;
+    enum tunnel_type type;
+    uint32_t vni;
+    uint16_t vlan; /* local, 0: none yet */
+};
+
+/* A port of a network that lives here, on any host. */
+struct state_port {
+    const char *id;
+    size_t network; /* index */
+    const char *mac;
+    const char **ips;
+    size_t n_ips;
+    bool local;
+    bool admin_up, port_security;
+    uint32_t ofport; /* local: in br-int */
+    size_t endpoint; /* remote: index, or SIZE_MAX when its host has none */
+};
+
+/* Another host's end of the tunnels. */
+struct state_endpoint {
+    const char *host, *ip;
+    bool types[N_TUNNEL_TYPES];     /* that both ends take */
+    uint32_t ofports[N_TUNNEL_TYPES]; /* in br-tun */
+};
+
+struct state {
+    struct state_options options;
+    struct state_network *networks;
+    size_t n_networks;
+    struct state_port *ports;
+    size_t n_ports;
+    struct state_endpoint *endpoints;
+    size_t n_endpoints;
+    uint32_t patch_tun; /* ofport in br-int of the patch to br-tun */
+    uint32_t patch_int; /* ofport in br-tun of the patch to br-int */
+    uint32_t *dead;     /* ofports in br-int of interfaces with an iface-id that no port of this host has */
+    size_t n_dead;
+};
+
+void state_done(struct state *s);
+
+/* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that two networks have,
+ * loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free. -ENOSPC when a network gets none (its
+ * vlan stays 0); the others have theirs. */
+struct vlan_entry {
+    const char *network_id;
+    uint16_t vlan;
+};
+int state_assign_vlans(struct state *s, const struct vlan_entry *existing, size_t n_existing);
+
+#endif
