@@ -83,7 +83,8 @@ static void add_ip(struct strbuf *b, const struct ip_addr *ip, bool v4)
     strbuf_add(b, inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? (const void *)&ip->be32[3] : ip->b, text, sizeof text));
 }
 
-static void ip_field(struct group *g, const char *name, const struct ip_addr *value, const struct ip_addr *mask, bool v4)
+static void ip_field(struct group *g, const char *name, const struct ip_addr *value, const struct ip_addr *mask,
+                     bool v4)
 {
     const uint8_t *m = v4 ? mask->b + 12 : mask->b;
     size_t n = v4 ? 4 : 16;
@@ -161,7 +162,7 @@ static void format_l4(const struct flow_key *k, const struct flow_key *m, struct
 {
     uint16_t type = ntohs(k->eth_type);
     bool icmp = type == ETH_P_IP ? k->ip_proto == IPPROTO_ICMP : k->ip_proto == IPPROTO_ICMPV6;
-    const char *name = icmp                           ? type == ETH_P_IP ? "icmp" : "icmpv6"
+    const char *name = icmp                          ? type == ETH_P_IP ? "icmp" : "icmpv6"
                        : k->ip_proto == IPPROTO_TCP  ? "tcp"
                        : k->ip_proto == IPPROTO_UDP  ? "udp"
                        : k->ip_proto == IPPROTO_SCTP ? "sctp"
@@ -398,7 +399,8 @@ void dp_actions_format(const void *actions, size_t len, struct strbuf *b)
     if (!len) {
         strbuf_add(b, "drop");
     }
-    DP_ACTION_FOR_EACH(a, actions, len) {
+    DP_ACTION_FOR_EACH(a, actions, len)
+    {
         if ((const void *)a != actions) {
             strbuf_add(b, ",");
         }

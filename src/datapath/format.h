@@ -5,7 +5,8 @@
 #include "base/strbuf.h"
 #include "datapath/datapath.h"
 
-/* Appends KEY where MASK has bits: "recirc_id(0),in_port(2),eth(dst=…),eth_type(0x0800),ipv4(…)". Partial masks as value/mask. */
+/* Appends KEY where MASK has bits: "recirc_id(0),in_port(2),eth(dst=…),eth_type(0x0800),ipv4(…)". Partial masks as
+ * value/mask. */
 void dp_key_format(const struct flow_key *key, const struct flow_key *mask, struct strbuf *b);
 /* Appends ACTIONS: "set(tunnel(tun_id=0x5,dst=10.0.0.2,ttl=64,flags(df|key))),3"; "drop" for none. */
 void dp_actions_format(const void *actions, size_t len, struct strbuf *b);

@@ -15,19 +15,31 @@ LOG_MODULE("configurator");
 #define STATS_INTERVAL_MS 5000
 #define RETRY_MS 1000
 
-static const char *const root_columns[] = {"bridges", "next_cfg", "cur_cfg", "datapath_types", "iface_types", "ovs_version",
-                                           "db_version", "other_config", "ssl", NULL};
+static const char *const root_columns[] = {"bridges",     "next_cfg",    "cur_cfg",    "datapath_types",
+                                           "iface_types", "ovs_version", "db_version", "other_config",
+                                           "ssl",         NULL};
 static const char *const bridge_columns[] = {
-    "name", "datapath_id", "datapath_version", "ports", "controller", "fail_mode", "protocols", "other_config", "mirrors",
-    "netflow", "sflow", "ipfix", "stp_enable", "rstp_enable", "mcast_snooping_enable", "flow_tables", NULL};
+    "name",        "datapath_id", "datapath_version", "ports",       "controller",
+    "fail_mode",   "protocols",   "other_config",     "mirrors",     "netflow",
+    "sflow",       "ipfix",       "stp_enable",       "rstp_enable", "mcast_snooping_enable",
+    "flow_tables", NULL};
 static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks", "vlan_mode", "mac", "qos", NULL};
-static const char *const interface_columns[] = {
-    "name", "type", "options", "ofport", "ofport_request", "mac", "mac_in_use", "mtu", "mtu_request", "error", "ifindex",
-    "admin_state", "link_state", "link_resets", "link_speed", "duplex", "status", "statistics", NULL};
+static const char *const interface_columns[] = {"name",    "type",        "options",    "ofport",      "ofport_request",
+                                                "mac",     "mac_in_use",  "mtu",        "mtu_request", "error",
+                                                "ifindex", "admin_state", "link_state", "link_resets", "link_speed",
+                                                "duplex",  "status",      "statistics", NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
-static const char *const controller_columns[] = {
-    "target", "connection_mode", "max_backoff", "inactivity_probe", "enable_async_messages", "controller_rate_limit",
-    "controller_burst_limit", "is_connected", "role", "status", NULL};
+static const char *const controller_columns[] = {"target",
+                                                 "connection_mode",
+                                                 "max_backoff",
+                                                 "inactivity_probe",
+                                                 "enable_async_messages",
+                                                 "controller_rate_limit",
+                                                 "controller_burst_limit",
+                                                 "is_connected",
+                                                 "role",
+                                                 "status",
+                                                 NULL};
 
 static void set_timer(struct event *ev, int64_t ms)
 {
@@ -44,7 +56,10 @@ void configurator_schedule(struct configurator *c)
     }
 }
 
-bool configurator_is_connected(const struct configurator *c) { return ovsdb_client_is_connected(c->client); }
+bool configurator_is_connected(const struct configurator *c)
+{
+    return ovsdb_client_is_connected(c->client);
+}
 
 /* --- bridges --- */
 
@@ -52,7 +67,8 @@ static void cbridge_destroy(struct configurator *c, struct cbridge *cb)
 {
     HASH_DEL(c->bridges, cb);
     struct iface *iface, *tmp;
-    HASH_ITER(hh, cb->ifaces, iface, tmp) {
+    HASH_ITER(hh, cb->ifaces, iface, tmp)
+    {
         HASH_DEL(cb->ifaces, iface);
         iface_destroy(iface);
     }
@@ -74,7 +90,10 @@ static struct cbridge *cbridge_get(struct configurator *c, const char *name)
     return cb;
 }
 
-static int by_name(const struct cbridge *a, const struct cbridge *b) { return strcmp(a->name, b->name); }
+static int by_name(const struct cbridge *a, const struct cbridge *b)
+{
+    return strcmp(a->name, b->name);
+}
 
 static void collect_bridges(struct configurator *c, const struct ovsdb_row *root)
 {
@@ -111,7 +130,8 @@ static void remove_bridge(struct configurator *c, struct cbridge *cb)
 static void prune_bridges(struct configurator *c)
 {
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp) {
+    HASH_ITER(hh, c->bridges, cb, tmp)
+    {
         if (!cb->wanted) {
             remove_bridge(c, cb);
         } else if (cb->bridge) {
@@ -156,7 +176,8 @@ static uint64_t choose_datapath_id(const struct cbridge *cb)
         if (!digits[n] && (prefixed ? n >= 1 && n <= 16 : n == 16) && id) {
             return id;
         }
-        log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:datapath-id=%s is ignored: neither 16 hex digits nor 0x…", cb->name, s);
+        log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:datapath-id=%s is ignored: neither 16 hex digits nor 0x…",
+                    cb->name, s);
     }
     uint64_t id = 0;
     for (int i = 0; i < 6; i++) {
@@ -167,7 +188,8 @@ static uint64_t choose_datapath_id(const struct cbridge *cb)
 
 static uint32_t read_versions(const struct ovsdb_row *row)
 {
-    static const char *const names[] = {"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"};
+    static const char *const names[] = {"OpenFlow10", "OpenFlow11", "OpenFlow12",
+                                        "OpenFlow13", "OpenFlow14", "OpenFlow15"};
     uint32_t versions = 0;
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (ovsdb_row_set_has_string(row, "protocols", names[i])) {
@@ -216,7 +238,8 @@ static void txn_done(const struct ovsdb_result *result, void *aux)
             c->ready = NULL;
         }
     } else if (result->status != OVSDB_TXN_DISCONNECTED) {
-        log_limited(LOG_LEVEL_WARN, "the database refused our state: %s; next attempt in %d ms", result->error, RETRY_MS);
+        log_limited(LOG_LEVEL_WARN, "the database refused our state: %s; next attempt in %d ms", result->error,
+                    RETRY_MS);
         c->rerun = false;
         set_timer(c->run, RETRY_MS);
         return;
@@ -368,7 +391,10 @@ static void on_connected(struct ovsdb_client *client, bool connected, void *aux)
     }
 }
 
-static void on_updated(struct ovsdb_client *client WR_UNUSED, void *aux) { configurator_schedule(aux); }
+static void on_updated(struct ovsdb_client *client WR_UNUSED, void *aux)
+{
+    configurator_schedule(aux);
+}
 
 static void on_locked(struct ovsdb_client *client WR_UNUSED, const char *name, bool locked, void *aux)
 {
@@ -395,12 +421,16 @@ static void on_lock_grace(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, vo
         c->standing_by = true;
     }
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp) {
+    HASH_ITER(hh, c->bridges, cb, tmp)
+    {
         remove_bridge(c, cb);
     }
 }
 
-static void on_links_changed(void *aux) { configurator_schedule(aux); }
+static void on_links_changed(void *aux)
+{
+    configurator_schedule(aux);
+}
 
 static void on_port_gone(void *aux, struct port *port)
 {
@@ -429,7 +459,8 @@ static void on_port_admin(void *aux, struct port *port, bool up)
 int configurator_create(struct event_base *base, struct switch_ *sw, const struct configurator_options *options,
                         struct configurator **ret, char **ret_error)
 {
-    static const struct ovsdb_client_callbacks callbacks = {.connected = on_connected, .updated = on_updated, .locked = on_locked};
+    static const struct ovsdb_client_callbacks callbacks = {
+        .connected = on_connected, .updated = on_updated, .locked = on_locked};
     _cleanup_(configurator_destroyp) struct configurator *c = xcalloc(1, sizeof *c);
     c->base = base;
     c->sw = sw;
@@ -472,7 +503,8 @@ void configurator_destroy(struct configurator *c)
     }
     switch_set_hooks(c->sw, &(struct switch_hooks){0});
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp) {
+    HASH_ITER(hh, c->bridges, cb, tmp)
+    {
         cbridge_stop_server(cb);
         cbridge_destroy(c, cb);
     }

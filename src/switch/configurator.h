@@ -4,16 +4,18 @@
 /*
  * Makes the switch what the Open_vSwitch database says, and the database say what the switch is.
  *
- * Works by state, not by events: any change of the database or of the kernel's links leads to one run, which compares the rows
- * with the bridges and ports that there are, changes what differs, and then states every output column (row_writer.h sends the
- * differences) in one transaction together with cur_cfg, for which ovs-vsctl waits. A port that fails gets its `error` and
- * ofport -1, and everything else goes on. Statistics and connection states follow every few seconds.
+ * Works by state, not by events: any change of the database or of the kernel's links leads to one run, which compares
+ * the rows with the bridges and ports that there are, changes what differs, and then states every output column
+ * (row_writer.h sends the differences) in one transaction together with cur_cfg, for which ovs-vsctl waits. A port that
+ * fails gets its `error` and ofport -1, and everything else goes on. Statistics and connection states follow every few
+ * seconds.
  *
- * Only the holder of the lock `ovs_vswitchd` acts. With the database away nothing is changed: the switch goes on forwarding, and
- * link states still reach OpenFlow.
+ * Only the holder of the lock `ovs_vswitchd` acts. With the database away nothing is changed: the switch goes on
+ * forwarding, and link states still reach OpenFlow.
  *
- * Neighbours: iface_config.h and ofport_alloc.h decide, bridge.h does, links.h tells of devices, ofserver.h gets controllers.
- * Left out: bonds, mirrors, QoS, sFlow/NetFlow/IPFIX, spanning tree, multicast snooping (each says so in the log or in `error`).
+ * Neighbours: iface_config.h and ofport_alloc.h decide, bridge.h does, links.h tells of devices, ofserver.h gets
+ * controllers. Left out: bonds, mirrors, QoS, sFlow/NetFlow/IPFIX, spanning tree, multicast snooping (each says so in
+ * the log or in `error`).
  */
 #include <stdbool.h>
 
@@ -24,9 +26,9 @@ struct switch_;
 struct configurator;
 
 struct configurator_options {
-    const char *db;      /* remotes */
-    const char *rundir;  /* for the sockets of bridges */
-    bool own_database;   /* the database server is our child: nobody else initialises its root row */
+    const char *db;           /* remotes */
+    const char *rundir;       /* for the sockets of bridges */
+    bool own_database;        /* the database server is our child: nobody else initialises its root row */
     void (*ready)(void *aux); /* once, after the first run's transaction completed */
     void *aux;
 };

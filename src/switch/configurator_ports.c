@@ -71,7 +71,8 @@ static int read_vlan(const struct ovsdb_row *port, struct vlan_config *ret, stru
     return error;
 }
 
-static int read_options(const struct ovsdb_row *row, struct iface_option *options, size_t *ret_n, struct strbuf *message)
+static int read_options(const struct ovsdb_row *row, struct iface_option *options, size_t *ret_n,
+                        struct strbuf *message)
 {
     size_t n = ovsdb_row_size(row, "options");
     if (n > MAX_OPTIONS) {
@@ -87,7 +88,10 @@ static int read_options(const struct ovsdb_row *row, struct iface_option *option
     return 0;
 }
 
-static bool is_netdev(enum port_kind kind) { return kind == PORT_SYSTEM; }
+static bool is_netdev(enum port_kind kind)
+{
+    return kind == PORT_SYSTEM;
+}
 
 /* The row's wishes → iface->config; false with the error set if there can be no port. */
 static bool iface_read(struct configurator *c, struct iface *iface, bool bonded)
@@ -135,7 +139,10 @@ static void collect_port(struct configurator *c, struct cbridge *cb, const struc
     }
 }
 
-static int by_name(const struct iface *a, const struct iface *b) { return strcmp(a->name, b->name); }
+static int by_name(const struct iface *a, const struct iface *b)
+{
+    return strcmp(a->name, b->name);
+}
 
 void ports_collect(struct configurator *c, struct cbridge *cb)
 {
@@ -171,7 +178,8 @@ static bool must_be_remade(const struct configurator *c, const struct iface *ifa
 void ports_prune(struct configurator *c, struct cbridge *cb)
 {
     struct iface *iface, *tmp;
-    HASH_ITER(hh, cb->ifaces, iface, tmp) {
+    HASH_ITER(hh, cb->ifaces, iface, tmp)
+    {
         struct port *port = iface_port(iface);
         if (port && (!iface->wanted || !iface->usable || must_be_remade(c, iface, port))) {
             log_info("bridge %s: port %s removed", cb->name, iface->name);
@@ -218,8 +226,12 @@ static void assign_numbers(struct cbridge *cb)
 /* PORT's present configuration; the strings are the port's. */
 static struct port_config config_of(const struct port *port)
 {
-    return (struct port_config){.name = port->name, .ofp_port = port->ofp_port, .kind = port->kind, .vlan = port->vlan,
-                                .patch_peer = port->patch_peer, .tunnel = port->tunnel};
+    return (struct port_config){.name = port->name,
+                                .ofp_port = port->ofp_port,
+                                .kind = port->kind,
+                                .vlan = port->vlan,
+                                .patch_peer = port->patch_peer,
+                                .tunnel = port->tunnel};
 }
 
 static const struct port *find_conflict(const struct switch_ *sw, const struct iface *iface)
@@ -239,10 +251,13 @@ static void set_port_error(const struct configurator *c, struct iface *iface, in
 {
     const struct port *other = iface->config.kind == PORT_TUNNEL ? find_conflict(c->sw, iface) : NULL;
     _cleanup_free_ char *text =
-        other ? xasprintf("could not add network device %s to ofproto: tunnel port %s of bridge %s has the same remote_ip, "
-                          "local_ip, key and port", iface->name, other->name, other->bridge->name)
-        : error == -ENODEV ? xasprintf("could not open network device %s (%s)", iface->name, strerror(-error))
-                           : xasprintf("could not add network device %s to ofproto (%s)", iface->name, strerror(-error));
+        other ? xasprintf(
+                    "could not add network device %s to ofproto: tunnel port %s of bridge %s has the same remote_ip, "
+                    "local_ip, key and port",
+                    iface->name, other->name, other->bridge->name)
+        : error == -ENODEV
+            ? xasprintf("could not open network device %s (%s)", iface->name, strerror(-error))
+            : xasprintf("could not add network device %s to ofproto (%s)", iface->name, strerror(-error));
     set_error(iface, text);
 }
 
@@ -285,7 +300,8 @@ static void apply_mtu_request(const struct configurator *c, const struct iface *
     }
     int error = mtu > UINT32_MAX ? -EINVAL : links_set_mtu(c->links, iface->name, (uint32_t)mtu);
     if (error) {
-        log_limited(LOG_LEVEL_WARN, "interface %s: MTU %lld refused: %s", iface->name, (long long)mtu, strerror(-error));
+        log_limited(LOG_LEVEL_WARN, "interface %s: MTU %lld refused: %s", iface->name, (long long)mtu,
+                    strerror(-error));
     }
 }
 
@@ -352,7 +368,8 @@ static uint32_t features_of(const struct link_details *d)
     static const struct {
         int64_t mbps;
         uint32_t bit;
-    } speeds[] = {{10, 1u << 1}, {100, 1u << 3}, {1000, 1u << 5}, {10000, 1u << 6}, {40000, 1u << 7}, {100000, 1u << 8}};
+    } speeds[] = {{10, 1u << 1},    {100, 1u << 3},   {1000, 1u << 5},
+                  {10000, 1u << 6}, {40000, 1u << 7}, {100000, 1u << 8}};
     uint32_t features = 0;
     for (size_t i = 0; i < ARRAY_SIZE(speeds); i++) {
         if (d->speed_mbps == speeds[i].mbps) {
@@ -409,7 +426,8 @@ struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbri
         if (!eth_addr_parse(hwaddr, &best) && !(best.a[0] & 1)) {
             return best;
         }
-        log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:hwaddr=%s is no unicast address: ignored", cb->name, hwaddr);
+        log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:hwaddr=%s is no unicast address: ignored", cb->name,
+                    hwaddr);
         memset(best.a, 0xff, sizeof best.a);
     }
     for (const struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
@@ -424,8 +442,8 @@ struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbri
         }
     }
     if (best.a[0] == 0xff) {
-        /* Made from the row's UUID as little-endian machines store it in 32-bit words, as Open vSwitch does: the same after a restart
-         * and after a change from one to the other. */
+        /* Made from the row's UUID as little-endian machines store it in 32-bit words, as Open vSwitch does: the same
+         * after a restart and after a change from one to the other. */
         const uint8_t *u = ovsdb_row_uuid(cb->row)->b;
         best = (struct eth_addr){{(uint8_t)((u[3] & ~1u) | 2), u[2], u[1], u[0], u[7], u[6]}};
     }

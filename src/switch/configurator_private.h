@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
 #define WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
-/* What the configurator's files share: configurator.c (session, runs, bridges), configurator_ports.c (interfaces → ports),
- * configurator_status.c (output columns). */
+/* What the configurator's files share: configurator.c (session, runs, bridges), configurator_ports.c (interfaces →
+ * ports), configurator_status.c (output columns). */
 #include <event2/event.h>
 #include <uthash.h>
 
@@ -19,9 +19,9 @@ struct iface {
     struct cbridge *owner;
     uint16_t ofport; /* assigned; 0: none. The LOCAL port has none of these */
     bool is_local;
-    bool gone;    /* the datapath said that the netdev vanished */
-    int ifindex;  /* of the netdev that the port was made from; 0: no port or no netdev */
-    char *error;  /* for the column; NULL: none */
+    bool gone;   /* the datapath said that the netdev vanished */
+    int ifindex; /* of the netdev that the port was made from; 0: no port or no netdev */
+    char *error; /* for the column; NULL: none */
     char *logged_error;
     struct link_details details; /* of the netdev, as of its last change */
     uint32_t details_resets;
@@ -66,7 +66,7 @@ struct configurator {
     char *tls; /* the SSL row in use, as one string */
     bool own_database;
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
-    bool standing_by; /* another process holds the lock */
+    bool standing_by;        /* another process holds the lock */
     bool ran;                /* at least one run was made */
     int64_t retry_ms;        /* wait before the next run after a refused transaction */
     int64_t stats_interval_ms;
@@ -88,7 +88,8 @@ void ports_apply(struct configurator *c, struct cbridge *cb);
 struct port *iface_port(const struct iface *iface);
 /* Brings the OpenFlow ports up to date with the kernel's links. */
 void ports_sync_links(struct configurator *c);
-/* The address that LOCAL should have: other_config:hwaddr, the lowest of the other ports', or one made from the row's UUID. */
+/* The address that LOCAL should have: other_config:hwaddr, the lowest of the other ports', or one made from the row's
+ * UUID. */
 struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbridge *cb);
 
 /* configurator_status.c */
@@ -99,7 +100,8 @@ void status_write_stats(struct configurator *c, struct ovsdb_txn *txn);
 /* Fail mode, controllers and listeners of CB's OpenFlow server, which is started when there is none. */
 void cbridge_apply_server(struct configurator *c, struct cbridge *cb);
 void cbridge_stop_server(struct cbridge *cb);
-/* Once a second: fail open. True if Controller columns are due; ROWS_ARE_VALID: the rows of the last run may be looked at. */
+/* Once a second: fail open. True if Controller columns are due; ROWS_ARE_VALID: the rows of the last run may be looked
+ * at. */
 bool servers_tick(struct configurator *c, bool rows_are_valid);
 /* Controller columns. */
 void server_write_status(struct configurator *c, struct cbridge *cb, struct ovsdb_txn *txn);

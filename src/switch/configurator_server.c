@@ -2,9 +2,10 @@
 /*
  * The OpenFlow side of a bridge's row: controllers and listeners, and what fail_mode means for the flows.
  *
- * Without controllers, `standalone` is one NORMAL flow of priority 0 and `secure` is nothing; going from one to the other,
- * or from no controller to some and back, flushes the tables. With controllers, `standalone` lets them lose contact for three
- * probe intervals; then a hidden NORMAL rule above all others takes over until one is back (fail open).
+ * Without controllers, `standalone` is one NORMAL flow of priority 0 and `secure` is nothing; going from one to the
+ * other, or from no controller to some and back, flushes the tables. With controllers, `standalone` lets them lose
+ * contact for three probe intervals; then a hidden NORMAL rule above all others takes over until one is back (fail
+ * open).
  */
 #include <stdio.h>
 
@@ -20,7 +21,10 @@ LOG_MODULE("fail_mode");
 #define DEFAULT_PROBE_MS 5000
 #define DEFAULT_BACKOFF_MS 8000
 
-static bool is_primary(const char *target) { return target[0] != 'p'; }
+static bool is_primary(const char *target)
+{
+    return target[0] != 'p';
+}
 
 /* Bridges listen on sockets of their own names only: a row is no way to write elsewhere in the file system. */
 static bool target_is_allowed(const struct configurator *c, const struct cbridge *cb, const char *target)
@@ -44,8 +48,8 @@ static size_t read_targets(struct configurator *c, struct cbridge *cb, struct of
             continue;
         }
         if (!target_is_allowed(c, cb, target)) {
-            log_limited(LOG_LEVEL_WARN, "bridge %s: controller %s refused: only punix:%s/%s.* is allowed", cb->name, target,
-                        c->rundir, cb->name);
+            log_limited(LOG_LEVEL_WARN, "bridge %s: controller %s refused: only punix:%s/%s.* is allowed", cb->name,
+                        target, c->rundir, cb->name);
             continue;
         }
         int64_t probe = ovsdb_row_int(row, "inactivity_probe", DEFAULT_PROBE_MS);
@@ -68,8 +72,11 @@ static void add_normal(struct cbridge *cb, int32_t priority)
     struct ofpacts acts = {0};
     struct ofpact_output *out = ofpact_put(&acts, OFPACT_OUTPUT, sizeof *out);
     out->port = OFPP_NORMAL;
-    struct flow_change change = {
-        .command = FLOW_MOD_ADD, .priority = priority, .out_port = OFPP_ANY, .actions = acts.data, .actions_len = acts.len};
+    struct flow_change change = {.command = FLOW_MOD_ADD,
+                                 .priority = priority,
+                                 .out_port = OFPP_ANY,
+                                 .actions = acts.data,
+                                 .actions_len = acts.len};
     int error = flow_table_apply(cb->bridge, &change, time_mono_ms());
     if (error) {
         log_err("bridge %s: the NORMAL flow cannot be added: %d", cb->name, error);
@@ -97,8 +104,8 @@ static void apply_fail_mode(struct cbridge *cb)
         return;
     }
     if (!fresh) {
-        log_info("bridge %s: now %s %s controller: flows flushed", cb->name, wanted == FAIL_SECURE ? "secure" : "standalone",
-                 controlled ? "with" : "without");
+        log_info("bridge %s: now %s %s controller: flows flushed", cb->name,
+                 wanted == FAIL_SECURE ? "secure" : "standalone", controlled ? "with" : "without");
         flow_table_flush(cb->bridge, true);
     }
     cb->fail_open = false;
@@ -151,7 +158,8 @@ static void check_fail_open(struct cbridge *cb, int64_t now)
             remove_normal(cb, FAIL_OPEN_PRIORITY);
         }
     } else if (!cb->fail_open && now - cb->contact_ms >= 3 * cb->max_probe_ms) {
-        log_warn("bridge %s: no controller for %lld s: switching by itself", cb->name, (long long)(now - cb->contact_ms) / 1000);
+        log_warn("bridge %s: no controller for %lld s: switching by itself", cb->name,
+                 (long long)(now - cb->contact_ms) / 1000);
         cb->fail_open = true;
         flow_table_flush(cb->bridge, true);
         add_normal(cb, FAIL_OPEN_PRIORITY);
@@ -190,12 +198,14 @@ static void write_controller(struct ovsdb_txn *txn, const struct ovsdb_row *row,
     snprintf(seconds, sizeof seconds, "%lld", (long long)(time_mono_ms() - s->since_ms) / 1000);
     row_write_bool(&w, "is_connected", s->is_connected);
     row_write_opt_string(&w, "role", s->is_connected ? s->role : NULL);
-    row_write_map(&w, "status", (struct row_map_pair[]){
-        {"last_error", s->last_error},
-        {"sec_since_connect", s->since_ms && s->is_connected ? seconds : NULL},
-        {"sec_since_disconnect", s->since_ms && !s->is_connected ? seconds : NULL},
-        {"state", s->state},
-    }, 4);
+    row_write_map(&w, "status",
+                  (struct row_map_pair[]){
+                      {"last_error", s->last_error},
+                      {"sec_since_connect", s->since_ms && s->is_connected ? seconds : NULL},
+                      {"sec_since_disconnect", s->since_ms && !s->is_connected ? seconds : NULL},
+                      {"state", s->state},
+                  },
+                  4);
 }
 
 void server_write_status(struct configurator *c, struct cbridge *cb, struct ovsdb_txn *txn)

@@ -7,35 +7,46 @@
 
 static const char *format_mac(const struct eth_addr *mac, char buf[18])
 {
-    snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->a[0], mac->a[1], mac->a[2], mac->a[3], mac->a[4], mac->a[5]);
+    snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->a[0], mac->a[1], mac->a[2], mac->a[3], mac->a[4],
+             mac->a[5]);
     return buf;
 }
 
-static const char *or_null(const char *s) { return *s ? s : NULL; }
+static const char *or_null(const char *s)
+{
+    return *s ? s : NULL;
+}
 
 static void write_status_map(const struct configurator *c, struct row_writer *w, const struct iface *iface,
                              const struct port *port)
 {
     if (port && port->kind == PORT_TUNNEL) {
         const struct link *egress = iface->egress_ifindex ? links_find_index(c->links, iface->egress_ifindex) : NULL;
-        row_write_map(w, "status", (struct row_map_pair[]){
-            {"tunnel_egress_iface", egress ? egress->name : NULL},
-            {"tunnel_egress_iface_carrier", !egress ? NULL : egress->carrier ? "up" : "down"},
-        }, 2);
+        row_write_map(w, "status",
+                      (struct row_map_pair[]){
+                          {"tunnel_egress_iface", egress ? egress->name : NULL},
+                          {"tunnel_egress_iface_carrier", !egress           ? NULL
+                                                          : egress->carrier ? "up"
+                                                                            : "down"},
+                      },
+                      2);
     } else if (port && port->kind == PORT_INTERNAL) {
         row_write_map(w, "status", (struct row_map_pair[]){{"driver_name", "openvswitch"}}, 1);
     } else if (port && port->kind == PORT_SYSTEM) {
-        row_write_map(w, "status", (struct row_map_pair[]){
-            {"driver_name", or_null(iface->details.driver)},
-            {"driver_version", or_null(iface->details.version)},
-            {"firmware_version", or_null(iface->details.firmware)},
-        }, 3);
+        row_write_map(w, "status",
+                      (struct row_map_pair[]){
+                          {"driver_name", or_null(iface->details.driver)},
+                          {"driver_version", or_null(iface->details.version)},
+                          {"firmware_version", or_null(iface->details.firmware)},
+                      },
+                      3);
     } else {
         row_write_map(w, "status", NULL, 0);
     }
 }
 
-static void write_link(const struct configurator *c, struct row_writer *w, const struct iface *iface, const struct port *port)
+static void write_link(const struct configurator *c, struct row_writer *w, const struct iface *iface,
+                       const struct port *port)
 {
     static const struct eth_addr none;
     char mac[18];
@@ -110,12 +121,18 @@ static void write_iface_stats(struct ovsdb_txn *txn, const struct iface *iface)
         row_write_int_map(&w, "statistics", NULL, 0);
         return;
     }
-    row_write_int_map(&w, "statistics", (struct row_map_int_pair[]){
-        {"rx_bytes", (int64_t)s.rx_bytes}, {"rx_dropped", (int64_t)s.rx_dropped},
-        {"rx_errors", (int64_t)s.rx_errors}, {"rx_packets", (int64_t)s.rx_packets},
-        {"tx_bytes", (int64_t)s.tx_bytes}, {"tx_dropped", (int64_t)s.tx_dropped},
-        {"tx_errors", (int64_t)s.tx_errors}, {"tx_packets", (int64_t)s.tx_packets},
-    }, 8);
+    row_write_int_map(&w, "statistics",
+                      (struct row_map_int_pair[]){
+                          {"rx_bytes", (int64_t)s.rx_bytes},
+                          {"rx_dropped", (int64_t)s.rx_dropped},
+                          {"rx_errors", (int64_t)s.rx_errors},
+                          {"rx_packets", (int64_t)s.rx_packets},
+                          {"tx_bytes", (int64_t)s.tx_bytes},
+                          {"tx_dropped", (int64_t)s.tx_dropped},
+                          {"tx_errors", (int64_t)s.tx_errors},
+                          {"tx_packets", (int64_t)s.tx_packets},
+                      },
+                      8);
 }
 
 void status_write_stats(struct configurator *c, struct ovsdb_txn *txn)

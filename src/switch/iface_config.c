@@ -23,9 +23,15 @@ int ip_addr_parse(const char *s, struct ip_addr *ret)
     return 0;
 }
 
-bool ip_addr_is_v4(const struct ip_addr *ip) { return !ip->u64[0] && !ip->be16[4] && ip->be16[5] == 0xffff; }
+bool ip_addr_is_v4(const struct ip_addr *ip)
+{
+    return !ip->u64[0] && !ip->be16[4] && ip->be16[5] == 0xffff;
+}
 
-static bool ip_addr_is_zero(const struct ip_addr *ip) { return !ip->u64[0] && !ip->u64[1]; }
+static bool ip_addr_is_zero(const struct ip_addr *ip)
+{
+    return !ip->u64[0] && !ip->u64[1];
+}
 
 static bool ip_addr_is_usable(const struct ip_addr *ip)
 {
@@ -56,15 +62,19 @@ int eth_addr_parse(const char *s, struct eth_addr *ret)
     return 0;
 }
 
-static bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b) { return !memcmp(a->b, b->b, sizeof a->b); }
+static bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
+{
+    return !memcmp(a->b, b->b, sizeof a->b);
+}
 
 static bool tunnel_config_equal(const struct tunnel_config *a, const struct tunnel_config *b)
 {
-    return a->type == b->type && a->remote == b->remote && a->local == b->local && ip_addr_equal(&a->remote_ip, &b->remote_ip) &&
-           ip_addr_equal(&a->local_ip, &b->local_ip) && a->in_key == b->in_key && a->out_key == b->out_key &&
-           a->in_key_value == b->in_key_value && a->out_key_value == b->out_key_value && a->dst_port == b->dst_port &&
-           a->tos_inherit == b->tos_inherit && a->ttl_inherit == b->ttl_inherit && a->tos == b->tos && a->ttl == b->ttl &&
-           a->df == b->df && a->csum == b->csum;
+    return a->type == b->type && a->remote == b->remote && a->local == b->local &&
+           ip_addr_equal(&a->remote_ip, &b->remote_ip) && ip_addr_equal(&a->local_ip, &b->local_ip) &&
+           a->in_key == b->in_key && a->out_key == b->out_key && a->in_key_value == b->in_key_value &&
+           a->out_key_value == b->out_key_value && a->dst_port == b->dst_port && a->tos_inherit == b->tos_inherit &&
+           a->ttl_inherit == b->ttl_inherit && a->tos == b->tos && a->ttl == b->ttl && a->df == b->df &&
+           a->csum == b->csum;
 }
 
 bool vlan_config_equal(const struct vlan_config *a, const struct vlan_config *b)
@@ -245,9 +255,15 @@ static int parse_ttl(struct tunnel_parse *p)
     return 0;
 }
 
-static int parse_df_default(struct tunnel_parse *p) { return parse_bool(p, &p->config->df); }
+static int parse_df_default(struct tunnel_parse *p)
+{
+    return parse_bool(p, &p->config->df);
+}
 
-static int parse_csum(struct tunnel_parse *p) { return parse_bool(p, &p->config->csum); }
+static int parse_csum(struct tunnel_parse *p)
+{
+    return parse_bool(p, &p->config->csum);
+}
 
 /* Neutron always sends 0. */
 static int parse_egress_pkt_mark(struct tunnel_parse *p)
@@ -261,7 +277,10 @@ static int parse_packet_type(struct tunnel_parse *p)
     return strcmp(p->value, "legacy_l2") ? bad(p, "only legacy_l2 is supported") : 0;
 }
 
-static int parse_unsupported(struct tunnel_parse *p) { return bad(p, "not supported"); }
+static int parse_unsupported(struct tunnel_parse *p)
+{
+    return bad(p, "not supported");
+}
 
 /* In the order of their parsing: `key` after the two that override it. */
 static const struct tunnel_option {

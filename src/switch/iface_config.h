@@ -4,10 +4,11 @@
 /*
  * What an Interface row and its Port row ask for, checked (pure: no database, no kernel).
  *
- * iface_config_parse() turns name, type and options into a `struct port_config` (bridge.h), or into the text that goes to the
- * row's `error` column. Two severities: an error (unknown type, missing, malformed or contradictory option) means that there is
- * no port; a warning (an option that this type does not know) leaves the port working, and still says in `error` what was not heeded.
- * Options that exist in Open vSwitch but that we cannot honour are errors unless they ask for what happens anyway.
+ * iface_config_parse() turns name, type and options into a `struct port_config` (bridge.h), or into the text that goes
+ * to the row's `error` column. Two severities: an error (unknown type, missing, malformed or contradictory option)
+ * means that there is no port; a warning (an option that this type does not know) leaves the port working, and still
+ * says in `error` what was not heeded. Options that exist in Open vSwitch but that we cannot honour are errors unless
+ * they ask for what happens anyway.
  */
 #include "base/strbuf.h"
 #include "switch/bridge.h"
@@ -19,14 +20,14 @@ struct iface_option {
 /* An Interface row, as far as the configuration goes. */
 struct iface_row {
     const char *name, *type;
-    bool is_local; /* named like its bridge: the LOCAL port, whose type is `internal` whatever the row says */
+    bool is_local;      /* named like its bridge: the LOCAL port, whose type is `internal` whatever the row says */
     const char *hwaddr; /* Interface.mac, or NULL */
     const struct iface_option *options;
     size_t n_options;
 };
 
-/* Fills name, kind, mac, patch_peer and tunnel of RET_CONFIG, whose strings are those of ROW. 0 or -EINVAL (nothing filled then); either
- * way MESSAGE, for the `error` column, is appended to when there is something to say. */
+/* Fills name, kind, mac, patch_peer and tunnel of RET_CONFIG, whose strings are those of ROW. 0 or -EINVAL (nothing
+ * filled then); either way MESSAGE, for the `error` column, is appended to when there is something to say. */
 int iface_config_parse(const struct iface_row *row, struct port_config *ret_config, struct strbuf *message);
 
 /* A Port row's VLAN columns. */

@@ -2,12 +2,12 @@
 #ifndef WARREN_SWITCH_LINKS_H
 #define WARREN_SWITCH_LINKS_H
 /*
- * The kernel's network devices as rtnetlink tells of them: a replica of our namespace's links that stays true by itself,
- * and the few changes that the configurator makes to them.
+ * The kernel's network devices as rtnetlink tells of them: a replica of our namespace's links that stays true by
+ * itself, and the few changes that the configurator makes to them.
  *
- * The callback says that something differs from before (a link came, went, changed its name, state, address or MTU); several
- * changes in one turn of the loop make one call. After an overrun of the socket the replica is read anew. Requests are made on a
- * second, blocking socket: the kernel answers them within its system call.
+ * The callback says that something differs from before (a link came, went, changed its name, state, address or MTU);
+ * several changes in one turn of the loop make one call. After an overrun of the socket the replica is read anew.
+ * Requests are made on a second, blocking socket: the kernel answers them within its system call.
  */
 #include <net/if.h>
 #include <uthash.h>

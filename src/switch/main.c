@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * warren-switchd: the virtual switch of one hypervisor. Puts the parts together: options, the embedded database, the datapath
- * and its bridges (bridge.h), the configurator, the control socket; and takes them apart in the opposite order.
+ * warren-switchd: the virtual switch of one hypervisor. Puts the parts together: options, the embedded database, the
+ * datapath and its bridges (bridge.h), the configurator, the control socket; and takes them apart in the opposite
+ * order.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -27,7 +28,8 @@ static const struct daemon_option options[] = {
     {"db", DAEMON_STRING, NULL, "the Open_vSwitch database; without it, ovsdb-server is run at unix:RUNDIR/db.sock",
      .argument = "REMOTE[,REMOTE…]"},
     {"db-file", DAEMON_STRING, NULL,
-     "file of the database that is run (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/conf.db)", .argument = "FILE"},
+     "file of the database that is run (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/conf.db)",
+     .argument = "FILE"},
     {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "directory of open_vswitch.ovsschema", .argument = "DIR"},
     {"datapath", DAEMON_CHOICE, "userspace", "what moves the packets", .choices = "userspace|ebpf"},
 };
@@ -101,7 +103,10 @@ static int start_database(struct switchd *s, const char *rundir)
     return 0;
 }
 
-static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux) { daemon_exit(aux, 0); }
+static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    daemon_exit(aux, 0);
+}
 
 /* `exit [--cleanup]`: the answer must be out first. There is nothing that a plain exit leaves behind. */
 static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf *out)
@@ -111,8 +116,10 @@ static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf 
         strbuf_addf(out, "unknown option %s", args[0]);
         return -EINVAL;
     }
-    return event_base_once(s->daemon.base, -1, EV_TIMEOUT, on_exit_timer, &s->daemon, &(struct timeval){.tv_usec = 20000})
-               ? -ENOMEM : 0;
+    return event_base_once(s->daemon.base, -1, EV_TIMEOUT, on_exit_timer, &s->daemon,
+                           &(struct timeval){.tv_usec = 20000})
+               ? -ENOMEM
+               : 0;
 }
 
 static int start_control(struct switchd *s, const char *rundir)
@@ -138,7 +145,10 @@ static int start_switch(struct switchd *s)
     return error;
 }
 
-static void on_configured(void *aux) { daemon_ready(aux); }
+static void on_configured(void *aux)
+{
+    daemon_ready(aux);
+}
 
 static int start(struct switchd *s)
 {
@@ -170,7 +180,8 @@ static int start(struct switchd *s)
     if (error) {
         return error;
     }
-    struct configurator_options o = {.db = s->db, .rundir = rundir, .own_database = !db, .ready = on_configured, .aux = &s->daemon};
+    struct configurator_options o = {
+        .db = s->db, .rundir = rundir, .own_database = !db, .ready = on_configured, .aux = &s->daemon};
     error = configurator_create(s->daemon.base, s->sw, &o, &s->configurator, &why);
     if (error) {
         log_err("%s", why ? why : strerror(-error));
@@ -191,8 +202,8 @@ static void stop(struct switchd *s)
 int main(int argc, char **argv)
 {
     struct switchd s = {0};
-    int status = daemon_init(&s.daemon, "warren-switchd", "the virtual switch of a hypervisor", options, ARRAY_SIZE(options), argc,
-                             argv);
+    int status = daemon_init(&s.daemon, "warren-switchd", "the virtual switch of a hypervisor", options,
+                             ARRAY_SIZE(options), argc, argv);
     if (status != DAEMON_GO) {
         return status;
     }

@@ -4,11 +4,11 @@
 /*
  * Which OpenFlow port number an interface gets (pure: the clock comes in).
  *
- * Flows name ports by number, so numbers must stay: over a restart of the daemon (Interface.ofport of the database is the
- * memory), over every other port's coming and going, and a number that was freed less than an hour ago is not given to
- * somebody else while others are left. Order of claims: ofport_request (a present holder that asked for it first, then whoever
- * asked; a squatter that did not ask is moved), the number held now, the number of the database, the next of a rotating counter 1..32767.
- * The bridge's LOCAL port takes no part.
+ * Flows name ports by number, so numbers must stay: over a restart of the daemon (Interface.ofport of the database is
+ * the memory), over every other port's coming and going, and a number that was freed less than an hour ago is not given
+ * to somebody else while others are left. Order of claims: ofport_request (a present holder that asked for it first,
+ * then whoever asked; a squatter that did not ask is moved), the number held now, the number of the database, the next
+ * of a rotating counter 1..32767. The bridge's LOCAL port takes no part.
  */
 #include "base/util.h"
 

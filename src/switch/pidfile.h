@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WARREN_SWITCH_PIDFILE_H
 #define WARREN_SWITCH_PIDFILE_H
-/* A pid file as ovs-appctl believes it: locked (fcntl) by the process whose number it holds, for as long as that lives. */
+/* A pid file as ovs-appctl believes it: locked (fcntl) by the process whose number it holds, for as long as that lives.
+ */
 #include "base/util.h"
 
 struct pidfile {

@@ -15,11 +15,20 @@ static void write_json(struct row_writer *w, const char *column, json_t *value)
     ovsdb_set(w->update, column, value);
 }
 
-static json_t *empty_set(void) { return json_pack("[s, []]", "set"); }
+static json_t *empty_set(void)
+{
+    return json_pack("[s, []]", "set");
+}
 
-void row_write_int(struct row_writer *w, const char *column, int64_t value) { write_json(w, column, json_integer(value)); }
+void row_write_int(struct row_writer *w, const char *column, int64_t value)
+{
+    write_json(w, column, json_integer(value));
+}
 
-void row_write_bool(struct row_writer *w, const char *column, bool value) { write_json(w, column, json_boolean(value)); }
+void row_write_bool(struct row_writer *w, const char *column, bool value)
+{
+    write_json(w, column, json_boolean(value));
+}
 
 void row_write_string(struct row_writer *w, const char *column, const char *value)
 {

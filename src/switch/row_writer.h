@@ -2,9 +2,10 @@
 #ifndef WARREN_SWITCH_ROW_WRITER_H
 #define WARREN_SWITCH_ROW_WRITER_H
 /*
- * Writes a row by difference: a column goes into the transaction only when the replica says something else. So the configurator
- * states after each run everything that should stand in the database; unchanged state costs no transaction, our own update does not
- * start another one, and ephemeral columns come back by themselves after ovsdb-server restarted.
+ * Writes a row by difference: a column goes into the transaction only when the replica says something else. So the
+ * configurator states after each run everything that should stand in the database; unchanged state costs no
+ * transaction, our own update does not start another one, and ephemeral columns come back by themselves after
+ * ovsdb-server restarted.
  */
 #include "ovsdb/client.h"
 

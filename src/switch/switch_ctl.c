@@ -12,7 +12,10 @@
 
 #define IS_OPTION(arg) ((arg)[0] == '-')
 
-static const char *datapath_name(const struct switch_ *sw) { return sw->dp->class->name; }
+static const char *datapath_name(const struct switch_ *sw)
+{
+    return sw->dp->class->name;
+}
 
 /* The bridge ARGS[0] names; NULL after saying so. */
 static struct bridge *find_bridge(struct switch_ *sw, const char *name, struct strbuf *out)
@@ -138,7 +141,8 @@ static int dpif_dump_flows(void *aux, size_t n, const char *const *args, struct 
     return megaflow_for_each(aux, dump_bridge_flow, &d);
 }
 
-/* One datapath carries all bridges, so there is nothing to choose: -m and --names are taken, a wrong name is an error. */
+/* One datapath carries all bridges, so there is nothing to choose: -m and --names are taken, a wrong name is an error.
+ */
 static int dpctl_dump_flows(void *aux, size_t n, const char *const *args, struct strbuf *out)
 {
     struct switch_ *sw = aux;
@@ -155,7 +159,8 @@ static int dpctl_dump_flows(void *aux, size_t n, const char *const *args, struct
     return megaflow_for_each(sw, dump_flow, out);
 }
 
-static int dpctl_del_flows(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out WR_UNUSED)
+static int dpctl_del_flows(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED,
+                           struct strbuf *out WR_UNUSED)
 {
     megaflow_flush(aux);
     return 0;
@@ -233,7 +238,10 @@ static void add_port_numbers(struct strbuf *out, const struct port *p)
     }
 }
 
-static int by_port_name(const struct port *a, const struct port *b) { return strcmp(a->name, b->name); }
+static int by_port_name(const struct port *a, const struct port *b)
+{
+    return strcmp(a->name, b->name);
+}
 
 static void add_lookups(struct strbuf *out, const struct switch_ *sw)
 {
@@ -320,9 +328,10 @@ static int dump_rule(void *aux, const struct rule *rule)
     rule_get_match(rule, &m);
     names.port_name = NULL; /* numbers, as tools expect */
     match_format(&m, &names, &match);
-    strbuf_addf(out, "table_id=%u, duration=%" PRId64 "s, n_packets=%" PRIu64 ", n_bytes=%" PRIu64 ", priority=%d%s%s,actions=",
-                rule->table, (time_mono_ms() - rule->created_ms) / 1000, rule->packets, rule->bytes, (int)rule->cls.priority,
-                match.len ? "," : "", strbuf_str(&match));
+    strbuf_addf(
+        out, "table_id=%u, duration=%" PRId64 "s, n_packets=%" PRIu64 ", n_bytes=%" PRIu64 ", priority=%d%s%s,actions=",
+        rule->table, (time_mono_ms() - rule->created_ms) / 1000, rule->packets, rule->bytes, (int)rule->cls.priority,
+        match.len ? "," : "", strbuf_str(&match));
     ofpacts_format(rule->actions->data, rule->actions->len, &names, out);
     strbuf_add(out, "\n");
     return 0;
@@ -374,7 +383,8 @@ static int memory_show(void *aux, size_t n WR_UNUSED, const char *const *args WR
     return 0;
 }
 
-static int revalidator_wait(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out WR_UNUSED)
+static int revalidator_wait(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED,
+                            struct strbuf *out WR_UNUSED)
 {
     megaflow_revalidate_all(aux);
     megaflow_sync_stats(aux);
@@ -406,6 +416,7 @@ void switch_ctl_register(struct unixctl *u, struct switch_ *sw)
         {"revalidator/wait", "", 0, 0, revalidator_wait},
     };
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        unixctl_register(u, commands[i].name, commands[i].usage, commands[i].min, commands[i].max, commands[i].handler, sw);
+        unixctl_register(u, commands[i].name, commands[i].usage, commands[i].min, commands[i].max, commands[i].handler,
+                         sw);
     }
 }

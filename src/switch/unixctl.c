@@ -56,7 +56,10 @@ void unixctl_register(struct unixctl *u, const char *name, const char *usage, si
     c->aux = aux;
 }
 
-static int by_name(const struct command *a, const struct command *b) { return strcmp(a->name, b->name); }
+static int by_name(const struct command *a, const struct command *b)
+{
+    return strcmp(a->name, b->name);
+}
 
 static int list_commands(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
 {
@@ -85,10 +88,13 @@ static int vlog_list(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const 
     return 0;
 }
 
-static bool is_destination(const char *s) { return !strcmp(s, "console") || !strcmp(s, "syslog") || !strcmp(s, "file"); }
+static bool is_destination(const char *s)
+{
+    return !strcmp(s, "console") || !strcmp(s, "syslog") || !strcmp(s, "file");
+}
 
-/* One SPEC of vlog/set: words of module, level and destination in any order, separated by ':' (as in "switch:console:dbg"). What
- * only concerns syslog and files is accepted and changes nothing: there is just stderr. */
+/* One SPEC of vlog/set: words of module, level and destination in any order, separated by ':' (as in
+ * "switch:console:dbg"). What only concerns syslog and files is accepted and changes nothing: there is just stderr. */
 static int vlog_set_spec(const char *spec, struct strbuf *out)
 {
     _cleanup_free_ char *copy = xstrdup(spec);
@@ -146,12 +152,14 @@ static int run_command(struct unixctl *u, const char *method, json_t *params, st
     struct command *c;
     HASH_FIND_STR(u->commands, method, c);
     if (!c) {
-        strbuf_addf(out, "\"%s\" is not a valid command (use \"list-commands\" to see a list of valid commands)", method);
+        strbuf_addf(out, "\"%s\" is not a valid command (use \"list-commands\" to see a list of valid commands)",
+                    method);
         return -ENOENT;
     }
     if (n < c->min_args || n > c->max_args || n > ARGS_MAX) {
-        strbuf_addf(out, "\"%s\" command %s %zu argument%s", method, n < c->min_args ? "requires at least" : "takes at most",
-                    n < c->min_args ? c->min_args : c->max_args, (n < c->min_args ? c->min_args : c->max_args) == 1 ? "" : "s");
+        strbuf_addf(
+            out, "\"%s\" command %s %zu argument%s", method, n < c->min_args ? "requires at least" : "takes at most",
+            n < c->min_args ? c->min_args : c->max_args, (n < c->min_args ? c->min_args : c->max_args) == 1 ? "" : "s");
         return -EINVAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -224,9 +232,13 @@ static void on_read(struct bufferevent *bev, void *aux)
     }
 }
 
-static void on_event(struct bufferevent *bev WR_UNUSED, short what WR_UNUSED, void *aux) { connection_destroy(aux); }
+static void on_event(struct bufferevent *bev WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    connection_destroy(aux);
+}
 
-static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa WR_UNUSED, int len WR_UNUSED, void *aux)
+static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *sa WR_UNUSED, int len WR_UNUSED,
+                      void *aux)
 {
     struct unixctl *u = aux;
     struct bufferevent *bev = bufferevent_socket_new(evconnlistener_get_base(l), fd, BEV_OPT_CLOSE_ON_FREE);
@@ -277,11 +289,13 @@ void unixctl_destroy(struct unixctl *u)
         return;
     }
     struct connection *conn, *conn_tmp;
-    DL_FOREACH_SAFE(u->connections, conn, conn_tmp) {
+    DL_FOREACH_SAFE(u->connections, conn, conn_tmp)
+    {
         connection_destroy(conn);
     }
     struct command *c, *tmp;
-    HASH_ITER(hh, u->commands, c, tmp) {
+    HASH_ITER(hh, u->commands, c, tmp)
+    {
         HASH_DEL(u->commands, c);
         free(c);
     }

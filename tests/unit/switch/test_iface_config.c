@@ -110,8 +110,10 @@ static void test_tunnels(void **state WR_UNUSED)
     assert_true(t.df && !t.csum && t.in_key == TUNNEL_NONE);
     assert_memory_equal(t.remote_ip.b, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\0\0\1", 16);
 
-    t = assert_tunnel("geneve remote_ip=fc00::2 local_ip=fc00::1 in_key=flow out_key=flow egress_pkt_mark=0 df_default=false "
-                      "csum=true tos=inherit", "");
+    t = assert_tunnel(
+        "geneve remote_ip=fc00::2 local_ip=fc00::1 in_key=flow out_key=flow egress_pkt_mark=0 df_default=false "
+        "csum=true tos=inherit",
+        "");
     assert_int_equal(t.dst_port, 6081);
     assert_true(t.in_key == TUNNEL_FLOW && t.out_key == TUNNEL_FLOW && !t.df && t.csum && t.tos_inherit);
 
@@ -173,7 +175,8 @@ static void test_vlans(void **state WR_UNUSED)
     assert_int_equal(vlan_config_parse(&(struct vlan_row){"trunk", 4095, dead, 1}, &c, &message), 0);
     assert_true(c.mode == VLAN_TRUNK && !c.all_trunks && vlan_config_carries(&c, 4095) && !vlan_config_carries(&c, 1));
     assert_int_equal(vlan_config_parse(&(struct vlan_row){"native-untagged", 3, dead, 1}, &c, &message), 0);
-    assert_true(c.mode == VLAN_NATIVE_UNTAGGED && c.tag == 3 && vlan_config_carries(&c, 3) && !vlan_config_carries(&c, 4));
+    assert_true(c.mode == VLAN_NATIVE_UNTAGGED && c.tag == 3 && vlan_config_carries(&c, 3) &&
+                !vlan_config_carries(&c, 4));
     assert_int_equal(message.len, 0);
     assert_int_equal(vlan_config_parse(&(struct vlan_row){.tag = 4096}, &c, &message), -EINVAL);
     assert_non_null(strstr(strbuf_str(&message), "4096"));
@@ -229,10 +232,9 @@ static void test_ofports_wrap(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),     cmocka_unit_test(test_every_culprit_is_named),
-        cmocka_unit_test(test_tunnels),     cmocka_unit_test(test_conflict),
-        cmocka_unit_test(test_system_and_patch), cmocka_unit_test(test_vlans),
-        cmocka_unit_test(test_ofports),     cmocka_unit_test(test_ofports_wrap),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_every_culprit_is_named), cmocka_unit_test(test_tunnels),
+        cmocka_unit_test(test_conflict), cmocka_unit_test(test_system_and_patch),       cmocka_unit_test(test_vlans),
+        cmocka_unit_test(test_ofports),  cmocka_unit_test(test_ofports_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The replica of the kernel's links in a network namespace of our own (skipped where we may not make one), and pid files. */
+/* The replica of the kernel's links in a network namespace of our own (skipped where we may not make one), and pid
+ * files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,9 +19,15 @@
 
 static int changes;
 
-static void changed(void *aux WR_UNUSED) { changes++; }
+static void changed(void *aux WR_UNUSED)
+{
+    changes++;
+}
 
-static void sh(const char *command) { assert_int_equal(system(command), 0); }
+static void sh(const char *command)
+{
+    assert_int_equal(system(command), 0);
+}
 
 /* Runs the loop until something changed, or a second passed. */
 static void settle(struct event_base *base)

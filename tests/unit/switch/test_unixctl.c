@@ -34,15 +34,19 @@ static void test_requests(void **state WR_UNUSED)
     assert_int_equal(unixctl_create(base, path, &u), 0);
     unixctl_register(u, "echo", "WORD...", 0, 2, echo, NULL);
 
-    assert_reply(u, "{\"id\":0,\"method\":\"echo\",\"params\":[\"hi\"]}", "{\"id\":0,\"result\":\"hi\\n\",\"error\":null}");
+    assert_reply(u, "{\"id\":0,\"method\":\"echo\",\"params\":[\"hi\"]}",
+                 "{\"id\":0,\"result\":\"hi\\n\",\"error\":null}");
     assert_reply(u, "{\"id\":7,\"method\":\"echo\",\"params\":[]}", "{\"id\":7,\"result\":\"\",\"error\":null}");
     assert_reply(u, "{\"id\":0,\"method\":\"echo\",\"params\":[\"a\",\"b\"]}",
                  "{\"id\":0,\"result\":null,\"error\":\"a\\nb\\n\"}");
     char *reply = NULL;
     const char *bad[] = {
-        "{\"id\":0,\"method\":\"nosuch\",\"params\":[]}", "{\"id\":0,\"method\":\"echo\",\"params\":[1]}",
-        "{\"id\":0,\"method\":\"echo\",\"params\":[\"1\",\"2\",\"3\"]}", "{\"id\":0,\"method\":\"vlog/set\",\"params\":[\"bogus\"]}",
-        "{\"id\":0,\"params\":[]}", "{}",
+        "{\"id\":0,\"method\":\"nosuch\",\"params\":[]}",
+        "{\"id\":0,\"method\":\"echo\",\"params\":[1]}",
+        "{\"id\":0,\"method\":\"echo\",\"params\":[\"1\",\"2\",\"3\"]}",
+        "{\"id\":0,\"method\":\"vlog/set\",\"params\":[\"bogus\"]}",
+        "{\"id\":0,\"params\":[]}",
+        "{}",
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         assert_true(unixctl_handle(u, bad[i], strlen(bad[i]), &reply) > 0);
