@@ -2,8 +2,8 @@
 #ifndef WARREN_OPENFLOW_TEXT_H
 #define WARREN_OPENFLOW_TEXT_H
 /*
- * Flows in ovs-ofctl's syntax, read as `ovs-ofctl add-flow` reads them and written as `ovs-ofctl dump-flows` writes them (without
- * statistics). text_match.c has the match fields, text_action.c and text_learn.c the actions, text_flow.c the whole line.
+ * Flows in ovs-ofctl's syntax, read as `ovs-ofctl add-flow` reads them and written as `ovs-ofctl dump-flows` writes them.
+ * text_match.c has the match fields, text_action.c and text_learn.c the actions, text_flow.c the whole line.
  *
  * Left out: what the actions of action.h leave out (groups, conntrack, ...); parsing refuses it by name.
  */
@@ -39,6 +39,16 @@ int flow_parse(const char *text, const struct name_map *names, struct flow_spec 
 /* " cookie=0x1, table=20, hard_timeout=300, priority=2,dl_vlan=1 actions=drop" without the leading blank: what dump-flows
  * --no-stats prints. Zero cookie is printed, as there. */
 void flow_format(const struct flow_spec *spec, const struct name_map *names, struct strbuf *b);
+/* What a switch counted of a flow. */
+struct flow_counts {
+    uint32_t duration_sec, duration_nsec;
+    uint64_t packets, bytes;
+};
+/* As flow_format(), with duration=, n_packets= and n_bytes= at their places and the table always: dump-flows without --no-stats. */
+void flow_format_counts(const struct flow_spec *spec, const struct flow_counts *counts, const struct name_map *names,
+                        struct strbuf *b);
+/* "send_flow_rem"; NULL for a bit that has no name. */
+const char *flow_flag_name(uint16_t flag);
 /* The match part alone: "arp,in_port=1,dl_vlan=2". */
 int match_parse(const char *text, const struct name_map *names, struct match *ret_match, char **ret_error);
 

@@ -174,7 +174,36 @@ int flow_parse(const char *text, const struct name_map *names, struct flow_spec 
     return 0;
 }
 
+const char *flow_flag_name(uint16_t flag)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+        if (flags[i].flag == flag) {
+            return flags[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* "duration=5.25s, " */
+static void format_duration(const struct flow_counts *counts, struct strbuf *b)
+{
+    strbuf_addf(b, "duration=%u", counts->duration_sec);
+    if (counts->duration_nsec) {
+        strbuf_addf(b, ".%09u", counts->duration_nsec);
+        while (b->s[b->len - 1] == '0') {
+            strbuf_chomp(b, '0');
+        }
+    }
+    strbuf_add(b, "s, ");
+}
+
 void flow_format(const struct flow_spec *s, const struct name_map *names, struct strbuf *b)
+{
+    flow_format_counts(s, NULL, names, b);
+}
+
+void flow_format_counts(const struct flow_spec *s, const struct flow_counts *counts, const struct name_map *names,
+                        struct strbuf *b)
 {
     size_t start;
 
@@ -183,8 +212,14 @@ void flow_format(const struct flow_spec *s, const struct name_map *names, struct
         strbuf_addf(b, "/0x%llx", (unsigned long long)be64toh(s->cookie_mask));
     }
     strbuf_add(b, ", ");
-    if (s->table && s->table != TABLE_ID_ALL) {
+    if (counts) {
+        format_duration(counts, b);
+    }
+    if (counts || (s->table && s->table != TABLE_ID_ALL)) {
         strbuf_addf(b, "table=%u, ", s->table);
+    }
+    if (counts) {
+        strbuf_addf(b, "n_packets=%llu, n_bytes=%llu, ", (unsigned long long)counts->packets, (unsigned long long)counts->bytes);
     }
     if (s->idle_timeout) {
         strbuf_addf(b, "idle_timeout=%u, ", s->idle_timeout);

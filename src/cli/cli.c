@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/table.h"
+
+static void print_error(const char *fmt, va_list args)
+{
+    _cleanup_free_ char *text = NULL;
+    _cleanup_table_ struct table clean; /* what a server said must not drive the terminal */
+    _cleanup_strbuf_ struct strbuf line = {0};
+
+    if (vasprintf(&text, fmt, args) < 0) {
+        abort();
+    }
+    table_init(&clean, 1, NULL);
+    table_add(&clean, text);
+    table_format(&clean, &line);
+    fflush(stdout);
+    fprintf(stderr, "warren: %s", strbuf_str(&line));
+}
+
+int cli_fail(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    print_error(fmt, args);
+    va_end(args);
+    return EXIT_FAILURE;
+}
+
+int cli_usage_error(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    print_error(fmt, args);
+    va_end(args);
+    return EXIT_USAGE;
+}
+
+void cli_print_json(const json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    putchar('\n');
+}

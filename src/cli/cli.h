@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_CLI_CLI_H
+#define WARREN_CLI_CLI_H
+/*
+ * `warren`, the command-line client: what all commands share. A command is one descriptor in its own file (network.c, subnet.c,
+ * port.c, agent.c: the controller's API over HTTP; show.c: the local switch's database; dump_flows.c: a bridge's OpenFlow) and one
+ * line in main.c's table.
+ *
+ * Results go to stdout, as an aligned table or, with --json, as JSON for programs; errors go to stderr as "warren: text".
+ * Exit status: 0 done, 1 it failed, 2 the command line is wrong.
+ */
+#include <jansson.h>
+
+#include "base/strbuf.h"
+#include "cli/args.h"
+
+#define DEFAULT_ENDPOINT "http://127.0.0.1:9696"
+#define DEFAULT_RUNDIR "/run/openvswitch"
+#define EXIT_USAGE 2
+
+struct cli {
+    const char *endpoint; /* of the controller: --endpoint, else WARREN_ENDPOINT */
+    const char *rundir;   /* of the local switch */
+    int64_t timeout_ms;
+    bool json;
+};
+
+struct command {
+    const char *name;  /* "network create" */
+    const char *usage; /* of the words: "NAME" */
+    const char *summary;
+    size_t min_words, max_words;
+    const struct arg_option *options;
+    size_t n_options;
+    /* The exit status. Whatever went wrong has been said. */
+    int (*run)(const struct cli *cli, const struct args *args);
+};
+
+/* "warren: text" on stderr; returns EXIT_FAILURE, or EXIT_USAGE. */
+int cli_fail(const char *fmt, ...) WR_PRINTF(1, 2);
+int cli_usage_error(const char *fmt, ...) WR_PRINTF(1, 2);
+/* JSON, indented, with a newline. */
+void cli_print_json(const json_t *value);
+
+static inline void json_decrefp_(json_t **json) { json_decref(*json); }
+#define _cleanup_json_ _cleanup_(json_decrefp_)
+
+#endif

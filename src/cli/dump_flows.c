@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* warren dump-flows BRIDGE [FLOW]: the flows of a bridge, read by OpenFlow, sorted by table and priority. */
+#include <endian.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <uthash.h>
+
+#include "cli/commands.h"
+#include "cli/local.h"
+#include "openflow/client.h"
+#include "openflow/text.h"
+
+DEFINE_CLEANUP(struct event_base *, event_base_free)
+
+struct port_name {
+    uint32_t number;
+    struct of_port port;
+    UT_hash_handle hh;
+};
+
+struct dump {
+    struct of_client *client;
+    const char *filter; /* NULL: every flow */
+    struct port_name *ports;
+    struct name_map names;
+    struct of_flow_stats *flows;
+    size_t n_flows, allocated;
+    bool done;
+    char *error;
+};
+
+static void dump_done(struct dump *d)
+{
+    struct port_name *p, *next;
+
+    of_client_destroy(d->client);
+    HASH_ITER (hh, d->ports, p, next) {
+        HASH_DEL(d->ports, p);
+        free(p);
+    }
+    for (size_t i = 0; i < d->n_flows; i++) {
+        ofpacts_done(&d->flows[i].decoded);
+    }
+    free(d->flows);
+    free(d->error);
+}
+
+static int port_by_name(void *aux, const char *name, ofp_port_t *ret)
+{
+    struct dump *d = aux;
+
+    for (struct port_name *p = d->ports; p; p = p->hh.next) {
+        if (!strcmp(p->port.name, name)) {
+            *ret = p->port.port_no;
+            return 0;
+        }
+    }
+    return -ENOENT;
+}
+
+static const char *port_name(void *aux, ofp_port_t port)
+{
+    struct dump *d = aux;
+    struct port_name *p;
+    uint32_t number = ofp_port_u32(port);
+
+    HASH_FIND(hh, d->ports, &number, sizeof number, p);
+    return p ? p->port.name : NULL;
+}
+
+static void on_port(void *arg, const struct of_port *port)
+{
+    struct dump *d = arg;
+    struct port_name *p = xcalloc(1, sizeof *p), *old;
+
+    *p = (struct port_name){.number = ofp_port_u32(port->port_no), .port = *port};
+    HASH_REPLACE(hh, d->ports, number, sizeof p->number, p, old);
+    free(old);
+}
+
+static void on_flow(void *arg, struct of_flow_stats *fs)
+{
+    struct dump *d = arg;
+
+    if (d->n_flows == d->allocated) {
+        d->allocated = d->allocated ? 2 * d->allocated : 256;
+        d->flows = xrealloc(d->flows, d->allocated * sizeof *d->flows);
+    }
+    d->flows[d->n_flows++] = *fs;
+    fs->decoded = (struct ofpacts){0};
+}
+
+static void on_flows(void *arg, const char *error)
+{
+    struct dump *d = arg;
+
+    d->done = true;
+    d->error = error ? xstrdup(error) : NULL;
+}
+
+/* The request that FILTER asks for. -EINVAL with *RET_ERROR. */
+static int make_request(struct dump *d, struct of_flow_request *ret, char **ret_error)
+{
+    struct of_flow_request request = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY, .out_group = OF_GROUP_ANY};
+
+    if (d->filter) {
+        _cleanup_flow_spec_ struct flow_spec spec = {0};
+        int error = flow_parse(d->filter, &d->names, &spec, ret_error);
+
+        if (!error && (spec.has_actions || spec.priority != FLOW_DEFAULT_PRIORITY || spec.idle_timeout || spec.hard_timeout ||
+                       spec.flags)) {
+            *ret_error = xstrdup("flows are selected by table, cookie, out_port and match fields only");
+            error = -EINVAL;
+        }
+        if (error) {
+            return error;
+        }
+        request.table = spec.table;
+        request.out_port = spec.out_port;
+        request.cookie = spec.cookie;
+        request.cookie_mask = spec.cookie_mask;
+        request.match = spec.match;
+    }
+    *ret = request;
+    return 0;
+}
+
+static void on_ports(void *arg, const char *error)
+{
+    struct dump *d = arg;
+    struct of_flow_request request;
+    _cleanup_free_ char *why = NULL;
+
+    if (error || make_request(d, &request, &why)) {
+        on_flows(d, error ? error : why);
+        return;
+    }
+    of_client_dump_flows(d->client, &request, on_flow, on_flows, d);
+}
+
+static void on_connected(struct of_client *c, bool connected, void *arg)
+{
+    if (connected) {
+        of_client_dump_ports(c, on_port, on_ports, arg);
+    }
+}
+
+static bool is_done(void *arg)
+{
+    return ((struct dump *)arg)->done;
+}
+
+static const char *last_error(void *arg)
+{
+    return of_client_last_error(((struct dump *)arg)->client);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct of_flow_stats *x = a, *y = b;
+
+    return x->table != y->table ? (x->table > y->table) - (x->table < y->table)
+                                : (x->priority < y->priority) - (x->priority > y->priority);
+}
+
+static struct flow_spec spec_of(const struct of_flow_stats *fs)
+{
+    return (struct flow_spec){.match = fs->match, .table = fs->table, .priority = fs->priority, .idle_timeout = fs->idle_timeout,
+                              .hard_timeout = fs->hard_timeout, .flags = fs->flags, .cookie = fs->cookie,
+                              .out_port = OFPP_ANY, .has_actions = true, .acts = fs->decoded};
+}
+
+static json_t *flow_json(const struct of_flow_stats *fs, const struct name_map *names)
+{
+    _cleanup_strbuf_ struct strbuf match = {0}, actions = {0}, cookie = {0};
+    json_t *flags = json_array();
+
+    for (uint32_t bit = 1; bit <= UINT16_MAX; bit <<= 1) {
+        if (fs->flags & bit && flow_flag_name((uint16_t)bit)) {
+            json_array_append_new(flags, json_string(flow_flag_name((uint16_t)bit)));
+        }
+    }
+    match_format(&fs->match, names, &match);
+    ofpacts_format(fs->decoded.data, fs->decoded.len, names, &actions);
+    strbuf_addf(&cookie, "0x%llx", (unsigned long long)be64toh(fs->cookie)); /* JSON numbers lose bits */
+    return json_pack("{s:i, s:i, s:s, s:f, s:I, s:I, s:i, s:i, s:o, s:s, s:s}", "table", fs->table, "priority", fs->priority,
+                     "cookie", strbuf_str(&cookie), "duration", fs->duration_sec + fs->duration_nsec / 1e9, "packets",
+                     (json_int_t)fs->packets, "bytes", (json_int_t)fs->bytes, "idle_timeout", fs->idle_timeout, "hard_timeout",
+                     fs->hard_timeout, "flags", flags, "match", strbuf_str(&match), "actions", strbuf_str(&actions));
+}
+
+static void print(const struct cli *cli, const struct args *args, struct dump *d)
+{
+    const struct name_map *names = args_has(args, "names") ? &d->names : NULL;
+    _cleanup_json_ json_t *list = json_array();
+
+    qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
+    for (size_t i = 0; i < d->n_flows; i++) {
+        const struct of_flow_stats *fs = &d->flows[i];
+        struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes};
+        struct flow_spec spec = spec_of(fs);
+        _cleanup_strbuf_ struct strbuf line = {0};
+
+        if (cli->json) {
+            json_array_append_new(list, flow_json(fs, names));
+            continue;
+        }
+        flow_format_counts(&spec, args_has(args, "no-stats") ? NULL : &counts, names, &line);
+        printf(" %s\n", strbuf_str(&line));
+    }
+    if (cli->json) {
+        cli_print_json(list);
+    }
+}
+
+static const struct arg_option options[] = {
+    {"names", NULL, "ports by name", false},
+    {"no-stats", NULL, "without ages and counters", false},
+};
+
+static int run_dump_flows(const struct cli *cli, const struct args *args)
+{
+    static const struct of_client_callbacks callbacks = {on_connected};
+    _cleanup_(event_base_freep) struct event_base *base = event_base_new();
+    _cleanup_(dump_done) struct dump d = {.filter = args->n_words > 1 ? args->words[1] : NULL};
+    _cleanup_free_ char *remote = xasprintf("unix:%s/%s.mgmt", cli->rundir, args->words[0]), *error = NULL;
+
+    if (strchr(args->words[0], '/')) {
+        return cli_usage_error("%s: a bridge's name has no slash", args->words[0]);
+    }
+    d.names = (struct name_map){port_by_name, port_name, &d};
+    if (!base || of_client_new(base, remote, &callbacks, &d, &d.client, &error)) {
+        return cli_fail("%s", error ? error : "no event loop");
+    }
+    int status = local_wait(base, &(struct local_wait){is_done, last_error, &d}, cli->timeout_ms);
+    if (status) {
+        return cli_fail("no reply from bridge %s: %s (`warren show` lists the bridges)", args->words[0],
+                        status == -ENOTCONN ? last_error(&d) : strerror(-status));
+    }
+    if (d.error) {
+        return cli_fail("%s: %s", args->words[0], d.error);
+    }
+    print(cli, args, &d);
+    return EXIT_SUCCESS;
+}
+
+const struct command dump_flows = {"dump-flows", "BRIDGE [FLOW]", "a bridge's flows, or those that FLOW selects (table=20,dl_vlan=1)",
+                                   1, 2, options, ARRAY_SIZE(options), run_dump_flows};
