@@ -36,6 +36,7 @@ int api_new(const char *endpoint, int64_t timeout_ms, struct api **ret, char **r
     api->curl = curl_easy_init();
     api->headers = curl_slist_append(NULL, "Content-Type: application/json");
     struct curl_slist *more = curl_slist_append(api->headers, "Accept: application/json");
+    api->headers = more ? more : api->headers;
     /* A proxy that the environment names cannot reach this machine's loopback. */
     api->no_proxy = xasprintf(LOOPBACKS "%s%s", others ? "," : "", others ? others : "");
     if (!api->curl || !more) {

@@ -174,7 +174,7 @@ static void add_bridge(struct table *t, const json_t *bridge)
         strbuf_addf(&controllers, "%s%s (%s)", i ? ", " : "", json_string_value(json_object_get(controller, "target")),
                     json_is_true(json_object_get(controller, "is_connected")) ? "connected" : "not connected");
     }
-    add_members(t, bridge, (const char *const[]){"name", "datapath_id", "datapath_type", "fail_mode", NULL});
+    add_members(t, bridge, (const char *const[]){"name", "datapath_id", "fail_mode", NULL});
     table_addf(t, "%zu", json_array_size(json_object_get(bridge, "ports")));
     table_add(t, strbuf_str(&controllers));
 }
@@ -256,7 +256,7 @@ static void format_one(const char *title, struct table *t, struct strbuf *b)
 
 void switch_state_format(const json_t *state, struct strbuf *b)
 {
-    static const char *const bridge_titles[] = {"BRIDGE", "DATAPATH ID", "DATAPATH", "FAIL MODE", "PORTS", "CONTROLLERS"};
+    static const char *const bridge_titles[] = {"BRIDGE", "DATAPATH ID", "FAIL MODE", "PORTS", "CONTROLLERS"};
     static const char *const port_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE", "VLAN", "LINK", "MTU", "RX", "TX", "IFACE-ID", "ERROR"};
     static const char *const tunnel_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE", "LOCAL", "REMOTE", "KEY", "LINK", "RX", "TX", "ERROR"};
     _cleanup_table_ struct table bridges, ports, tunnels;

@@ -47,3 +47,31 @@ def test_our_agent_drives_ovs_vswitchd(cloud_factory, kind):
     assert cloud.ping("red1", "10.0.0.12") == 3
     assert cloud.ping("red2", "10.0.0.11") == 3
     assert cloud.ping("red2", "10.0.0.11", count=2, size=1400) == 2
+
+
+def test_our_client_reads_ovs_vswitchd(cloud_factory):
+    cloud = cloud_factory()
+    cloud.underlay_up(["hv2"])
+    ovs_up(cloud, "hv2")
+    bridge = f"{cloud.rundir('hv2')}/br-tun.mgmt"
+    cloud.vsctl("hv2", "add-port", "br-tun", "vx", "--", "set", "Interface", "vx", "type=vxlan", "options:remote_ip=10.201.1.2",
+                "options:key=flow", "ofport_request=5")
+    cloud.ofctl("hv2", "add-flows", bridge, "-", stdin="table=4,priority=1,tun_id=0x2a,actions=mod_vlan_vid:7,resubmit(,10)\n"
+                "table=10,priority=1,actions=learn(table=20,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],"
+                "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],output:OXM_OF_IN_PORT[]),output:5\n")
+
+    def warren(*words):
+        return run(cloud.program("warren"), *words, "--rundir", cloud.rundir("hv2")).stdout
+
+    def flows(text):
+        return sorted(line.strip() for line in text.splitlines() if "cookie=" in line or "actions=" in line)
+
+    def ofctl_flows(*words):
+        return flows(cloud.ofctl("hv2", "dump-flows", bridge, *words))
+
+    # ovs-ofctl leaves the cookie out with --no-stats when it is zero.
+    ours = [line.replace("cookie=0x0, ", "") for line in flows(warren("dump-flows", "br-tun", "--no-stats"))]
+    theirs = [line.replace("cookie=0x0, ", "") for line in ofctl_flows("--no-stats")]
+    assert ours == theirs and len(ours) == 2
+    (tunnel,) = [line for line in warren("show").split("Tunnels\n")[1].splitlines() if " vx " in line]
+    assert tunnel.split()[:6] == ["br-tun", "vx", "5", "vxlan", "10.201.1.2", "flow"]

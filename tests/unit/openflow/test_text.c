@@ -79,6 +79,33 @@ static void flows_round_trip(void **state WR_UNUSED)
     }
 }
 
+static void counters(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *flow;
+        struct flow_counts counts;
+        const char *text;
+    } cases[] = {
+        {"actions=drop", {0, 0, 0, 0}, "cookie=0x0, duration=0s, table=0, n_packets=0, n_bytes=0, actions=drop"},
+        {"table=20,idle_timeout=9,priority=1,arp,actions=drop", {12, 50000000, 1, UINT64_MAX},
+         "cookie=0x0, duration=12.05s, table=20, n_packets=1, n_bytes=18446744073709551615, idle_timeout=9, priority=1,arp actions=drop"},
+        {"send_flow_rem,actions=NORMAL", {1, 1, 2, 3},
+         "cookie=0x0, duration=1.000000001s, table=0, n_packets=2, n_bytes=3, send_flow_rem actions=NORMAL"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_flow_spec_ struct flow_spec s = {0};
+        _cleanup_strbuf_ struct strbuf b = {0};
+
+        assert_int_equal(flow_parse(cases[i].flow, NULL, &s, NULL), 0);
+        s.table = s.table == TABLE_ID_ALL ? 0 : s.table;
+        flow_format_counts(&s, &cases[i].counts, NULL, &b);
+        assert_string_equal(strbuf_str(&b), cases[i].text);
+    }
+    assert_string_equal(flow_flag_name(FLOW_F_SEND_FLOW_REM), "send_flow_rem");
+    assert_null(flow_flag_name(0x8000));
+}
+
 /* To OpenFlow 1.3 and back. */
 static void through_wire(const struct flow_spec *s, struct flow_spec *ret)
 {
@@ -342,7 +369,7 @@ static void damaged_actions(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flows_round_trip), cmocka_unit_test(flows_through_wire), cmocka_unit_test(errors_name_the_culprit),
+        cmocka_unit_test(flows_round_trip), cmocka_unit_test(counters), cmocka_unit_test(flows_through_wire), cmocka_unit_test(errors_name_the_culprit),
         cmocka_unit_test(cut_text), cmocka_unit_test(random_matches), cmocka_unit_test(damaged_actions),
     };
 
