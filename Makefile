@@ -5,6 +5,7 @@
 #   make stop                                         removes every trace of it
 #   make test [SANITIZE=1] [WERROR=1]                 everything, in build-test/ or build-sanitize/
 #   make build, make lint, make install
+#   make fuzz TARGET=match [SECONDS=60]               one of tests/fuzz, with libFuzzer (needs clang)
 PYTHON := /usr/bin/python3
 TYPE := vxlan
 UNDERLAY := 4
@@ -14,7 +15,7 @@ MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),-Db_sanitize=address,un
 # The first error of either sanitizer ends the process, so that no test can overlook it.
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-.PHONY: build run stop test lint install clean deps-run deps-test
+.PHONY: build run stop test lint fuzz install clean deps-run deps-test
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -46,6 +47,16 @@ test: deps-test
 	$(SANITIZE_ENV) meson test -C $(TEST_BUILD) --no-rebuild --print-errorlogs
 	$(SANITIZE_ENV) WARREN_BUILD=$(TEST_BUILD) $(PYTHON) -B -m pytest -p no:cacheprovider -q tests/e2e tests/interop
 
+build-fuzz/build.ninja:
+	CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false
+
+fuzz: build-fuzz/build.ninja
+	@test -n "$(TARGET)" || { echo "usage: make fuzz TARGET=... (see tests/fuzz/README.md)" >&2; exit 2; }
+	ninja -C build-fuzz tests/fuzz/fuzz_$(TARGET)
+	mkdir -p build-fuzz/corpus/$(TARGET)
+	$(SANITIZE_ENV) build-fuzz/tests/fuzz/fuzz_$(TARGET) -max_total_time=$(or $(SECONDS),60) \
+	    -artifact_prefix=build-fuzz/$(TARGET)- build-fuzz/corpus/$(TARGET) tests/fuzz/corpus/$(TARGET)
+
 lint:
 	$(PYTHON) -B tests/lint.py
 
@@ -53,4 +64,4 @@ install: build
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf build build-test build-sanitize
+	rm -rf build build-fuzz build-test build-sanitize

@@ -345,6 +345,11 @@ bool field_value_fits(const struct field *f, const union field_value *value)
             return false;
         }
     }
+    if (f->id == FIELD_IN_PORT_OXM) {
+        uint32_t port = (uint32_t)value->b[0] << 24 | (uint32_t)value->b[1] << 16 | (uint32_t)value->b[2] << 8 | value->b[3];
+
+        return port < 0xff00 || port >= ofp_port_u32(OFPP_MAX);
+    }
     return f->place != AT_ARP_OP || !value->b[0];
 }
 

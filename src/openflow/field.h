@@ -78,7 +78,7 @@ uint32_t field_header(const struct field *f, uint8_t version);
 void field_get_bits(const struct field *f, const struct flow *flow, union field_value *ret);
 void field_or_bits(const struct field *f, struct flow *flow, const union field_value *bits);
 void field_put_bits(const struct field *f, struct flow *flow, const union field_value *bits);
-/* Zero in every bit beyond n_bits? */
+/* Zero in every bit beyond n_bits, and for a 32-bit port no number that 16 bits cannot tell from a reserved port? */
 bool field_value_fits(const struct field *f, const union field_value *value);
 /* All n_bits ones. */
 union field_value field_ones(const struct field *f);

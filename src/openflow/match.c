@@ -187,28 +187,10 @@ static bool already_matched(const struct match *m, const struct field *f)
     return !is_zero(&bits, sizeof bits);
 }
 
-static int check_value(const struct field *f, const union field_value *value)
-{
-    uint32_t port;
-
-    if (!field_value_fits(f, value)) {
-        return OFERR_MATCH_BAD_VALUE;
-    }
-    if (f->id == FIELD_IN_PORT_OXM) {
-        memcpy(&port, value->b, 4);
-        port = be32toh(port);
-        if (port >= 0xff00 && port < ofp_port_u32(OFPP_MAX)) {
-            return OFERR_MATCH_BAD_VALUE;
-        }
-    }
-    return 0;
-}
-
 static int decode_tlv(const struct tlv *t, struct match *m, __be64 *cookie, __be64 *cookie_mask)
 {
     const struct field *f;
     union field_value value = {0}, mask, ones;
-    int error;
 
     if (t->header == HEADER_COOKIE) {
         return take_cookie(t, cookie, cookie_mask);
@@ -242,9 +224,8 @@ static int decode_tlv(const struct tlv *t, struct match *m, __be64 *cookie, __be
             return OFERR_MATCH_BAD_MASK;
         }
     }
-    error = check_value(f, &value);
-    if (error) {
-        return error;
+    if (!field_value_fits(f, &value)) {
+        return OFERR_MATCH_BAD_VALUE;
     }
     if (!field_prereq_ok(f, &m->value)) {
         return OFERR_MATCH_BAD_PREREQ;

@@ -31,19 +31,43 @@ static void set_eth_type(struct match *m, uint16_t type)
     m->mask.key.eth_type = 0xffff;
 }
 
-static bool parse_protocol(struct match *m, const char *key)
+/* Says M already that the packet is of another protocol? IP_PROTO 0: that of the Ethernet type is the question. */
+static bool contradicts(const struct match *m, __be16 eth_type, uint8_t ip_proto)
+{
+    const struct flow_key *v = &m->value.key, *k = &m->mask.key;
+
+    return (k->eth_type && v->eth_type != eth_type) || (ip_proto && k->ip_proto && v->ip_proto != ip_proto);
+}
+
+/* 1: KEY is a protocol's name, and was taken; 0: it is not. */
+static int parse_protocol(struct match *m, const char *key, char **ret_error)
 {
     for (size_t i = 0; i < ARRAY_SIZE(protocols); i++) {
-        if (!strcmp(protocols[i].name, key)) {
-            set_eth_type(m, protocols[i].eth_type);
-            if (protocols[i].ip_proto) {
-                m->value.key.ip_proto = protocols[i].ip_proto;
-                m->mask.key.ip_proto = 0xff;
-            }
-            return true;
+        if (strcmp(protocols[i].name, key)) {
+            continue;
         }
+        if (contradicts(m, htons(protocols[i].eth_type), protocols[i].ip_proto)) {
+            return text_fail(ret_error, "%s: the match already asks for another protocol", key);
+        }
+        set_eth_type(m, protocols[i].eth_type);
+        if (protocols[i].ip_proto) {
+            m->value.key.ip_proto = protocols[i].ip_proto;
+            m->mask.key.ip_proto = 0xff;
+        }
+        return 1;
     }
-    return false;
+    return 0;
+}
+
+/* The same for fields that tell the protocol. */
+static bool field_contradicts(const struct match *m, const struct field *f, const union field_value *v)
+{
+    __be16 eth_type;
+
+    memcpy(&eth_type, v->b, sizeof eth_type);
+    return f->id == FIELD_ETH_TYPE   ? contradicts(m, eth_type, 0)
+           : f->id == FIELD_IP_PROTO ? contradicts(m, m->value.key.eth_type, v->b[0])
+                                     : false;
 }
 
 unsigned int match_key_rank(const char *key)
@@ -108,8 +132,9 @@ int match_parse_key(struct match *m, const char *key, const char *value, const s
     union field_value v, mask;
     int error;
 
-    if (!*value && parse_protocol(m, key)) {
-        return 0;
+    error = *value ? 0 : parse_protocol(m, key, ret_error);
+    if (error) {
+        return MIN(error, 0);
     }
     if (!f) {
         return -ENOENT;
@@ -131,6 +156,9 @@ int match_parse_key(struct match *m, const char *key, const char *value, const s
     if (!field_prereq_ok(f, &m->value)) {
         return text_fail(ret_error, "%s=%s: the match lacks what %s needs (such as the protocol it belongs to)", key, value,
                          f->name);
+    }
+    if (field_contradicts(m, f, &v)) {
+        return text_fail(ret_error, "%s=%s: the match already asks for another protocol", key, value);
     }
     if (f->id == FIELD_VLAN_TCI && mask.b[0] & FLOW_VLAN_PRESENT >> 8 && !v.b[0] && !v.b[1]) {
         mask.b[0] &= 0x1f; /* untagged: has no priority to match; OpenFlow 1.3 could not say it */

@@ -289,7 +289,6 @@ static const struct {
 } frags[] = {
     {"no", 0, 3}, {"yes", FLOW_FRAG_ANY, FLOW_FRAG_ANY}, {"first", FLOW_FRAG_ANY, 3},
     {"later", FLOW_FRAG_ANY | FLOW_FRAG_LATER, 3}, {"not_later", 0, FLOW_FRAG_LATER},
-    {"no", 0, FLOW_FRAG_ANY}, {"later", FLOW_FRAG_LATER, FLOW_FRAG_LATER}, {"<error>", FLOW_FRAG_LATER, 3},
 };
 
 void frag_format(uint8_t frag, uint8_t mask, struct strbuf *b)
@@ -300,6 +299,7 @@ void frag_format(uint8_t frag, uint8_t mask, struct strbuf *b)
             return;
         }
     }
+    strbuf_addf(b, (mask & 3) == 3 ? "%u" : "%u/%u", frag & mask & 3u, mask & 3u); /* no name says just this */
 }
 
 static int eth_parse(const char *s, uint8_t *ret)
@@ -442,7 +442,7 @@ static bool words_parse(const struct field *f, const char *s, union field_value 
         return false;
     }
     if (f->format == FIELD_FORMAT_FRAG) {
-        for (size_t i = 0; i < 5; i++) {
+        for (size_t i = 0; i < ARRAY_SIZE(frags); i++) {
             if (!strcmp(frags[i].name, s)) {
                 *value = (union field_value){.b = {frags[i].value}};
                 *mask = (union field_value){.b = {frags[i].mask}};

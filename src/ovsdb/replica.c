@@ -182,8 +182,12 @@ static bool is_collection(const json_t *v, const char *tag)
 static int compare_atoms(const json_t *a, const json_t *b)
 {
     if (json_is_array(a) && json_is_array(b)) { /* ["uuid", TEXT], or a map's pair */
-        int order = compare_atoms(json_array_get(a, 0), json_array_get(b, 0));
-        return order ? order : compare_atoms(json_array_get(a, 1), json_array_get(b, 1));
+        size_t n = json_array_size(a), m = json_array_size(b);
+        int order = n < m ? -1 : n > m;
+        for (size_t i = 0; !order && i < n; i++) {
+            order = compare_atoms(json_array_get(a, i), json_array_get(b, i));
+        }
+        return order;
     }
     if (json_is_string(a) && json_is_string(b)) {
         return strcmp(json_string_value(a), json_string_value(b));

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Actions (first byte even) or instructions of OpenFlow 1.0 or 1.3 (second bit) become a list, which survives the wire and the text. */
+#include "fuzz.h"
+#include "base/strbuf.h"
+#include "openflow/error.h"
+#include "openflow/text.h"
+
+static int decode(const uint8_t *data, size_t size, bool instructions, uint8_t version, struct ofpacts *acts)
+{
+    struct reader r = reader_of(data, size);
+
+    return instructions ? ofpacts_decode_instructions(&r, version, acts) : ofpacts_decode_actions(&r, version, acts);
+}
+
+static void check_list(const struct ofpacts *acts)
+{
+    size_t sum = 0;
+
+    OFPACT_FOR_EACH (a, acts->data, acts->len) {
+        FUZZ_CHECK(a->type && a->len >= sizeof *a && a->len % 8 == 0 && a->len <= acts->len - sum);
+        sum += a->len;
+    }
+    FUZZ_CHECK(sum == acts->len);
+}
+
+static void check_wire(const struct ofpacts *acts, bool instructions, uint8_t version)
+{
+    struct ofpacts again = {0};
+    struct writer w = {0};
+
+    if (instructions) {
+        ofpacts_encode_instructions(acts->data, acts->len, version, &w);
+    } else {
+        ofpacts_encode_actions(acts->data, acts->len, version, &w);
+    }
+    FUZZ_CHECK(w.len % 8 == 0);
+    if (!w.error && w.len <= UINT16_MAX) {
+        FUZZ_CHECK(!decode(w.data, w.len, instructions, version, &again));
+        FUZZ_CHECK(ofpacts_equal(acts->data, acts->len, again.data, again.len));
+    }
+    ofpacts_done(&again);
+    writer_done(&w);
+}
+
+static void check_text(const struct ofpacts *acts)
+{
+    _cleanup_strbuf_ struct strbuf b = {0}, c = {0};
+    _cleanup_free_ char *error = NULL;
+    struct ofpacts again = {0};
+
+    ofpacts_format(acts->data, acts->len, NULL, &b);
+    if (!ofpacts_parse(strbuf_str(&b), NULL, &again, &error)) {
+        ofpacts_format(again.data, again.len, NULL, &c);
+        if (strcmp(strbuf_str(&b), strbuf_str(&c))) {
+            fprintf(stderr, "%s\nbecame\n%s\n", strbuf_str(&b), strbuf_str(&c));
+        }
+        FUZZ_CHECK(!strcmp(strbuf_str(&b), strbuf_str(&c)));
+    } else {
+        FUZZ_CHECK(error && error[0]);
+    }
+    ofpacts_done(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct ofpacts acts = {0};
+    struct match any = {0};
+
+    if (!size) {
+        return 0;
+    }
+    bool instructions = data[0] & 1;
+    uint8_t version = data[0] & 2 ? 1 : 4;
+    if (instructions && version == 1) {
+        return 0; /* OpenFlow 1.0 has none */
+    }
+    int error = decode(data + 1, size - 1, instructions, version, &acts);
+    FUZZ_CHECK(!error || oferr_is(error));
+    if (!error) {
+        check_list(&acts);
+        error = ofpacts_check(acts.data, acts.len, &any, 0);
+        FUZZ_CHECK(!error || oferr_is(error));
+        ofpacts_output_to(acts.data, acts.len, OFPP_LOCAL);
+        check_wire(&acts, instructions, version);
+        check_text(&acts);
+    }
+    ofpacts_done(&acts);
+    return 0;
+}

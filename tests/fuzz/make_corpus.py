@@ -1,0 +1,265 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the binary seeds of tests/fuzz/corpus: frames by scapy, OpenFlow messages as Debian's ovs-ofctl sends them.
+
+Run it again after adding a seed below; it overwrites only files that it names. Seeds that are text, and inputs that once crashed
+something, are kept by hand.
+"""
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+
+from scapy.all import (ARP, Dot1AD, Dot1Q, Ether, GRE, ICMP, IP, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop,
+                       IPv6ExtHdrRouting, IPOption_RR, LLC, Raw, SCTP, SNAP, TCP, UDP, ICMPv6EchoRequest, ICMPv6ND_NA,
+                       ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr, raw)
+from scapy.contrib.geneve import GENEVE
+from scapy.contrib.mpls import MPLS
+from scapy.layers.vxlan import VXLAN
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+ETH = Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01")
+V4 = IP(src="10.0.0.1", dst="10.0.0.2")
+V6 = IPv6(src="2001:db8::1", dst="2001:db8::2", fl=0x12345)
+LL = IPv6(src="fe80::1", dst="ff02::1:ff00:2", hlim=255)
+
+FRAMES = {
+    "arp": ETH / ARP(op=2, psrc="10.0.0.1", pdst="10.0.0.2"),
+    "ipv4-tcp": ETH / V4 / TCP(sport=1234, dport=80, flags="SA") / b"payload",
+    "ipv4-udp": ETH / V4 / UDP(sport=68, dport=67) / b"payload",
+    "ipv4-udp-no-csum": ETH / V4 / UDP(sport=1, dport=2, chksum=0) / b"payload",
+    "ipv4-icmp": ETH / V4 / ICMP() / b"payload",
+    "ipv4-sctp": ETH / V4 / SCTP(sport=5, dport=6) / b"payload",
+    "ipv4-options": ETH / IP(src="10.0.0.1", dst="10.0.0.2", options=[IPOption_RR(length=11, routers=["1.1.1.1", "2.2.2.2"])]) / UDP(),
+    "ipv4-first-fragment": ETH / IP(src="10.0.0.1", dst="10.0.0.2", flags="MF") / UDP() / b"payload!",
+    "ipv4-later-fragment": ETH / IP(src="10.0.0.1", dst="10.0.0.2", frag=8, proto=17) / b"payload!",
+    "ipv4-padded": raw(ETH / V4 / UDP(sport=1, dport=2)) + bytes(18),
+    "ipv4-total-length-too-big": ETH / IP(src="10.0.0.1", dst="10.0.0.2", len=1500) / UDP(),
+    "ipv4-header-length-too-small": ETH / IP(src="10.0.0.1", dst="10.0.0.2", ihl=4) / UDP(),
+    "ipv6-tcp": ETH / V6 / TCP(sport=1234, dport=80) / b"payload",
+    "ipv6-udp": ETH / V6 / UDP(sport=1234, dport=53) / b"payload",
+    "ipv6-ping": ETH / V6 / ICMPv6EchoRequest(data=b"payload"),
+    "ipv6-extensions": ETH / V6 / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting(addresses=["2001:db8::3"]) / UDP(),
+    "ipv6-first-fragment": ETH / V6 / IPv6ExtHdrFragment(m=1, id=7) / UDP() / b"payload!",
+    "ipv6-later-fragment": ETH / V6 / IPv6ExtHdrFragment(offset=3, id=7, nh=17) / b"payload!",
+    "ipv6-no-next-header": ETH / IPv6(src="2001:db8::1", dst="2001:db8::2", nh=59) / b"x",
+    "nd-solicit": ETH / LL / ICMPv6ND_NS(tgt="fe80::2") / ICMPv6NDOptSrcLLAddr(lladdr="02:00:00:00:00:01"),
+    "nd-advert": ETH / LL / ICMPv6ND_NA(tgt="fe80::2") / ICMPv6NDOptDstLLAddr(lladdr="02:00:00:00:00:02"),
+    "nd-option-of-no-length": raw(ETH / LL / ICMPv6ND_NS(tgt="fe80::2")) + bytes.fromhex("0100000000000000"),
+    "vlan": ETH / Dot1Q(vlan=100, prio=3) / V4 / UDP(),
+    "vlan-only": raw(ETH / Dot1Q(vlan=100))[:18],
+    "qinq": ETH / Dot1AD(vlan=10) / Dot1Q(vlan=20) / V4 / TCP(),
+    "three-tags": ETH / Dot1AD(vlan=10) / Dot1Q(vlan=20) / Dot1Q(vlan=30) / V4 / TCP(),
+    "mpls": ETH / MPLS(label=100, s=1, ttl=9) / V4 / UDP(),
+    "mpls-stack-of-three": ETH / MPLS(label=1, s=0) / MPLS(label=2, s=0) / MPLS(label=3, s=1) / V4 / UDP(),
+    "llc-snap": Ether(dst="02:00:00:00:00:02", src="02:00:00:00:00:01", type=28) / LLC(dsap=0xaa, ssap=0xaa, ctrl=3) / SNAP(code=0x800) / V4,
+    "llc": Ether(dst="01:80:c2:00:00:00", src="02:00:00:00:00:01", type=38) / LLC(dsap=0x42, ssap=0x42, ctrl=3) / Raw(bytes(35)),
+    "ethernet-only": raw(ETH)[:12] + b"\x88\xb5",
+}
+
+INNER = ETH / V4 / UDP(sport=1, dport=2) / b"inner"
+OUTER6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
+GENEVE_OPTION = bytes.fromhex("0102030100000001")
+# name: (kind, outer header included, bytes)
+TUNNELS = {
+    "vxlan": (0, True, V4 / UDP(sport=40000, dport=4789, chksum=0) / VXLAN(vni=5, flags=8) / INNER),
+    "vxlan-csum": (0, True, V4 / UDP(sport=40000, dport=4789) / VXLAN(vni=5, flags=8) / INNER),
+    "vxlan-ipv6": (0, True, OUTER6 / UDP(sport=40000, dport=4789) / VXLAN(vni=5, flags=8) / INNER),
+    "vxlan-fragment": (0, True, IP(src="10.0.0.1", dst="10.0.0.2", flags="MF") / UDP(sport=4, dport=4789) / VXLAN(vni=5, flags=8) / INNER),
+    "vxlan-payload": (0, False, VXLAN(vni=0xffffff, flags=8) / INNER),
+    "vxlan-no-vni": (0, False, bytes(8) + raw(INNER)),
+    "gre": (1, True, V4 / GRE(proto=0x6558, key_present=1, key=7) / INNER),
+    "gre-csum": (1, True, V4 / GRE(proto=0x6558, chksum_present=1, key_present=1, key=7) / INNER),
+    "gre-no-key": (1, True, V4 / GRE(proto=0x6558) / INNER),
+    "gre-sequence": (1, True, V4 / GRE(proto=0x6558, seqnum_present=1, sequence_number=9) / INNER),
+    "gre-ipv6": (1, True, IPv6(src="2001:db8::1", dst="2001:db8::2", nh=47) / GRE(proto=0x6558, key_present=1, key=7) / INNER),
+    "gre-payload": (1, False, GRE(proto=0x6558, key_present=1, key=0xffffffff) / INNER),
+    "gre-of-ip": (1, False, GRE(proto=0x800) / V4),
+    "geneve-payload": (2, False, GENEVE(vni=5, proto=0x6558) / INNER),
+    "geneve-option": (2, False, struct.pack("!BBHI", 2, 0, 0x6558, 5 << 8) + GENEVE_OPTION + raw(INNER)),
+    "geneve-critical-option": (2, False, struct.pack("!BBHI", 2, 0x40, 0x6558, 5 << 8) + b"\x01\x02\x83\x01" + bytes(4) + raw(INNER)),
+    "geneve-oam": (2, False, struct.pack("!BBHI", 0, 0x80, 0x6558, 5 << 8) + raw(INNER)),
+    "geneve-options-beyond-the-end": (2, False, struct.pack("!BBHI", 63, 0, 0x6558, 5 << 8) + GENEVE_OPTION),
+}
+
+OFFLOAD_NONE = struct.pack("=BBHHHH", 0, 0, 0, 0, 0, 0)
+BIG = bytes(range(256)) * 2
+# name: (offload, edits, frame)
+EDITS = {
+    "all-edits": (OFFLOAD_NONE, bytes(range(8)), FRAMES["vlan"]),
+    "ipv6-edits": (OFFLOAD_NONE, bytes([0x18, 0x19, 0x1a, 0x1b]), FRAMES["ipv6-tcp"]),
+    "nd-edits": (OFFLOAD_NONE, bytes([0x1b, 0x13]), FRAMES["nd-solicit"]),
+    "arp-edits": (OFFLOAD_NONE, bytes([0x1b, 0x14, 0x25, 0x35]), FRAMES["arp"]),
+    "mpls-edits": (OFFLOAD_NONE, bytes([0x06, 0x16, 0x07, 0x17, 0x17]), FRAMES["mpls"]),
+    "tso": (struct.pack("=BBHHHH", 1, 1, 54, 100, 34, 16), b"\x04\x01\x02", ETH / V4 / TCP(sport=1, dport=2, flags="PA") / BIG),
+    "tso-ipv6": (struct.pack("=BBHHHH", 1, 4, 74, 100, 54, 16), b"\x02", ETH / V6 / TCP(sport=1, dport=2, flags="FPAC") / BIG),
+    "uso": (struct.pack("=BBHHHH", 1, 5, 42, 100, 34, 6), b"\x02\x05", ETH / V4 / UDP(sport=1, dport=2) / BIG),
+    "csum-outside": (struct.pack("=BBHHHH", 1, 0, 0, 0, 60000, 6), b"", FRAMES["ipv4-udp"]),
+    "gso-of-arp": (struct.pack("=BBHHHH", 1, 1, 54, 100, 34, 16), b"", FRAMES["arp"]),
+    "gso-size-0": (struct.pack("=BBHHHH", 1, 1, 54, 0, 34, 16), b"", ETH / V4 / TCP() / BIG),
+}
+
+FLOWS = {
+    "l2": "table=3,priority=5,in_port=1,dl_src=02:00:00:00:00:01,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=2,LOCAL,NORMAL",
+    "vlan": "dl_vlan=5,dl_vlan_pcp=3,actions=strip_vlan,mod_vlan_vid:7,mod_vlan_pcp:1,push_vlan:0x8100,set_field:4102->vlan_vid,FLOOD",
+    "untagged": "vlan_tci=0,actions=ALL",
+    "ipv4": "tcp,nw_src=10.0.0.0/8,nw_dst=10.1.2.3,nw_tos=32,nw_ttl=64,tp_dst=80,tcp_flags=+syn-ack,actions=dec_ttl,mod_nw_src:1.2.3.4,mod_tp_dst:81,IN_PORT",
+    "ipv6": "udp6,ipv6_src=2001:db8::/32,ipv6_dst=2001:db8::1,ipv6_label=0x12345,tp_src=0x1000/0xf000,actions=mod_dl_dst:02:00:00:00:00:09,output:3",
+    "nd": "icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::1,nd_sll=02:00:00:00:00:01,actions=CONTROLLER:128",
+    "arp-responder": "arp,arp_op=1,arp_tpa=10.0.0.1,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],mod_dl_src:02:00:00:00:00:02,"
+                     "load:0x2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],"
+                     "load:0x020000000002->NXM_NX_ARP_SHA[],load:0x0a000001->NXM_OF_ARP_SPA[],IN_PORT",
+    "learn": "table=10,priority=1,cookie=0xabc,actions=learn(table=20,cookie=0xabc,priority=1,hard_timeout=300,NXM_OF_VLAN_TCI[0..11],"
+             "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],output:OXM_OF_IN_PORT[]),output:1",
+    "tunnel": "tun_id=0x5/0xff,tun_src=10.0.0.1,tun_dst=10.0.0.2,actions=set_tunnel:7,set_tunnel64:0x123456789,set_field:10.0.0.9->tun_dst,4",
+    "registers": "reg0=1,reg15=0x5/0xf,metadata=0x10/0xf0,xreg1=0x100000000,pkt_mark=3,actions=load:5->NXM_NX_REG1[0..15],"
+                 "set_field:0x7->reg3,resubmit(,20),resubmit(2,),resubmit:5,write_metadata:0x1/0xf,goto_table:30",
+    "write-actions": "actions=clear_actions,write_actions(output:1,set_field:1->reg0),goto_table:9",
+    "mpls": "mpls,mpls_label=5,mpls_tc=2,mpls_bos=1,actions=pop_mpls:0x0800,output:1",
+    "nicira": "ip,actions=note:01.02.03,clone(mod_dl_src:02:00:00:00:00:01,output:2),output:NXM_NX_REG0[],exit",
+    "timeouts": "idle_timeout=10,hard_timeout=20,send_flow_rem,check_overlap,reset_counts,priority=0,actions=drop",
+    "controller": "actions=controller(max_len=100,reason=no_match,id=5)",
+    "conj": "conj_id=7,actions=1",
+    "arp-proxy-any": "arp,arp_spa=10.0.0.0/24,arp_sha=02:00:00:00:00:01,arp_tha=02:00:00:00:00:02,actions=",
+}
+
+
+def put(target, name, data):
+    path = CORPUS / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+class Recorder:
+    """A switch that says HELLO, answers barriers and echoes, and keeps what it is sent."""
+
+    def __init__(self, path):
+        self.messages = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        self.listener.listen()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            conn, _ = self.listener.accept()
+            threading.Thread(target=self.talk, args=(conn,), daemon=True).start()
+
+    def talk(self, conn):
+        conn.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
+        buf = b""
+        while chunk := conn.recv(65536):
+            buf += chunk
+            while len(buf) >= 8 and len(buf) >= (length := struct.unpack_from("!H", buf, 2)[0]):
+                msg, buf = buf[:length], buf[length:]
+                self.messages.append(msg)
+                self.answer(conn, msg)
+
+    def answer(self, conn, msg):
+        version, kind, _, xid = struct.unpack_from("!BBHI", msg)
+        reply = {20: 21, 2: 3}.get(kind)
+        if reply:
+            conn.sendall(struct.pack("!BBHI", version, reply, len(msg), xid) + msg[8:])
+        elif kind == 5:  # features
+            conn.sendall(struct.pack("!BBHIQIBBHII", version, 6, 32, xid, 1, 0, 254, 0, 0, 0x4f, 0))
+        elif kind == 7:  # switch configuration
+            conn.sendall(struct.pack("!BBHIHH", version, 8, 12, xid, 0, 0))
+        elif kind == 24:  # role
+            conn.sendall(struct.pack("!BBHI", version, 25, len(msg), xid) + msg[8:])
+        elif kind == 4 and struct.unpack_from("!II", msg, 8) == (0x4f4e4600, 2300):  # bundle control: the same plus one
+            bundle, ctrl, flags = struct.unpack_from("!IHH", msg, 16)
+            conn.sendall(struct.pack("!BBHIIIIHH", version, 4, 24, xid, 0x4f4e4600, 2300, bundle, ctrl + 1, flags))
+        elif kind == 18:  # statistics: none
+            conn.sendall(struct.pack("!BBHI", version, 19, 16, xid) + msg[8:10] + bytes(6))
+
+
+def ovs_ofctl(path, *args, recorder):
+    """What ovs-ofctl sends for ARGS: options, the command, its arguments without the switch."""
+    options = [a for a in args if a.startswith("--")]
+    command, *rest = [a for a in args if not a.startswith("--")]
+    recorder.messages.clear()
+    try:
+        subprocess.run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", *options, command, f"unix:{path}", *rest], timeout=2,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    except subprocess.TimeoutExpired:
+        pass  # it waits for more than the recorder says
+    return [m for m in recorder.messages if m[1] not in (0, 20)]
+
+
+def split_flow_mod(msg):
+    """The TLVs of the match, and the instructions."""
+    length = struct.unpack_from("!H", msg, 50)[0]
+    return msg[52:48 + length], msg[48 + (length + 7) // 8 * 8:]
+
+
+def actions_of(instructions):
+    kind, length = struct.unpack_from("!HH", instructions) if instructions else (0, 0)
+    return instructions[8:length] if kind == 4 else None
+
+
+COMMANDS = {
+    "dump-flows": ["dump-flows", "table=1,out_port=2,ip"], "dump-ports": ["dump-ports"], "dump-tables": ["dump-tables"],
+    "aggregate": ["dump-aggregate", "cookie=1/1"], "table-features": ["dump-table-features"], "ports-desc": ["dump-ports-desc"],
+    "desc": ["dump-desc"], "packet-out": ["packet-out", "in_port=1 packet=" + raw(FRAMES["ipv4-udp"]).hex() + " actions=2,NORMAL"],
+    "delete": ["del-flows", "table=3,cookie=5/-1"], "delete-strict": ["--strict", "del-flows", "priority=7,ip"],
+    "bundle": ["--bundle", "add-flow", "ip,actions=1"],
+    "port-mod": ["mod-port", "1", "down"], "group": ["add-group", "group_id=1,type=all,bucket=output:1"], "probe": ["probe"],
+    "ping": ["ping"], "meters": ["dump-meters"], "queues": ["queue-stats"],
+}
+
+
+def openflow():
+    with tempfile.TemporaryDirectory() as tmp:
+        path = f"{tmp}/br.mgmt"
+        recorder = Recorder(path)
+        for name, flow in FLOWS.items():
+            put("flow_text", name, flow.encode())
+            for msg in ovs_ofctl(path, "add-flow", flow, recorder=recorder):
+                if msg[1] != 14:
+                    continue
+                match, instructions = split_flow_mod(msg)
+                put("openflow_msg", f"flow-mod-{name}", msg)
+                put("match", name, match)
+                put("actions", name, b"\x01" + instructions)
+                if actions_of(instructions):
+                    put("actions", f"{name}-apply", b"\x00" + actions_of(instructions))
+        for name, args in COMMANDS.items():
+            messages = ovs_ofctl(path, *args, recorder=recorder)[:3]
+            if not messages:
+                print(f"{name}: ovs-ofctl sent nothing")
+            for i, msg in enumerate(messages):
+                put("openflow_msg", f"{name}-{i}" if len(messages) > 1 else name, msg)
+
+
+def flow_stats():
+    """A reply of flow statistics made of the flow_mods."""
+    body = b""
+    for path in sorted((CORPUS / "openflow_msg").glob("flow-mod-*"))[:5]:
+        msg = path.read_bytes()
+        match, instructions = split_flow_mod(msg)
+        rest = msg[48:]
+        entry = struct.pack("!BBIIHHHHIQQQ", msg[24], 0, 1, 2, 32768, 0, 0, 0, 0, 5, 6, 7) + rest
+        body += struct.pack("!H", len(entry) + 2) + entry
+    put("openflow_msg", "flow-stats", struct.pack("!BBHIHHI", 4, 19, 16 + len(body), 1, 1, 0, 0) + body)
+    put("openflow_msg", "hello-bitmap", bytes.fromhex("0400001000000001000100080000001a"))
+    put("openflow_msg", "hello-element-of-no-length", bytes.fromhex("040000100000000100010000ffffffff"))
+    put("openflow_msg", "error-bundle", bytes.fromhex("0401001800000001ffff08fd4f4e460000000000000000aa"))
+    put("openflow_msg", "error", bytes.fromhex("0401001400000001000400090400000800000002"))
+
+
+def main():
+    for name, frame in FRAMES.items():
+        put("flow_key", name, raw(frame))
+    for name, (kind, with_ip, data) in TUNNELS.items():
+        put("tunnel", name, bytes([kind | (4 if with_ip else 0)]) + raw(data))
+    for name, (offload, edits, frame) in EDITS.items():
+        put("packet_edit", name, offload + bytes([len(edits)]) + edits + raw(frame))
+    openflow()
+    flow_stats()
+
+
+if __name__ == "__main__":
+    main()
