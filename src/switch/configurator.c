@@ -27,7 +27,7 @@ static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks"
 static const char *const interface_columns[] = {"name",    "type",        "options",    "ofport",      "ofport_request",
                                                 "mac",     "mac_in_use",  "mtu",        "mtu_request", "error",
                                                 "ifindex", "admin_state", "link_state", "link_resets", "link_speed",
-                                                "duplex",  "status",      "statistics", NULL};
+                                                "duplex",  "status",      "statistics", "ingress_policing_rate", NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
 static const char *const controller_columns[] = {"target",
                                                  "connection_mode",
@@ -140,8 +140,29 @@ static void prune_bridges(struct configurator *c)
     }
 }
 
+static void add_unsupported_of_ports(const struct configurator *c, const struct cbridge *cb, struct strbuf *b)
+{
+    for (size_t i = 0; i < ovsdb_row_size(cb->row, "ports"); i++) {
+        const struct ovsdb_row *port = ovsdb_client_ref(c->client, cb->row, "ports", i, "Port");
+        const struct ovsdb_row *iface = port ? ovsdb_client_ref(c->client, port, "interfaces", 0, "Interface") : NULL;
+        if (port && ovsdb_row_size(port, "qos") > 0) {
+            strbuf_addf(b, " qos of port %s,", ovsdb_row_string(port, "name"));
+        }
+        if (iface && ovsdb_row_int(iface, "ingress_policing_rate", 0) > 0) {
+            strbuf_addf(b, " ingress_policing_rate of interface %s,", ovsdb_row_string(iface, "name"));
+        }
+    }
+    for (size_t i = 0; i < ovsdb_row_size(cb->row, "controller"); i++) {
+        const struct ovsdb_row *row = ovsdb_client_ref(c->client, cb->row, "controller", i, "Controller");
+        if (row && ovsdb_row_size(row, "controller_rate_limit") > 0) {
+            strbuf_addf(b, " controller_rate_limit of %s,", ovsdb_row_string(row, "target"));
+        }
+    }
+    strbuf_chomp(b, ',');
+}
+
 /* What the row asks for and this switch lacks: once in the log, until it changes. */
-static void tell_unsupported(struct cbridge *cb)
+static void tell_unsupported(const struct configurator *c, struct cbridge *cb)
 {
     static const char *const sets[] = {"mirrors", "netflow", "sflow", "ipfix", "flow_tables"};
     static const char *const flags[] = {"stp_enable", "rstp_enable", "mcast_snooping_enable"};
@@ -156,6 +177,7 @@ static void tell_unsupported(struct cbridge *cb)
             strbuf_addf(&b, " %s", flags[i]);
         }
     }
+    add_unsupported_of_ports(c, cb, &b);
     if (strcmp(strbuf_str(&b), cb->unsupported ? cb->unsupported : "") != 0) {
         if (b.len) {
             log_warn("bridge %s: not supported and without effect:%s", cb->name, b.s);
@@ -218,7 +240,7 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
     }
     cb->mac = ports_choose_mac(c, cb);
     ports_apply(c, cb);
-    tell_unsupported(cb);
+    tell_unsupported(c, cb);
     apply_mac_limits(cb);
     cb->bridge->forward_bpdu = ovsdb_row_map_bool(cb->row, "other_config", "forward-bpdu", false);
     cb->bridge->datapath_id = choose_datapath_id(cb);
