@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…. A filter that is given more than once means any of its
+ * values; different filters must all match. A filter or field that the resource does not have: filters are refused, as Neutron
+ * does; fields are passed over, since clients ask for fields of extensions that are not there.
+ */
+#include "controller/api.h"
+
+#include <stdio.h>
+
+static bool is_control(const char *name)
+{
+    static const char *const names[] = {"fields", "limit", "marker", "sort_key", "sort_dir"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- filters ---- */
+
+static bool is_tag_filter(const char *name)
+{
+    return !strcmp(name, "tags") || !strcmp(name, "tags-any") || !strcmp(name, "not-tags") || !strcmp(name, "not-tags-any");
+}
+
+/* Answers and returns false if the query asks for what cannot be. */
+static bool check_query(struct call *c)
+{
+    const char *name;
+    json_t *values, *value;
+    size_t i;
+
+    json_object_foreach(c->query, name, values) {
+        const struct attribute *a = attributes_find(c->resource->attributes, c->resource->n_attributes, name);
+
+        if (is_control(name) || (c->resource->tags && is_tag_filter(name))) {
+            continue;
+        }
+        if (!a) {
+            call_error(c, 400, "HTTPBadRequest", "['%.100s'] is invalid attribute for filtering", name);
+            return false;
+        }
+        json_array_foreach(values, i, value) {
+            int64_t n;
+            bool b;
+
+            if ((a->type == ATTR_BOOL && attribute_bool(value, &b)) ||
+                (a->type == ATTR_INT && *json_string_value(value) && attribute_int(value, &n))) {
+                call_error(c, 400, "HTTPBadRequest", "Invalid input for %s. Reason: '%.100s' is not a valid %s.", name,
+                           json_string_value(value), a->type == ATTR_BOOL ? "boolean value" : "integer");
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* "ip_address=10.0.0.5" against {"subnet_id": …, "ip_address": …} */
+static bool member_matches(const json_t *object, const char *text)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals) {
+        return false;
+    }
+    _cleanup_free_ char *key = strndup(text, (size_t)(equals - text));
+    const char *value = json_string_value(json_object_get(object, key));
+    struct ip a, b;
+    return value && (!strcmp(value, equals + 1) || (!ip_parse(value, &a) && !ip_parse(equals + 1, &b) && ip_equal(&a, &b)));
+}
+
+static bool value_matches(const json_t *value, const json_t *wanted)
+{
+    const char *text = json_string_value(wanted);
+    const json_t *item;
+    int64_t n;
+    bool b;
+    size_t i;
+
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        return !strcmp(json_string_value(value), text);
+    case JSON_INTEGER:
+        return !attribute_int(wanted, &n) && n == json_integer_value(value);
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return !attribute_bool(wanted, &b) && b == json_is_true(value);
+    case JSON_NULL:
+        return !*text;
+    case JSON_ARRAY:
+        json_array_foreach(value, i, item) {
+            if (value_matches(item, wanted)) {
+                return true;
+            }
+        }
+        return false;
+    case JSON_OBJECT:
+        return member_matches(value, text);
+    default:
+        return false;
+    }
+}
+
+static bool has_tag(const json_t *tags, const char *name, size_t len)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(tags, i, item) {
+        if (json_string_length(item) == len && !memcmp(json_string_value(item), name, len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "a,b": do all of them (ANY: does one of them) stand in TAGS? */
+static bool tags_match(const json_t *tags, const char *list, bool any)
+{
+    for (;;) {
+        size_t len = strcspn(list, ",");
+        bool has = has_tag(tags, list, len);
+
+        if (has == any) {
+            return any;
+        }
+        if (!list[len]) {
+            return !any;
+        }
+        list += len + 1;
+    }
+}
+
+static bool filter_matches(const json_t *object, const char *name, const json_t *values)
+{
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach(values, i, value) {
+        if (is_tag_filter(name)) {
+            bool any = strstr(name, "-any"), inverted = !strncmp(name, "not-", 4);
+
+            if (tags_match(json_object_get(object, "tags"), json_string_value(value), any) != inverted) {
+                return true;
+            }
+        } else if (value_matches(json_object_get(object, name), value)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool matches(const struct call *c, const json_t *object)
+{
+    const char *name;
+    json_t *values;
+
+    json_object_foreach(c->query, name, values) {
+        if (!is_control(name) && !filter_matches(object, name, values)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- fields ---- */
+
+json_t *query_fields(const struct call *c, json_t *object)
+{
+    const json_t *fields = json_object_get(c->query, "fields"), *field;
+    size_t i;
+
+    if (!fields) {
+        return object;
+    }
+    json_t *cut = json_object();
+    json_array_foreach(fields, i, field) {
+        json_t *value = json_object_get(object, json_string_value(field));
+
+        if (value) {
+            json_object_set(cut, json_string_value(field), value);
+        }
+    }
+    json_decref(object);
+    return cut;
+}
+
+void query_show(struct call *c, const struct ovsdb_row *row)
+{
+    call_reply(c, 200, json_pack("{s:o}", c->resource->singular, query_fields(c, c->resource->show(c->api, row))));
+}
+
+/* ---- order and pages ---- */
+
+#define MAX_SORT_KEYS 5
+struct order {
+    const char *key[MAX_SORT_KEYS];
+    bool descending[MAX_SORT_KEYS];
+    size_t n;
+};
+
+static int compare_values(const json_t *a, const json_t *b)
+{
+    if (json_is_string(a) && json_is_string(b)) {
+        return strcmp(json_string_value(a), json_string_value(b));
+    }
+    if (json_is_integer(a) && json_is_integer(b)) {
+        return json_integer_value(a) < json_integer_value(b) ? -1 : json_integer_value(a) > json_integer_value(b);
+    }
+    return json_is_true(a) - json_is_true(b);
+}
+
+static int compare(const void *a, const void *b, void *arg)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    const struct order *order = arg;
+
+    for (size_t i = 0; i < order->n; i++) {
+        int difference = compare_values(json_object_get(x, order->key[i]), json_object_get(y, order->key[i]));
+
+        if (difference) {
+            return order->descending[i] ? -difference : difference;
+        }
+    }
+    return 0;
+}
+
+static bool read_order(struct call *c, struct order *order)
+{
+    const json_t *keys = json_object_get(c->query, "sort_key"), *dirs = json_object_get(c->query, "sort_dir");
+
+    if (json_array_size(keys) >= MAX_SORT_KEYS || json_array_size(dirs) > json_array_size(keys)) {
+        call_error(c, 400, "HTTPBadRequest", "The number of sort_keys and sort_dirs must be same, and at most %d", MAX_SORT_KEYS - 1);
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *key = json_string_value(json_array_get(keys, i)), *dir = json_string_value(json_array_get(dirs, i));
+
+        if (!attributes_find(c->resource->attributes, c->resource->n_attributes, key)) {
+            call_error(c, 400, "HTTPBadRequest", "['%.100s'] is invalid attribute for sort keys", key);
+            return false;
+        }
+        if (dir && strcmp(dir, "asc") != 0 && strcmp(dir, "desc") != 0) {
+            call_error(c, 400, "HTTPBadRequest", "'%.100s' is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dir);
+            return false;
+        }
+        order->key[order->n] = key;
+        order->descending[order->n++] = dir && !strcmp(dir, "desc");
+    }
+    order->key[order->n++] = "id";
+    return true;
+}
+
+/* Items of SORTED after the marker, at most LIMIT of them. */
+static json_t *cut_page(struct call *c, json_t **sorted, size_t n, int64_t limit)
+{
+    const char *marker = json_string_value(json_array_get(json_object_get(c->query, "marker"), 0));
+    json_t *page = json_array();
+    size_t first = 0;
+
+    if (marker) {
+        while (first < n && strcmp(json_string_value(json_object_get(sorted[first], "id")), marker) != 0) {
+            first++;
+        }
+        first++; /* an unknown marker is past the end: an empty page */
+    }
+    for (size_t i = first; i < n && (!limit || i - first < (size_t)limit); i++) {
+        json_array_append_new(page, query_fields(c, json_incref(sorted[i])));
+    }
+    return page;
+}
+
+void query_list(struct call *c)
+{
+    const struct resource *r = c->resource;
+    const json_t *limit_text = json_array_get(json_object_get(c->query, "limit"), 0);
+    struct order order = {.n = 0};
+    int64_t limit = 0;
+
+    if (!check_query(c) || !read_order(c, &order)) {
+        return;
+    }
+    if (limit_text && (attribute_int(limit_text, &limit) || limit < 0)) {
+        call_error(c, 400, "HTTPBadRequest", "Limit must be an integer 0 or greater and not '%.100s'", json_string_value(limit_text));
+        return;
+    }
+    json_t **list = xcalloc(ovsdb_client_n_rows(store_client(c->api->store), r->table) + 1, sizeof *list);
+    size_t n = 0;
+    OVSDB_FOR_EACH_ROW(row, store_client(c->api->store), r->table)
+    {
+        json_t *object = r->show(c->api, row);
+
+        if (matches(c, object)) {
+            list[n++] = object;
+        } else {
+            json_decref(object);
+        }
+    }
+    qsort_r(list, n, sizeof *list, compare, &order);
+    json_t *page = cut_page(c, list, n, limit);
+    for (size_t i = 0; i < n; i++) {
+        json_decref(list[i]);
+    }
+    free(list);
+    call_reply(c, 200, json_pack("{s:o}", r->collection, page));
+}
