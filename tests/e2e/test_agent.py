@@ -289,22 +289,36 @@ def test_an_interface_nobody_knows_is_connected_to_nothing(cloud):
     cloud.vsctl("hv1", "del-port", "br-int", "op0")
 
 
-def test_local_vlans_survive_a_restart(cloud):
-    other = cloud.network("blue")
-    blue = cloud.vm("blue1", other, "hv1")
+def test_local_vlans_survive_a_restart(make_cloud):
+    """Also when numbering anew would give others: the network with the lowest VLAN is gone when the agent starts."""
+    cloud = make_cloud()
+    cloud.up(("hv1", "hv2"))
+    nets = {name: cloud.network(name) for name in ("red", "blue", "green")}
+    vms = {}
+    for name in nets:
+        vms[name] = cloud.vm(f"{name}1", nets[name], "hv1")
+        cloud.wait_active()
+    cloud.vm("blue2", nets["blue"], "hv2")
     cloud.wait_active()
-    red_vlan, blue_vlan = cloud.tag(cloud.vms["red1"]), cloud.tag(blue)
-    assert red_vlan != blue_vlan and {red_vlan, blue_vlan} <= set(range(1, 4095))
-    marks = cloud.ovs("hv1", "Port", blue["tap"], "other_config")
-    assert marks == {"net_uuid": other["id"], "network_type": "vxlan", "segmentation_id": str(other["vni"]), "tag": str(blue_vlan)}
-    # Every port of the network with the lower VLAN is away while the agent starts: the other keeps its own all the same.
+    vlans = {name: cloud.tag(vm) for name, vm in vms.items()}
+    assert len(set(vlans.values())) == 3 and set(vlans.values()) <= set(range(1, 4095))
+    assert cloud.ovs("hv1", "Port", vms["blue"]["tap"], "other_config") == {
+        "net_uuid": nets["blue"]["id"], "network_type": "vxlan", "segmentation_id": str(nets["blue"]["vni"]), "tag": str(vlans["blue"])}
     cloud.world.kill("agent-hv1")
-    cloud.agent_up("hv1", "--heartbeat-interval", "1")
-    green = cloud.network("green")
-    vm = cloud.vm("green1", green, "hv1")
+    gone = min(vlans, key=vlans.get)
+    cloud.delete_port(vms[gone]["port"]["id"])
+    cloud.vsctl("hv1", "del-port", "br-int", vms[gone]["tap"])
+    del cloud.vms[f"{gone}1"]
+    stays = {name: vlan for name, vlan in vlans.items() if name != gone}
+    cloud.agent_up("hv1")
+    wait_for("the gone network's flows to go", lambda: not any(
+        f"tun_id={nets[gone]['vni']:#x} " in flow for flow in cloud.flows("hv1", "br-tun", "table=4")), 10)
+    assert {name: cloud.tag(vms[name]) for name in stays} == stays
+    new = cloud.vm("new1", cloud.network("new"), "hv1")
     cloud.wait_active()
-    assert (cloud.tag(cloud.vms["red1"]), cloud.tag(blue)) == (red_vlan, blue_vlan)
-    assert cloud.tag(vm) not in (red_vlan, blue_vlan)
+    assert {name: cloud.tag(vms[name]) for name in stays} == stays and cloud.tag(new) not in stays.values()
+    if "blue" in stays:
+        assert cloud.ping("blue1", cloud.vms["blue2"]["ip"], count=2) == 2
 
 
 # ---- restarts: nothing that is right is touched
