@@ -149,6 +149,8 @@ class Cloud:
             nodad = ["nodad"] if ":" in fixed["ip_address"] else []
             length = 64 if ":" in fixed["ip_address"] else 24
             w.ip(ns, "addr", "add", f"{fixed['ip_address']}/{length}", "dev", "eth0", *nodad)
+        # As Nova does: the hypervisor itself does not speak on its VMs' taps.
+        w.sysctl(self.hv_ns(hv), **{f"net__ipv6__conf__{tap}__disable_ipv6": 1})
         w.ip(self.hv_ns(hv), "link", "set", tap, "up")
         self.vsctl(hv, "add-port", "br-int", tap, "--", "set", "Interface", tap, f"external_ids:iface-id={port['id']}",
                    f'external_ids:attached-mac="{port["mac_address"]}"', "external_ids:iface-status=active")

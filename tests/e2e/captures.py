@@ -17,7 +17,7 @@ class Capture:
         self.world = world
         self.tag = f"tcpdump-{netns}-{link}"
         self.file = world.dir / f"{netns}-{link}.pcap"
-        argv = ["tcpdump", "-U", "-Z", "root", "-i", link, "-w", str(self.file), "-s", "0"]
+        argv = ["tcpdump", "--immediate-mode", "-U", "-Z", "root", "-i", link, "-w", str(self.file), "-s", "0"]
         world.spawn(self.tag, argv + ([expression] if expression else []), netns=netns)
         wait_for(lambda: f"tcpdump on {link}: {world.log(self.tag)}", lambda: "listening on" in world.log(self.tag), 10)
 

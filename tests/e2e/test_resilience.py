@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import time
 
 import pytest
 from test_lab import assert_connected, tenants_up
@@ -20,7 +21,13 @@ class Probe:
                          netns=cloud.vms[source]["ns"])
         wait_for("the probe's first reply", lambda: "bytes from" in self.world.log(self.tag), 5)
 
-    def stop(self):
+    def replies(self):
+        return self.world.log(self.tag).count("bytes from")
+
+    def stop(self, more=50):
+        """(sent, lost), after MORE further replies: what was lost during the event shows, and that it goes on."""
+        want = self.replies() + more
+        wait_for(lambda: f"{more} more replies, {self.replies()} of {want} so far", lambda: self.replies() >= want, 10)
         self.world.kill(self.tag, signal.SIGINT)
         found = re.search(r"(\d+) packets transmitted, (\d+) received", self.world.log(self.tag))
         return int(found[1]), int(found[1]) - int(found[2])
@@ -40,24 +47,40 @@ def children(pid, name):
     return [int(line.split()[0]) for line in found if line.split()[1:] == [name]]
 
 
+def flow_ages(cloud, hv, bridge):
+    """Age in seconds by flow, learned flows left out."""
+    ages = {}
+    for line in cloud.ofctl(hv, "dump-flows", bridge).splitlines():
+        found = re.search(r"duration=([\d.]+)s", line)
+        if found and "hard_timeout=300" not in line:
+            ages[re.sub(r"duration=[^,]*, |n_packets=\d+, |n_bytes=\d+, ", "", line)] = float(found[1])
+    return ages
+
+
 def test_agent_killed(cloud):
-    flows = cloud.ofctl("hv1", "--no-stats", "dump-flows", "br-tun")
+    before = {bridge: flow_ages(cloud, "hv1", bridge) for bridge in ("br-int", "br-tun")}
+    assert all(before.values())
     probe = Probe(cloud, "red1", "red2")
     cloud.world.kill("agent-hv1", signal.SIGKILL)
+    started = next(a["started_at"] for a in cloud.api("GET", "/v2.0/agents")["agents"] if a["host"] == "hv1")
+    time.sleep(1.1)  # started_at counts whole seconds
     cloud.agent_up("hv1")
-    wait_for("the agent to be alive", lambda: all(a["alive"] for a in cloud.api("GET", "/v2.0/agents")["agents"]))
+    wait_for("the agent to have registered anew", lambda: all(
+        a["alive"] and a["started_at"] != started for a in cloud.api("GET", "/v2.0/agents")["agents"] if a["host"] == "hv1"))
     sent, lost = probe.stop()
-    assert lost <= 1 and sent > 10
-    # Nothing changed, so not one flow was touched.
-    strip = re.compile(r"table=20, hard_timeout.*\n")
-    assert strip.sub("", cloud.ofctl("hv1", "--no-stats", "dump-flows", "br-tun")) == strip.sub("", flows)
+    assert lost <= 1
+    # Nothing changed, so not one flow was touched: each is there and has grown older.
+    for bridge, ages in before.items():
+        now = flow_ages(cloud, "hv1", bridge)
+        assert now.keys() == ages.keys()
+        assert all(now[flow] > age for flow, age in ages.items())
 
 
 def test_controller_killed(cloud):
     probe = Probe(cloud, "red1", "red3")
     cloud.world.kill("controller", signal.SIGKILL)
     sent, lost = probe.stop()
-    assert lost <= 1 and sent > 10
+    assert lost <= 1
     probe = Probe(cloud, "red1", "red3")
     cloud.controller_up(cloud.port)
     # The agents find it again and wire new ports, with nobody's help.
@@ -67,7 +90,7 @@ def test_controller_killed(cloud):
     cloud.wait_active(40)
     assert cloud.ping("red1", vm["ip"], count=2) == 2
     sent, lost = probe.stop()
-    assert lost <= 1 and sent > 10
+    assert lost <= 1
 
 
 def test_ovsdb_server_of_a_hypervisor_killed(cloud):
@@ -84,7 +107,7 @@ def test_ovsdb_server_of_a_hypervisor_killed(cloud):
     assert re.search(r"[0-9a-f]{16}", cloud.vsctl("hv2", "get", "Bridge", "br-int", "datapath_id"))
     cloud.vsctl("hv2", "del-br", "br-new")
     sent, lost = probe.stop()
-    assert lost <= 1 and sent > 10
+    assert lost <= 1
 
 
 def test_switch_killed(cloud):
