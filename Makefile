@@ -11,7 +11,8 @@ TYPE := vxlan
 UNDERLAY := 4
 BUILD := build
 TEST_BUILD := $(if $(SANITIZE),build-sanitize,build-test)
-MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),-Db_sanitize=address,undefined -Db_lundef=false)
+SANITIZE_FLAGS := -Db_sanitize=address,undefined -Db_lundef=false
+MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),$(SANITIZE_FLAGS))
 # The first error of either sanitizer ends the process, so that no test can overlook it.
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
@@ -41,7 +42,6 @@ stop:
 
 test: deps-test
 	@$(MAKE) --no-print-directory $(TEST_BUILD)/build.ninja
-	meson configure $(TEST_BUILD) $(if $(WERROR),--werror) >/dev/null
 	ninja -C $(TEST_BUILD)
 	@$(MAKE) --no-print-directory lint
 	$(SANITIZE_ENV) meson test -C $(TEST_BUILD) --no-rebuild --print-errorlogs
