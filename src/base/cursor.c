@@ -120,7 +120,7 @@ void *writer_put(struct writer *w, size_t n)
         w->error = -EMSGSIZE;
         return NULL;
     }
-    if (w->len + n > w->allocated) {
+    if (!w->data || w->len + n > w->allocated) { /* also for no bytes: NULL would be an error */
         w->allocated = MAX(w->allocated * 2, w->len + n + 64);
         w->data = xrealloc(w->data, w->allocated);
     }

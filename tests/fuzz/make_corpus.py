@@ -207,7 +207,7 @@ COMMANDS = {
     "delete": ["del-flows", "table=3,cookie=5/-1"], "delete-strict": ["--strict", "del-flows", "priority=7,ip"],
     "bundle": ["--bundle", "add-flow", "ip,actions=1"],
     "port-mod": ["mod-port", "1", "down"], "group": ["add-group", "group_id=1,type=all,bucket=output:1"], "probe": ["probe"],
-    "ping": ["ping"], "meters": ["dump-meters"], "queues": ["queue-stats"],
+    "meters": ["dump-meters"], "queues": ["queue-stats"],
 }
 
 
@@ -250,6 +250,44 @@ def flow_stats():
     put("openflow_msg", "error", bytes.fromhex("0401001400000001000400090400000800000002"))
 
 
+XID = 7  # of fuzz_ofserver's messages
+
+
+def ofserver():
+    """What the client said, as one stream and as the list of messages that fuzz_ofserver.c describes."""
+    directory = CORPUS / "openflow_msg"
+    messages = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    hello = struct.pack("!BBHI", 4, 0, 8, XID)
+
+    def listed(*msgs):
+        return b"\x01" + b"".join(struct.pack("!BH", m[1], len(m) - 8) + m[8:] for m in msgs)
+
+    def bundle(*msgs, commit=True):
+        control = [struct.pack("!BBHIIIIHH", 4, 4, 24, XID, 0x4f4e4600, 2300, 1, kind, 3) for kind in (0, 2, 4)]
+        adds = [struct.pack("!BBHIIIIHH", 4, 4, 24 + len(m), XID, 0x4f4e4600, 2301, 1, 0, 3) + m[:4] + struct.pack("!I", XID) + m[8:]
+                for m in msgs]
+        return [control[0], *adds, *control[1:]] if commit else [control[0], *adds]
+
+    for name, msg in messages.items():
+        if msg[1] != 19:
+            put("ofserver", name, listed(msg))
+    flow_mods = [m for n, m in messages.items() if n.startswith("flow-mod-")]
+    put("ofserver", "all-flows", listed(*flow_mods, messages["dump-flows"], messages["delete"]))
+    put("ofserver", "bundle-committed", listed(*bundle(*flow_mods), messages["dump-flows"]))
+    put("ofserver", "bundle-left-open", listed(*bundle(*flow_mods[:2], commit=False)))
+    put("ofserver", "stream", b"\x00" + hello + b"".join(messages[n] for n in ("flow-mod-l2", "dump-flows", "dump-tables")))
+    put("ofserver", "stream-without-hello", b"\x00" + messages["flow-mod-l2"])
+    put("ofserver", "stream-of-version-1", b"\x00" + struct.pack("!BBHI", 1, 0, 8, 1))
+    put("ofserver", "stream-of-length-3", b"\x00" + hello + struct.pack("!BBHI", 4, 5, 3, 1))
+    put("ofserver", "other-version-later", b"\x00" + hello + struct.pack("!BBHI", 1, 5, 8, 1))
+    async_all = struct.pack("!BBHI6I", 4, 28, 32, XID, *[0xffffffff] * 6)
+    to_controller = next(m for n, m in messages.items() if n == "flow-mod-controller")
+    put("ofserver", "packet-ins", listed(struct.pack("!BBHIHH", 4, 9, 12, XID, 0, 128), async_all, to_controller))
+    for role in (1, 2, 3, 4):
+        put("ofserver", f"role-{role}", listed(struct.pack("!BBHIIIQ", 4, 24, 24, XID, role, 0, 5), messages["flow-mod-l2"],
+                                               struct.pack("!BBHIIIQ", 4, 24, 24, XID, 2, 0, 4)))
+
+
 def main():
     for name, frame in FRAMES.items():
         put("flow_key", name, raw(frame))
@@ -259,6 +297,7 @@ def main():
         put("packet_edit", name, offload + bytes([len(edits)]) + edits + raw(frame))
     openflow()
     flow_stats()
+    ofserver()
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 
 #define INPUT_MAX (1u << 20)
-#define PREFIXES_MAX 600
-#define CHANGES 400
+#define RUNS_DEFAULT 500
+
+/* Beginnings of each file that are run, spread evenly if there are more, and as many changes to it: `--runs=N` for slow targets. */
+static size_t runs = RUNS_DEFAULT;
 
 static struct {
     char path[512];
@@ -88,10 +90,10 @@ static void replay(const char *name, const uint8_t *data, size_t len)
 
     snprintf(current.path, sizeof current.path, "%s/crash-%s-%s", dir ? dir : ".", program_invocation_short_name, name);
     run(data, len);
-    for (size_t n = 0; n < MIN(len, (size_t)PREFIXES_MAX); n++) {
-        run(data, n);
+    for (size_t i = 0, n = MIN(len, runs); i < n; i++) {
+        run(data, len * i / n);
     }
-    for (size_t i = 0; len && i < CHANGES; i++) {
+    for (size_t i = 0; len && i < runs; i++) {
         memcpy(copy, data, len);
         change(copy, len, &rnd);
         run(copy, len);
@@ -151,7 +153,9 @@ int main(int argc, char **argv)
     signal(SIGABRT, on_crash);
     signal(SIGSEGV, on_crash);
     for (int i = 1; i < argc; i++) {
-        if (replay_path(argv[i], &count)) {
+        if (!strncmp(argv[i], "--runs=", 7)) {
+            runs = (size_t)strtoul(argv[i] + 7, NULL, 10);
+        } else if (replay_path(argv[i], &count)) {
             return 1;
         }
     }
