@@ -63,7 +63,7 @@ static bool is_choice(const char *choices, const char *value)
     size_t len = strlen(value);
 
     for (const char *c = choices; c; c = strchr(c, '|'), c = c ? c + 1 : NULL) {
-        if (len && !strncmp(c, value, len) && (c[len] == '|' || !c[len])) {
+        if (len && !memchr(value, '|', len) && !strncmp(c, value, len) && (c[len] == '|' || !c[len])) {
             return true;
         }
     }

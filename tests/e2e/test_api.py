@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller's API: driven by the real `openstack` client, by raw HTTP with what no client should send, by two controllers at
+once, and without its database."""
+import collections
+import concurrent.futures
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+import urllib.parse
+
+import pytest
+
+from cloud import Cloud
+from world import wait_for, run
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def cloud(cloud_factory):
+    cloud = cloud_factory()
+    cloud.controller_up(cloud.api_port)
+    return cloud
+
+
+@pytest.fixture
+def network(cloud):
+    """A network with an IPv4 subnet that goes away with its ports."""
+    made = cloud.api("POST", "/v2.0/networks", {"network": {"name": "net"}})["network"]
+    made["subnet"] = cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": made["id"], "cidr": "10.0.0.0/24", "ip_version": 4}})[
+        "subnet"]
+    yield made
+    for port in cloud.api("GET", f"/v2.0/ports?network_id={made['id']}")["ports"]:
+        cloud.request("DELETE", f"/v2.0/ports/{port['id']}")
+    cloud.request("DELETE", f"/v2.0/networks/{made['id']}")
+
+
+def refused(cloud, method, path, body, status, kind, *texts):
+    got, reply = cloud.request(method, path, body)
+    assert (got, reply["NeutronError"]["type"]) == (status, kind), reply
+    for text in texts:
+        assert text in reply["NeutronError"]["message"], reply
+    assert set(reply["NeutronError"]) == {"type", "message", "detail"}
+
+
+# ---- the openstack client
+
+@pytest.fixture(scope="module")
+def openstack(cloud):
+    if not shutil.which("openstack"):
+        pytest.skip("the openstack client is not installed")
+
+    def call(*args, check=True):
+        # The distribution's own client: not a PATH that a developer's Python has got in front of.
+        done = run("env", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "openstack", "--os-auth-type", "none", "--os-endpoint",
+                   f"http://127.0.0.1:{cloud.port}", *args, check=False, timeout=60)
+        if not check:
+            return done
+        assert done.returncode == 0, f"{' '.join(args)}: {done.stderr}"
+        return done.stdout
+
+    def shown(*args):
+        return json.loads(call(*args, "-f", "json"))
+
+    call.json = shown
+    return call
+
+
+def test_openstack_client(cloud, openstack):
+    made = openstack.json("network", "create", "tn1", "--provider-network-type", "gre", "--mtu", "1400", "--description", "a gre net")
+    assert (made["name"], made["provider:network_type"], made["mtu"], made["status"]) == ("tn1", "gre", 1400, "ACTIVE")
+    assert openstack.json("network", "show", "tn1") == made
+    assert [n["Name"] for n in openstack.json("network", "list", "--name", "tn1")] == ["tn1"]
+
+    subnet = openstack.json("subnet", "create", "--network", "tn1", "--subnet-range", "10.20.0.0/24", "--gateway", "10.20.0.254",
+                            "--allocation-pool", "start=10.20.0.10,end=10.20.0.100", "--dns-nameserver", "10.20.0.54",
+                            "--dns-nameserver", "10.20.0.53", "--host-route", "destination=10.9.0.0/16,gateway=10.20.0.3", "ts1")
+    assert subnet["gateway_ip"] == "10.20.0.254" and subnet["dns_nameservers"] == ["10.20.0.54", "10.20.0.53"]
+    assert subnet["allocation_pools"] == [{"start": "10.20.0.10", "end": "10.20.0.100"}]
+    slaac = openstack.json("subnet", "create", "--network", "tn1", "--subnet-range", "fd20::/64", "--ip-version", "6", "--ipv6-ra-mode",
+                           "slaac", "--ipv6-address-mode", "slaac", "ts6")
+    assert {s["Name"] for s in openstack.json("subnet", "list", "--network", "tn1")} == {"ts1", "ts6"}
+
+    port = openstack.json("port", "create", "--network", "tn1", "--fixed-ip", "subnet=ts1,ip-address=10.20.0.50", "--mac-address",
+                          "fa:16:3e:00:11:22", "--host", "hv1", "--device", "dev-1", "--device-owner", "compute:nova", "tp1")
+    assert {f["ip_address"] for f in port["fixed_ips"]} == {"10.20.0.50", "fd20::f816:3eff:fe00:1122"}
+    assert (port["binding_host_id"], port["binding_vif_type"], port["status"]) == ("hv1", "ovs", "DOWN")
+    assert [p["Name"] for p in openstack.json("port", "list", "--network", "tn1")] == ["tp1"]
+    openstack("port", "set", "--name", "tp1b", "--host", "hv2", "tp1")
+    assert openstack.json("port", "show", "tp1b")["binding_host_id"] == "hv2"
+
+    openstack("network", "set", "--name", "tn1b", "--tag", "blue", "tn1")
+    after = openstack.json("network", "show", "tn1b")
+    assert after["tags"] == ["blue"] and set(after["subnets"]) == {subnet["id"], slaac["id"]} and after["revision_number"] > 1
+    openstack("subnet", "set", "--name", "ts1b", "--no-dns-nameservers", "ts1")
+    assert openstack.json("subnet", "show", "ts1b")["dns_nameservers"] == []
+    assert "in use" in openstack("network", "delete", "tn1b", check=False).stderr
+    for kind, name in (("port", "tp1b"), ("subnet", "ts6"), ("network", "tn1b")):
+        openstack(kind, "delete", name)
+    assert openstack.json("network", "list") == openstack.json("subnet", "list") == openstack.json("port", "list") == []
+    assert openstack("network", "show", "nosuch", check=False).returncode != 0
+    assert openstack.json("network", "agent", "list") == []
+    assert "provider" in {e["Alias"] for e in openstack.json("extension", "list")}
+
+
+# ---- what is answered
+
+def test_discovery(cloud):
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=10)
+    connection.request("GET", "/", headers={"Host": "api.example.org:99"})
+    links = json.loads(connection.getresponse().read())["versions"][0]["links"]
+    assert links == [{"rel": "self", "href": "http://api.example.org:99/v2.0/"}]
+    connection.close()
+    assert {r["collection"] for r in cloud.api("GET", "/v2.0/")["resources"]} >= {"networks", "subnets", "ports", "agents"}
+    assert cloud.api("GET", "/v2.0/extensions/provider")["extension"]["alias"] == "provider"
+    assert cloud.request("GET", "/v2.0/extensions/tag-ports-during-bulk-creation")[0] == 404
+    assert cloud.api("GET", "/healthz") == {"status": "ok"}
+    status, metrics = cloud.request("GET", "/metrics")
+    assert status == 200 and "warren_database_up 1" in metrics["text"]
+
+
+@pytest.mark.parametrize("kind,mtu,max_vni", [("vxlan", 1450, 2**24 - 1), ("gre", 1458, 2**32 - 1), ("geneve", 1450, 2**24 - 1)])
+def test_network_types(cloud, kind, mtu, max_vni):
+    def create(**extra):
+        return cloud.request("POST", "/v2.0/networks", {"network": {"provider:network_type": kind, **extra}})
+
+    status, made = create(**{"provider:segmentation_id": str(max_vni)})
+    assert (status, made["network"]["mtu"], made["network"]["provider:segmentation_id"]) == (201, mtu, max_vni)
+    assert create(**{"provider:segmentation_id": max_vni})[1]["NeutronError"]["type"] == "TunnelIdInUse"
+    assert create(**{"provider:segmentation_id": max_vni + 1})[0] == 400
+    assert create(mtu=mtu + 1)[0] == 400 and create(mtu=67)[0] == 400
+    assert cloud.request("DELETE", f"/v2.0/networks/{made['network']['id']}")[0] == 204
+    assert cloud.request("GET", f"/v2.0/networks/{made['network']['id']}")[0] == 404
+
+
+def test_filters_fields_order(cloud, network):
+    made = cloud.api("POST", "/v2.0/ports", {"ports": [{"network_id": network["id"], "name": f"p{i}", "binding:host_id": f"hv{i % 2}"}
+                                                       for i in range(6)]})["ports"]
+    ip = made[3]["fixed_ips"][0]["ip_address"]
+
+    def names(query):
+        return [p["name"] for p in cloud.api("GET", f"/v2.0/ports?sort_key=name&{query}")["ports"]]
+
+    assert names("") == [f"p{i}" for i in range(6)]
+    assert names("name=p1&name=p4") == ["p1", "p4"]
+    assert names("binding:host_id=hv1&name=p1&name=p2") == ["p1"]
+    assert names("fixed_ips=" + urllib.parse.quote(f"ip_address={ip}")) == ["p3"]
+    assert names("admin_state_up=False") == []
+    assert names("sort_dir=desc&limit=2") == ["p5", "p4"]
+    assert names(f"limit=2&marker={made[1]['id']}") == ["p2", "p3"]
+    assert cloud.api("GET", "/v2.0/ports?name=p2&fields=id&fields=nosuch")["ports"] == [{"id": made[2]["id"]}]
+    assert cloud.api("GET", f"/v2.0/ports/{made[2]['id']}?fields=name")["port"] == {"name": "p2"}
+    cloud.api("PUT", f"/v2.0/ports/{made[0]['id']}/tags", {"tags": ["red", "x"]})
+    cloud.api("PUT", f"/v2.0/ports/{made[1]['id']}/tags", {"tags": ["red"]})
+    assert names("tags=red") == ["p0", "p1"] and names("tags=red,x") == ["p0"]
+    assert names("tags-any=x,y") == ["p0"] and names("not-tags=red") == ["p2", "p3", "p4", "p5"]
+    assert cloud.request("PUT", f"/v2.0/ports/{made[1]['id']}/tags/green")[0] == 201
+    assert cloud.request("GET", f"/v2.0/ports/{made[1]['id']}/tags/green")[0] == 204
+    assert cloud.request("DELETE", f"/v2.0/ports/{made[1]['id']}/tags/green")[0] == 204
+    refused(cloud, "DELETE", f"/v2.0/ports/{made[1]['id']}/tags/green", None, 404, "TagNotFound")
+    refused(cloud, "GET", "/v2.0/ports?nosuch=1", None, 400, "HTTPBadRequest", "nosuch")
+    refused(cloud, "GET", "/v2.0/ports?admin_state_up=maybe", None, 400, "HTTPBadRequest", "admin_state_up")
+    refused(cloud, "GET", "/v2.0/ports?limit=x", None, 400, "HTTPBadRequest", "x")
+    refused(cloud, "GET", "/v2.0/ports?sort_key=nosuch", None, 400, "HTTPBadRequest", "nosuch")
+    refused(cloud, "GET", "/v2.0/ports?name=%ff", None, 400, "HTTPBadRequest", "UTF-8")
+
+
+def test_port_updates(cloud, network):
+    cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": network["id"], "cidr": "fd00::/64", "ip_version": 6,
+                                                   "ipv6_address_mode": "slaac"}})
+    port = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "mac_address": "fa:16:3e:00:00:01"}})["port"]
+    kept = next(f["ip_address"] for f in port["fixed_ips"] if "." in f["ip_address"])
+
+    def put(**values):
+        return cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": values})["port"]
+
+    def addresses(shown):
+        return {f["ip_address"] for f in shown["fixed_ips"]}
+
+    assert addresses(put(mac_address="fa:16:3e:00:00:02")) == {kept, "fd00::f816:3eff:fe00:2"}
+    assert addresses(put(fixed_ips=[{"subnet_id": network["subnet"]["id"]}])) == {kept, "fd00::f816:3eff:fe00:2"}
+    changed = put(fixed_ips=[{"ip_address": "10.0.0.77"}, {"ip_address": "10.0.0.78"}], name="x")
+    assert addresses(changed) == {"10.0.0.77", "10.0.0.78", "fd00::f816:3eff:fe00:2"} and changed["name"] == "x"
+    assert addresses(put(fixed_ips=[])) == set()
+    assert changed["revision_number"] == port["revision_number"] + 3
+    assert put(**{"binding:profile": {"a": 1}, "allowed_address_pairs": [{"ip_address": "10.9.0.0/16"}]})["allowed_address_pairs"] == [
+        {"ip_address": "10.9.0.0/16", "mac_address": "fa:16:3e:00:00:02"}]
+    # Its old addresses are free again.
+    other = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "fixed_ips": [{"ip_address": "10.0.0.77"}]}})["port"]
+    refused(cloud, "PUT", f"/v2.0/ports/{port['id']}", {"port": {"fixed_ips": [{"ip_address": "10.0.0.77"}]}}, 409,
+            "IpAddressAlreadyAllocated", "10.0.0.77")
+    refused(cloud, "PUT", f"/v2.0/ports/{port['id']}", {"port": {"mac_address": other["mac_address"]}}, 409, "MacAddressInUse")
+
+
+def test_addresses_run_out(cloud):
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]
+    sub = cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": "10.3.0.0/29", "ip_version": 4}})["subnet"]
+    many = {"ports": [{"network_id": net["id"]} for _ in range(5)]}
+    made = cloud.api("POST", "/v2.0/ports", many)["ports"]
+    assert {p["fixed_ips"][0]["ip_address"] for p in made} == {f"10.3.0.{i}" for i in range(2, 7)}
+    refused(cloud, "POST", "/v2.0/ports", {"port": {"network_id": net["id"]}}, 409, "IpAddressGenerationFailure", net["id"])
+    refused(cloud, "DELETE", f"/v2.0/subnets/{sub['id']}", None, 409, "SubnetInUse", sub["id"])
+    refused(cloud, "DELETE", f"/v2.0/networks/{net['id']}", None, 409, "NetworkInUse", made[0]["id"])
+    cloud.api("DELETE", f"/v2.0/ports/{made[0]['id']}")
+    # A bulk is made whole or not at all.
+    refused(cloud, "POST", "/v2.0/ports", {"ports": [{"network_id": net["id"]}] * 2}, 409, "IpAddressGenerationFailure")
+    assert len(cloud.api("GET", f"/v2.0/ports?network_id={net['id']}")["ports"]) == 4
+    for port in made[1:]:
+        cloud.api("DELETE", f"/v2.0/ports/{port['id']}")
+    cloud.api("DELETE", f"/v2.0/networks/{net['id']}")
+    assert cloud.request("GET", f"/v2.0/subnets/{sub['id']}")[0] == 404
+
+
+# ---- what is refused
+
+def test_bad_bodies(cloud):
+    for body in (b"", b"{", b"[]", b"nonsense", b"\xff\xfe", b'{"network": {}} x', b'{"a": "\\u0000"}', b"[" * 100000):
+        refused(cloud, "POST", "/v2.0/networks", body, 400, "MalformedRequestBody", "Malformed request body")
+    for body in ({}, {"network": []}, {"networks": []}, {"networks": {}}, {"net": {}}, {"network": {}, "x": 1}, {"networks": [5]}):
+        refused(cloud, "POST", "/v2.0/networks", body, 400, "HTTPBadRequest")
+    refused(cloud, "POST", "/v2.0/networks", b'{"network": {"name": "' + b"x" * (1 << 20) + b'"}}', 413, "HTTPRequestEntityTooLarge")
+    for path in ("/nope", "/v2.0/nope", "/v2.0x", "/v3", "/v2.0/networks/a/b/c/d/e/f", "/v2.0/security-groups"):
+        refused(cloud, "GET", path, None, 404, "HTTPNotFound")
+    for method, path in (("PATCH", "/v2.0/networks"), ("POST", f"/v2.0/networks/{UNKNOWN}"), ("POST", "/v2.0/agents"), ("DELETE", "/"),
+                         ("PUT", "/v2.0/ports"), ("POST", "/metrics")):
+        refused(cloud, method, path, b"{}", 405, "HTTPMethodNotAllowed", method)
+    for kind in ("network", "subnet", "port", "agent"):
+        refused(cloud, "GET", f"/v2.0/{kind}s/{UNKNOWN}", None, 404, f"{kind.capitalize()}NotFound", UNKNOWN)
+        refused(cloud, "DELETE", f"/v2.0/{kind}s/{UNKNOWN}", None, 404, f"{kind.capitalize()}NotFound")
+        refused(cloud, "PUT", f"/v2.0/{kind}s/{UNKNOWN}", {kind: {}}, 404, f"{kind.capitalize()}NotFound")
+    assert cloud.api("GET", "/v2.0/networks")["networks"] == []
+
+
+def test_bad_values(cloud, network):
+    nid, sid = network["id"], network["subnet"]["id"]
+
+    def bad(kind, values, status, error, *texts):
+        refused(cloud, "POST", f"/v2.0/{kind}s", {kind: values}, status, error, *texts)
+
+    bad("network", {"nmae": "x"}, 400, "HTTPBadRequest", "Unrecognized attribute(s) 'nmae'")
+    bad("network", {"mtu": "big"}, 400, "HTTPBadRequest", "mtu", "'big'")
+    bad("network", {"provider:network_type": "vlan"}, 400, "HTTPBadRequest", "provider:network_type", "'vlan'")
+    bad("network", {"provider:network_type": "vxlan", "provider:segmentation_id": 1 << 24}, 400, "InvalidInput", "segmentation_id")
+    bad("subnet", {"network_id": nid, "cidr": "10.0.0.300/24", "ip_version": 4}, 400, "HTTPBadRequest", "10.0.0.300/24")
+    bad("subnet", {"network_id": nid, "cidr": "10.0.0.128/25", "ip_version": 4}, 400, "InvalidInput", "overlaps")
+    bad("subnet", {"network_id": UNKNOWN, "cidr": "10.5.0.0/24", "ip_version": 4}, 404, "NetworkNotFound", UNKNOWN)
+    bad("subnet", {"network_id": nid, "cidr": "10.5.0.0/24"}, 400, "HTTPBadRequest", "ip_version")
+    bad("subnet", {"network_id": nid, "cidr": "10.5.0.0/24", "ip_version": 5}, 400, "InvalidInput", "ip_version")
+    bad("port", {"name": "x"}, 400, "HTTPBadRequest", "network_id")
+    bad("port", {"network_id": "x"}, 400, "HTTPBadRequest", "network_id", "'x'")
+    bad("port", {"network_id": UNKNOWN}, 404, "NetworkNotFound", UNKNOWN)
+    bad("port", {"network_id": nid, "fixed_ips": [{"ip_address": "10.99.0.1"}]}, 400, "InvalidIpForNetwork", "10.99.0.1")
+    bad("port", {"network_id": nid, "fixed_ips": [{"ip_address": "10.0.0.255"}]}, 400, "InvalidIpForSubnet", "10.0.0.255")
+    bad("port", {"network_id": nid, "fixed_ips": [{"ip_address": "10.9.0.1", "subnet_id": sid}]}, 400, "InvalidIpForSubnet", "10.9.0.1")
+    bad("port", {"network_id": nid, "fixed_ips": [{"subnet_id": UNKNOWN}]}, 404, "SubnetNotFound", UNKNOWN)
+    bad("port", {"network_id": nid, "fixed_ips": [{"ip_address": "10.0.0.9"}] * 2}, 409, "IpAddressAlreadyAllocated", "10.0.0.9")
+    bad("port", {"network_id": nid, "security_groups": [UNKNOWN]}, 404, "SecurityGroupNotFound", UNKNOWN)
+    bad("port", {"network_id": nid, "mac_address": "33:33:00:00:00:01"}, 400, "HTTPBadRequest", "mac_address")
+    assert cloud.api("GET", f"/v2.0/ports?network_id={nid}")["ports"] == []
+    refused(cloud, "PUT", f"/v2.0/subnets/{sid}", {"subnet": {"gateway_ip": "10.0.0.9"}}, 409, "GatewayConflictWithAllocationPools")
+    refused(cloud, "PUT", f"/v2.0/networks/{nid}", {"network": {"provider:segmentation_id": 5}}, 400, "HTTPBadRequest", "segmentation_id")
+
+
+def test_broken_clients(cloud):
+    """Half requests, garbage and clients that leave: the controller answers the next one."""
+    for sent in (b"", b"GET", b"\0" * 5000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5000, b"POST /v2.0/networks HTTP/1.1\r\nHost: x\r\n"
+                 b"Content-Length: 99\r\n\r\n{", b"POST /v2.0/networks HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"network\": {}}"):
+        with socket.create_connection(("127.0.0.1", cloud.port), timeout=5) as client:
+            try:
+                client.sendall(sent)
+            except ConnectionError:
+                pass  # refused in the middle: as good an answer as any
+    assert cloud.api("GET", "/healthz") == {"status": "ok"}
+    time.sleep(0.3)  # the last one was a whole request, from a client that did not wait
+    for net in cloud.api("GET", "/v2.0/networks")["networks"]:
+        cloud.api("DELETE", f"/v2.0/networks/{net['id']}")
+
+
+# ---- what others write
+
+def test_agents_and_port_status(cloud, network):
+    port = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "binding:host_id": "hv1"}})["port"]
+
+    def transact(*ops):
+        reply = run("ovsdb-client", "transact", cloud.overlay, json.dumps(["Warren", *ops])).stdout
+        assert "error" not in reply, reply
+
+    def state():
+        return cloud.api("GET", f"/v2.0/ports/{port['id']}")["port"]["status"]
+
+    aid, now = "11111111-2222-4333-8444-555555555555", int(time.time())
+    transact({"op": "insert", "table": "Agent", "row": {"id": aid, "host": "hv1", "agent_type": "Open vSwitch agent", "binary": "warren-agent",
+                                                        "admin_state_up": True, "started_at": now, "created_at": now,
+                                                        "configurations": '{"tunneling_ip": "192.0.2.1"}'}},
+             {"op": "insert", "table": "Heartbeat", "row": {"agent_id": aid, "at": now}},
+             {"op": "insert", "table": "Endpoint", "row": {"host": "hv1", "ip": "192.0.2.1"}},
+             {"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv2", "up": True}})
+    agent = cloud.api("GET", f"/v2.0/agents/{aid}")["agent"]
+    assert agent["alive"] is True and agent["configurations"] == {"tunneling_ip": "192.0.2.1"} and agent["description"] is None
+    assert time.strptime(agent["heartbeat_timestamp"], "%Y-%m-%d %H:%M:%S")
+    assert state() == "DOWN"  # it is up at a host that it is not bound to
+    transact({"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv1", "up": True}})
+    assert state() == "ACTIVE"
+    assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv3"}})["port"]["status"] == "DOWN"
+    transact({"op": "update", "table": "Heartbeat", "where": [], "row": {"at": now - 80}})
+    assert cloud.api("GET", "/v2.0/agents?host=hv1")["agents"][0]["alive"] is False
+    assert cloud.api("PUT", f"/v2.0/agents/{aid}", {"agent": {"admin_state_up": False}})["agent"]["admin_state_up"] is False
+    assert cloud.request("DELETE", f"/v2.0/agents/{aid}")[0] == 204
+    assert cloud.api("GET", "/v2.0/agents")["agents"] == []
+    cloud.api("DELETE", f"/v2.0/ports/{port['id']}")
+    left = run("ovsdb-client", "dump", cloud.overlay, "Port_Status", "port_id").stdout
+    assert port["id"] not in left
+
+
+# ---- two controllers, no database
+
+def at(cloud: Cloud, port, method, path, body=None):
+    other = Cloud.__new__(Cloud)
+    other.port = port
+    return other.request(method, path, body)
+
+
+def test_two_controllers_never_collide(cloud):
+    second = cloud.api_port + 1
+    cloud.world.spawn("controller-2", [cloud.program("warren-controller"), "--overlay-db", cloud.overlay, "--listen",
+                                       f"127.0.0.1:{second}"], ready="ready")
+    net = cloud.api("POST", "/v2.0/networks", {"network": {"name": "race"}})["network"]
+    cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": "10.1.0.0/26", "ip_version": 4}})
+
+    def everywhere(path, body, times):
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return list(pool.map(lambda i: at(cloud, (cloud.port, second)[i & 1], "POST", path, body), range(times)))
+
+    # 61 addresses for 70 who ask: all are handed out, each once.
+    got = everywhere("/v2.0/ports", {"port": {"network_id": net["id"]}}, 70)
+    assert collections.Counter(status for status, _ in got) == {201: 61, 409: 9}
+    assert len({b["port"]["fixed_ips"][0]["ip_address"] for status, b in got if status == 201}) == 61
+    for path, body in (("networks", {"network": {"provider:segmentation_id": 777}}),
+                       ("subnets", {"subnet": {"network_id": net["id"], "cidr": "10.2.0.0/24", "ip_version": 4}}),
+                       ("ports", {"port": {"network_id": net["id"], "fixed_ips": [{"ip_address": "10.2.0.7"}]}}),
+                       ("ports", {"port": {"network_id": net["id"], "fixed_ips": [], "mac_address": "fa:16:3e:00:00:01"}})):
+        got = collections.Counter(status for status, _ in everywhere(f"/v2.0/{path}", body, 8))
+        assert got[201] == 1 and set(got) <= {201, 400, 409}, (path, got)
+    # Overlapping subnets, not equal ones: no index refuses these.
+    got = [at(cloud, second, "POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": c, "ip_version": 4}})[0]
+           for c in ("10.7.0.0/16", "10.7.1.0/24")]
+    assert got == [201, 400]
+    assert cloud.world.kill("controller-2") == 0
+
+
+def test_database_away(cloud_factory):
+    cloud = cloud_factory()
+    cloud.allowed_warnings = ["overlay.sock"]
+    rundir = cloud.dir / "controller"
+    rundir.mkdir(parents=True)
+    run("ovsdb-tool", "create", rundir / "warren.db", cloud.schemadir / "warren.ovsschema")
+    server = ["ovsdb-server", "-vconsole:warn", "-vsyslog:off", f"--remote=punix:{rundir}/overlay.sock", "--unixctl=none",
+              rundir / "warren.db"]
+    cloud.world.spawn("database", server)
+    wait_for("the database", (rundir / "overlay.sock").exists)
+    cloud.port = cloud.api_port
+    cloud.world.spawn("controller", [cloud.program("warren-controller"), "--overlay-db", cloud.overlay, "--listen",
+                                     f"127.0.0.1:{cloud.port}"], ready="ready")
+    made = cloud.api("POST", "/v2.0/networks", {"network": {"name": "before"}})["network"]
+    cloud.world.kill("database", signal.SIGKILL)
+    wait_for("the controller to notice", lambda: cloud.request("GET", "/healthz")[0] == 503)
+    refused(cloud, "GET", "/v2.0/networks", None, 503, "ServiceUnavailable", "database is away")
+    refused(cloud, "POST", "/v2.0/networks", {"network": {}}, 503, "ServiceUnavailable")
+    refused(cloud, "POST", "/v2.0/networks", {"network": {"mtu": "x"}}, 400, "HTTPBadRequest")
+    (rundir / "overlay.sock").unlink()
+    cloud.world.spawn("database", server)
+    wait_for("the controller to come back", lambda: cloud.request("GET", "/healthz")[0] == 200)
+    assert [n["id"] for n in cloud.api("GET", "/v2.0/networks")["networks"]] == [made["id"]]
+
+    # A database that stands still: the call waits, is answered when the connection is given up, and nothing blocks meanwhile.
+    pid = cloud.world.pid("database")
+    os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(cloud.request, "POST", "/v2.0/networks", {"network": {"name": "late"}})
+        assert cloud.request("GET", "/")[0] == 200
+        assert waiting.result(30)[0] == 503
+    os.kill(pid, signal.SIGCONT)
+    wait_for("the controller to come back", lambda: cloud.request("GET", "/healthz")[0] == 200)
+    # Ended in the middle of a call: the client is answered, the status is 0.
+    os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(cloud.request, "POST", "/v2.0/networks", {"network": {"name": "later"}})
+        time.sleep(0.3)
+        status = cloud.world.kill("controller")
+        os.kill(pid, signal.SIGCONT)
+        assert status == 0 and waiting.result(30)[0] == 503
+
+
+def test_options(cloud):
+    def fails(*args):
+        done = run(cloud.program("warren-controller"), "--rundir", cloud.dir / "options", "--schemadir", cloud.schemadir, *args, check=False,
+                   timeout=20)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "--vni-ranges: vlan" in fails("--vni-ranges", "vlan:1-2")
+    assert "nosuch" in fails("--nosuch")
+    assert "--listen" in fails("--listen", "127.0.0.1:x")
+    assert f"127.0.0.1:{cloud.port}" in fails("--listen", f"127.0.0.1:{cloud.port}")
+    assert "--db-file" in fails("--overlay-db", "unix:/x", "--db-file", "/x")
+    assert "global-physnet-mtu" in fails("--global-physnet-mtu", "5")
+    assert "overlay-db" in fails("--overlay-db", "bogus:1", "--listen", f"127.0.0.1:{cloud.api_port + 2}")
