@@ -11,6 +11,10 @@
 #define BUNDLE_ERROR_TYPE 17
 #define OFPMT_OXM 1
 #define FLOW_MOD_FLAGS 0x1f
+/* Decoded actions up to here surely fit a statistics entry: on the wire they are at most three times as long. */
+#define ACTIONS_SURELY_FIT 16384
+/* What statistics put around a flow's instructions: headers of message, multipart and entry, and any match. */
+#define FLOW_STATS_AROUND (OF_HEADER_LEN + 8 + 48 + 2048)
 
 int of_header_decode(const void *data, size_t len, struct of_header *ret)
 {
@@ -126,7 +130,8 @@ int of_error_decode(const void *body, size_t len)
     if (r.error) {
         return -EBADMSG;
     }
-    if (type == ERROR_TYPE_EXPERIMENTER && reader_u32(&r) == OF_EXPERIMENTER_ONF && code >= ONF_BUNDLE_ERROR_BASE) {
+    if (type == ERROR_TYPE_EXPERIMENTER && reader_u32(&r) == OF_EXPERIMENTER_ONF && code >= ONF_BUNDLE_ERROR_BASE &&
+        code <= ONF_BUNDLE_ERROR_BASE + 0xfff) {
         return OFERR(BUNDLE_ERROR_TYPE, code - ONF_BUNDLE_ERROR_BASE);
     }
     return OFERR(type & 0xfff, code & 0xfff);
@@ -193,6 +198,20 @@ static int flow_mod_check(const struct of_flow_mod *fm)
     return 0;
 }
 
+/* A flow that no statistics reply could hold would make dumps impossible as long as it is there. */
+static int check_fits_stats(const struct ofpacts *acts, uint8_t version)
+{
+    struct writer w = {.limit = OF_MAX_LEN - FLOW_STATS_AROUND};
+
+    if (acts->len <= ACTIONS_SURELY_FIT) {
+        return 0;
+    }
+    ofpacts_encode_instructions(acts->data, acts->len, version, &w);
+    int error = w.error ? OFERR_ACTION_TOO_MANY : 0;
+    writer_done(&w);
+    return error;
+}
+
 int of_flow_mod_decode(struct reader *body, uint8_t version, struct of_flow_mod *ret)
 {
     struct of_flow_mod fm = {.cookie = reader_be64(body)};
@@ -220,6 +239,7 @@ int of_flow_mod_decode(struct reader *body, uint8_t version, struct of_flow_mod 
         if (!error) {
             error = ofpacts_check(fm.acts.data, fm.acts.len, &fm.match, fm.table);
         }
+        error = error ? error : check_fits_stats(&fm.acts, version);
     }
     if (error) {
         of_flow_mod_done(&fm);

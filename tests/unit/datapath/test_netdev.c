@@ -176,6 +176,7 @@ static void run_tcp(struct fixture *f, const char *dev)
              dir, dir, dir, dir, dir);
     RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.socket(); l.bind(('10.9.0.1',7777)); l.listen(); l.settimeout(6)\n"
         "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
+    RUN("for i in $(seq 100); do ss -Hltn | grep -q :7777 && break; sleep .05; done"); /* the server's start takes its time */
     RUN("%s", cmd);
     for (int i = 0; i < 60; i++) {
         turn_loop(f, 100);
