@@ -24,15 +24,17 @@ struct agent {
 static void want_flows(struct agent *a, const struct state *s)
 {
     _cleanup_strbuf_ struct strbuf br_int = {0}, br_tun = {0};
-    bool vlans[VLAN_MAX + 1] = {false};
+    uint32_t vnis[VLAN_MAX + 1] = {0};
 
     for (size_t i = 0; i < s->n_networks; i++) {
-        vlans[s->networks[i].vlan] = s->networks[i].vlan != 0;
+        if (s->networks[i].vlan) {
+            vnis[s->networks[i].vlan] = s->networks[i].vni;
+        }
     }
     desired_br_int(s, &br_int);
     desired_br_tun(s, &br_tun);
-    bridge_flows_want(a->br_int, strbuf_str(&br_int), vlans);
-    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), vlans);
+    bridge_flows_want(a->br_int, strbuf_str(&br_int), vnis);
+    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), vnis);
 }
 
 static void pass(struct agent *a)

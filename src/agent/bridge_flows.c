@@ -26,7 +26,7 @@ struct bridge_flows {
     enum phase phase;
     struct flow_set *wanted, *present;
     char *text; /* of `wanted` */
-    bool vlans[VLAN_MAX + 1];
+    uint32_t vnis[VLAN_MAX + 1]; /* by local VLAN */
     bool in_place; /* the switch has `wanted` */
     bool again;    /* wanted changed while busy */
 };
@@ -88,7 +88,7 @@ static void on_read(void *arg, const char *error)
         finish(b, error);
         return;
     }
-    reconcile(b->wanted, b->present, b->vlans, &mods);
+    reconcile(b->wanted, b->present, b->vnis, &mods);
     if (!mods.n) {
         finish(b, NULL);
         return;
@@ -132,11 +132,11 @@ static void on_connected(struct of_client *client WR_UNUSED, bool connected, voi
     }
 }
 
-void bridge_flows_want(struct bridge_flows *b, const char *text, const bool vlans[VLAN_MAX + 1])
+void bridge_flows_want(struct bridge_flows *b, const char *text, const uint32_t vnis[VLAN_MAX + 1])
 {
     char *error = NULL;
 
-    if (!*text || (b->text && !strcmp(b->text, text) && !memcmp(b->vlans, vlans, sizeof b->vlans))) {
+    if (!*text || (b->text && !strcmp(b->text, text) && !memcmp(b->vnis, vnis, sizeof b->vnis))) {
         return;
     }
     struct flow_set *wanted = flow_set_new();
@@ -150,7 +150,7 @@ void bridge_flows_want(struct bridge_flows *b, const char *text, const bool vlan
     free(b->text);
     b->wanted = wanted;
     b->text = xstrdup(text);
-    memcpy(b->vlans, vlans, sizeof b->vlans);
+    memcpy(b->vnis, vnis, sizeof b->vnis);
     b->in_place = false;
     start(b);
 }

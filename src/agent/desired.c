@@ -69,10 +69,13 @@ void desired_br_int(const struct state *s, struct strbuf *b)
         return;
     }
     FLOW(b, "table=0,priority=65535,dl_vlan=%u,actions=drop", VLAN_DEAD);
-    FLOW(b, "table=0,priority=0,actions=goto_table:%d", INT_TRANSIENT);
+    FLOW(b, "table=0,priority=0,actions=drop");
     FLOW(b, "table=%d,priority=0,actions=drop", INT_ARP_SPOOF);
     FLOW(b, "table=%d,priority=0,actions=drop", INT_MAC_SPOOF);
     FLOW(b, "table=%d,priority=3,actions=NORMAL", INT_TRANSIENT);
+    for (size_t i = 0; i < s->n_plain; i++) {
+        FLOW(b, "table=0,priority=1,in_port=%u,actions=goto_table:%d", s->plain[i], INT_TRANSIENT);
+    }
     for (size_t i = 0; i < s->n_dead; i++) {
         FLOW(b, "table=0,priority=20,in_port=%u,actions=drop", s->dead[i]);
     }
@@ -86,6 +89,8 @@ void desired_br_int(const struct state *s, struct strbuf *b)
             FLOW(b, "table=0,priority=20,in_port=%u,actions=drop", p->ofport);
         } else if (p->port_security) {
             int_port_security(p, b);
+        } else {
+            FLOW(b, "table=0,priority=9,in_port=%u,actions=goto_table:%d", p->ofport, INT_TRANSIENT);
         }
     }
 }

@@ -115,30 +115,56 @@ static void free_local_ports(struct local_port *table)
     }
 }
 
+/* How good a claim PORT has to be P's: to be there counts, and more to have been it before. */
+static int claim_of(const struct state *s, const struct state_port *p, const struct ovsdb_row *port, uint32_t ofport)
+{
+    const char *net_uuid = ovsdb_row_map_string(port, "other_config", "net_uuid");
+
+    return (ofport != OFPORT_NONE ? 1 : 0) + (net_uuid && !strcmp(net_uuid, s->networks[p->network].id) ? 2 : 0);
+}
+
+/* One interface for each local port: two with the same iface-id are a mistake or worse, and the second is connected to nothing. */
+static void claim_ports(struct host *h, struct state *s, const struct ovsdb_row *bridge, struct local_port *locals)
+{
+    for (size_t i = 0; i < ovsdb_row_size(bridge, "ports"); i++) {
+        const struct ovsdb_row *port = ovsdb_client_ref(h->client, bridge, "ports", i, "Port");
+        const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
+        const char *iface_id = interface ? ovsdb_row_map_string(interface, "external_ids", "iface-id") : NULL;
+        struct state_port *p = iface_id ? find_local_port(locals, iface_id) : NULL;
+
+        if (p && (!p->claim || claim_of(s, p, port, ofport_of(interface)) > claim_of(s, p, p->claim, p->ofport))) {
+            p->claim = port;
+            p->ofport = ofport_of(interface);
+        }
+    }
+}
+
 static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row *bridge)
 {
     size_t n = ovsdb_row_size(bridge, "ports"), n_existing = 0;
     struct vlan_entry *existing = xcalloc(n + 1, sizeof *existing);
     struct local_port *locals = index_local_ports(s);
 
+    claim_ports(h, s, bridge, locals);
     s->dead = xcalloc(n + 1, sizeof *s->dead);
+    s->plain = xcalloc(n + 1, sizeof *s->plain);
     for (size_t i = 0; i < n; i++) {
         const struct ovsdb_row *port = ovsdb_client_ref(h->client, bridge, "ports", i, "Port");
         const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
         const char *iface_id = interface ? ovsdb_row_map_string(interface, "external_ids", "iface-id") : NULL;
         const char *net_uuid = port ? ovsdb_row_map_string(port, "other_config", "net_uuid") : NULL;
+        uint32_t ofport = ofport_of(interface);
 
         if (net_uuid) {
             existing[n_existing++] = (struct vlan_entry){net_uuid, (uint16_t)ovsdb_row_int(port, "tag", 0)};
         }
-        if (!iface_id) {
+        if (ofport == OFPORT_NONE) {
             continue;
         }
-        struct state_port *p = find_local_port(locals, iface_id);
-        uint32_t ofport = ofport_of(interface);
-        if (p) {
-            p->ofport = ofport;
-        } else if (ofport != OFPORT_NONE) {
+        struct state_port *p = iface_id ? find_local_port(locals, iface_id) : NULL;
+        if (!iface_id) {
+            s->plain[s->n_plain++] = ofport;
+        } else if (!p || p->claim != port) {
             s->dead[s->n_dead++] = ofport;
         }
     }
@@ -223,6 +249,10 @@ static void apply_bridge(struct host *h, struct ovsdb_txn *txn, const char *name
     char patch_port[40], local_port[40], bridge_name[40];
     json_t *values, *ports;
 
+    if (bridge && (!ovsdb_row_string(bridge, "fail_mode") || strcmp(ovsdb_row_string(bridge, "fail_mode"), "secure"))) {
+        log_info("bridge %s becomes secure: it switches nothing but what flows say", name);
+        ovsdb_set_string(ovsdb_txn_update(txn, "Bridge", ovsdb_row_uuid(bridge)), "fail_mode", "secure");
+    }
     if (!root || find_port(h, bridge, patch)) {
         return;
     }
@@ -251,17 +281,54 @@ static void apply_bridges(struct host *h, struct ovsdb_txn *txn)
     apply_bridge(h, txn, BR_TUN, PATCH_INT, PATCH_TUN);
 }
 
-static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *br_tun, enum tunnel_type type, const char *name,
-                       const struct state_endpoint *e)
+#define N_TUNNEL_OPTIONS 5
+
+static void tunnel_options(const struct host *h, const struct state_endpoint *e, const char *ret[2 * N_TUNNEL_OPTIONS + 1])
 {
     const char *options[] = {"remote_ip", e->ip, "local_ip", h->config->local_ip, "in_key", "flow", "out_key", "flow",
                              "df_default", "true", NULL};
+
+    memcpy(ret, options, sizeof options);
+}
+
+static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *br_tun, enum tunnel_type type, const char *name,
+                       const struct state_endpoint *e)
+{
+    const char *options[2 * N_TUNNEL_OPTIONS + 1];
     char port[40];
     json_t *values = insert_port(txn, name, tunnel_type_names[type], port);
 
     log_info("%s tunnel to host %s at %s", tunnel_type_names[type], e->host, e->ip);
+    tunnel_options(h, e, options);
     ovsdb_set(values, "options", ovsdb_string_map(options));
     ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "insert", ovsdb_named_uuid(port));
+}
+
+/* A tunnel that is there: our options are what they should be, others are left alone. */
+static void mend_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *interface, const struct state_endpoint *e)
+{
+    const char *options[2 * N_TUNNEL_OPTIONS + 1];
+    json_t *keys = ovsdb_set_new(), *map = ovsdb_map_new();
+    bool same = true;
+
+    tunnel_options(h, e, options);
+    for (size_t i = 0; i < N_TUNNEL_OPTIONS; i++) {
+        const char *present = ovsdb_row_map_string(interface, "options", options[2 * i]);
+
+        if (!present || strcmp(present, options[2 * i + 1])) {
+            same = false;
+            ovsdb_set_add(keys, json_string(options[2 * i]));
+            ovsdb_map_add_string(map, options[2 * i], options[2 * i + 1]);
+        }
+    }
+    if (same) {
+        json_decref(keys);
+        json_decref(map);
+        return;
+    }
+    log_info("tunnel %s gets new options", ovsdb_row_string(interface, "name"));
+    ovsdb_txn_mutate(txn, "Interface", ovsdb_row_uuid(interface), "options", "delete", keys);
+    ovsdb_txn_mutate(txn, "Interface", ovsdb_row_uuid(interface), "options", "insert", map);
 }
 
 static bool tunnel_wanted(const struct state *s, const char *name)
@@ -290,8 +357,14 @@ static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_tx
     for (size_t e = 0; e < s->n_endpoints; e++) {
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
             desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, name);
-            if (desired_tunnel(s, e, (enum tunnel_type)t) && !find_port(h, br_tun, name)) {
+            if (!desired_tunnel(s, e, (enum tunnel_type)t)) {
+                continue;
+            }
+            const struct ovsdb_row *port = find_port(h, br_tun, name), *interface = port ? interface_of(h, port) : NULL;
+            if (!port) {
                 add_tunnel(h, txn, br_tun, (enum tunnel_type)t, name, &s->endpoints[e]);
+            } else if (interface) {
+                mend_tunnel(h, txn, interface, &s->endpoints[e]);
             }
         }
     }
@@ -359,7 +432,7 @@ static void apply_ports(struct host *h, const struct state *s, struct ovsdb_txn 
         }
         const struct state_port *p = find_local_port(locals, iface_id);
         const struct state_network *n = p ? &s->networks[p->network] : NULL;
-        if (n && n->vlan && p->admin_up) {
+        if (n && n->vlan && p->admin_up && p->claim == port) {
             apply_tag(txn, port, n->vlan, n);
         } else {
             apply_tag(txn, port, VLAN_DEAD, NULL);

@@ -317,6 +317,14 @@ static void index_free(struct by_id *table)
     }
 }
 
+static int by_host(const void *a, const void *b)
+{
+    const struct state_endpoint *x = a, *y = b;
+
+    return strcmp(x->host, y->host);
+}
+
+/* Sorted by host: the order of outputs in flood flows must be the same after a restart, or they would be sent again. */
 static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
 {
     struct by_id *hosts = NULL;
@@ -330,12 +338,20 @@ static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
         if (!strcmp(host, o->config->host)) {
             continue;
         }
+        if (!state_is_ip(text_of(row, "ip"))) {
+            log_limited(LOG_LEVEL_WARN, "host %s has no tunnels: its endpoint address %s is none", host, text_of(row, "ip"));
+            continue;
+        }
         e->host = host;
         e->ip = text_of(row, "ip");
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
             e->types[t] = o->config->types[t] && ovsdb_row_set_has_string(row, "tunnel_types", tunnel_type_names[t]);
         }
-        index_add(&hosts, host, s->n_endpoints++);
+        s->n_endpoints++;
+    }
+    qsort(s->endpoints, s->n_endpoints, sizeof *s->endpoints, by_host);
+    for (size_t i = 0; i < s->n_endpoints; i++) {
+        index_add(&hosts, s->endpoints[i].host, i);
     }
     return hosts;
 }
@@ -373,6 +389,10 @@ static struct by_id *fill_ports(struct overlay *o, struct state *s, struct by_id
         if (network == SIZE_MAX) {
             continue; /* conditions are still on their way */
         }
+        if (!state_is_mac(text_of(row, "mac"))) {
+            log_limited(LOG_LEVEL_WARN, "port %s stays down: its MAC %s is none", text_of(row, "id"), text_of(row, "mac"));
+            continue;
+        }
         s->ports[s->n_ports] = (struct state_port){
             .id = text_of(row, "id"),
             .network = network,
@@ -397,7 +417,9 @@ void overlay_fill(struct overlay *o, struct state *s)
     {
         size_t index = index_find(ports, text_of(row, "port_id"));
 
-        if (index != SIZE_MAX) {
+        if (index != SIZE_MAX && !state_is_ip(text_of(row, "ip"))) {
+            log_limited(LOG_LEVEL_WARN, "port %s: its address %s is none", text_of(row, "port_id"), text_of(row, "ip"));
+        } else if (index != SIZE_MAX) {
             struct state_port *p = &s->ports[index];
 
             p->ips = xrealloc(p->ips, (p->n_ips + 1) * sizeof *p->ips);

@@ -137,7 +137,28 @@ static uint16_t vlan_of(const struct set_flow *f)
     return be16toh((WR_FORCE uint16_t)f->spec.match.value.key.vlan[0].tci) & 0xfff;
 }
 
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const bool *vlans, struct flow_mods *ret)
+/* The tunnel id that the flow sends with, 0 if none. */
+static uint64_t tunnel_id_of(const struct set_flow *f)
+{
+    uint64_t id = 0;
+
+    OFPACT_FOR_EACH (a, f->spec.acts.data, f->spec.acts.len) {
+        const struct ofpact_load *load = (const void *)a;
+        const struct ofpact_set_field *set = (const void *)a;
+
+        if (a->type == OFPACT_LOAD && load->dst.field->id == FIELD_TUN_ID) {
+            id = load->value;
+        } else if (a->type == OFPACT_SET_FIELD && set->field->id == FIELD_TUN_ID) {
+            memcpy(&id, set->value.b, sizeof id);
+            id = be64toh(id);
+        } else if (a->type == OFPACT_SET_TUNNEL) {
+            id = ((const struct ofpact_u64 *)(const void *)a)->v;
+        }
+    }
+    return id;
+}
+
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis, struct flow_mods *ret)
 {
     struct set_flow *f, *other, *next;
 
@@ -158,7 +179,7 @@ void reconcile(const struct flow_set *wanted, const struct flow_set *present, co
             continue;
         }
         uint16_t vlan = vlan_of(f);
-        if (is_learned(f) && vlan <= VLAN_MAX && vlans[vlan]) {
+        if (is_learned(f) && vlan <= VLAN_MAX && vnis[vlan] && vnis[vlan] == tunnel_id_of(f)) {
             continue;
         }
         append(ret, OF_FLOW_DELETE_STRICT, f);

@@ -10,8 +10,8 @@
  * There with our cookie and not wanted: DELETE_STRICT. The rest is left alone, and so are flows with foreign cookies. The list
  * goes out as one bundle.
  *
- * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their VLAN is a
- * network's here, and go with it: else the next network on that VLAN would inherit them.
+ * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their VLAN is here the
+ * network's that they send to, and go with it: else the next network on that VLAN would inherit them.
  *
  * Cost: one hash lookup a flow, both ways. Invariant: applying the result to the flows that are there makes the next result empty.
  */
@@ -36,7 +36,7 @@ struct flow_mods {
     size_t n, allocated;
 };
 void flow_mods_done(struct flow_mods *m);
-/* Fills RET (empty before). VLANS: which local VLANs live, VLAN_MAX + 1 bools; learned flows of others go. */
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const bool *vlans, struct flow_mods *ret);
+/* Fills RET (empty before). VNIS: VLAN_MAX + 1 tunnel ids by local VLAN, 0 where there is no network. */
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis, struct flow_mods *ret);
 
 #endif

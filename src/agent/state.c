@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/state.h"
 
+#include <arpa/inet.h>
+#include <ctype.h>
+
 const char *const tunnel_type_names[N_TUNNEL_TYPES] = {"vxlan", "gre", "geneve"};
 
 enum tunnel_type tunnel_type_parse(const char *s)
@@ -22,7 +25,31 @@ void state_done(struct state *s)
     free(s->networks);
     free(s->endpoints);
     free(s->dead);
+    free(s->plain);
     *s = (struct state){0};
+}
+
+bool state_is_mac(const char *text)
+{
+    bool any = false;
+
+    if (strlen(text) != 17) {
+        return false;
+    }
+    for (size_t i = 0; i < 17; i++) {
+        if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i])) {
+            return false;
+        }
+        any |= text[i] != ':' && text[i] != '0';
+    }
+    return any && !(strtoul(text, NULL, 16) & 1);
+}
+
+bool state_is_ip(const char *text)
+{
+    struct in6_addr a;
+
+    return inet_pton(AF_INET, text, &a) == 1 || inet_pton(AF_INET6, text, &a) == 1;
 }
 
 static struct state_network *find_network(struct state *s, const char *id)

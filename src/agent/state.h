@@ -41,7 +41,8 @@ struct state_port {
     size_t n_ips;
     bool local;
     bool admin_up, port_security;
-    uint32_t ofport; /* local: in br-int */
+    uint32_t ofport;   /* local: in br-int */
+    const void *claim; /* local: the Port row that has it (host.c); others with the same iface-id are dead */
     size_t endpoint; /* remote: index, or SIZE_MAX when its host has none */
 };
 
@@ -64,9 +65,15 @@ struct state {
     uint32_t patch_int; /* ofport in br-tun of the patch to br-int */
     uint32_t *dead;     /* ofports in br-int of interfaces with an iface-id that no port of this host has */
     size_t n_dead;
+    uint32_t *plain; /* ofports in br-int of interfaces with no iface-id: the operator's own, not ours to guard */
+    size_t n_plain;
 };
 
 void state_done(struct state *s);
+
+/* What rows say becomes text of flows: only these may. */
+bool state_is_mac(const char *text); /* unicast, with colons */
+bool state_is_ip(const char *text);
 
 /* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that two networks have,
  * loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free. -ENOSPC when a network gets none (its

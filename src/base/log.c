@@ -66,6 +66,11 @@ static void write_line(const struct log_module *m, enum log_level level, unsigne
         n += (size_t)snprintf(line + n, sizeof line - n, " (%u more like this dropped)", dropped);
     }
     n = MIN(n, sizeof line - 2);
+    for (size_t i = 0; i < n; i++) { /* texts from outside must not make lines of their own */
+        if ((unsigned char)line[i] < ' ') {
+            line[i] = ' ';
+        }
+    }
     line[n++] = '\n';
     fwrite(line, 1, n, stderr);
 }

@@ -10,11 +10,6 @@ from scapy.all import Ether
 from world import wait_for
 
 
-def unresolved(reason):
-    """The agent does not do this yet. Strict: who mends it is told to take the mark away."""
-    return pytest.mark.xfail(reason=reason, strict=True)
-
-
 @pytest.fixture
 def make_cloud(cloud_factory):
     def make(hypervisors=("hv1", "hv2"), agent_args=()):
@@ -44,7 +39,6 @@ def plug(cloud, hv, name, port_id, extra=()):
     return ns, tap
 
 
-@unresolved("learned flows are kept by VLAN alone, whatever tunnel id they lead to")
 def test_a_vlan_that_is_used_again_inherits_nothing(make_cloud):
     """What was learned for one network must not lead frames of the next one on the same VLAN into the first."""
     cloud = make_cloud(agent_args=("--l2-population", "no"))
@@ -66,7 +60,6 @@ def test_a_vlan_that_is_used_again_inherits_nothing(make_cloud):
         wait_for(lambda: f"red's learned flows to go: {learned()}", lambda: not learned(), 5)
 
 
-@unresolved("br-int lets ports that no flow names through to NORMAL")
 def test_a_port_plugged_while_the_agent_is_away_cannot_speak(make_cloud):
     """Nothing has given it a VLAN yet: with a tag of its own choice it must not get into a tenant's. (It does hear what NORMAL floods to
     trunks. No flow can hinder that, only who plugs it: next test.)"""
@@ -124,7 +117,6 @@ def two_vms(cloud):
     return network
 
 
-@unresolved("one flow that does not parse keeps the agent from changing any flow of that bridge")
 @pytest.mark.parametrize("mac", ["not-a-mac", "fa:16:3e:00:00:01,actions=NORMAL"])
 def test_a_mac_that_makes_no_sense_harms_only_its_port(make_cloud, mac):
     cloud = make_cloud()
@@ -136,7 +128,6 @@ def test_a_mac_that_makes_no_sense_harms_only_its_port(make_cloud, mac):
     assert cloud.port_up(port["id"]) is not True
 
 
-@unresolved("texts of rows get into the flows' text unchecked")
 def test_a_mac_cannot_bring_a_flow_of_its_own(make_cloud):
     cloud = make_cloud()
     cloud.allowed_warnings += ["mac", "MAC", "priority=65535"]
@@ -151,7 +142,6 @@ def test_a_mac_cannot_bring_a_flow_of_its_own(make_cloud):
     assert_new_ports_are_wired(cloud, network)
 
 
-@unresolved("one flow that does not parse keeps the agent from changing any flow of that bridge")
 def test_an_address_that_makes_no_sense_harms_only_its_port(make_cloud):
     cloud = make_cloud()
     cloud.allowed_warnings += ["10.0.0.999"]
@@ -172,7 +162,6 @@ def test_an_endpoint_row_that_makes_no_sense_harms_only_itself(make_cloud):
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2) == 2
 
 
-@unresolved("fail_mode is set on bridges that the agent makes only")
 def test_bridges_that_were_there_become_secure(cloud_factory):
     """Somebody made br-int and br-tun by hand, in the default (standalone) mode: with no flows they would switch anything."""
     cloud = cloud_factory()
@@ -187,7 +176,6 @@ def test_bridges_that_were_there_become_secure(cloud_factory):
         wait_for(f"{bridge} to be secure", lambda b=bridge: cloud.ovs("hv1", "Bridge", b, "fail_mode") == "secure", 5)
 
 
-@unresolved("options of tunnels that are there are not compared")
 def test_a_new_local_ip_is_used_by_the_tunnels_that_are_there(make_cloud):
     cloud = make_cloud()
     network = cloud.network("red")
@@ -204,7 +192,6 @@ def test_a_new_local_ip_is_used_by_the_tunnels_that_are_there(make_cloud):
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2) == 2
 
 
-@unresolved("only one of the interfaces gets flows; the other gets the VLAN all the same")
 def test_a_second_interface_with_the_same_iface_id_does_not_escape_port_security(make_cloud):
     cloud = make_cloud()
     network = cloud.network("red")

@@ -17,7 +17,7 @@ struct world {
     struct state_port ports[6];
     struct state_endpoint endpoints[2];
     const char *ips[6][1];
-    uint32_t dead[1];
+    uint32_t dead[1], plain[1];
 };
 
 static void world_init(struct world *w, enum tunnel_type type, bool l2pop, bool arp)
@@ -52,10 +52,11 @@ static void world_init(struct world *w, enum tunnel_type type, bool l2pop, bool 
         };
     }
     w->dead[0] = 99;
+    w->plain[0] = 1;
     w->s = (struct state){
         .options = {.host = "hv1", .local_ip = "192.0.2.1", .l2_population = l2pop, .arp_responder = arp, .types = {true, true, true}},
         .networks = w->networks, .n_networks = 2, .ports = w->ports, .n_ports = 6, .endpoints = w->endpoints, .n_endpoints = 2,
-        .patch_tun = 1, .patch_int = 1, .dead = w->dead, .n_dead = 1,
+        .patch_tun = 1, .patch_int = 1, .dead = w->dead, .n_dead = 1, .plain = w->plain, .n_plain = 1,
     };
 }
 
@@ -166,7 +167,9 @@ static void br_int_guards_ports(void **state WR_UNUSED)
 
     w.ports[0].port_security = false;
     desired_br_int(&w.s, &b);
-    OUT(strbuf_str(&b), "in_port=11");
+    IN(strbuf_str(&b), "table=0,priority=9,in_port=11,actions=goto_table:60\n");
+    OUT(strbuf_str(&b), "dl_src=fa:16:3e:00:00:01");
+    IN(strbuf_str(&b), "table=0,priority=1,in_port=1,actions=goto_table:60\n"); /* the patch port: no iface-id */
     strbuf_done(&b);
 
     w.s.patch_tun = OFPORT_NONE;
@@ -187,6 +190,24 @@ static void which_tunnels(void **state WR_UNUSED)
     assert_false(desired_tunnel(&w.s, 0, TUNNEL_GENEVE));
     w.endpoints[1].ip = "fd00::3"; /* another family cannot be reached */
     assert_false(desired_tunnel(&w.s, 1, TUNNEL_GENEVE));
+}
+
+static void texts_from_rows(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *text;
+        bool mac, ip;
+    } cases[] = {
+        {"fa:16:3e:00:00:01", true, false}, {"FA:16:3E:00:00:01", true, false}, {"01:00:5e:00:00:01", false, false},
+        {"00:00:00:00:00:00", false, false}, {"fa:16:3e:00:00:0", false, false}, {"fa:16:3e:00:00:01,actions=drop", false, false},
+        {"", false, false}, {"10.0.0.1", false, true}, {"fd00::1", false, true}, {"10.0.0.999", false, false},
+        {"10.0.0.1 ", false, false}, {"10.0.0.1\n", false, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(state_is_mac(cases[i].text), cases[i].mac);
+        assert_int_equal(state_is_ip(cases[i].text), cases[i].ip);
+    }
 }
 
 static void tunnel_names(void **state WR_UNUSED)
@@ -238,7 +259,7 @@ int main(void)
         cmocka_unit_test(br_tun_of_each_type),          cmocka_unit_test(br_tun_with_l2_population),
         cmocka_unit_test(br_tun_without_the_responder), cmocka_unit_test(br_tun_without_l2_population),
         cmocka_unit_test(br_int_guards_ports),          cmocka_unit_test(which_tunnels),
-        cmocka_unit_test(tunnel_names),                 cmocka_unit_test(local_vlans),
+        cmocka_unit_test(texts_from_rows), cmocka_unit_test(tunnel_names),                 cmocka_unit_test(local_vlans),
         cmocka_unit_test(local_vlans_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,18 +40,20 @@ static void by_table(void **state WR_UNUSED)
         {"foreign cookie stays", "", "cookie=0x99,table=5,ip,actions=drop\n", 0, 0},
         {"foreign cookie in our place", OURS "actions=drop\n", "cookie=0x99,actions=drop\n", 1, 0},
         {"learned, network is here", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
-                                              "actions=output:3\n", 0, 0},
+                                              "actions=load:0x64->NXM_NX_TUN_ID[],output:3\n", 0, 0},
+        {"learned, the VLAN is another network's now", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,"
+                                              "dl_dst=02:00:00:00:00:01,actions=load:0xc8->NXM_NX_TUN_ID[],output:3\n", 0, 1},
         {"learned, network is gone", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0003/0x0fff,dl_dst=02:00:00:00:00:01,"
                                               "actions=output:3\n", 0, 1},
     };
-    bool vlans[VLAN_MAX + 1] = {[1] = true};
+    uint32_t vnis[VLAN_MAX + 1] = {[1] = 100};
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct flow_set *wanted = set_of(cases[i].wanted), *present = set_of(cases[i].present);
         struct flow_mods mods = {0};
         size_t adds = 0, deletes = 0;
 
-        reconcile(wanted, present, vlans, &mods);
+        reconcile(wanted, present, vnis, &mods);
         for (size_t k = 0; k < mods.n; k++) {
             adds += mods.mods[k].command == OF_FLOW_ADD;
             deletes += mods.mods[k].command == OF_FLOW_DELETE_STRICT;
@@ -107,7 +109,7 @@ static void apply(struct model *m, const struct flow_mods *mods, bool fault)
 
 static bool round_is_right(unsigned int seed, bool fault)
 {
-    bool vlans[VLAN_MAX + 1] = {false};
+    uint32_t vnis[VLAN_MAX + 1] = {0};
     struct model wanted = {{0}}, present = {{0}};
     struct flow_mods mods = {0}, again = {0};
     size_t differences = 0;
@@ -119,12 +121,12 @@ static bool round_is_right(unsigned int seed, bool fault)
         differences += wanted.variant[i] != present.variant[i];
     }
     struct flow_set *w = set_of_model(&wanted), *p = set_of_model(&present);
-    reconcile(w, p, vlans, &mods);
+    reconcile(w, p, vnis, &mods);
     bool minimal = mods.n == differences;
     apply(&present, &mods, fault);
     flow_set_free(p);
     p = set_of_model(&present);
-    reconcile(w, p, vlans, &again);
+    reconcile(w, p, vnis, &again);
     bool right = minimal && !again.n && !memcmp(&wanted, &present, sizeof wanted);
     flow_mods_done(&mods);
     flow_mods_done(&again);
