@@ -174,9 +174,9 @@ static void run_tcp(struct fixture *f, const char *dev)
              "timeout 6 $N /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); s.connect(('10.9.0.1',7777));"
              "s.sendall(bytes(8000000)); s.shutdown(1); open('%s/reply','wb').write(s.recv(10))\"; kill $P) > %s/log 2>&1 &",
              dir, dir, dir, dir, dir);
-    RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.socket(); l.bind(('10.9.0.1',7777)); l.listen(); l.settimeout(6)\n"
+    RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.create_server(('10.9.0.1',7777)); l.settimeout(6)\n"
         "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
-    RUN("for i in $(seq 100); do ss -Hltn | grep -q :7777 && break; sleep .05; done"); /* the server's start takes its time */
+    RUN("for i in $(seq 200); do ss -Hltn | grep -q :7777 && break; sleep .05; done"); /* the server's start takes its time */
     RUN("%s", cmd);
     for (int i = 0; i < 60; i++) {
         turn_loop(f, 100);
