@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "controller/api.h"
+#include "controller/subnet_plan.h"
 
-#define MIN_MTU 68 /* RFC 791; with an IPv6 subnet it must be 1280, which subnets.c asks for */
+#define MIN_MTU 68 /* RFC 791 */
 
 static json_t *no_physical_network(const json_t *value, struct strbuf *why)
 {
@@ -188,6 +189,16 @@ static void create(struct call *c)
     call_commit(c, txn);
 }
 
+static bool has_ipv6(struct call *c, const char *id)
+{
+    STORE_FOR_EACH(e, c->api->store, STORE_SUBNET_NETWORK, id) {
+        if (ovsdb_row_int(e->row, "ip_version", 4) == 6) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void update(struct call *c, const struct ovsdb_row *row)
 {
     static const char *const names[] = {"name", "description"};
@@ -195,6 +206,11 @@ static void update(struct call *c, const struct ovsdb_row *row)
     int64_t n = 0;
 
     if (mtu && !network_mtu(c, network_type_parse(store_string(row, "type")), json_integer_value(mtu), &n)) {
+        return;
+    }
+    if (mtu && n < MIN_IPV6_MTU && has_ipv6(c, store_string(row, "id"))) {
+        call_error(c, 400, "InvalidInput", "Invalid input for operation: mtu %lld is less than the %d that the network's IPv6 subnet needs.",
+                   (long long)n, MIN_IPV6_MTU);
         return;
     }
     struct ovsdb_txn *txn = store_txn(c->api->store);

@@ -10,6 +10,8 @@
 #include "base/strbuf.h"
 #include "controller/allocation.h"
 
+#define MIN_IPV6_MTU 1280 /* RFC 8200, 5: what the links of an IPv6 subnet must carry */
+
 struct subnet_plan {
     struct prefix prefix;
     bool has_gateway;

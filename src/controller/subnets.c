@@ -5,8 +5,6 @@
 #include "controller/api.h"
 #include "controller/subnet_plan.h"
 
-#define MIN_IPV6_MTU 1280 /* RFC 8200, 5 */
-
 static json_t *only_null(const json_t *value, struct strbuf *why)
 {
     attribute_show(value, why);
@@ -162,6 +160,27 @@ static bool overlaps(struct call *c, const char *network_id, const struct prefix
     return false;
 }
 
+/* The ports that are there already form an address in a new SLAAC subnet by themselves: it is theirs. */
+static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const json_t *item, const struct prefix *p, const char *subnet_name)
+{
+    const char *network_id = json_string_value(json_object_get(item, "network_id"));
+    uint8_t mac[6];
+
+    STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, network_id) {
+        if (mac_parse(store_string(e->row, "mac"), mac) || !strncmp(store_string(e->row, "device_owner"), "network:router", 14)) {
+            continue; /* a router's port has the prefix from its operator, not by listening to routers */
+        }
+        struct ip ip = prefix_eui64(p, mac);
+        json_t *values = ovsdb_txn_insert(txn, "Address", NULL);
+        ovsdb_set(values, "subnet", ovsdb_named_uuid(subnet_name));
+        ovsdb_set_string(values, "subnet_id", json_string_value(json_object_get(item, "id")));
+        ovsdb_set_uuid(values, "port", ovsdb_row_uuid(e->row));
+        ovsdb_set_string(values, "port_id", store_string(e->row, "id"));
+        ovsdb_set_string(values, "network_id", network_id);
+        ovsdb_set_string(values, "ip", IP_STR(&ip));
+    }
+}
+
 /* Item I with its network; false after having answered. */
 static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
 {
@@ -195,12 +214,18 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
     if (call_choose(c, network_id)) {
         call_update_row(c, txn, "Network", network);
     }
-    json_t *values = ovsdb_txn_insert(txn, "Subnet", NULL);
+    char name[32];
+    snprintf(name, sizeof name, "subnet%zu", i);
+    json_t *values = ovsdb_txn_insert(txn, "Subnet", name);
     call_set_common(c, values, item, 0);
     set_strings(values, item, strings, ARRAY_SIZE(strings));
     ovsdb_set_uuid(values, "network", ovsdb_row_uuid(network));
     ovsdb_set_int(values, "ip_version", plan.prefix.first.version);
     set_values(values, item, &plan);
+    const char *mode = json_string_value(json_object_get(item, "ipv6_address_mode"));
+    if (mode && subnet_is_auto(mode)) {
+        give_auto_addresses(c, txn, item, &plan.prefix, name);
+    }
     return true;
 }
 

@@ -557,7 +557,7 @@ void ovsdb_client_destroy(struct ovsdb_client *c)
     if (!c) {
         return;
     }
-    session_destroy(c->session);
+    /* The session last: callbacks of the transactions may still ask how it is. */
     HASH_ITER(hh, c->requests, r, next) {
         if (r->txn) {
             txn_end(r->txn, NULL);
@@ -568,6 +568,7 @@ void ovsdb_client_destroy(struct ovsdb_client *c)
         on_end_soon(-1, 0, c);
         event_free(c->end_soon);
     }
+    session_destroy(c->session);
     HASH_ITER(hh, c->conditions, cond, next_cond) {
         HASH_DEL(c->conditions, cond);
         json_decref(cond->where);

@@ -170,8 +170,17 @@ def test_filters_fields_order(cloud, network):
 
 
 def test_port_updates(cloud, network):
-    cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": network["id"], "cidr": "fd00::/64", "ip_version": 6,
-                                                   "ipv6_address_mode": "slaac"}})
+    early = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "mac_address": "fa:16:3e:00:00:09"}})["port"]
+    asked = {"network_id": network["id"], "cidr": "fd00::/64", "ip_version": 6, "ipv6_address_mode": "slaac"}
+    for again in (True, False):
+        made = cloud.api("POST", "/v2.0/subnets", {"subnet": asked})["subnet"]
+        # Ports that were there get their address in it; it does not keep the subnet.
+        fixed = cloud.api("GET", f"/v2.0/ports/{early['id']}")["port"]["fixed_ips"]
+        assert {"subnet_id": made["id"], "ip_address": "fd00::f816:3eff:fe00:9"} in fixed and len(fixed) == 2
+        if again:
+            cloud.api("DELETE", f"/v2.0/subnets/{made['id']}")
+            assert cloud.api("GET", f"/v2.0/ports/{early['id']}")["port"]["fixed_ips"] == early["fixed_ips"]
+    refused(cloud, "PUT", f"/v2.0/networks/{network['id']}", {"network": {"mtu": 1279}}, 400, "InvalidInput", "mtu")
     port = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "mac_address": "fa:16:3e:00:00:01"}})["port"]
     kept = next(f["ip_address"] for f in port["fixed_ips"] if "." in f["ip_address"])
 
