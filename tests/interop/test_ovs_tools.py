@@ -219,3 +219,11 @@ def test_default_paths(hv, bridge):
     assert "br0" in hv.tool("hv1", "ovs-vsctl", "--timeout=10", "show").stdout
     assert "warren" in hv.appctl("hv1", "version").lower()
     assert "tunnel_unknown_key" in hv.appctl("hv1", "coverage/show")
+
+
+def test_a_port_is_shut_to_the_hosts_own_stack(hv, bridge):
+    """What comes in by a port is the switch's alone: the hypervisor's own addresses do not answer on it, until it is no port any more."""
+    hv.world.ip(hv.hv_ns("hv1"), "addr", "add", "10.5.0.77/24", "dev", "p1")
+    assert not pings(hv, bridge[1], "10.5.0.77")
+    hv.vsctl("hv1", "del-port", "br0", "p1")
+    assert pings(hv, bridge[1], "10.5.0.77")

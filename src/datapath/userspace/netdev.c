@@ -3,7 +3,7 @@
  * Ports on network devices: SYSTEM is an AF_PACKET socket on a netdev that somebody else made, INTERNAL a TAP device that is made
  * and removed with the port. Both speak virtio-net headers, so that super-packets and unfinished checksums pass whole.
  *
- * A SYSTEM netdev is made promiscuous while it is a port, and nothing else is changed on it. A TAP lives by its file descriptor, so
+ * A SYSTEM netdev is made promiscuous while it is a port, and its frames are kept from the host's own stack (host_guard.h). A TAP lives by its file descriptor, so
  * it goes on working when the device is moved to another network namespace or renamed.
  */
 #include <arpa/inet.h>
@@ -19,6 +19,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "datapath/userspace/host_guard.h"
 #include "datapath/userspace/userspace.h"
 #include "packet/edit.h"
 #include "packet/headers.h"
@@ -137,7 +138,23 @@ static int system_open(struct us_port *port, const struct dp_port_spec *spec)
 {
     int error = system_socket(spec->name, &port->ifindex, &port->fd);
 
-    return error ? error : us_port_watch(port, port->fd);
+    error = error ? error : us_port_watch(port, port->fd);
+    if (error) {
+        return error;
+    }
+    int guard = host_guard_add(port->ifindex);
+    if (guard) {
+        log_info("%s: this host's own network stack also sees what comes in here: %s", spec->name, strerror(-guard));
+    }
+    return 0;
+}
+
+static void system_close(struct us_port *port)
+{
+    if (port->ifindex) {
+        host_guard_del(port->ifindex);
+    }
+    closep(&port->fd);
 }
 
 static void netdev_close(struct us_port *port) { closep(&port->fd); }
@@ -263,7 +280,7 @@ static enum drop_reason system_send(struct us_port *port, struct packet *p, cons
 
 const struct us_port_ops us_system_ops = {
     .open = system_open,
-    .close = netdev_close,
+    .close = system_close,
     .receive = system_receive,
     .send = system_send,
 };

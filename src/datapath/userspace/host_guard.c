@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/userspace/host_guard.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/pkt_cls.h>
+
+#include "base/util.h"
+
+/* Where others are unlikely to be: after everything of lower number. */
+#define GUARD_PRIORITY 49152
+#define GUARD_HANDLE 1
+
+static int no_print(enum libbpf_print_level level WR_UNUSED, const char *fmt WR_UNUSED, va_list args WR_UNUSED)
+{
+    return 0; /* results are told by return values */
+}
+
+/* return TC_ACT_SHOT; */
+static int load_drop_all(void)
+{
+    static const struct bpf_insn insns[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_SHOT},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+
+    return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "warren_guard", "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
+}
+
+int host_guard_add(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+
+    libbpf_set_print(no_print);
+    _cleanup_close_ int fd = load_drop_all();
+    if (fd < 0) {
+        return fd;
+    }
+    int error = bpf_tc_hook_create(&hook);
+    if (error && error != -EEXIST) {
+        return error;
+    }
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY, .flags = BPF_TC_F_REPLACE);
+    return bpf_tc_attach(&hook, &opts);
+}
+
+void host_guard_del(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY);
+
+    bpf_tc_detach(&hook, &opts);
+}
