@@ -64,6 +64,17 @@ static int l4_proto(const struct packet *p)
     return next;
 }
 
+/* Where the IP packet ends, behind which there may be padding. A super-packet beyond 64 KiB has a length of zero and ends with the
+ * frame, as the extraction takes it. */
+static size_t l3_end(const struct packet *p)
+{
+    const void *l3 = p->data + p->l3_ofs;
+    bool v4 = is_l3(p, ETH_TYPE_IPV4);
+    size_t len = v4 ? be16toh(((const struct ipv4_hdr *)l3)->tot_len) : be16toh(((const struct ipv6_hdr *)l3)->plen);
+
+    return len ? MIN(p->len, p->l3_ofs + len + (v4 ? 0 : sizeof(struct ipv6_hdr))) : p->len;
+}
+
 static uint8_t *csum_field(const struct packet *p, int proto)
 {
     switch (proto) {
@@ -222,20 +233,13 @@ int packet_set_tp(struct packet *p, const struct flow_key *key, const struct flo
     }
     if (proto == IP_PROTO_SCTP) {
         struct sctp_hdr *sctp = (struct sctp_hdr *)(void *)l4;
-        const struct ipv4_hdr *ip = (const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs);
-        size_t end = p->len;
 
         /* A CRC does not mend incrementally, and cannot be made from a fragment: the receiver then drops what it cannot check. */
         if (is_partial(p)) {
             return 0;
         }
-        if (is_l3(p, ETH_TYPE_IPV4)) {
-            end = p->l3_ofs + (size_t)be16toh(ip->tot_len);
-        } else {
-            end = p->l3_ofs + sizeof(struct ipv6_hdr) + be16toh(((const struct ipv6_hdr *)(const void *)ip)->plen);
-        }
         sctp->csum = 0;
-        sctp->csum = csum_crc32c(l4, MIN(end, p->len) - p->l4_ofs);
+        sctp->csum = csum_crc32c(l4, l3_end(p) - p->l4_ofs);
         return 0;
     }
     mend_l4(p, proto, old, l4, 4, false);
@@ -275,13 +279,12 @@ static void set_nd_field(struct packet *p, uint8_t *field, const void *key, cons
 int packet_set_nd(struct packet *p, const struct flow_key *key, const struct flow_key *mask)
 {
     const struct icmp_hdr *icmp = (const struct icmp_hdr *)(const void *)(p->data + p->l4_ofs);
-    const struct ipv6_hdr *ip = (const struct ipv6_hdr *)(const void *)(p->data + p->l3_ofs);
     size_t end, ofs;
 
     if (l4_proto(p) != IP_PROTO_ICMPV6 || (icmp->type != ND_SOLICIT && icmp->type != ND_ADVERT)) {
         return -EINVAL;
     }
-    end = MIN(p->len, p->l3_ofs + sizeof(*ip) + be16toh(ip->plen));
+    end = l3_end(p);
     ofs = p->l4_ofs + sizeof(struct nd_hdr);
     if (ofs > end) {
         return -EINVAL;
