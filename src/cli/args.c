@@ -8,13 +8,28 @@ void args_done(struct args *args)
     *args = (struct args){0};
 }
 
+/* Is the word NAME of length LEN among WORDS, which are parted by blanks? */
+static bool has_word(const char *words, const char *name, size_t len)
+{
+    while (*words) {
+        size_t n = strcspn(words, " ");
+
+        if (n == len && !strncmp(words, name, len)) {
+            return true;
+        }
+        words += n;
+        words += strspn(words, " ");
+    }
+    return false;
+}
+
 static const struct arg_option *find_option(const struct arg_table *tables, size_t n_tables, const char *name, size_t len)
 {
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < tables[t].n; i++) {
             const struct arg_option *o = &tables[t].options[i];
 
-            if (strlen(o->name) == len && !strncmp(o->name, name, len)) {
+            if (has_word(o->name, name, len) || (o->also && has_word(o->also, name, len))) {
                 return o;
             }
         }

@@ -3,7 +3,7 @@
 #define WARREN_CLI_ARGS_H
 /*
  * The words of a command line, read against tables of options: --name VALUE, --name=VALUE, flags that take no value, options
- * that may come again, and "--" before words that begin with a dash. Nothing here knows a command or prints.
+ * that may come again or have other names, and "--" before words that begin with a dash. Nothing here knows a command or prints.
  */
 #include "base/util.h"
 
@@ -12,6 +12,7 @@ struct arg_option {
     const char *argument; /* what the usage shows for the value; NULL: a flag */
     const char *help;
     bool repeated; /* may be given more than once */
+    const char *also; /* other names by blanks, such as the openstack client's; NULL: none. Asked for by `name` all the same */
 };
 
 /* A table of options; tables are tried in turn. */

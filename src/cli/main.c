@@ -24,6 +24,21 @@ static const struct arg_option common_options[] = {
     {"version", NULL, "the version", false},
 };
 
+/* What O is for, and its other names. */
+static void add_help(struct table *t, const struct arg_option *o)
+{
+    _cleanup_strbuf_ struct strbuf help = {0};
+    _cleanup_free_ char *names = xstrdup(o->also ? o->also : "");
+    char *save = NULL;
+
+    strbuf_add(&help, o->help);
+    for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+        strbuf_addf(&help, "%s--%s", name == names ? " (or " : ", ", name);
+    }
+    strbuf_add(&help, o->also ? ")" : "");
+    table_add(t, strbuf_str(&help));
+}
+
 static void print_options(const struct arg_option *options, size_t n)
 {
     _cleanup_table_ struct table t;
@@ -34,7 +49,7 @@ static void print_options(const struct arg_option *options, size_t n)
         const struct arg_option *o = &options[i];
 
         table_addf(&t, "  --%s%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "", o->repeated ? " …" : "");
-        table_addf(&t, "%s", o->help);
+        add_help(&t, o);
     }
     table_format(&t, &out);
     fputs(strbuf_str(&out), stdout);

@@ -52,12 +52,12 @@ static int run_show(const struct cli *cli, const struct args *args)
 }
 
 static const struct arg_option create_options[] = {
-    {"type", "vxlan|gre|geneve", "what carries it; the controller has a default", false},
-    {"vni", "NUMBER", "its tunnel id; without it the controller picks a free one", false},
+    {"type", "vxlan|gre|geneve", "what carries it; the controller has a default", false, "provider-network-type"},
+    {"segment", "NUMBER", "its tunnel id; without it the controller picks a free one", false, "provider-segment vni"},
     {"mtu", "BYTES", "without it, what the tunnel leaves of the underlay's", false},
     {"description", "TEXT", "free text", false},
     {"shared", NULL, "for every project", false},
-    {"disable", NULL, "administratively down", false},
+    ADMIN_STATE_OPTIONS,
 };
 
 static int run_create(const struct cli *cli, const struct args *args)
@@ -65,20 +65,22 @@ static int run_create(const struct cli *cli, const struct args *args)
     _cleanup_free_ char *error = NULL;
     _cleanup_json_ json_t *attributes = json_object();
     const char *type = args_get(args, "type"), *description = args_get(args, "description");
-    int64_t vni, mtu;
-    int has_vni = args_int(args, "vni", 0, UINT32_MAX, &vni, &error);
-    int has_mtu = has_vni == -EINVAL ? -EINVAL : args_int(args, "mtu", 0, INT32_MAX, &mtu, &error);
+    int64_t segment, mtu;
+    int has_segment = args_int(args, "segment", 0, UINT32_MAX, &segment, &error);
+    int has_mtu = has_segment == -EINVAL ? -EINVAL : args_int(args, "mtu", 0, INT32_MAX, &mtu, &error);
 
     if (has_mtu == -EINVAL) {
         return cli_usage_error("%s", error);
     }
     json_object_set_new(attributes, "name", json_string(args->words[0]));
-    json_object_set_new(attributes, "admin_state_up", json_boolean(!args_has(args, "disable")));
+    if (resource_set_admin_state(args, attributes)) {
+        return EXIT_USAGE;
+    }
     if (type) {
         json_object_set_new(attributes, "provider:network_type", json_string(type));
     }
-    if (!has_vni) {
-        json_object_set_new(attributes, "provider:segmentation_id", json_integer(vni));
+    if (!has_segment) {
+        json_object_set_new(attributes, "provider:segmentation_id", json_integer(segment));
     }
     if (!has_mtu) {
         json_object_set_new(attributes, "mtu", json_integer(mtu));

@@ -60,13 +60,13 @@ static int run_show(const struct cli *cli, const struct args *args)
 static const struct arg_option create_options[] = {
     {"network", "NETWORK", "the network that it is in (needed)", false},
     {"host", "HOST", "the hypervisor that it will be plugged into", false},
-    {"mac", "ADDRESS", "without it the controller picks one", false},
-    {"fixed-ip", "ADDRESS|subnet=SUBNET[,ip=ADDRESS]", "an address; without it, one of each IP version", true},
+    {"mac", "ADDRESS", "without it the controller picks one", false, "mac-address"},
+    {"fixed-ip", "ADDRESS|subnet=SUBNET[,ip-address=ADDRESS]", "an address; without it, one of each IP version", true},
     {"no-fixed-ip", NULL, "no address at all", false},
-    {"device-id", "ID", "whose port it is, such as a VM's id", false},
+    {"device", "ID", "whose port it is, such as a VM's id", false, "device-id"},
     {"device-owner", "OWNER", "what kind of device, such as compute:nova", false},
     {"description", "TEXT", "free text", false},
-    {"disable", NULL, "administratively down", false},
+    ADMIN_STATE_OPTIONS,
 };
 
 /* One --fixed-ip as the API's object. A new reference; NULL: said, with the exit status in *RET_STATUS. */
@@ -89,10 +89,10 @@ static json_t *make_fixed_ip(struct api *api, const char *text, int *ret_status)
                 return NULL;
             }
             json_object_set_new(object, "subnet_id", json_string(resource_id(subnet)));
-        } else if (!strncmp(part, "ip=", 3)) {
-            json_object_set_new(object, "ip_address", json_string(part + 3));
+        } else if (!strncmp(part, "ip=", 3) || !strncmp(part, "ip-address=", 11)) {
+            json_object_set_new(object, "ip_address", json_string(strchr(part, '=') + 1));
         } else {
-            *ret_status = cli_usage_error("--fixed-ip %s: not ADDRESS or subnet=SUBNET[,ip=ADDRESS]", text);
+            *ret_status = cli_usage_error("--fixed-ip %s: not ADDRESS or subnet=SUBNET[,ip-address=ADDRESS]", text);
             return NULL;
         }
     }
@@ -126,7 +126,7 @@ static int run_create(const struct cli *cli, const struct args *args)
     static const struct {
         const char *option, *attribute;
     } texts[] = {
-        {"host", "binding:host_id"}, {"mac", "mac_address"}, {"device-id", "device_id"}, {"device-owner", "device_owner"},
+        {"host", "binding:host_id"}, {"mac", "mac_address"}, {"device", "device_id"}, {"device-owner", "device_owner"},
         {"description", "description"},
     };
 
@@ -136,13 +136,17 @@ static int run_create(const struct cli *cli, const struct args *args)
     if (args_has(args, "fixed-ip") && args_has(args, "no-fixed-ip")) {
         return cli_usage_error("--fixed-ip and --no-fixed-ip contradict each other");
     }
+    _cleanup_json_ json_t *attributes = json_object();
+    if (resource_set_admin_state(args, attributes)) {
+        return EXIT_USAGE;
+    }
     _cleanup_(api_destroyp) struct api *api = resource_api(cli);
     _cleanup_json_ json_t *network = api ? resource_find(api, &network_resource, args_get(args, "network")) : NULL;
     if (!network) {
         return EXIT_FAILURE;
     }
-    _cleanup_json_ json_t *attributes = json_pack("{s:s, s:s, s:b}", "name", args->words[0], "network_id", resource_id(network),
-                                                  "admin_state_up", !args_has(args, "disable"));
+    json_object_set_new(attributes, "name", json_string(args->words[0]));
+    json_object_set_new(attributes, "network_id", json_string(resource_id(network)));
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         if (args_has(args, texts[i].option)) {
             json_object_set_new(attributes, texts[i].attribute, json_string(args_get(args, texts[i].option)));

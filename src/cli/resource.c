@@ -205,6 +205,15 @@ int resource_delete(const struct cli *cli, const struct resource *r, const struc
     return status;
 }
 
+int resource_set_admin_state(const struct args *args, json_t *attributes)
+{
+    if (args_has(args, "enable") && args_has(args, "disable")) {
+        return cli_usage_error("--enable and --disable contradict each other");
+    }
+    json_object_set_new(attributes, "admin_state_up", json_boolean(!args_has(args, "disable")));
+    return EXIT_SUCCESS;
+}
+
 void format_state(const json_t *object, struct strbuf *b)
 {
     strbuf_add(b, json_is_true(json_object_get(object, "admin_state_up")) ? "up" : "down");

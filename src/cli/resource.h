@@ -36,6 +36,10 @@ int resource_create(const struct cli *cli, struct api *api, const struct resourc
 /* Deletes every word of ARGS; a failure does not keep it from the others. */
 int resource_delete(const struct cli *cli, const struct resource *r, const struct args *args);
 
+/* The pair of flags that every `create` has, and what they make of ATTRIBUTES. EXIT_USAGE, said, when both are given. */
+#define ADMIN_STATE_OPTIONS {"enable", NULL, "administratively up (the default)", false}, {"disable", NULL, "administratively down", false}
+int resource_set_admin_state(const struct args *args, json_t *attributes);
+
 /* For `format`: "up" or "down" from admin_state_up. */
 void format_state(const json_t *object, struct strbuf *b);
 

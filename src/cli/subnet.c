@@ -56,28 +56,40 @@ static int run_show(const struct cli *cli, const struct args *args)
 
 static const struct arg_option create_options[] = {
     {"network", "NETWORK", "the network that it is in (needed)", false},
-    {"cidr", "ADDRESS/LENGTH", "its addresses, IPv4 or IPv6 (needed)", false},
+    {"cidr", "ADDRESS/LENGTH", "its addresses, IPv4 or IPv6 (needed)", false, "subnet-range"},
     {"gateway", "ADDRESS|none", "without it, the first address", false},
-    {"pool", "FIRST-LAST", "give ports only these addresses", true},
-    {"dns", "ADDRESS", "a name server", true},
+    {"allocation-pool", "FIRST,LAST", "give ports only these addresses; start=FIRST,end=LAST is the same", true, "pool"},
+    {"dns", "ADDRESS", "a name server", true, "dns-nameserver"},
+    {"dhcp", NULL, "DHCP (the default)", false},
     {"no-dhcp", NULL, "no DHCP", false},
     {"description", "TEXT", "free text", false},
 };
 
-/* --pool FIRST-LAST… → [{"start", "end"}]. A new reference, or NULL: said. */
+/* "FIRST,LAST", "FIRST-LAST", or the openstack client's "start=FIRST,end=LAST" → {"start", "end"}. A new reference, or NULL. */
+static json_t *make_pool(const char *text)
+{
+    const char *first = strncmp(text, "start=", 6) ? text : text + 6;
+    size_t len = strcspn(first, ",-");
+    const char *last = first[len] ? first + len + 1 : "";
+
+    last += first != text && !strncmp(last, "end=", 4) ? 4 : 0;
+    return len && *last && !strpbrk(last, ",-=") ? json_pack("{s:s%, s:s}", "start", first, len, "end", last) : NULL;
+}
+
+/* --allocation-pool… → [{"start", "end"}]. A new reference, or NULL: said. */
 static json_t *make_pools(const struct args *args)
 {
     _cleanup_json_ json_t *pools = json_array();
     const char *text;
 
-    for (size_t i = 0; (text = args_at(args, "pool", i)); i++) {
-        const char *dash = strchr(text, '-');
+    for (size_t i = 0; (text = args_at(args, "allocation-pool", i)); i++) {
+        json_t *pool = make_pool(text);
 
-        if (!dash || dash == text || !dash[1]) {
-            cli_usage_error("--pool %s: not FIRST-LAST", text);
+        if (!pool) {
+            cli_usage_error("--allocation-pool %s: not FIRST,LAST", text);
             return NULL;
         }
-        json_array_append_new(pools, json_pack("{s:s%, s:s}", "start", text, (size_t)(dash - text), "end", dash + 1));
+        json_array_append_new(pools, pool);
     }
     return TAKE_PTR(pools);
 }
@@ -88,6 +100,9 @@ static int run_create(const struct cli *cli, const struct args *args)
 
     if (!args_has(args, "network") || !cidr) {
         return cli_usage_error("subnet create needs --%s", cidr ? "network" : "cidr");
+    }
+    if (args_has(args, "dhcp") && args_has(args, "no-dhcp")) {
+        return cli_usage_error("--dhcp and --no-dhcp contradict each other");
     }
     _cleanup_json_ json_t *pools = make_pools(args);
     if (!pools) {

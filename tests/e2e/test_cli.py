@@ -103,6 +103,33 @@ def test_show_tells_errors(switch):
     wait_for("the port to go", lambda: "nosuch0" not in warren(switch, "show").stdout)
 
 
+def test_show_of_another_database(switch, tmp_path):
+    here = as_json(switch, "show")
+    there = json.loads(run(switch.program("warren"), "show", "--json", "--rundir", tmp_path,
+                           f"--db=unix:{switch.rundir('hv1')}/db.sock").stdout)
+    assert [bridge["name"] for bridge in there["bridges"]] == [bridge["name"] for bridge in here["bridges"]] == ["br0"]
+    done = run(switch.program("warren"), "show", "--db", "unit:/nothing", check=False)
+    assert done.returncode == 1 and "unit:/nothing" in done.stderr and not done.stdout, done
+
+
+def test_show_by_tls(switch, tmp_path):
+    key, certificate, db = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "conf.db"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+        "-subj", "/CN=warren", "-keyout", key, "-out", certificate)
+    run("ovsdb-tool", "create", db, switch.schemadir / "open_vswitch.ovsschema")
+    switch.world.ip(switch.hv_ns("hv1"), "link", "set", "lo", "up")
+    files = ["--private-key", key, "--certificate", certificate, "--ca-cert", certificate]
+    switch.world.spawn("tls-db", ["ovsdb-server", "--remote=pssl:6640:127.0.0.1", f"--unixctl={tmp_path}/ctl", *files, db],
+                       netns=switch.hv_ns("hv1"))
+    show = [switch.program("warren"), "show", "--db", "ssl:127.0.0.1:6640"]
+    wait_for("the database to listen", lambda: switch.tool("hv1", *show, *files, check=False).returncode == 0)
+    assert switch.tool("hv1", *show, *files).stdout == "no bridges\n"
+    for given, status, text in (([], 1, "needs --private-key"), (files[:2], 2, "need each other"),
+                                (["--ca-cert", tmp_path / "none.pem"], 1, "none.pem")):
+        done = switch.tool("hv1", *show, *given, check=False)
+        assert done.returncode == status and text in done.stderr and not done.stdout, done
+
+
 def test_no_switch(switch, tmp_path):
     done = run(switch.program("warren"), "show", "--rundir", tmp_path, check=False)
     assert done.returncode == 1 and f"unix:{tmp_path}/db.sock: No such file or directory" in done.stderr
@@ -124,10 +151,10 @@ def test_life_of_a_network(cloud_factory):
         assert done.returncode == 1 and done.stderr.startswith("warren: ") and done.stderr.count("\n") == 1, done
         return done.stderr
 
-    net = make("network", "create", "red", "--type", "geneve", "--vni", "4242", "--mtu", "1400", "--description", "d")
+    net = make("network", "create", "red", "--type", "geneve", "--segment", "4242", "--mtu", "1400", "--description", "d")
     assert net["provider:segmentation_id"] == 4242 and net["provider:network_type"] == "geneve" and net["mtu"] == 1400
-    sub = make("subnet", "create", "s", "--network", "red", "--cidr", "10.9.0.0/24", "--gateway", "none", "--pool", "10.9.0.20-10.9.0.29",
-               "--dns", "10.9.0.53")
+    sub = make("subnet", "create", "s", "--network", "red", "--cidr", "10.9.0.0/24", "--gateway", "none", "--allocation-pool",
+               "10.9.0.20,10.9.0.29", "--dns", "10.9.0.53")
     assert sub["network_id"] == net["id"] and sub["gateway_ip"] is None and sub["dns_nameservers"] == ["10.9.0.53"]
     a = make("port", "create", "a", "--network", "red", "--host", "hv1", "--device-owner", "compute:nova")
     b = make("port", "create", "b", "--network", net["id"], "--mac", "fa:16:3e:00:00:99", "--fixed-ip", "subnet=s,ip=10.9.0.77")
@@ -138,7 +165,7 @@ def test_life_of_a_network(cloud_factory):
     assert b["id"] in warren(cloud, "port", "list", "--network", "red", *endpoint).stdout
     assert make("agent", "list") == []
 
-    assert "4242" in refused("network", "create", "blue", "--type", "geneve", "--vni", "4242")
+    assert "4242" in refused("network", "create", "blue", "--type", "geneve", "--segment", "4242")
     assert "10.9.0.77" in refused("port", "create", "c", "--network", "red", "--fixed-ip", "10.9.0.77")
     refused("network", "delete", "red")
     refused("network", "create", "blue", "--type", "tokenring")
@@ -147,3 +174,17 @@ def test_life_of_a_network(cloud_factory):
     assert make("port", "delete", "a", "b") == {"deleted": [a["id"], b["id"]]}
     assert make("subnet", "delete", "s") and make("network", "delete", "red")
     assert make("network", "list") == make("subnet", "list") == make("port", "list") == []
+
+
+def test_agents_of_a_running_cloud(cloud_factory):
+    cloud = cloud_factory()
+    cloud.up(("hv1", "hv2"), port=cloud.api_port)
+    endpoint = ["--endpoint", f"http://127.0.0.1:{cloud.api_port}"]
+    wait_for("both agents", lambda: len(as_json(cloud, "agent", "list", *endpoint)) == 2)
+    shown = as_json(cloud, "agent", "show", "hv2", *endpoint)
+    assert shown["host"] == "hv2" and shown["alive"] and shown["configurations"]["tunneling_ip"] == "10.201.2.2"
+    assert as_json(cloud, "agent", "show", shown["id"], *endpoint)["host"] == "hv2"
+    assert re.search(r"^\S+ +hv1 .* yes +up +10\.201\.1\.2 ", warren(cloud, "agent", "list", *endpoint).stdout, re.M)
+    wait_for("the tunnel", lambda: "10.201.2.2" in warren(cloud, "show").stdout)
+    done = warren(cloud, "agent", "show", "hv3", *endpoint, check=False)
+    assert done.returncode == 1 and done.stderr == "warren: no agent is called hv3\n"

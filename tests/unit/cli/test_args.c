@@ -8,7 +8,7 @@
 #include "cli/args.h"
 
 static const struct arg_option first[] = {{"json", NULL, "", false}, {"endpoint", "URL", "", false}};
-static const struct arg_option second[] = {{"dns", "ADDRESS", "", true}, {"mtu", "N", "", false}};
+static const struct arg_option second[] = {{"dns", "ADDRESS", "", true}, {"mtu", "N", "", false, "maximum size"}};
 static const struct arg_table tables[] = {{first, ARRAY_SIZE(first)}, {second, ARRAY_SIZE(second)}};
 
 /* Splits LINE at blanks and parses it. */
@@ -47,6 +47,28 @@ static void words_and_options(void **state WR_UNUSED)
     assert_int_equal(args_int(&args, "mtu", 0, 10, &n, &error), 0);
     assert_int_equal(n, 9);
     assert_int_equal(args_int(&args, "endpoint", 0, 10, &n, &error), -ENOENT);
+}
+
+static void other_names(void **state WR_UNUSED)
+{
+    static const char *const good[] = {"--mtu 3", "--maximum 3", "--size=3"};
+    static const char *const bad[] = {"--max 3", "--sizes 3", "-- 3", "--maximum 3 --mtu 3", "--=3"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        _cleanup_args_ struct args args = {0};
+        _cleanup_free_ char *error = NULL, *line = xstrdup(good[i]);
+        int pos;
+
+        assert_int_equal(parse(line, &args, false, &pos, &error), 0);
+        assert_string_equal(args_get(&args, "mtu"), "3");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        _cleanup_args_ struct args args = {0};
+        _cleanup_free_ char *error = NULL, *line = xstrdup(bad[i]);
+        int pos, status = parse(line, &args, false, &pos, &error);
+
+        assert_true(status == -EINVAL || !args.n_values);
+    }
 }
 
 static void stops_at_the_first_word(void **state WR_UNUSED)
@@ -108,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_and_options),
+        cmocka_unit_test(other_names),
         cmocka_unit_test(stops_at_the_first_word),
         cmocka_unit_test(refused),
         cmocka_unit_test(no_numbers),
