@@ -110,6 +110,21 @@ def test_ovsdb_server_of_a_hypervisor_killed(cloud):
     assert lost <= 1
 
 
+def test_ovsdb_server_of_the_overlay_killed(cloud):
+    controller = cloud.world.pid("controller")
+    server = children(controller, "ovsdb-server")
+    assert len(server) == 1
+    probe = Probe(cloud, "red1", "red2")
+    os.kill(server[0], signal.SIGKILL)
+    wait_for("a new ovsdb-server", lambda: children(controller, "ovsdb-server") not in ([], server))
+    wait_for("the API to answer again", lambda: cloud.request("GET", "/v2.0/networks")[0] == 200, 20)
+    vm = cloud.vm("red80", cloud.vms["red1"]["network"], "hv2")
+    cloud.wait_active(40)
+    assert cloud.ping("red1", vm["ip"], count=2) == 2
+    sent, lost = probe.stop()
+    assert lost <= 1
+
+
 def test_switch_killed(cloud):
     """The userspace datapath stops with its process; what is asked is that all is programmed again, by itself."""
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
