@@ -9,7 +9,7 @@
 #include "switch/ofserver_private.h"
 
 #define MAX_BUNDLES 8
-#define MAX_MESSAGES 2000000
+#define MAX_MESSAGES 1000000 /* of all bundles of a connection */
 #define IDLE_MS 10000
 #define KNOWN_FLAGS (OF_BUNDLE_ATOMIC | OF_BUNDLE_ORDERED)
 
@@ -160,11 +160,17 @@ int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reade
     return 0;
 }
 
-static int bundle_append(struct bundle *b, struct reader *inner, const struct of_header *h)
+static int bundle_append(struct ofconn *c, struct bundle *b, struct reader *inner, const struct of_header *h)
 {
     struct of_flow_mod fm;
 
-    if (b->n >= MAX_MESSAGES) {
+    size_t held = 0;
+    const struct bundle *each;
+
+    DL_FOREACH(c->bundles, each) {
+        held += each->n;
+    }
+    if (held >= MAX_MESSAGES) {
         return OFERR_BUNDLE_TOO_MANY;
     }
     int error = of_flow_mod_decode(inner, h->version, &fm);
@@ -218,5 +224,5 @@ int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader
     b->used_ms = time_mono_ms();
     reader_skip(body, OF_HEADER_LEN);
     struct reader message = reader_sub(body, inner.length - OF_HEADER_LEN);
-    return bundle_append(b, &message, &inner);
+    return bundle_append(c, b, &message, &inner);
 }
