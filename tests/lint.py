@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""House rules that a compiler does not check: who may include whom, licence lines, file sizes, leftovers.
+"""House rules that a compiler does not check: who may include whom, licence lines, file sizes, format, leftovers.
 
 `python3 tests/lint.py` prints each breach as FILE:LINE: text and fails if there is one. `--self-test` proves that each
 rule can fail.
 """
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 
 # Who may include whom: directory under src/ -> the others that it may name (docs/architecture.md, "Layers").
@@ -46,6 +48,15 @@ def check_file(path, text):
             yield number, "a leftover marker"
 
 
+def check_format(root, paths):
+    """Yields what clang-format would change, by file; nothing where the tool is missing (CI has it)."""
+    tool = shutil.which("clang-format-14")
+    if not tool:
+        return
+    done = subprocess.run([tool, "--dry-run", "-Werror", *map(str, paths)], cwd=root, capture_output=True, text=True)
+    yield from sorted({line.split(": error:")[0] for line in done.stderr.splitlines() if ": error:" in line})
+
+
 def self_test():
     good = "/* SPDX-License-Identifier: Apache-2.0 */\n"
     cases = [
@@ -71,7 +82,11 @@ def main():
         return 0
     root = pathlib.Path(__file__).resolve().parent.parent
     breaches = 0
-    for path in sorted(root.glob("src/**/*.[ch]")) + sorted(root.glob("tests/**/*.[ch]")):
+    paths = sorted(root.glob("src/**/*.[ch]")) + sorted(root.glob("tests/**/*.[ch]"))
+    for place in check_format(root, paths):
+        print(f"{place}: not as .clang-format has it (clang-format-14 -i)")
+        breaches += 1
+    for path in paths:
         for number, text in check_file(path.relative_to(root), path.read_text()):
             print(f"{path.relative_to(root)}:{number}: {text}")
             breaches += 1

@@ -62,8 +62,7 @@ static void pass(struct agent *a)
     host_fill(a->host, &s);
     bool writing = host_apply(a->host, &s);
     want_flows(a, &s);
-    overlay_report(a->overlay, &s,
-                   !writing && bridge_flows_in_place(a->br_int) && bridge_flows_in_place(a->br_tun));
+    overlay_report(a->overlay, &s, !writing && bridge_flows_in_place(a->br_int) && bridge_flows_in_place(a->br_tun));
     state_done(&s);
 }
 
@@ -83,8 +82,8 @@ void agent_poke(struct agent *a)
     }
 }
 
-int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg, struct agent **ret,
-                 char **ret_error)
+int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg,
+                 struct agent **ret, char **ret_error)
 {
     struct agent *a = xcalloc(1, sizeof *a);
     int error = -ENOMEM;

@@ -2,12 +2,13 @@
 #ifndef WARREN_AGENT_AGENT_H
 #define WARREN_AGENT_AGENT_H
 /*
- * The agent's parts tied together: overlay.c reads and reports to the overlay database, host.c reads and writes the switch's database,
- * bridge_flows.c keeps one bridge's flows; agent.c runs a pass over them whenever something changed.
+ * The agent's parts tied together: overlay.c reads and reports to the overlay database, host.c reads and writes the
+ * switch's database, bridge_flows.c keeps one bridge's flows; agent.c runs a pass over them whenever something changed.
  *
- * A pass takes the two replicas as they are, builds a `struct state`, writes what differs in the switch's database, and hands the
- * wanted flows to the bridges. It keeps nothing else, so a pass after a restart finds everything in place and does nothing. Until the
- * overlay has been read once, and while the host's database is away, there is no pass: the last state stands.
+ * A pass takes the two replicas as they are, builds a `struct state`, writes what differs in the switch's database, and
+ * hands the wanted flows to the bridges. It keeps nothing else, so a pass after a restart finds everything in place and
+ * does nothing. Until the overlay has been read once, and while the host's database is away, there is no pass: the last
+ * state stands.
  */
 #include "agent/reconcile.h"
 #include "agent/state.h"
@@ -27,8 +28,8 @@ struct agent_config {
 };
 
 /* READY is called once, when the switch's database was read and its bridges are there. */
-int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg, struct agent **ret,
-                 char **ret_error);
+int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg,
+                 struct agent **ret, char **ret_error);
 void agent_destroy(struct agent *a); /* NULL is fine. Flows and ports stay. */
 
 /* Something changed: a pass will run soon, one for many changes. */
@@ -36,7 +37,8 @@ void agent_poke(struct agent *a);
 
 /* ---- overlay.c: the Warren database ---- */
 
-int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret, char **ret_error);
+int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret,
+                   char **ret_error);
 void overlay_destroy(struct overlay *o);
 /* Has it been read completely at least once, with everything about the networks that live here? */
 bool overlay_known(const struct overlay *o);
@@ -50,26 +52,27 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
 #define BR_INT "br-int"
 #define BR_TUN "br-tun"
 
-int host_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct host **ret, char **ret_error);
+int host_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct host **ret,
+                char **ret_error);
 void host_destroy(struct host *h);
 bool host_synced(const struct host *h);
 /* Both bridges and their patch ports exist in the database. */
 bool host_has_bridges(const struct host *h);
 /* Adds what the switch's database says: ofports, dead ports, local VLANs (assigned where there are none). */
 void host_fill(struct host *h, struct state *s);
-/* Writes what differs: bridges, patch ports, tunnels, VLANs of ports. True when there was something to write: its effects come as another
- * change. */
+/* Writes what differs: bridges, patch ports, tunnels, VLANs of ports. True when there was something to write: its
+ * effects come as another change. */
 bool host_apply(struct host *h, const struct state *s);
 /* Only the bridges and patch ports: before the overlay is known. */
 bool host_apply_bridges(struct host *h);
 
 /* ---- bridge_flows.c: the flows of one bridge ---- */
 
-int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge, struct bridge_flows **ret,
-                        char **ret_error);
+int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge,
+                        struct bridge_flows **ret, char **ret_error);
 void bridge_flows_destroy(struct bridge_flows *b);
-/* From now on these are the flows (text as of desired.h), and VNIS the networks' tunnel ids by local VLAN (0: none); does nothing if they
- * are the same as before. */
+/* From now on these are the flows (text as of desired.h), and VNIS the networks' tunnel ids by local VLAN (0: none);
+ * does nothing if they are the same as before. */
 void bridge_flows_want(struct bridge_flows *b, const char *text, const uint32_t vnis[VLAN_MAX + 1]);
 /* The wanted flows are in the switch. */
 bool bridge_flows_in_place(const struct bridge_flows *b);

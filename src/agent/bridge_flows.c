@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keeps the flows of one bridge: reads what is there, applies the difference as one bundle, and does it again when the wanted flows
- * change, when the switch comes back, and every so often, so that flows that somebody removed by hand come back too.
+ * Keeps the flows of one bridge: reads what is there, applies the difference as one bundle, and does it again when the
+ * wanted flows change, when the switch comes back, and every so often, so that flows that somebody removed by hand come
+ * back too.
  *
  *   IDLE ──want or (re)connect──► READING ──► APPLYING ──► IDLE        a failure goes back to READING after a pause
  */
@@ -25,10 +26,10 @@ struct bridge_flows {
     struct event *timer;
     enum phase phase;
     struct flow_set *wanted, *present;
-    char *text; /* of `wanted` */
+    char *text;                  /* of `wanted` */
     uint32_t vnis[VLAN_MAX + 1]; /* by local VLAN */
-    bool in_place; /* the switch has `wanted` */
-    bool again;    /* wanted changed while busy */
+    bool in_place;               /* the switch has `wanted` */
+    bool again;                  /* wanted changed while busy */
 };
 
 static void start(struct bridge_flows *b);
@@ -160,8 +161,8 @@ bool bridge_flows_in_place(const struct bridge_flows *b)
     return b->in_place;
 }
 
-int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge, struct bridge_flows **ret,
-                        char **ret_error)
+int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge,
+                        struct bridge_flows **ret, char **ret_error)
 {
     static const struct of_client_callbacks cb = {.connected = on_connected};
     _cleanup_free_ char *remote = xasprintf("unix:%s/%s.mgmt", rundir, bridge);

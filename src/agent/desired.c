@@ -33,8 +33,8 @@ static int link_local(const char *mac, char ret[INET6_ADDRSTRLEN])
     if (sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6) {
         return -EINVAL;
     }
-    struct in6_addr a = {{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(m[0] ^ 2), (uint8_t)m[1], (uint8_t)m[2], 0xff, 0xfe, (uint8_t)m[3],
-                           (uint8_t)m[4], (uint8_t)m[5]}}};
+    struct in6_addr a = {{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(m[0] ^ 2), (uint8_t)m[1], (uint8_t)m[2], 0xff, 0xfe,
+                           (uint8_t)m[3], (uint8_t)m[4], (uint8_t)m[5]}}};
     return inet_ntop(AF_INET6, &a, ret, INET6_ADDRSTRLEN) ? 0 : -errno;
 }
 
@@ -49,18 +49,19 @@ static void int_port_security(const struct state_port *p, struct strbuf *b)
     FLOW(b, "table=0,priority=9,in_port=%u,actions=goto_table:%d", p->ofport, INT_MAC_SPOOF);
     for (size_t i = 0; i < p->n_ips; i++) {
         if (is_ipv6(p->ips[i])) {
-            FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport,
-                 p->ips[i], INT_MAC_SPOOF);
+            FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d",
+                 INT_ARP_SPOOF, p->ofport, p->ips[i], INT_MAC_SPOOF);
         } else {
-            FLOW(b, "table=%d,priority=2,arp,in_port=%u,arp_spa=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport, p->ips[i],
-                 INT_MAC_SPOOF);
+            FLOW(b, "table=%d,priority=2,arp,in_port=%u,arp_spa=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport,
+                 p->ips[i], INT_MAC_SPOOF);
         }
     }
     if (!link_local(p->mac, ll)) {
-        FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport, ll,
-             INT_MAC_SPOOF);
+        FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d", INT_ARP_SPOOF,
+             p->ofport, ll, INT_MAC_SPOOF);
     }
-    FLOW(b, "table=%d,priority=2,in_port=%u,dl_src=%s,actions=goto_table:%d", INT_MAC_SPOOF, p->ofport, p->mac, INT_TRANSIENT);
+    FLOW(b, "table=%d,priority=2,in_port=%u,dl_src=%s,actions=goto_table:%d", INT_MAC_SPOOF, p->ofport, p->mac,
+         INT_TRANSIENT);
 }
 
 void desired_br_int(const struct state *s, struct strbuf *b)
@@ -104,10 +105,13 @@ static void tun_fixed(const struct state *s, struct strbuf *b)
     FLOW(b, "table=0,priority=1,in_port=%u,actions=goto_table:%d", s->patch_int, TUN_PATCH_LV_TO_TUN);
     FLOW(b, "table=0,priority=0,actions=drop");
     if (responder) {
-        FLOW(b, "table=%d,priority=1,arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN, TUN_ARP_RESPONDER);
+        FLOW(b, "table=%d,priority=1,arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN,
+             TUN_ARP_RESPONDER);
     }
-    FLOW(b, "table=%d,priority=0,dl_dst=00:00:00:00:00:00/01:00:00:00:00:00,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN, TUN_UCAST_TO_TUN);
-    FLOW(b, "table=%d,priority=0,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN, TUN_FLOOD_TO_TUN);
+    FLOW(b, "table=%d,priority=0,dl_dst=00:00:00:00:00:00/01:00:00:00:00:00,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN,
+         TUN_UCAST_TO_TUN);
+    FLOW(b, "table=%d,priority=0,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=goto_table:%d", TUN_PATCH_LV_TO_TUN,
+         TUN_FLOOD_TO_TUN);
     for (int t = 0; t < N_TUNNEL_TYPES; t++) {
         FLOW(b, "table=%d,priority=0,actions=drop", tun_to_lv[t]);
     }
@@ -130,7 +134,8 @@ static void tun_arp_responder(const struct state_network *n, const struct state_
             continue;
         }
         FLOW(b,
-             "table=%d,priority=1,arp,dl_vlan=%u,arp_tpa=%s,actions=set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],"
+             "table=%d,priority=1,arp,dl_vlan=%u,arp_tpa=%s,actions=set_field:2->arp_op,move:NXM_NX_ARP_SHA[]->NXM_NX_"
+             "ARP_THA[],"
              "move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],set_field:%s->arp_sha,set_field:%s->arp_spa,"
              "move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:%s->eth_src,IN_PORT",
              TUN_ARP_RESPONDER, n->vlan, p->ips[i], p->mac, p->ips[i], p->mac);
@@ -156,16 +161,16 @@ static void tun_network(const struct state *s, size_t index, struct strbuf *b)
     const struct state_network *n = &s->networks[index];
     _cleanup_strbuf_ struct strbuf outputs = {0};
 
-    FLOW(b, "table=%d,priority=1,tun_id=0x%x,actions=push_vlan:0x8100,set_field:%u->vlan_vid,goto_table:%d", tun_to_lv[n->type], n->vni,
-         n->vlan | 0x1000u, TUN_LEARN_FROM_TUN);
+    FLOW(b, "table=%d,priority=1,tun_id=0x%x,actions=push_vlan:0x8100,set_field:%u->vlan_vid,goto_table:%d",
+         tun_to_lv[n->type], n->vni, n->vlan | 0x1000u, TUN_LEARN_FROM_TUN);
     for (size_t e = 0; e < s->n_endpoints; e++) {
         if (s->endpoints[e].ofports[n->type] != OFPORT_NONE && flood_to(s, index, e)) {
             strbuf_addf(&outputs, ",output:%u", s->endpoints[e].ofports[n->type]);
         }
     }
     if (outputs.len) {
-        FLOW(b, "table=%d,priority=1,dl_vlan=%u,actions=pop_vlan,set_field:0x%x->tun_id%s", TUN_FLOOD_TO_TUN, n->vlan, n->vni,
-             strbuf_str(&outputs));
+        FLOW(b, "table=%d,priority=1,dl_vlan=%u,actions=pop_vlan,set_field:0x%x->tun_id%s", TUN_FLOOD_TO_TUN, n->vlan,
+             n->vni, strbuf_str(&outputs));
     }
 }
 
@@ -178,7 +183,8 @@ void desired_br_tun(const struct state *s, struct strbuf *b)
     for (size_t e = 0; e < s->n_endpoints; e++) {
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
             if (s->endpoints[e].ofports[t] != OFPORT_NONE) {
-                FLOW(b, "table=0,priority=1,in_port=%u,actions=goto_table:%d", s->endpoints[e].ofports[t], tun_to_lv[t]);
+                FLOW(b, "table=0,priority=1,in_port=%u,actions=goto_table:%d", s->endpoints[e].ofports[t],
+                     tun_to_lv[t]);
             }
         }
     }
@@ -196,8 +202,8 @@ void desired_br_tun(const struct state *s, struct strbuf *b)
         }
         uint32_t ofport = s->endpoints[p->endpoint].ofports[n->type];
         if (ofport != OFPORT_NONE) {
-            FLOW(b, "table=%d,priority=2,dl_vlan=%u,dl_dst=%s,actions=pop_vlan,set_field:0x%x->tun_id,output:%u", TUN_UCAST_TO_TUN, n->vlan,
-                 p->mac, n->vni, ofport);
+            FLOW(b, "table=%d,priority=2,dl_vlan=%u,dl_dst=%s,actions=pop_vlan,set_field:0x%x->tun_id,output:%u",
+                 TUN_UCAST_TO_TUN, n->vlan, p->mac, n->vni, ofport);
         }
         if (s->options.arp_responder) {
             tun_arp_responder(n, p, b);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's side of the switch's database: makes br-int and br-tun with their patch ports, a tunnel port for each host, and gives the
- * interfaces whose external_ids:iface-id names a port of this host their local VLAN. Reads OpenFlow port numbers back.
+ * The agent's side of the switch's database: makes br-int and br-tun with their patch ports, a tunnel port for each
+ * host, and gives the interfaces whose external_ids:iface-id names a port of this host their local VLAN. Reads OpenFlow
+ * port numbers back.
  *
- * Port.other_config remembers which network a local VLAN belongs to (net_uuid, as Neutron's agent writes it), so VLANs outlive the
- * agent. All tunnel ports of br-tun are ours; nothing else in the database is touched.
+ * Port.other_config remembers which network a local VLAN belongs to (net_uuid, as Neutron's agent writes it), so VLANs
+ * outlive the agent. All tunnel ports of br-tun are ours; nothing else in the database is touched.
  */
 #include <event2/event.h>
 #include <stdio.h>
@@ -123,7 +124,8 @@ static int claim_of(const struct state *s, const struct state_port *p, const str
     return (ofport != OFPORT_NONE ? 1 : 0) + (net_uuid && !strcmp(net_uuid, s->networks[p->network].id) ? 2 : 0);
 }
 
-/* One interface for each local port: two with the same iface-id are a mistake or worse, and the second is connected to nothing. */
+/* One interface for each local port: two with the same iface-id are a mistake or worse, and the second is connected to
+ * nothing. */
 static void claim_ports(struct host *h, struct state *s, const struct ovsdb_row *bridge, struct local_port *locals)
 {
     for (size_t i = 0; i < ovsdb_row_size(bridge, "ports"); i++) {
@@ -170,7 +172,8 @@ static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row 
     }
     free_local_ports(locals);
     if (state_assign_vlans(s, existing, n_existing)) {
-        log_limited(LOG_LEVEL_ERR, "no local VLAN left: more than %u networks on this host; the ports of some stay down", VLAN_MAX);
+        log_limited(LOG_LEVEL_ERR,
+                    "no local VLAN left: more than %u networks on this host; the ports of some stay down", VLAN_MAX);
     }
     free(existing);
 }
@@ -283,16 +286,17 @@ static void apply_bridges(struct host *h, struct ovsdb_txn *txn)
 
 #define N_TUNNEL_OPTIONS 5
 
-static void tunnel_options(const struct host *h, const struct state_endpoint *e, const char *ret[2 * N_TUNNEL_OPTIONS + 1])
+static void tunnel_options(const struct host *h, const struct state_endpoint *e,
+                           const char *ret[2 * N_TUNNEL_OPTIONS + 1])
 {
-    const char *options[] = {"remote_ip", e->ip, "local_ip", h->config->local_ip, "in_key", "flow", "out_key", "flow",
+    const char *options[] = {"remote_ip",  e->ip,  "local_ip", h->config->local_ip, "in_key", "flow", "out_key", "flow",
                              "df_default", "true", NULL};
 
     memcpy(ret, options, sizeof options);
 }
 
-static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *br_tun, enum tunnel_type type, const char *name,
-                       const struct state_endpoint *e)
+static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *br_tun, enum tunnel_type type,
+                       const char *name, const struct state_endpoint *e)
 {
     const char *options[2 * N_TUNNEL_OPTIONS + 1];
     char port[40];
@@ -305,7 +309,8 @@ static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb
 }
 
 /* A tunnel that is there: our options are what they should be, others are left alone. */
-static void mend_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *interface, const struct state_endpoint *e)
+static void mend_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *interface,
+                        const struct state_endpoint *e)
 {
     const char *options[2 * N_TUNNEL_OPTIONS + 1];
     json_t *keys = ovsdb_set_new(), *map = ovsdb_map_new();
@@ -375,7 +380,8 @@ static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_tx
         if (interface && tunnel_type_parse(ovsdb_row_string(interface, "type")) != TUNNEL_INVALID &&
             !tunnel_wanted(s, ovsdb_row_string(port, "name"))) {
             log_info("removing tunnel %s", ovsdb_row_string(port, "name"));
-            ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "delete", ovsdb_uuid(ovsdb_row_uuid(port)));
+            ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "delete",
+                             ovsdb_uuid(ovsdb_row_uuid(port)));
         }
     }
 }
@@ -481,12 +487,14 @@ static void on_updated(struct ovsdb_client *c WR_UNUSED, void *arg)
     agent_poke(h->agent);
 }
 
-int host_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct host **ret, char **ret_error)
+int host_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct host **ret,
+                char **ret_error)
 {
     static const struct ovsdb_client_callbacks cb = {.connected = on_connected, .updated = on_updated};
     static const char *const root_columns[] = {"bridges", NULL};
     static const char *const bridge_columns[] = {"name", "ports", "fail_mode", NULL};
-    static const char *const port_columns[] = {"name", "interfaces", "tag", "vlan_mode", "trunks", "other_config", NULL};
+    static const char *const port_columns[] = {"name",   "interfaces",   "tag", "vlan_mode",
+                                               "trunks", "other_config", NULL};
     static const char *const interface_columns[] = {"name", "type", "options", "external_ids", "ofport", NULL};
     struct host *h = xcalloc(1, sizeof *h);
 

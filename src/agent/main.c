@@ -8,14 +8,19 @@
 
 static const struct daemon_option options[] = {
     {"host", DAEMON_STRING, NULL, "this hypervisor's name: what binding:host_id says", .required = true},
-    {"local-ip", DAEMON_STRING, NULL, "address of this end of the tunnels, IPv4 or IPv6", .required = true, .argument = "ADDR"},
-    {"overlay-db", DAEMON_STRING, "unix:/run/warren/overlay.sock", "the Warren database: one remote, or several by comma", .argument = "REMOTE"},
+    {"local-ip", DAEMON_STRING, NULL, "address of this end of the tunnels, IPv4 or IPv6", .required = true,
+     .argument = "ADDR"},
+    {"overlay-db", DAEMON_STRING, "unix:/run/warren/overlay.sock",
+     "the Warren database: one remote, or several by comma", .argument = "REMOTE"},
     {"rundir", DAEMON_STRING, "/run/openvswitch", "where the switch's sockets are", .argument = "DIR"},
     {"db", DAEMON_STRING, NULL, "the switch's database (default unix:RUNDIR/db.sock)", .argument = "REMOTE"},
-    {"mechanism", DAEMON_CHOICE, "openflow", "how networks are made; linuxbridge is not there yet", .choices = "openflow"},
-    {"l2-population", DAEMON_BOOL, "yes", "send to the hosts that the database names, instead of learning and flooding"},
+    {"mechanism", DAEMON_CHOICE, "openflow", "how networks are made; linuxbridge is not there yet",
+     .choices = "openflow"},
+    {"l2-population", DAEMON_BOOL, "yes",
+     "send to the hosts that the database names, instead of learning and flooding"},
     {"arp-responder", DAEMON_BOOL, "yes", "answer ARP here; needs l2-population"},
-    {"tunnel-types", DAEMON_STRING, "vxlan,gre,geneve", "tunnel types that this host takes, by comma", .argument = "LIST"},
+    {"tunnel-types", DAEMON_STRING, "vxlan,gre,geneve", "tunnel types that this host takes, by comma",
+     .argument = "LIST"},
     {"heartbeat-interval", DAEMON_INT, "10", "seconds between signs of life", .min = 1, .max = 3600},
 };
 
@@ -55,15 +60,16 @@ static void on_ready(void *arg)
 int main(int argc, char **argv)
 {
     struct daemon d;
-    int status = daemon_init(&d, "warren-agent", "programs this hypervisor's switch with what the controller wants", options,
-                             ARRAY_SIZE(options), argc, argv);
+    int status = daemon_init(&d, "warren-agent", "programs this hypervisor's switch with what the controller wants",
+                             options, ARRAY_SIZE(options), argc, argv);
     _cleanup_free_ char *db = NULL, *why = NULL;
     struct agent *agent = NULL;
 
     if (status != DAEMON_GO) {
         return status;
     }
-    db = daemon_string(&d, "db") ? xstrdup(daemon_string(&d, "db")) : xasprintf("unix:%s/db.sock", daemon_string(&d, "rundir"));
+    db = daemon_string(&d, "db") ? xstrdup(daemon_string(&d, "db"))
+                                 : xasprintf("unix:%s/db.sock", daemon_string(&d, "rundir"));
     struct agent_config config = {
         .host = daemon_string(&d, "host"),
         .local_ip = daemon_string(&d, "local-ip"),

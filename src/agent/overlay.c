@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The agent's side of the overlay database. It monitors the ports of this host, everything about the networks that those are in, and
- * all endpoints; and writes its own rows: Agent, Heartbeat, Endpoint, Port_Status. Which networks live here is itself read from the
- * replica, so the conditions follow it: ports by host first, then by network.
+ * The agent's side of the overlay database. It monitors the ports of this host, everything about the networks that
+ * those are in, and all endpoints; and writes its own rows: Agent, Heartbeat, Endpoint, Port_Status. Which networks
+ * live here is itself read from the replica, so the conditions follow it: ports by host first, then by network.
  */
 #include <event2/event.h>
 #include <stdio.h>
@@ -21,11 +21,11 @@ struct overlay {
     const struct agent_config *config;
     struct ovsdb_client *client;
     struct event *heartbeat;
-    char *networks;    /* ids of the networks in the present conditions, joined */
+    char *networks; /* ids of the networks in the present conditions, joined */
     bool known;
     int64_t started; /* wall clock, seconds */
-    bool registered;   /* our Agent and Endpoint rows are as they should be, this session */
-    bool busy;         /* a transaction about our own rows is under way */
+    bool registered; /* our Agent and Endpoint rows are as they should be, this session */
+    bool busy;       /* a transaction about our own rows is under way */
     char agent_id[UUID_STR_LEN + 1];
 };
 
@@ -47,8 +47,7 @@ static void network_conditions(struct overlay *o)
 {
     json_t *ids = json_object();
 
-    OVSDB_FOR_EACH_ROW(row, o->client, "Port")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port") {
         const char *id = ovsdb_row_string(row, "network_id");
 
         if (id && is_here(o, row)) {
@@ -93,9 +92,10 @@ static char *configurations(const struct overlay *o)
             json_array_append_new(types, json_string(tunnel_type_names[t]));
         }
     }
-    json_t *c = json_pack("{s:s, s:o, s:b, s:b, s:s, s:s, s:{}}", "tunneling_ip", o->config->local_ip, "tunnel_types", types,
-                          "l2_population", o->config->l2_population, "arp_responder_enabled", o->config->arp_responder, "datapath_type",
-                          "system", "integration_bridge", BR_INT, "bridge_mappings");
+    json_t *c =
+        json_pack("{s:s, s:o, s:b, s:b, s:s, s:s, s:{}}", "tunneling_ip", o->config->local_ip, "tunnel_types", types,
+                  "l2_population", o->config->l2_population, "arp_responder_enabled", o->config->arp_responder,
+                  "datapath_type", "system", "integration_bridge", BR_INT, "bridge_mappings");
     char *text = json_dumps(c, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(c);
     return text;
@@ -130,7 +130,8 @@ static void write_agent(struct overlay *o, struct ovsdb_txn *txn)
 static void write_endpoint(struct overlay *o, struct ovsdb_txn *txn)
 {
     const struct ovsdb_row *row = ovsdb_client_find(o->client, "Endpoint", "host", o->config->host);
-    json_t *values = row ? ovsdb_txn_update(txn, "Endpoint", ovsdb_row_uuid(row)) : ovsdb_txn_insert(txn, "Endpoint", NULL);
+    json_t *values =
+        row ? ovsdb_txn_update(txn, "Endpoint", ovsdb_row_uuid(row)) : ovsdb_txn_insert(txn, "Endpoint", NULL);
     json_t *types = ovsdb_set_new();
 
     for (int t = 0; t < N_TUNNEL_TYPES; t++) {
@@ -143,7 +144,8 @@ static void write_endpoint(struct overlay *o, struct ovsdb_txn *txn)
     ovsdb_set(values, "tunnel_types", types);
 }
 
-/* Not read back: other agents' heartbeats are none of our business, and monitoring them would be one row a host, for ever changing. */
+/* Not read back: other agents' heartbeats are none of our business, and monitoring them would be one row a host, for
+ * ever changing. */
 static void write_first_heartbeat(struct overlay *o, struct ovsdb_txn *txn)
 {
     ovsdb_txn_delete_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
@@ -162,7 +164,8 @@ static void on_registered(const struct ovsdb_result *result, void *arg)
         log_info("registered as host %s, agent %s", o->config->host, o->agent_id);
         agent_poke(o->agent);
     } else if (result->status == OVSDB_TXN_ERROR) {
-        log_limited(LOG_LEVEL_ERR, "registering host %s with tunnel address %s was refused (is either in use by another host?): %s",
+        log_limited(LOG_LEVEL_ERR,
+                    "registering host %s with tunnel address %s was refused (is either in use by another host?): %s",
                     o->config->host, o->config->local_ip, result->error);
     }
 }
@@ -201,7 +204,8 @@ static void on_heartbeat(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, voi
     } else if (ovsdb_client_is_synced(o->client)) {
         struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
 
-        json_t *values = ovsdb_txn_update_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
+        json_t *values =
+            ovsdb_txn_update_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
         ovsdb_set_int(values, "at", time_wall_ms() / 1000);
         ovsdb_txn_commit(txn, on_beat, o);
     }
@@ -233,7 +237,8 @@ static void on_updated(struct ovsdb_client *c, void *arg)
     agent_poke(o->agent);
 }
 
-int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret, char **ret_error)
+int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret,
+                   char **ret_error)
 {
     static const struct ovsdb_client_callbacks cb = {.connected = on_connected, .updated = on_updated};
     static const char *const tables[] = {"Network", "Port", "Address", "Endpoint", "Agent", "Port_Status"};
@@ -244,7 +249,8 @@ int overlay_create(struct event_base *base, struct agent *a, const struct agent_
     o->config = config;
     o->started = time_wall_ms() / 1000;
     o->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, o);
-    error = o->heartbeat ? ovsdb_client_new(base, config->overlay_db, "Warren", &cb, o, &o->client, ret_error) : -ENOMEM;
+    error =
+        o->heartbeat ? ovsdb_client_new(base, config->overlay_db, "Warren", &cb, o, &o->client, ret_error) : -ENOMEM;
     if (error) {
         overlay_destroy(o);
         return error;
@@ -330,8 +336,7 @@ static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
     struct by_id *hosts = NULL;
 
     s->endpoints = xcalloc(ovsdb_client_n_rows(o->client, "Endpoint"), sizeof *s->endpoints);
-    OVSDB_FOR_EACH_ROW(row, o->client, "Endpoint")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Endpoint") {
         const char *host = text_of(row, "host");
         struct state_endpoint *e = &s->endpoints[s->n_endpoints];
 
@@ -339,7 +344,8 @@ static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
             continue;
         }
         if (!state_is_ip(text_of(row, "ip"))) {
-            log_limited(LOG_LEVEL_WARN, "host %s has no tunnels: its endpoint address %s is none", host, text_of(row, "ip"));
+            log_limited(LOG_LEVEL_WARN, "host %s has no tunnels: its endpoint address %s is none", host,
+                        text_of(row, "ip"));
             continue;
         }
         e->host = host;
@@ -361,13 +367,12 @@ static struct by_id *fill_networks(struct overlay *o, struct state *s)
     struct by_id *networks = NULL;
 
     s->networks = xcalloc(ovsdb_client_n_rows(o->client, "Network"), sizeof *s->networks);
-    OVSDB_FOR_EACH_ROW(row, o->client, "Network")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Network") {
         enum tunnel_type type = tunnel_type_parse(ovsdb_row_string(row, "type"));
 
         if (type == TUNNEL_INVALID || !o->config->types[type]) {
-            log_limited(LOG_LEVEL_WARN, "network %s is of type %s, which this host does not do: its ports stay down", text_of(row, "id"),
-                        text_of(row, "type"));
+            log_limited(LOG_LEVEL_WARN, "network %s is of type %s, which this host does not do: its ports stay down",
+                        text_of(row, "id"), text_of(row, "type"));
             continue;
         }
         s->networks[s->n_networks] = (struct state_network){
@@ -382,15 +387,15 @@ static struct by_id *fill_ports(struct overlay *o, struct state *s, struct by_id
     struct by_id *ports = NULL;
 
     s->ports = xcalloc(ovsdb_client_n_rows(o->client, "Port"), sizeof *s->ports);
-    OVSDB_FOR_EACH_ROW(row, o->client, "Port")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port") {
         size_t network = index_find(networks, text_of(row, "network_id"));
 
         if (network == SIZE_MAX) {
             continue; /* conditions are still on their way */
         }
         if (!state_is_mac(text_of(row, "mac"))) {
-            log_limited(LOG_LEVEL_WARN, "port %s stays down: its MAC %s is none", text_of(row, "id"), text_of(row, "mac"));
+            log_limited(LOG_LEVEL_WARN, "port %s stays down: its MAC %s is none", text_of(row, "id"),
+                        text_of(row, "mac"));
             continue;
         }
         s->ports[s->n_ports] = (struct state_port){
@@ -413,8 +418,7 @@ void overlay_fill(struct overlay *o, struct state *s)
     struct by_id *networks = fill_networks(o, s);
     struct by_id *ports = fill_ports(o, s, networks, hosts);
 
-    OVSDB_FOR_EACH_ROW(row, o->client, "Address")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Address") {
         size_t index = index_find(ports, text_of(row, "port_id"));
 
         if (index != SIZE_MAX && !state_is_ip(text_of(row, "ip"))) {
@@ -458,8 +462,7 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
             index_add(&wired, p->id, i);
         }
     }
-    OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status")
-    {
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status") {
         const char *id = text_of(row, "port_id");
         bool is_wired = index_find(wired, id) != SIZE_MAX;
 

@@ -124,7 +124,8 @@ static bool same(const struct set_flow *wanted, const struct set_flow *present)
 {
     return wanted->spec.cookie == present->spec.cookie && wanted->spec.idle_timeout == present->spec.idle_timeout &&
            wanted->spec.hard_timeout == present->spec.hard_timeout &&
-           ofpacts_equal(wanted->spec.acts.data, wanted->spec.acts.len, present->spec.acts.data, present->spec.acts.len);
+           ofpacts_equal(wanted->spec.acts.data, wanted->spec.acts.len, present->spec.acts.data,
+                         present->spec.acts.len);
 }
 
 static bool is_learned(const struct set_flow *f)
@@ -142,7 +143,7 @@ static uint64_t tunnel_id_of(const struct set_flow *f)
 {
     uint64_t id = 0;
 
-    OFPACT_FOR_EACH (a, f->spec.acts.data, f->spec.acts.len) {
+    OFPACT_FOR_EACH(a, f->spec.acts.data, f->spec.acts.len) {
         const struct ofpact_load *load = (const void *)a;
         const struct ofpact_set_field *set = (const void *)a;
 
@@ -158,7 +159,8 @@ static uint64_t tunnel_id_of(const struct set_flow *f)
     return id;
 }
 
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis, struct flow_mods *ret)
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis,
+               struct flow_mods *ret)
 {
     struct set_flow *f, *other, *next;
 

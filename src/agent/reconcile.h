@@ -4,16 +4,17 @@
 /*
  * The difference between the flows that should be and those that are, as flow_mods. Pure.
  *
- * Problem: an agent that starts, or meets a switch that started, must end with exactly its flows, without a moment in which good ones are
- * missing, and without touching what is right: flushing first is what loses dataplanes elsewhere. Idea: a flow's identity is
- * (table, priority, match). Wanted and not there, or there with other actions, timeouts or cookie: ADD, which replaces in place.
- * There with our cookie and not wanted: DELETE_STRICT. The rest is left alone, and so are flows with foreign cookies. The list
- * goes out as one bundle.
+ * Problem: an agent that starts, or meets a switch that started, must end with exactly its flows, without a moment in
+ * which good ones are missing, and without touching what is right: flushing first is what loses dataplanes elsewhere.
+ * Idea: a flow's identity is (table, priority, match). Wanted and not there, or there with other actions, timeouts or
+ * cookie: ADD, which replaces in place. There with our cookie and not wanted: DELETE_STRICT. The rest is left alone,
+ * and so are flows with foreign cookies. The list goes out as one bundle.
  *
- * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their VLAN is here the
- * network's that they send to, and go with it: else the next network on that VLAN would inherit them.
+ * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their
+ * VLAN is here the network's that they send to, and go with it: else the next network on that VLAN would inherit them.
  *
- * Cost: one hash lookup a flow, both ways. Invariant: applying the result to the flows that are there makes the next result empty.
+ * Cost: one hash lookup a flow, both ways. Invariant: applying the result to the flows that are there makes the next
+ * result empty.
  */
 #include "agent/state.h"
 #include "openflow/msg.h"
@@ -24,8 +25,8 @@ struct flow_set; /* flows by identity */
 struct flow_set *flow_set_new(void);
 void flow_set_free(struct flow_set *set); /* NULL is fine */
 DEFINE_CLEANUP(struct flow_set *, flow_set_free)
-/* One flow a line in ovs-ofctl's syntax. -EINVAL and *RET_ERROR on the first that does not parse: a bug, or names from outside that
- * should have been checked. */
+/* One flow a line in ovs-ofctl's syntax. -EINVAL and *RET_ERROR on the first that does not parse: a bug, or names from
+ * outside that should have been checked. */
 int flow_set_add_text(struct flow_set *set, const char *text, char **ret_error);
 /* Takes SPEC's actions over. A second flow of the same identity replaces the first. */
 void flow_set_add(struct flow_set *set, struct flow_spec *spec);
@@ -37,6 +38,7 @@ struct flow_mods {
 };
 void flow_mods_done(struct flow_mods *m);
 /* Fills RET (empty before). VNIS: VLAN_MAX + 1 tunnel ids by local VLAN, 0 where there is no network. */
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis, struct flow_mods *ret);
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis,
+               struct flow_mods *ret);
 
 #endif

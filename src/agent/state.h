@@ -2,8 +2,9 @@
 #ifndef WARREN_AGENT_STATE_H
 #define WARREN_AGENT_STATE_H
 /*
- * What the agent knows at one moment, put together from its two replicas (the overlay database and the switch's own): the input of
- * desired.h. Plain values, no I/O; tests fill it by hand. Strings are borrowed from the replicas and live until those change.
+ * What the agent knows at one moment, put together from its two replicas (the overlay database and the switch's own):
+ * the input of desired.h. Plain values, no I/O; tests fill it by hand. Strings are borrowed from the replicas and live
+ * until those change.
  */
 #include <netinet/in.h>
 
@@ -13,8 +14,8 @@ enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE, N_TUNNEL_TYPES, TUNN
 extern const char *const tunnel_type_names[N_TUNNEL_TYPES];
 enum tunnel_type tunnel_type_parse(const char *s);
 
-#define OFPORT_NONE 0u   /* no OpenFlow port (yet) */
-#define VLAN_DEAD 4095u  /* of ports that nobody knows: connected to nothing */
+#define OFPORT_NONE 0u  /* no OpenFlow port (yet) */
+#define VLAN_DEAD 4095u /* of ports that nobody knows: connected to nothing */
 #define VLAN_MAX 4094u
 
 struct state_options {
@@ -43,13 +44,13 @@ struct state_port {
     bool admin_up, port_security;
     uint32_t ofport;   /* local: in br-int */
     const void *claim; /* local: the Port row that has it (host.c); others with the same iface-id are dead */
-    size_t endpoint; /* remote: index, or SIZE_MAX when its host has none */
+    size_t endpoint;   /* remote: index, or SIZE_MAX when its host has none */
 };
 
 /* Another host's end of the tunnels. */
 struct state_endpoint {
     const char *host, *ip;
-    bool types[N_TUNNEL_TYPES];     /* that both ends take */
+    bool types[N_TUNNEL_TYPES];       /* that both ends take */
     uint32_t ofports[N_TUNNEL_TYPES]; /* in br-tun */
 };
 
@@ -75,9 +76,9 @@ void state_done(struct state *s);
 bool state_is_mac(const char *text); /* unicast, with colons */
 bool state_is_ip(const char *text);
 
-/* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that two networks have,
- * loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free. -ENOSPC when a network gets none (its
- * vlan stays 0); the others have theirs. */
+/* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that
+ * two networks have, loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free.
+ * -ENOSPC when a network gets none (its vlan stays 0); the others have theirs. */
 struct vlan_entry {
     const char *network_id;
     uint16_t vlan;

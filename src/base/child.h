@@ -4,7 +4,8 @@
 /*
  * A child process that should always run: started, watched, started again with backoff (reconnect.h's 1 s → 8 s) when
  * it ends, and terminated with its owner. The kernel ends it (PDEATHSIG) should we die without a word.
- * It gets /dev/null as stdin and shares our stderr; stdout goes to stderr, since ours speaks to whoever waits for `ready`.
+ * It gets /dev/null as stdin and shares our stderr; stdout goes to stderr, since ours speaks to whoever waits for
+ * `ready`.
  */
 #include <sys/types.h>
 
@@ -14,7 +15,7 @@ struct event_base;
 struct child;
 
 struct child_callbacks {
-    void (*started)(struct child *c, pid_t pid, void *arg); /* may be NULL */
+    void (*started)(struct child *c, pid_t pid, void *arg);     /* may be NULL */
     void (*ended)(struct child *c, int wait_status, void *arg); /* waitpid()'s status; may be NULL. It is restarted. */
 };
 
@@ -28,8 +29,8 @@ pid_t child_pid(const struct child *c);
 void child_destroy(struct child *c);
 DEFINE_CLEANUP(struct child *, child_destroy)
 
-/* Runs a program to its end with stdin from /dev/null and returns 0, or -EIO if it failed, with its stderr in *RET_ERROR
- * (the caller's). Blocks: for short tools at start-up. */
+/* Runs a program to its end with stdin from /dev/null and returns 0, or -EIO if it failed, with its stderr in
+ * *RET_ERROR (the caller's). Blocks: for short tools at start-up. */
 int child_run(const char *const argv[], char **ret_error);
 
 #endif

@@ -11,15 +11,17 @@
 #include <sys/un.h>
 
 #include "base/log.h"
-#include "base/stream.h"
 #include "base/strbuf.h"
+#include "base/stream.h"
 
 LOG_MODULE("daemon");
 
 /* In every daemon, behind its own table. */
 static const struct daemon_option common_options[] = {
-    {"log-level", DAEMON_STRING, NULL, "err, warn, info or dbg, or MODULE:LEVEL; several by comma", .argument = "LEVEL"},
-    {"private-key", DAEMON_STRING, NULL, "PEM file with the private key for ssl: and pssl: remotes", .argument = "FILE"},
+    {"log-level", DAEMON_STRING, NULL, "err, warn, info or dbg, or MODULE:LEVEL; several by comma",
+     .argument = "LEVEL"},
+    {"private-key", DAEMON_STRING, NULL, "PEM file with the private key for ssl: and pssl: remotes",
+     .argument = "FILE"},
     {"certificate", DAEMON_STRING, NULL, "PEM file with the certificate of that key", .argument = "FILE"},
     {"ca-cert", DAEMON_STRING, NULL, "PEM file with the CA that peers' certificates must be signed by",
      .argument = "FILE"},
@@ -140,11 +142,11 @@ static int set(struct daemon *d, const char *where, const char *key, const char 
 
 static const char *type_word(const struct daemon_option *o)
 {
-    return o->argument                ? o->argument
-           : o->choices               ? o->choices
-           : o->type == DAEMON_INT    ? "N"
-           : o->type == DAEMON_BOOL   ? "yes|no"
-                                      : "TEXT";
+    return o->argument              ? o->argument
+           : o->choices             ? o->choices
+           : o->type == DAEMON_INT  ? "N"
+           : o->type == DAEMON_BOOL ? "yes|no"
+                                    : "TEXT";
 }
 
 static void print_help(const struct daemon *d)

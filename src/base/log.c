@@ -52,7 +52,8 @@ int log_set_level(const char *name, enum log_level level)
     return found || !name ? 0 : -ENOENT;
 }
 
-static void write_line(const struct log_module *m, enum log_level level, unsigned int dropped, const char *fmt, va_list args)
+static void write_line(const struct log_module *m, enum log_level level, unsigned int dropped, const char *fmt,
+                       va_list args)
 {
     char line[2048];
     size_t n = 0;

@@ -37,26 +37,26 @@ void log_write(const struct log_module *m, enum log_level level, const char *fmt
 void log_write_limited(const struct log_module *m, enum log_level level, struct log_limit *limit, const char *fmt, ...)
     WR_PRINTF(4, 5);
 
-#define LOG_MODULE(text)                                                      \
-    static struct log_module log_this_module = {text, LOG_LEVEL_INFO, NULL};  \
-    static void __attribute__((constructor)) log_register_this_module(void)   \
-    {                                                                         \
-        log_module_register(&log_this_module);                                \
-    }                                                                         \
+#define LOG_MODULE(text)                                                                                               \
+    static struct log_module log_this_module = {text, LOG_LEVEL_INFO, NULL};                                           \
+    static void __attribute__((constructor)) log_register_this_module(void)                                            \
+    {                                                                                                                  \
+        log_module_register(&log_this_module);                                                                         \
+    }                                                                                                                  \
     static void __attribute__((constructor)) log_register_this_module(void)
 
-#define log_at(severity, ...) \
+#define log_at(severity, ...)                                                                                          \
     ((severity) <= log_this_module.level ? log_write(&log_this_module, severity, __VA_ARGS__) : (void)0)
 #define log_err(...) log_at(LOG_LEVEL_ERR, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_LEVEL_WARN, __VA_ARGS__)
 #define log_info(...) log_at(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_dbg(...) log_at(LOG_LEVEL_DBG, __VA_ARGS__)
-#define log_limited(severity, ...)                                                       \
-    do {                                                                              \
-        static struct log_limit log_limit_;                                           \
-        if ((severity) <= log_this_module.level) {                                       \
-            log_write_limited(&log_this_module, severity, &log_limit_, __VA_ARGS__);     \
-        }                                                                             \
+#define log_limited(severity, ...)                                                                                     \
+    do {                                                                                                               \
+        static struct log_limit log_limit_;                                                                            \
+        if ((severity) <= log_this_module.level) {                                                                     \
+            log_write_limited(&log_this_module, severity, &log_limit_, __VA_ARGS__);                                   \
+        }                                                                                                              \
     } while (0)
 
 #endif

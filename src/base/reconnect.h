@@ -28,12 +28,12 @@ enum reconnect_action {
 
 struct reconnect {
     enum reconnect_state state;
-    int64_t since;       /* when `state` was entered */
-    int64_t connected;   /* when the present connection was made */
-    int64_t activity;    /* last input on it */
-    int64_t backoff_ms;  /* the wait before the next try */
+    int64_t since;      /* when `state` was entered */
+    int64_t connected;  /* when the present connection was made */
+    int64_t activity;   /* last input on it */
+    int64_t backoff_ms; /* the wait before the next try */
     int64_t min_backoff_ms, max_backoff_ms;
-    int64_t probe_ms;    /* 0: no probes */
+    int64_t probe_ms; /* 0: no probes */
 };
 
 void reconnect_init(struct reconnect *r, int64_t now, int64_t probe_ms);

@@ -113,7 +113,7 @@ static int parse_active(char *text, uint16_t default_port, struct remote *r, con
     }
     char *colon = !host_end ? NULL : *host_end == ']' ? host_end + 1 : host_end;
     if (colon && *colon) {
-        if (*colon != ':' ) {
+        if (*colon != ':') {
             *why = "a ':' and the port must follow ']'";
             return -EINVAL;
         }

@@ -27,8 +27,8 @@ struct stream {
     char *name;
     const struct stream_callbacks *cb;
     void *arg;
-    int fd;                    /* while `connecting` waits; then the bufferevent has it */
-    struct event *connecting;  /* the socket becomes writable: connect() has ended */
+    int fd;                   /* while `connecting` waits; then the bufferevent has it */
+    struct event *connecting; /* the socket becomes writable: connect() has ended */
     struct bufferevent *bev;
     bool connected, closed;
     struct stream_listener *handshaking_for; /* accepted, TLS not yet up */
@@ -153,7 +153,8 @@ static int start_io(struct stream *s, int fd, enum bufferevent_ssl_state role)
         if (!ssl) {
             return -ENOKEY;
         }
-        s->bev = bufferevent_openssl_socket_new(s->base, fd, ssl, role, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+        s->bev =
+            bufferevent_openssl_socket_new(s->base, fd, ssl, role, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
         if (s->bev) {
             bufferevent_openssl_set_allow_dirty_shutdown(s->bev, 1);
         } else {

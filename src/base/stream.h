@@ -63,7 +63,8 @@ void stream_set_callbacks(struct stream *s, const struct stream_callbacks *cb, v
 bool stream_is_connected(const struct stream *s);
 /* Queues bytes. -ENOTCONN before `connected` and after `closed`. */
 int stream_write(struct stream *s, const void *data, size_t len);
-/* What came in and was not taken yet: for a receiver that goes on later with what `readable` left. Good while S lives. */
+/* What came in and was not taken yet: for a receiver that goes on later with what `readable` left. Good while S lives.
+ */
 struct evbuffer *stream_input(struct stream *s);
 /* Bytes queued and not yet taken by the kernel. */
 size_t stream_backlog(const struct stream *s);

@@ -30,10 +30,22 @@ typedef __u8 table_id_t;
 /* A tunnel's network identifier as a number in host byte order: 24 bits for VXLAN and Geneve, 32 for GRE. */
 typedef __u32 vni_t;
 
-static inline ofp_port_t ofp_port(__u32 n) { return (WR_FORCE ofp_port_t)n; }
-static inline __u32 ofp_port_u32(ofp_port_t p) { return (WR_FORCE __u32)p; }
-static inline dp_port_t dp_port(__u32 n) { return (WR_FORCE dp_port_t)n; }
-static inline __u32 dp_port_u32(dp_port_t p) { return (WR_FORCE __u32)p; }
+static inline ofp_port_t ofp_port(__u32 n)
+{
+    return (WR_FORCE ofp_port_t)n;
+}
+static inline __u32 ofp_port_u32(ofp_port_t p)
+{
+    return (WR_FORCE __u32)p;
+}
+static inline dp_port_t dp_port(__u32 n)
+{
+    return (WR_FORCE dp_port_t)n;
+}
+static inline __u32 dp_port_u32(dp_port_t p)
+{
+    return (WR_FORCE __u32)p;
+}
 
 #define DP_PORT_NONE dp_port(0xffffffffu)
 

@@ -30,15 +30,18 @@
 /* _cleanup_(fn): calls fn(&variable) when the variable leaves its scope. */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 /* Makes the cleanup function FNp for a destructor fn(TYPE) that takes NULL. */
-#define DEFINE_CLEANUP(type, fn)            \
-    static inline WR_UNUSED void fn##p(type *p) \
-    {                                       \
-        if (*p) {                           \
-            fn(*p);                         \
-        }                                   \
+#define DEFINE_CLEANUP(type, fn)                                                                                       \
+    static inline WR_UNUSED void fn##p(type *p)                                                                        \
+    {                                                                                                                  \
+        if (*p) {                                                                                                      \
+            fn(*p);                                                                                                    \
+        }                                                                                                              \
     }
 
-static inline void freep(void *p) { free(*(void **)p); }
+static inline void freep(void *p)
+{
+    free(*(void **)p);
+}
 static inline void closep(int *fd)
 {
     if (*fd >= 0) {
@@ -49,17 +52,17 @@ static inline void closep(int *fd)
 #define _cleanup_close_ _cleanup_(closep)
 
 /* Hands a pointer over to its new owner: yields it and leaves NULL behind, so that its cleanup does nothing. */
-#define TAKE_PTR(p)                 \
-    ({                              \
-        __typeof__(p) take_p_ = (p); \
-        (p) = NULL;                 \
-        take_p_;                    \
+#define TAKE_PTR(p)                                                                                                    \
+    ({                                                                                                                 \
+        __typeof__(p) take_p_ = (p);                                                                                   \
+        (p) = NULL;                                                                                                    \
+        take_p_;                                                                                                       \
     })
-#define TAKE_FD(fd)            \
-    ({                         \
-        int take_fd_ = (fd);   \
-        (fd) = -1;             \
-        take_fd_;              \
+#define TAKE_FD(fd)                                                                                                    \
+    ({                                                                                                                 \
+        int take_fd_ = (fd);                                                                                           \
+        (fd) = -1;                                                                                                     \
+        take_fd_;                                                                                                      \
     })
 
 /* Allocation that ends the program when memory is gone: a half-made switch is worse than a restarted one,
@@ -71,7 +74,8 @@ void *xmemdup(const void *p, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) WR_PRINTF(1, 2);
 
-/* Milliseconds of CLOCK_MONOTONIC, and of the wall clock since 1970. Only event loops ask; state machines take `now`. */
+/* Milliseconds of CLOCK_MONOTONIC, and of the wall clock since 1970. Only event loops ask; state machines take `now`.
+ */
 int64_t time_mono_ms(void);
 int64_t time_wall_ms(void);
 

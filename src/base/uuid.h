@@ -19,7 +19,13 @@ const char *uuid_format(const struct uuid *u, char buf[UUID_STR_LEN + 1]);
 /* The text in a buffer that lives until the end of the enclosing block. */
 #define UUID_STR(u) uuid_format((u), (char[UUID_STR_LEN + 1]){0})
 
-static inline bool uuid_equal(const struct uuid *a, const struct uuid *b) { return !memcmp(a, b, sizeof *a); }
-static inline bool uuid_is_zero(const struct uuid *u) { return uuid_equal(u, &(struct uuid){{0}}); }
+static inline bool uuid_equal(const struct uuid *a, const struct uuid *b)
+{
+    return !memcmp(a, b, sizeof *a);
+}
+static inline bool uuid_is_zero(const struct uuid *u)
+{
+    return uuid_equal(u, &(struct uuid){{0}});
+}
 
 #endif

@@ -58,8 +58,14 @@ static int run_delete(const struct cli *cli, const struct args *args)
     return resource_delete(cli, &agent, args);
 }
 
-const struct command agent_list = {"agent list", "", "the agents of hypervisors, which register themselves", 0, 0, list_options,
-                                   ARRAY_SIZE(list_options), run_list};
+const struct command agent_list = {"agent list",
+                                   "",
+                                   "the agents of hypervisors, which register themselves",
+                                   0,
+                                   0,
+                                   list_options,
+                                   ARRAY_SIZE(list_options),
+                                   run_list};
 const struct command agent_show = {"agent show", "HOST|ID", "everything about one", 1, 1, NULL, 0, run_show};
-const struct command agent_delete = {"agent delete", "HOST|ID…", "forget agents; one that runs comes back", 1, SIZE_MAX, NULL, 0,
-                                     run_delete};
+const struct command agent_delete = {
+    "agent delete", "HOST|ID…", "forget agents; one that runs comes back", 1, SIZE_MAX, NULL, 0, run_delete};

@@ -78,7 +78,8 @@ static char *refusal(const struct api *api, long status, const json_t *reply)
     const char *message = json_string_value(json_object_get(error, "message"));
 
     message = message ? message : json_string_value(error);
-    return message && *message ? xstrdup(message) : xasprintf("%s answered with HTTP status %ld", api->endpoint, status);
+    return message && *message ? xstrdup(message)
+                               : xasprintf("%s answered with HTTP status %ld", api->endpoint, status);
 }
 
 static char *unreachable(const struct api *api, CURLcode code)
@@ -89,7 +90,8 @@ static char *unreachable(const struct api *api, CURLcode code)
         why = "the reply is too long";
     }
     return xasprintf("no reply from the controller at %s: %s%s", api->endpoint, why,
-                     code == CURLE_COULDNT_CONNECT ? " (is warren-controller running there? --endpoint names another)" : "");
+                     code == CURLE_COULDNT_CONNECT ? " (is warren-controller running there? --endpoint names another)"
+                                                   : "");
 }
 
 int api_call(struct api *api, const char *method, const char *path, const json_t *body, json_t **ret, char **ret_error)

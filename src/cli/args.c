@@ -23,7 +23,8 @@ static bool has_word(const char *words, const char *name, size_t len)
     return false;
 }
 
-static const struct arg_option *find_option(const struct arg_table *tables, size_t n_tables, const char *name, size_t len)
+static const struct arg_option *find_option(const struct arg_table *tables, size_t n_tables, const char *name,
+                                            size_t len)
 {
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < tables[t].n; i++) {
@@ -38,8 +39,8 @@ static const struct arg_option *find_option(const struct arg_table *tables, size
 }
 
 /* ARGV[POS] begins with "--". The number of words used, or -EINVAL. */
-static int parse_option(struct args *args, const struct arg_table *tables, size_t n_tables, int argc, char **argv, int pos,
-                        char **ret_error)
+static int parse_option(struct args *args, const struct arg_table *tables, size_t n_tables, int argc, char **argv,
+                        int pos, char **ret_error)
 {
     const char *name = argv[pos] + 2, *equals = strchr(name, '='), *value = "";
     size_t len = equals ? (size_t)(equals - name) : strlen(name);

@@ -2,12 +2,12 @@
 #ifndef WARREN_CLI_CLI_H
 #define WARREN_CLI_CLI_H
 /*
- * `warren`, the command-line client: what all commands share. A command is one descriptor in its own file (network.c, subnet.c,
- * port.c, agent.c: the controller's API over HTTP; show.c: the local switch's database; dump_flows.c: a bridge's OpenFlow) and one
- * line in main.c's table.
+ * `warren`, the command-line client: what all commands share. A command is one descriptor in its own file (network.c,
+ * subnet.c, port.c, agent.c: the controller's API over HTTP; show.c: the local switch's database; dump_flows.c: a
+ * bridge's OpenFlow) and one line in main.c's table.
  *
- * Results go to stdout, as an aligned table or, with --json, as JSON for programs; errors go to stderr as "warren: text".
- * Exit status: 0 done, 1 it failed, 2 the command line is wrong.
+ * Results go to stdout, as an aligned table or, with --json, as JSON for programs; errors go to stderr as "warren:
+ * text". Exit status: 0 done, 1 it failed, 2 the command line is wrong.
  */
 #include <jansson.h>
 
@@ -42,7 +42,10 @@ int cli_usage_error(const char *fmt, ...) WR_PRINTF(1, 2);
 /* JSON, indented, with a newline. */
 void cli_print_json(const json_t *value);
 
-static inline void json_decrefp_(json_t **json) { json_decref(*json); }
+static inline void json_decrefp_(json_t **json)
+{
+    json_decref(*json);
+}
 #define _cleanup_json_ _cleanup_(json_decrefp_)
 
 #endif

@@ -34,7 +34,7 @@ static void dump_done(struct dump *d)
     struct port_name *p, *next;
 
     of_client_destroy(d->client);
-    HASH_ITER (hh, d->ports, p, next) {
+    HASH_ITER(hh, d->ports, p, next) {
         HASH_DEL(d->ports, p);
         free(p);
     }
@@ -107,8 +107,8 @@ static int make_request(struct dump *d, struct of_flow_request *ret, char **ret_
         _cleanup_flow_spec_ struct flow_spec spec = {0};
         int error = flow_parse(d->filter, &d->names, &spec, ret_error);
 
-        if (!error && (spec.has_actions || spec.priority != FLOW_DEFAULT_PRIORITY || spec.idle_timeout || spec.hard_timeout ||
-                       spec.flags)) {
+        if (!error && (spec.has_actions || spec.priority != FLOW_DEFAULT_PRIORITY || spec.idle_timeout ||
+                       spec.hard_timeout || spec.flags)) {
             *ret_error = xstrdup("flows are selected by table, cookie, out_port and match fields only");
             error = -EINVAL;
         }
@@ -165,9 +165,16 @@ static int by_place(const void *a, const void *b)
 
 static struct flow_spec spec_of(const struct of_flow_stats *fs)
 {
-    return (struct flow_spec){.match = fs->match, .table = fs->table, .priority = fs->priority, .idle_timeout = fs->idle_timeout,
-                              .hard_timeout = fs->hard_timeout, .flags = fs->flags, .cookie = fs->cookie,
-                              .out_port = OFPP_ANY, .has_actions = true, .acts = fs->decoded};
+    return (struct flow_spec){.match = fs->match,
+                              .table = fs->table,
+                              .priority = fs->priority,
+                              .idle_timeout = fs->idle_timeout,
+                              .hard_timeout = fs->hard_timeout,
+                              .flags = fs->flags,
+                              .cookie = fs->cookie,
+                              .out_port = OFPP_ANY,
+                              .has_actions = true,
+                              .acts = fs->decoded};
 }
 
 static json_t *flow_json(const struct of_flow_stats *fs, const struct name_map *names)
@@ -183,10 +190,11 @@ static json_t *flow_json(const struct of_flow_stats *fs, const struct name_map *
     match_format(&fs->match, names, &match);
     ofpacts_format(fs->decoded.data, fs->decoded.len, names, &actions);
     strbuf_addf(&cookie, "0x%llx", (unsigned long long)be64toh(fs->cookie)); /* JSON numbers lose bits */
-    return json_pack("{s:i, s:i, s:s, s:f, s:I, s:I, s:i, s:i, s:o, s:s, s:s}", "table", fs->table, "priority", fs->priority,
-                     "cookie", strbuf_str(&cookie), "duration", fs->duration_sec + fs->duration_nsec / 1e9, "packets",
-                     (json_int_t)fs->packets, "bytes", (json_int_t)fs->bytes, "idle_timeout", fs->idle_timeout, "hard_timeout",
-                     fs->hard_timeout, "flags", flags, "match", strbuf_str(&match), "actions", strbuf_str(&actions));
+    return json_pack("{s:i, s:i, s:s, s:f, s:I, s:I, s:i, s:i, s:o, s:s, s:s}", "table", fs->table, "priority",
+                     fs->priority, "cookie", strbuf_str(&cookie), "duration",
+                     fs->duration_sec + fs->duration_nsec / 1e9, "packets", (json_int_t)fs->packets, "bytes",
+                     (json_int_t)fs->bytes, "idle_timeout", fs->idle_timeout, "hard_timeout", fs->hard_timeout, "flags",
+                     flags, "match", strbuf_str(&match), "actions", strbuf_str(&actions));
 }
 
 static void print(const struct cli *cli, const struct args *args, struct dump *d)
@@ -244,5 +252,11 @@ static int run_dump_flows(const struct cli *cli, const struct args *args)
     return EXIT_SUCCESS;
 }
 
-const struct command dump_flows = {"dump-flows", "BRIDGE [FLOW]", "a bridge's flows, or those that FLOW selects (table=20,dl_vlan=1)",
-                                   1, 2, options, ARRAY_SIZE(options), run_dump_flows};
+const struct command dump_flows = {"dump-flows",
+                                   "BRIDGE [FLOW]",
+                                   "a bridge's flows, or those that FLOW selects (table=20,dl_vlan=1)",
+                                   1,
+                                   2,
+                                   options,
+                                   ARRAY_SIZE(options),
+                                   run_dump_flows};

@@ -5,9 +5,7 @@
 
 #define LOOK_EVERY_US 10000 /* the clients tell of a failed first try by no callback */
 
-static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg WR_UNUSED)
-{
-}
+static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg WR_UNUSED) {}
 
 int local_wait(struct event_base *base, const struct local_wait *wait, int64_t timeout_ms)
 {

@@ -2,8 +2,8 @@
 #ifndef WARREN_CLI_LOCAL_H
 #define WARREN_CLI_LOCAL_H
 /*
- * Waiting for the switch of this machine. The OVSDB and OpenFlow clients are made for daemons: they try again for ever and call back
- * only about what changes. A command wants one answer, the first failure, or an end in time.
+ * Waiting for the switch of this machine. The OVSDB and OpenFlow clients are made for daemons: they try again for ever
+ * and call back only about what changes. A command wants one answer, the first failure, or an end in time.
  */
 #include "cli/cli.h"
 

@@ -10,9 +10,9 @@
 #define MAX_TIMEOUT_S 3600
 
 static const struct command *const commands[] = {
-    &network_list, &network_show, &network_create, &network_delete, &subnet_list, &subnet_show, &subnet_create, &subnet_delete,
-    &port_list,    &port_show,    &port_create,    &port_delete,    &agent_list,  &agent_show,  &agent_delete,  &show,
-    &dump_flows,
+    &network_list,  &network_show,  &network_create, &network_delete, &subnet_list, &subnet_show,
+    &subnet_create, &subnet_delete, &port_list,      &port_show,      &port_create, &port_delete,
+    &agent_list,    &agent_show,    &agent_delete,   &show,           &dump_flows,
 };
 
 static const struct arg_option common_options[] = {
@@ -48,7 +48,8 @@ static void print_options(const struct arg_option *options, size_t n)
     for (size_t i = 0; i < n; i++) {
         const struct arg_option *o = &options[i];
 
-        table_addf(&t, "  --%s%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "", o->repeated ? " …" : "");
+        table_addf(&t, "  --%s%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "",
+                   o->repeated ? " …" : "");
         add_help(&t, o);
     }
     table_format(&t, &out);
@@ -76,7 +77,8 @@ static void print_commands(const char *noun, FILE *to)
 static int print_help(const struct command *command)
 {
     if (command) {
-        printf("warren %s%s%s [OPTION…]\n  %s\n", command->name, *command->usage ? " " : "", command->usage, command->summary);
+        printf("warren %s%s%s [OPTION…]\n  %s\n", command->name, *command->usage ? " " : "", command->usage,
+               command->summary);
         if (command->n_options) {
             puts("\nOptions");
             print_options(command->options, command->n_options);
@@ -143,7 +145,9 @@ static int set_common(struct cli *cli, const struct args *args, const struct com
     }
     cli->timeout_ms = timeout_s * 1000;
     cli->json = args_has(args, "json");
-    cli->endpoint = args_has(args, "endpoint") ? args_get(args, "endpoint") : endpoint && *endpoint ? endpoint : DEFAULT_ENDPOINT;
+    cli->endpoint = args_has(args, "endpoint") ? args_get(args, "endpoint")
+                    : endpoint && *endpoint    ? endpoint
+                                               : DEFAULT_ENDPOINT;
     cli->rundir = args_has(args, "rundir") ? args_get(args, "rundir") : DEFAULT_RUNDIR;
     return -1;
 }

@@ -100,10 +100,11 @@ static int run_delete(const struct cli *cli, const struct args *args)
     return resource_delete(cli, &network_resource, args);
 }
 
-const struct command network_list = {"network list", "", "the virtual networks", 0, 0, list_options, ARRAY_SIZE(list_options),
-                                     run_list};
-const struct command network_show = {"network show", "NETWORK", "everything about one, by name or id", 1, 1, NULL, 0, run_show};
-const struct command network_create = {"network create", "NAME", "make one", 1, 1, create_options, ARRAY_SIZE(create_options),
-                                       run_create};
-const struct command network_delete = {"network delete", "NETWORK…", "remove networks that have no ports", 1, SIZE_MAX, NULL, 0,
-                                       run_delete};
+const struct command network_list = {"network list",           "",      "the virtual networks", 0, 0, list_options,
+                                     ARRAY_SIZE(list_options), run_list};
+const struct command network_show = {"network show", "NETWORK", "everything about one, by name or id", 1, 1, NULL, 0,
+                                     run_show};
+const struct command network_create = {"network create",           "NAME",    "make one", 1, 1, create_options,
+                                       ARRAY_SIZE(create_options), run_create};
+const struct command network_delete = {
+    "network delete", "NETWORK…", "remove networks that have no ports", 1, SIZE_MAX, NULL, 0, run_delete};

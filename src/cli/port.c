@@ -9,7 +9,7 @@ static void format_addresses(const json_t *object, struct strbuf *b)
     json_t *fixed_ip;
     size_t i;
 
-    json_array_foreach (json_object_get(object, "fixed_ips"), i, fixed_ip) {
+    json_array_foreach(json_object_get(object, "fixed_ips"), i, fixed_ip) {
         const char *address = json_string_value(json_object_get(fixed_ip, "ip_address"));
 
         strbuf_addf(b, "%s%s", i ? ", " : "", address ? address : "");
@@ -126,8 +126,8 @@ static int run_create(const struct cli *cli, const struct args *args)
     static const struct {
         const char *option, *attribute;
     } texts[] = {
-        {"host", "binding:host_id"}, {"mac", "mac_address"}, {"device", "device_id"}, {"device-owner", "device_owner"},
-        {"description", "description"},
+        {"host", "binding:host_id"},      {"mac", "mac_address"},         {"device", "device_id"},
+        {"device-owner", "device_owner"}, {"description", "description"},
     };
 
     if (!args_has(args, "network")) {
@@ -161,8 +161,9 @@ static int run_delete(const struct cli *cli, const struct args *args)
     return resource_delete(cli, &port, args);
 }
 
-const struct command port_list = {"port list", "", "the ports of networks", 0, 0, list_options, ARRAY_SIZE(list_options), run_list};
+const struct command port_list = {"port list", "",           "the ports of networks",  0,
+                                  0,           list_options, ARRAY_SIZE(list_options), run_list};
 const struct command port_show = {"port show", "PORT", "everything about one, by name or id", 1, 1, NULL, 0, run_show};
-const struct command port_create = {"port create", "NAME --network NETWORK", "make one", 1, 1, create_options,
-                                    ARRAY_SIZE(create_options), run_create};
+const struct command port_create = {"port create",  "NAME --network NETWORK",   "make one", 1, 1,
+                                    create_options, ARRAY_SIZE(create_options), run_create};
 const struct command port_delete = {"port delete", "PORT…", "remove ports", 1, SIZE_MAX, NULL, 0, run_delete};

@@ -107,7 +107,7 @@ int resource_list_path(const struct cli *cli, struct api *api, const struct reso
         titles[c] = r->columns[c].title;
     }
     table_init(&t, r->n_columns, titles);
-    json_array_foreach (list, i, object) {
+    json_array_foreach(list, i, object) {
         for (size_t c = 0; c < r->n_columns; c++) {
             _cleanup_strbuf_ struct strbuf cell = {0};
 
@@ -136,7 +136,7 @@ static int print_object(const struct cli *cli, const json_t *object)
         return EXIT_SUCCESS;
     }
     table_init(&t, 2, NULL);
-    json_object_foreach ((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value) {
         _cleanup_strbuf_ struct strbuf cell = {0};
 
         cell_json(value, &cell);

@@ -30,7 +30,8 @@ static const struct arg_option options[] = {
 /* This process's part in TLS, as the options say. The exit status; said. */
 static int set_tls(const struct args *args)
 {
-    const char *key = args_get(args, "private-key"), *certificate = args_get(args, "certificate"), *ca = args_get(args, "ca-cert");
+    const char *key = args_get(args, "private-key"), *certificate = args_get(args, "certificate"),
+               *ca = args_get(args, "ca-cert");
     _cleanup_free_ char *error = NULL;
 
     if (!key != !certificate) {
@@ -46,8 +47,8 @@ static int run_show(const struct cli *cli, const struct args *args)
 {
     _cleanup_(event_base_freep) struct event_base *base = event_base_new();
     _cleanup_(ovsdb_client_destroyp) struct ovsdb_client *c = NULL;
-    _cleanup_free_ char *error = NULL, *remote =
-        args_has(args, "db") ? xstrdup(args_get(args, "db")) : xasprintf("unix:%s/db.sock", cli->rundir);
+    _cleanup_free_ char *error = NULL, *remote = args_has(args, "db") ? xstrdup(args_get(args, "db"))
+                                                                      : xasprintf("unix:%s/db.sock", cli->rundir);
     _cleanup_strbuf_ struct strbuf out = {0};
     static const struct ovsdb_client_callbacks no_callbacks;
     int status = set_tls(args);
@@ -75,5 +76,5 @@ static int run_show(const struct cli *cli, const struct args *args)
     return EXIT_SUCCESS;
 }
 
-const struct command show = {"show", "", "bridges, ports and tunnels of this machine's switch", 0, 0, options,
-                             ARRAY_SIZE(options), run_show};
+const struct command show = {
+    "show", "", "bridges, ports and tunnels of this machine's switch", 0, 0, options, ARRAY_SIZE(options), run_show};

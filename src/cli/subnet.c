@@ -9,7 +9,7 @@ static void format_pools(const json_t *object, struct strbuf *b)
     json_t *pool;
     size_t i;
 
-    json_array_foreach (json_object_get(object, "allocation_pools"), i, pool) {
+    json_array_foreach(json_object_get(object, "allocation_pools"), i, pool) {
         const char *start = json_string_value(json_object_get(pool, "start"));
         const char *end = json_string_value(json_object_get(pool, "end"));
 
@@ -58,14 +58,16 @@ static const struct arg_option create_options[] = {
     {"network", "NETWORK", "the network that it is in (needed)", false},
     {"cidr", "ADDRESS/LENGTH", "its addresses, IPv4 or IPv6 (needed)", false, "subnet-range"},
     {"gateway", "ADDRESS|none", "without it, the first address", false},
-    {"allocation-pool", "FIRST,LAST", "give ports only these addresses; start=FIRST,end=LAST is the same", true, "pool"},
+    {"allocation-pool", "FIRST,LAST", "give ports only these addresses; start=FIRST,end=LAST is the same", true,
+     "pool"},
     {"dns", "ADDRESS", "a name server", true, "dns-nameserver"},
     {"dhcp", NULL, "DHCP (the default)", false},
     {"no-dhcp", NULL, "no DHCP", false},
     {"description", "TEXT", "free text", false},
 };
 
-/* "FIRST,LAST", "FIRST-LAST", or the openstack client's "start=FIRST,end=LAST" → {"start", "end"}. A new reference, or NULL. */
+/* "FIRST,LAST", "FIRST-LAST", or the openstack client's "start=FIRST,end=LAST" → {"start", "end"}. A new reference, or
+ * NULL. */
 static json_t *make_pool(const char *text)
 {
     const char *first = strncmp(text, "start=", 6) ? text : text + 6;
@@ -113,8 +115,9 @@ static int run_create(const struct cli *cli, const struct args *args)
     if (!network) {
         return EXIT_FAILURE;
     }
-    json_t *attributes = json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", args->words[0], "network_id", resource_id(network), "cidr",
-                                   cidr, "ip_version", strchr(cidr, ':') ? 6 : 4, "enable_dhcp", !args_has(args, "no-dhcp"));
+    json_t *attributes =
+        json_pack("{s:s, s:s, s:s, s:i, s:b}", "name", args->words[0], "network_id", resource_id(network), "cidr", cidr,
+                  "ip_version", strchr(cidr, ':') ? 6 : 4, "enable_dhcp", !args_has(args, "no-dhcp"));
     if (gateway) {
         json_object_set_new(attributes, "gateway_ip", strcmp(gateway, "none") ? json_string(gateway) : json_null());
     }
@@ -140,10 +143,17 @@ static int run_delete(const struct cli *cli, const struct args *args)
     return resource_delete(cli, &subnet_resource, args);
 }
 
-const struct command subnet_list = {"subnet list", "", "the address ranges of networks", 0, 0, list_options,
-                                    ARRAY_SIZE(list_options), run_list};
-const struct command subnet_show = {"subnet show", "SUBNET", "everything about one, by name or id", 1, 1, NULL, 0, run_show};
-const struct command subnet_create = {"subnet create", "NAME --network NETWORK --cidr ADDRESS/LENGTH", "make one", 1, 1,
-                                      create_options, ARRAY_SIZE(create_options), run_create};
-const struct command subnet_delete = {"subnet delete", "SUBNET…", "remove subnets that no port has an address of", 1, SIZE_MAX,
-                                      NULL, 0, run_delete};
+const struct command subnet_list = {
+    "subnet list", "", "the address ranges of networks", 0, 0, list_options, ARRAY_SIZE(list_options), run_list};
+const struct command subnet_show = {"subnet show", "SUBNET", "everything about one, by name or id", 1, 1, NULL, 0,
+                                    run_show};
+const struct command subnet_create = {"subnet create",
+                                      "NAME --network NETWORK --cidr ADDRESS/LENGTH",
+                                      "make one",
+                                      1,
+                                      1,
+                                      create_options,
+                                      ARRAY_SIZE(create_options),
+                                      run_create};
+const struct command subnet_delete = {
+    "subnet delete", "SUBNET…", "remove subnets that no port has an address of", 1, SIZE_MAX, NULL, 0, run_delete};

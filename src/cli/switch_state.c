@@ -4,7 +4,8 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 
-/* How a column becomes JSON: a set of at most one as its value or null, a larger set as an array, a map as an object. */
+/* How a column becomes JSON: a set of at most one as its value or null, a larger set as an array, a map as an object.
+ */
 enum shape { ONE, MANY, MAP };
 struct member {
     const char *name;
@@ -16,20 +17,26 @@ static const struct member bridge_members[] = {
 };
 static const struct member controller_members[] = {{"target", ONE}, {"is_connected", ONE}};
 static const struct member port_members[] = {
-    {"name", ONE}, {"vlan_mode", ONE}, {"tag", ONE}, {"trunks", MANY},
+    {"name", ONE},
+    {"vlan_mode", ONE},
+    {"tag", ONE},
+    {"trunks", MANY},
 };
 static const struct member interface_members[] = {
-    {"name", ONE},       {"type", ONE},       {"ofport", ONE}, {"options", MAP},    {"external_ids", MAP}, {"mac_in_use", ONE},
-    {"mtu", ONE},        {"admin_state", ONE}, {"link_state", ONE}, {"error", ONE}, {"statistics", MAP},
+    {"name", ONE},         {"type", ONE},       {"ofport", ONE},     {"options", MAP},
+    {"external_ids", MAP}, {"mac_in_use", ONE}, {"mtu", ONE},        {"admin_state", ONE},
+    {"link_state", ONE},   {"error", ONE},      {"statistics", MAP},
 };
 
 void switch_state_monitor(struct ovsdb_client *c)
 {
-    static const char *const bridge[] = {"name", "datapath_id", "datapath_type", "fail_mode", "protocols", "controller", "ports", NULL};
+    static const char *const bridge[] = {"name",      "datapath_id", "datapath_type", "fail_mode",
+                                         "protocols", "controller",  "ports",         NULL};
     static const char *const controller[] = {"target", "is_connected", NULL};
     static const char *const port[] = {"name", "vlan_mode", "tag", "trunks", "interfaces", NULL};
-    static const char *const interface[] = {"name", "type", "ofport", "options", "external_ids", "mac_in_use", "mtu",
-                                            "admin_state", "link_state", "error", "statistics", NULL};
+    static const char *const interface[] = {"name",         "type",       "ofport",     "options",
+                                            "external_ids", "mac_in_use", "mtu",        "admin_state",
+                                            "link_state",   "error",      "statistics", NULL};
 
     ovsdb_client_monitor(c, "Bridge", bridge);
     ovsdb_client_monitor(c, "Controller", controller);
@@ -55,7 +62,7 @@ static json_t *plain(const json_t *value, enum shape shape)
     if (shape == MAP) {
         json_t *object = json_object();
 
-        json_array_foreach (elements(value, "map"), i, pair) {
+        json_array_foreach(elements(value, "map"), i, pair) {
             json_object_set(object, json_string_value(json_array_get(pair, 0)), json_array_get(pair, 1));
         }
         return object;
@@ -92,7 +99,7 @@ static json_t *sorted(json_t *list)
     _cleanup_free_ json_t **objects = xcalloc(n + 1, sizeof *objects);
     json_t *ret = json_array(), *object;
 
-    json_array_foreach (list, i, object) {
+    json_array_foreach(list, i, object) {
         objects[i] = object;
     }
     qsort(objects, n, sizeof *objects, by_name);
@@ -141,7 +148,7 @@ json_t *switch_state(const struct ovsdb_client *c)
 {
     json_t *bridges = json_array();
 
-    OVSDB_FOR_EACH_ROW (row, c, "Bridge") {
+    OVSDB_FOR_EACH_ROW(row, c, "Bridge") {
         json_array_append_new(bridges, bridge_object(c, row));
     }
     return json_pack("{s:o}", "bridges", sorted(bridges));
@@ -170,7 +177,7 @@ static void add_bridge(struct table *t, const json_t *bridge)
     json_t *controller;
     size_t i;
 
-    json_array_foreach (json_object_get(bridge, "controllers"), i, controller) {
+    json_array_foreach(json_object_get(bridge, "controllers"), i, controller) {
         strbuf_addf(&controllers, "%s%s (%s)", i ? ", " : "", json_string_value(json_object_get(controller, "target")),
                     json_is_true(json_object_get(controller, "is_connected")) ? "connected" : "not connected");
     }
@@ -235,8 +242,8 @@ static void add_ports(struct table *ports, struct table *tunnels, const json_t *
     json_t *port, *interface;
     size_t p, i;
 
-    json_array_foreach (json_object_get(bridge, "ports"), p, port) {
-        json_array_foreach (json_object_get(port, "interfaces"), i, interface) {
+    json_array_foreach(json_object_get(bridge, "ports"), p, port) {
+        json_array_foreach(json_object_get(port, "interfaces"), i, interface) {
             if (json_object_get(json_object_get(interface, "options"), "remote_ip")) {
                 add_tunnel(tunnels, bridge, port, interface);
             } else {
@@ -257,8 +264,10 @@ static void format_one(const char *title, struct table *t, struct strbuf *b)
 void switch_state_format(const json_t *state, struct strbuf *b)
 {
     static const char *const bridge_titles[] = {"BRIDGE", "DATAPATH ID", "FAIL MODE", "PORTS", "CONTROLLERS"};
-    static const char *const port_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE", "VLAN", "LINK", "MTU", "RX", "TX", "IFACE-ID", "ERROR"};
-    static const char *const tunnel_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE", "LOCAL", "REMOTE", "KEY", "LINK", "RX", "TX", "ERROR"};
+    static const char *const port_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE",     "VLAN", "LINK",
+                                              "MTU",    "RX",   "TX",     "IFACE-ID", "ERROR"};
+    static const char *const tunnel_titles[] = {"BRIDGE", "PORT", "OFPORT", "TYPE", "LOCAL", "REMOTE",
+                                                "KEY",    "LINK", "RX",     "TX",   "ERROR"};
     _cleanup_table_ struct table bridges, ports, tunnels;
     json_t *bridge;
     size_t i;
@@ -266,7 +275,7 @@ void switch_state_format(const json_t *state, struct strbuf *b)
     table_init(&bridges, ARRAY_SIZE(bridge_titles), bridge_titles);
     table_init(&ports, ARRAY_SIZE(port_titles), port_titles);
     table_init(&tunnels, ARRAY_SIZE(tunnel_titles), tunnel_titles);
-    json_array_foreach (json_object_get(state, "bridges"), i, bridge) {
+    json_array_foreach(json_object_get(state, "bridges"), i, bridge) {
         add_bridge(&bridges, bridge);
         add_ports(&ports, &tunnels, bridge);
     }

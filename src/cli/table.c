@@ -100,7 +100,7 @@ static void cell_object(const json_t *value, struct strbuf *b)
     const char *key, *gap = "";
     json_t *v;
 
-    json_object_foreach ((json_t *)value, key, v) {
+    json_object_foreach((json_t *)value, key, v) {
         strbuf_addf(b, "%s%s=", gap, key);
         cell_json(v, b);
         gap = " ";
@@ -127,7 +127,7 @@ void cell_json(const json_t *value, struct strbuf *b)
         strbuf_add(b, json_is_true(value) ? "true" : "false");
         break;
     case JSON_ARRAY:
-        json_array_foreach (value, i, v) {
+        json_array_foreach(value, i, v) {
             if (i) {
                 strbuf_add(b, json_is_object(v) ? "; " : ", ");
             }

@@ -2,8 +2,9 @@
 #ifndef WARREN_CLI_TABLE_H
 #define WARREN_CLI_TABLE_H
 /*
- * Aligned tables as text, and JSON values as the text of a cell. Columns are as wide as their widest cell, two blanks apart, the
- * last one ragged. What comes from a server never reaches the terminal raw: control characters are written as \xNN.
+ * Aligned tables as text, and JSON values as the text of a cell. Columns are as wide as their widest cell, two blanks
+ * apart, the last one ragged. What comes from a server never reaches the terminal raw: control characters are written
+ * as \xNN.
  */
 #include <jansson.h>
 
@@ -26,8 +27,8 @@ void table_addf(struct table *t, const char *fmt, ...) WR_PRINTF(2, 3);
 /* An unfinished last row is filled up with empty cells. */
 void table_format(struct table *t, struct strbuf *b);
 
-/* "vxlan", "1450", "true"; null and NULL are ""; [a, b] is "a, b"; {k: v} is "k=v" joined by blanks, and objects in arrays are joined
- * by ";". */
+/* "vxlan", "1450", "true"; null and NULL are ""; [a, b] is "a, b"; {k: v} is "k=v" joined by blanks, and objects in
+ * arrays are joined by ";". */
 void cell_json(const json_t *value, struct strbuf *b);
 
 #endif

@@ -38,7 +38,8 @@ static json_t *show(const struct api *api, const struct ovsdb_row *row)
 {
     static const char *const strings[] = {"id", "agent_type", "binary", "topic", "host"};
     const struct ovsdb_row *heartbeat = store_row(api->store, STORE_HEARTBEAT_AGENT, store_string(row, "id"));
-    int64_t started = ovsdb_row_int(row, "started_at", 0), heard = heartbeat ? ovsdb_row_int(heartbeat, "at", 0) : started;
+    int64_t started = ovsdb_row_int(row, "started_at", 0),
+            heard = heartbeat ? ovsdb_row_int(heartbeat, "at", 0) : started;
     json_t *configurations = json_loads(store_string(row, "configurations"), 0, NULL);
     json_t *o = json_object();
 
@@ -69,8 +70,8 @@ static void update(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-/* For hosts that are gone: with the agent goes its end of the tunnels, so that the others stop sending there. An agent that lives
- * notices and registers again. */
+/* For hosts that are gone: with the agent goes its end of the tunnels, so that the others stop sending there. An agent
+ * that lives notices and registers again. */
 static void remove_agent(struct call *c, const struct ovsdb_row *row)
 {
     struct ovsdb_txn *txn = store_txn(c->api->store);

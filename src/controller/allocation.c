@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-
 /* A few dice first: they hit at once while a space is mostly free, and only then a walk. */
 #define DICE 32
 
@@ -122,8 +121,8 @@ bool prefix_is_reserved(const struct prefix *p, const struct ip *ip)
 
 struct ip prefix_eui64(const struct prefix *p, const uint8_t mac[6])
 {
-    uint64_t id = (uint64_t)(mac[0] ^ 2) << 56 | (uint64_t)mac[1] << 48 | (uint64_t)mac[2] << 40 | (uint64_t)0xfffe << 24 |
-                  (uint64_t)mac[3] << 16 | (uint64_t)mac[4] << 8 | mac[5];
+    uint64_t id = (uint64_t)(mac[0] ^ 2) << 56 | (uint64_t)mac[1] << 48 | (uint64_t)mac[2] << 40 |
+                  (uint64_t)0xfffe << 24 | (uint64_t)mac[3] << 16 | (uint64_t)mac[4] << 8 | mac[5];
 
     return (struct ip){6, p->first.n | id};
 }
@@ -138,7 +137,8 @@ int ip_range_parse(const char *s, struct ip_range *ret)
         return -EINVAL;
     }
     *dash++ = '\0';
-    if (ip_parse(copy, &r.first) || ip_parse(dash, &r.last) || r.first.version != r.last.version || r.first.n > r.last.n) {
+    if (ip_parse(copy, &r.first) || ip_parse(dash, &r.last) || r.first.version != r.last.version ||
+        r.first.n > r.last.n) {
         return -EINVAL;
     }
     *ret = r;
@@ -173,7 +173,10 @@ size_t default_pools(const struct prefix *p, const struct ip *gateway, struct ip
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 int mac_parse(const char *s, uint8_t ret[6])
@@ -325,8 +328,8 @@ static int parse_vni_range(const char *word, struct vni_ranges *r, char **ret_er
         *ret_error = xasprintf("%s is none of vxlan, gre, geneve", copy);
         return -EINVAL;
     }
-    if (parse_decimal(colon, network_type_max_vni(t), &first) || parse_decimal(dash, network_type_max_vni(t), &last) || !first ||
-        first > last) {
+    if (parse_decimal(colon, network_type_max_vni(t), &first) || parse_decimal(dash, network_type_max_vni(t), &last) ||
+        !first || first > last) {
         *ret_error = xasprintf("%s: numbers must rise within 1-%u", word, network_type_max_vni(t));
         return -EINVAL;
     }

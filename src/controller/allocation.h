@@ -2,11 +2,13 @@
 #ifndef WARREN_CONTROLLER_ALLOCATION_H
 #define WARREN_CONTROLLER_ALLOCATION_H
 /*
- * Numbers that networks and ports are given: VNIs from the ranges of a tunnel type, MACs, IP addresses from the pools of a subnet;
- * and the arithmetic of addresses and prefixes that this needs. Pure: what is taken is asked by a callback, randomness too.
+ * Numbers that networks and ports are given: VNIs from the ranges of a tunnel type, MACs, IP addresses from the pools
+ * of a subnet; and the arithmetic of addresses and prefixes that this needs. Pure: what is taken is asked by a
+ * callback, randomness too.
  *
- * Choices are random, not the lowest free: several controllers allocate at the same time from one database without talking to each
- * other. The database's indexes refuse a second use of a number, and the loser asks again; with random choices that is rare.
+ * Choices are random, not the lowest free: several controllers allocate at the same time from one database without
+ * talking to each other. The database's indexes refuse a second use of a number, and the loser asks again; with random
+ * choices that is rare.
  */
 #include <arpa/inet.h>
 
@@ -35,7 +37,10 @@ int ip_parse(const char *s, struct ip *ret);
 /* Returns BUF: the canonical text (RFC 5952 for IPv6). */
 const char *ip_format(const struct ip *ip, char buf[INET6_ADDRSTRLEN]);
 #define IP_STR(ip) ip_format((ip), (char[INET6_ADDRSTRLEN]){0})
-static inline bool ip_equal(const struct ip *a, const struct ip *b) { return a->version == b->version && a->n == b->n; }
+static inline bool ip_equal(const struct ip *a, const struct ip *b)
+{
+    return a->version == b->version && a->n == b->n;
+}
 
 /* ADDRESS/LENGTH; host bits are cleared. */
 int prefix_parse(const char *s, struct prefix *ret);
@@ -44,7 +49,8 @@ const char *prefix_format(const struct prefix *p, char buf[PREFIX_STR_LEN]);
 struct ip prefix_last(const struct prefix *p);
 bool prefix_contains(const struct prefix *p, const struct ip *ip);
 bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
-/* An address that a host cannot have: the network's own, and for IPv4 the broadcast address (but /31 and /32 have neither). */
+/* An address that a host cannot have: the network's own, and for IPv4 the broadcast address (but /31 and /32 have
+ * neither). */
 bool prefix_is_reserved(const struct prefix *p, const struct ip *ip);
 /* The address that an interface with MAC gives itself in a /64 (RFC 4291, appendix A). */
 struct ip prefix_eui64(const struct prefix *p, const uint8_t mac[6]);
@@ -76,7 +82,8 @@ extern const char *const network_type_names[N_NETWORK_TYPES];
 enum network_type network_type_parse(const char *s);
 /* The largest identifier that the type's header holds. */
 uint32_t network_type_max_vni(enum network_type t);
-/* Bytes that the tunnel adds to a frame's payload in front of the underlay's MTU: outer IP, tunnel headers and the inner Ethernet. */
+/* Bytes that the tunnel adds to a frame's payload in front of the underlay's MTU: outer IP, tunnel headers and the
+ * inner Ethernet. */
 unsigned int network_type_overhead(enum network_type t, int overlay_ip_version);
 
 struct vni_range {

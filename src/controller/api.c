@@ -41,9 +41,11 @@ static bool read_items(struct call *c, enum attribute_use use)
     many = use == ATTRIBUTES_POST ? json_object_get(body, c->resource->collection) : NULL;
     c->bulk = json_is_array(many);
     if (!(json_is_object(one) || c->bulk) || json_object_size(body) != 1) {
-        call_error(c, 400, "HTTPBadRequest", "Malformed request body: the object must hold '%s' and nothing else", c->resource->singular);
+        call_error(c, 400, "HTTPBadRequest", "Malformed request body: the object must hold '%s' and nothing else",
+                   c->resource->singular);
     } else if (c->bulk && (!json_array_size(many) || json_array_size(many) > MAX_BULK)) {
-        call_error(c, 400, "HTTPBadRequest", "Malformed request body: '%s' must hold 1 to %d items", c->resource->collection, MAX_BULK);
+        call_error(c, 400, "HTTPBadRequest", "Malformed request body: '%s' must hold 1 to %d items",
+                   c->resource->collection, MAX_BULK);
     } else {
         json_t *list = c->bulk ? json_incref(many) : json_pack("[O]", one);
 
@@ -127,7 +129,8 @@ static void handle_tags(struct call *c)
         json_t *tags = json_object_size(body) == 1 && given ? attribute_tags(given, &why) : NULL;
         json_decref(body);
         if (!tags) {
-            call_error(c, 400, "HTTPBadRequest", "Invalid input for tags. Reason: %s", why.len ? why.s : "'tags' is missing");
+            call_error(c, 400, "HTTPBadRequest", "Invalid input for tags. Reason: %s",
+                       why.len ? why.s : "'tags' is missing");
             return;
         }
         c->items = tags;

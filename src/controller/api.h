@@ -2,13 +2,14 @@
 #ifndef WARREN_CONTROLLER_API_H
 #define WARREN_CONTROLLER_API_H
 /*
- * The OpenStack Networking API v2.0: one `call` is one request on its way to its reply. http.c makes calls from HTTP requests;
- * api.c finds the resource and the operation; the resources (networks.c, subnets.c, ports.c, agents.c) check what was asked and write
- * one transaction; call.c commits it, tries again after a conflict with another writer, and answers. Nothing here blocks.
+ * The OpenStack Networking API v2.0: one `call` is one request on its way to its reply. http.c makes calls from HTTP
+ * requests; api.c finds the resource and the operation; the resources (networks.c, subnets.c, ports.c, agents.c) check
+ * what was asked and write one transaction; call.c commits it, tries again after a conflict with another writer, and
+ * answers. Nothing here blocks.
  *
- * An operation is an *attempt*: it reads the replica, builds the transaction and commits it, and may be called again, with the replica
- * newer, when the database refused: because a random choice (VNI, MAC, address) was just taken, or a row changed in between. Only what
- * the client itself asked for ends in 409.
+ * An operation is an *attempt*: it reads the replica, builds the transaction and commits it, and may be called again,
+ * with the replica newer, when the database refused: because a random choice (VNI, MAC, address) was just taken, or a
+ * row changed in between. Only what the client itself asked for ends in 409.
  */
 #include <jansson.h>
 
@@ -76,7 +77,7 @@ struct call {
     size_t n_segments;
     const struct resource *resource;
     void (*attempt)(struct call *c);
-    json_t *items;  /* checked objects of the request */
+    json_t *items; /* checked objects of the request */
     bool bulk;
     json_t *chosen; /* what this attempt has given out already: keys of a set */
     int tries;
@@ -133,7 +134,8 @@ void show_common(json_t *object, const struct ovsdb_row *row);
 json_t *show_set(const struct ovsdb_row *row, const char *column);
 /* A string column, null where empty. */
 json_t *show_optional(const struct ovsdb_row *row, const char *column);
-/* Copies between checked objects and rows under construction: strings and booleans of the same name, where ITEM has them. */
+/* Copies between checked objects and rows under construction: strings and booleans of the same name, where ITEM has
+ * them. */
 void set_strings(json_t *values, const json_t *item, const char *const *names, size_t n);
 void set_bools(json_t *values, const json_t *item, const char *const *names, size_t n);
 /* A set column from a list of strings, where ITEM has it. */

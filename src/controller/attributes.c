@@ -130,8 +130,8 @@ static json_t *check_text(enum attribute_type type, const json_t *value, struct 
         return json_string(mac_format(mac, (char[MAC_STR_LEN + 1]){0}));
     }
     attribute_show(value, why);
-    strbuf_add(why, type == ATTR_UUID ? " is not a valid UUID."
-                    : type == ATTR_IP ? " is not a valid IP address."
+    strbuf_add(why, type == ATTR_UUID  ? " is not a valid UUID."
+                    : type == ATTR_IP  ? " is not a valid IP address."
                     : type == ATTR_MAC ? " is not a valid MAC address of a host."
                                        : " is not in a CIDR format.");
     return NULL;
@@ -182,7 +182,8 @@ const struct attribute *attributes_find(const struct attribute *table, size_t n,
 }
 
 /* Names that the table does not have, or not for this use. */
-static int check_names(const struct attribute *table, size_t n, enum attribute_use use, json_t *body, struct strbuf *why)
+static int check_names(const struct attribute *table, size_t n, enum attribute_use use, json_t *body,
+                       struct strbuf *why)
 {
     const char *name;
     json_t *value;
@@ -212,7 +213,8 @@ static int check_names(const struct attribute *table, size_t n, enum attribute_u
     return 0;
 }
 
-static int check_one(const struct attribute *a, enum attribute_use use, json_t *body, json_t *result, struct strbuf *why)
+static int check_one(const struct attribute *a, enum attribute_use use, json_t *body, json_t *result,
+                     struct strbuf *why)
 {
     const json_t *value = json_object_get(body, a->name);
 
@@ -243,7 +245,8 @@ static int check_one(const struct attribute *a, enum attribute_use use, json_t *
     return 0;
 }
 
-json_t *attributes_check(const struct attribute *table, size_t n, enum attribute_use use, const json_t *body, struct strbuf *why)
+json_t *attributes_check(const struct attribute *table, size_t n, enum attribute_use use, const json_t *body,
+                         struct strbuf *why)
 {
     json_t *in = (json_t *)body; /* jansson iterates over non-const objects only */
 
@@ -266,7 +269,8 @@ json_t *attributes_check(const struct attribute *table, size_t n, enum attribute
 
 /* ---- lists ---- */
 
-static json_t *check_list(const json_t *value, struct strbuf *why, json_t *(*one)(const json_t *item, struct strbuf *why))
+static json_t *check_list(const json_t *value, struct strbuf *why,
+                          json_t *(*one)(const json_t *item, struct strbuf *why))
 {
     json_t *result, *seen, *item;
     size_t i;

@@ -49,7 +49,8 @@ void call_error(struct call *c, int status, const char *type, const char *fmt, .
         abort();
     }
     va_end(args);
-    call_reply(c, status, json_pack("{s:{s:s, s:s, s:s}}", "NeutronError", "type", type, "message", message, "detail", ""));
+    call_reply(c, status,
+               json_pack("{s:{s:s, s:s, s:s}}", "NeutronError", "type", type, "message", message, "detail", ""));
     free(message);
 }
 
@@ -63,7 +64,8 @@ void call_not_found(struct call *c, const char *label, const char *id)
 void call_not_allowed(struct call *c, const char *allow)
 {
     c->allow = allow;
-    call_error(c, 405, "HTTPMethodNotAllowed", "The method %.20s is not allowed for this resource; %s are.", c->method, allow);
+    call_error(c, 405, "HTTPMethodNotAllowed", "The method %.20s is not allowed for this resource; %s are.", c->method,
+               allow);
 }
 
 void call_done(struct call *c)
@@ -87,8 +89,8 @@ json_t *call_body(struct call *c)
     }
     body = json_loadb(c->body, c->body_len, JSON_REJECT_DUPLICATES, &error);
     if (!body) {
-        call_error(c, 400, "MalformedRequestBody", "Malformed request body: line %d, column %d: %s", error.line, error.column,
-                   error.text);
+        call_error(c, 400, "MalformedRequestBody", "Malformed request body: line %d, column %d: %s", error.line,
+                   error.column, error.text);
     } else if (!json_is_object(body)) {
         call_error(c, 400, "MalformedRequestBody", "Malformed request body: not an object");
         json_decref(body);
@@ -124,7 +126,8 @@ static void reply_created(struct call *c)
     size_t i;
 
     json_array_foreach(c->items, i, item) {
-        const struct ovsdb_row *row = store_row(c->api->store, r->by_id, json_string_value(json_object_get(item, "id")));
+        const struct ovsdb_row *row =
+            store_row(c->api->store, r->by_id, json_string_value(json_object_get(item, "id")));
 
         /* It may have been deleted again by another client by now. */
         if (row) {
@@ -168,7 +171,8 @@ static void reply_committed(struct call *c)
 static void on_done(const struct ovsdb_result *result, void *arg)
 {
     struct call *c = arg;
-    bool conflict = !strcmp(result->error_tag, "constraint violation") || !strcmp(result->error_tag, "referential integrity violation");
+    bool conflict = !strcmp(result->error_tag, "constraint violation") ||
+                    !strcmp(result->error_tag, "referential integrity violation");
 
     if (result->status == OVSDB_TXN_COMMITTED) {
         reply_committed(c);
@@ -181,7 +185,8 @@ static void on_done(const struct ovsdb_result *result, void *arg)
     } else if (c->resource->refused && c->resource->refused(c, result->error)) {
         /* answered */
     } else if (++c->tries >= MAX_TRIES) {
-        call_error(c, 409, "Conflict", "Others changed the same things %d times meanwhile; the last time the database said: %s", MAX_TRIES,
+        call_error(c, 409, "Conflict",
+                   "Others changed the same things %d times meanwhile; the last time the database said: %s", MAX_TRIES,
                    result->error);
     } else {
         log_dbg("%s %s: again after: %s", c->method, c->path, result->error);

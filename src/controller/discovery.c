@@ -12,8 +12,9 @@ static json_t *link_to(const struct call *c, const char *path)
 
 void discovery_versions(struct call *c)
 {
-    call_reply(c, 200, json_pack("{s:[{s:s, s:s, s:[o]}]}", "versions", "id", "v2.0", "status", "CURRENT", "links",
-                                 link_to(c, "/v2.0/")));
+    call_reply(c, 200,
+               json_pack("{s:[{s:s, s:s, s:[o]}]}", "versions", "id", "v2.0", "status", "CURRENT", "links",
+                         link_to(c, "/v2.0/")));
 }
 
 void discovery_resources(struct call *c)
@@ -23,8 +24,8 @@ void discovery_resources(struct call *c)
     for (size_t i = 0; i < ARRAY_SIZE(resources); i++) {
         _cleanup_free_ char *path = xasprintf("/v2.0/%s", resources[i]->collection);
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:[o]}", "name", resources[i]->singular, "collection", resources[i]->collection,
-                                              "links", link_to(c, path)));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:[o]}", "name", resources[i]->singular, "collection",
+                                              resources[i]->collection, "links", link_to(c, path)));
     }
     call_reply(c, 200, json_pack("{s:o}", "resources", list));
 }
@@ -35,7 +36,8 @@ static const struct extension {
     {"agent", "agent", "Agents and their state.", "2013-02-03T10:00:00-00:00"},
     {"allowed-address-pairs", "Allowed Address Pairs", "Further addresses of a port.", "2013-07-23T10:00:00-00:00"},
     {"binding", "Port Binding", "The host that a port is on.", "2014-02-03T10:00:00-00:00"},
-    {"external-net", "Neutron external network", "The router:external attribute of networks.", "2013-01-14T10:00:00-00:00"},
+    {"external-net", "Neutron external network", "The router:external attribute of networks.",
+     "2013-01-14T10:00:00-00:00"},
     {"filter-validation", "Filter parameters validation", "Unknown filters are refused.", "2018-03-21T10:00:00-00:00"},
     {"net-mtu", "Network MTU", "The mtu attribute of networks.", "2015-03-25T10:00:00-00:00"},
     {"net-mtu-writable", "Network MTU (writable)", "The mtu attribute can be changed.", "2017-07-12T00:00:00-00:00"},
@@ -44,16 +46,19 @@ static const struct extension {
     {"project-id", "project_id field enabled", "project_id beside tenant_id.", "2016-09-09T09:09:09-09:09"},
     {"provider", "Provider Network", "Type and segment of networks.", "2012-09-07T10:00:00-00:00"},
     {"sorting", "Sorting support", "sort_key and sort_dir.", "2016-06-12T00:00:00-00:00"},
-    {"standard-attr-description", "standard-attr-description", "Descriptions of resources.", "2016-02-10T10:00:00-00:00"},
-    {"standard-attr-revisions", "Resource revision numbers", "revision_number counts changes.", "2016-04-11T10:00:00-00:00"},
-    {"standard-attr-tag", "Tag support for resources", "Tags of networks, subnets, ports.", "2017-01-01T00:00:00-00:00"},
+    {"standard-attr-description", "standard-attr-description", "Descriptions of resources.",
+     "2016-02-10T10:00:00-00:00"},
+    {"standard-attr-revisions", "Resource revision numbers", "revision_number counts changes.",
+     "2016-04-11T10:00:00-00:00"},
+    {"standard-attr-tag", "Tag support for resources", "Tags of networks, subnets, ports.",
+     "2017-01-01T00:00:00-00:00"},
     {"standard-attr-timestamp", "Resource timestamps", "created_at and updated_at.", "2016-09-12T10:00:00-00:00"},
 };
 
 static json_t *show_extension(const struct extension *e)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:[]}", "name", e->name, "alias", e->alias, "description", e->description, "updated",
-                     e->updated, "links");
+    return json_pack("{s:s, s:s, s:s, s:s, s:[]}", "name", e->name, "alias", e->alias, "description", e->description,
+                     "updated", e->updated, "links");
 }
 
 void discovery_extensions(struct call *c)

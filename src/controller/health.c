@@ -18,7 +18,8 @@ static void add_rows(struct strbuf *b, const struct call *c)
 
     strbuf_add(b, "# HELP warren_rows Rows of the database's tables.\n# TYPE warren_rows gauge\n");
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
-        strbuf_addf(b, "warren_rows{table=\"%s\"} %zu\n", tables[i], ovsdb_client_n_rows(store_client(c->api->store), tables[i]));
+        strbuf_addf(b, "warren_rows{table=\"%s\"} %zu\n", tables[i],
+                    ovsdb_client_n_rows(store_client(c->api->store), tables[i]));
     }
 }
 
@@ -30,12 +31,15 @@ void health_metrics(struct call *c)
                    "# TYPE warren_database_up gauge\n");
     strbuf_addf(&b, "warren_database_up %d\n", store_is_ready(c->api->store));
     add_rows(&b, c);
-    strbuf_add(&b, "# HELP warren_http_replies_total Replies by class of status.\n# TYPE warren_http_replies_total counter\n");
+    strbuf_add(
+        &b, "# HELP warren_http_replies_total Replies by class of status.\n# TYPE warren_http_replies_total counter\n");
     for (size_t i = 2; i < ARRAY_SIZE(c->api->stats.replies); i++) {
-        strbuf_addf(&b, "warren_http_replies_total{code=\"%zuxx\"} %llu\n", i, (unsigned long long)c->api->stats.replies[i]);
+        strbuf_addf(&b, "warren_http_replies_total{code=\"%zuxx\"} %llu\n", i,
+                    (unsigned long long)c->api->stats.replies[i]);
     }
-    strbuf_add(&b, "# HELP warren_transaction_retries_total Transactions tried again after a conflict with another writer.\n"
-                   "# TYPE warren_transaction_retries_total counter\n");
+    strbuf_add(
+        &b, "# HELP warren_transaction_retries_total Transactions tried again after a conflict with another writer.\n"
+            "# TYPE warren_transaction_retries_total counter\n");
     strbuf_addf(&b, "warren_transaction_retries_total %llu\n", (unsigned long long)c->api->stats.retries);
     call_reply_text(c, 200, "text/plain; version=0.0.4", strbuf_str(&b));
 }

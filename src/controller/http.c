@@ -166,7 +166,8 @@ static enum MHD_Result send_reply(struct request *r)
     return result;
 }
 
-static struct request *request_new(struct http_server *s, struct MHD_Connection *connection, const char *url, const char *method)
+static struct request *request_new(struct http_server *s, struct MHD_Connection *connection, const char *url,
+                                   const char *method)
 {
     struct request *r = xcalloc(1, sizeof *r);
 
@@ -261,7 +262,8 @@ static int open_listener(const char *listen_on, char **ret_error)
     return TAKE_FD(fd);
 }
 
-int http_server_create(struct event_base *base, struct api *api, const char *listen_on, struct http_server **ret, char **ret_error)
+int http_server_create(struct event_base *base, struct api *api, const char *listen_on, struct http_server **ret,
+                       char **ret_error)
 {
     struct http_server *s = xcalloc(1, sizeof *s);
     int fd = open_listener(listen_on, ret_error), error = -ENOMEM;
@@ -272,16 +274,18 @@ int http_server_create(struct event_base *base, struct api *api, const char *lis
         error = fd;
         goto err_free;
     }
-    s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
-                                 MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                                 (unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    s->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, s,
+                         MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned int)MAX_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned int)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     if (!s->daemon) {
         *ret_error = xstrdup("libmicrohttpd does not start");
         close(fd);
         goto err_free;
     }
-    s->ready = event_new(base, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ | EV_PERSIST, on_event, s);
+    s->ready = event_new(base, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EV_READ | EV_PERSIST,
+                         on_event, s);
     s->timer = event_new(base, -1, 0, on_event, s);
     if (!s->ready || !s->timer || event_add(s->ready, NULL)) {
         *ret_error = xstrdup("out of memory");

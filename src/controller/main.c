@@ -13,16 +13,20 @@ LOG_MODULE("controller");
 
 static const struct daemon_option options[] = {
     {"overlay-db", DAEMON_STRING, NULL,
-     "the Warren database: one remote, or several by comma (default: run one here, at unix:RUNDIR/overlay.sock)", .argument = "REMOTE"},
+     "the Warren database: one remote, or several by comma (default: run one here, at unix:RUNDIR/overlay.sock)",
+     .argument = "REMOTE"},
     {"rundir", DAEMON_STRING, "/run/warren", "where the socket of the database that is run here is", .argument = "DIR"},
-    {"db-file", DAEMON_STRING, NULL, "file of the database that is run here (default RUNDIR/warren.db)", .argument = "FILE"},
+    {"db-file", DAEMON_STRING, NULL, "file of the database that is run here (default RUNDIR/warren.db)",
+     .argument = "FILE"},
     {"overlay-listen", DAEMON_STRING, NULL, "further remote of the database that is run here, as ptcp:6650:192.0.2.1",
      .argument = "REMOTE"},
     {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "where warren.ovsschema is", .argument = "DIR"},
     {"listen", DAEMON_STRING, "127.0.0.1:9696", "address of the API", .argument = "ADDRESS:PORT"},
     {"vni-ranges", DAEMON_STRING, "vxlan:1-16777215,gre:1-16777215,geneve:1-16777215",
-     "identifiers that networks are given; the first type is that of networks that name none", .argument = "TYPE:FIRST-LAST,…"},
-    {"global-physnet-mtu", DAEMON_INT, "1500", "MTU of the underlay, from which networks get theirs", .min = 576, .max = 65535},
+     "identifiers that networks are given; the first type is that of networks that name none",
+     .argument = "TYPE:FIRST-LAST,…"},
+    {"global-physnet-mtu", DAEMON_INT, "1500", "MTU of the underlay, from which networks get theirs", .min = 576,
+     .max = 65535},
     {"overlay-ip-version", DAEMON_CHOICE, "4", "IP version of the tunnels, for networks' MTU", .choices = "4|6"},
 };
 
@@ -60,7 +64,8 @@ static int start_database(struct controller *c, char **ret_remote)
     const char *rundir = daemon_string(d, "rundir");
     _cleanup_free_ char *default_file = xasprintf("%s/warren.db", rundir);
     _cleanup_free_ char *schema = xasprintf("%s/warren.ovsschema", daemon_string(d, "schemadir"));
-    _cleanup_free_ char *socket = xasprintf("%s/overlay.sock", rundir), *control = xasprintf("%s/overlay-db.ctl", rundir);
+    _cleanup_free_ char *socket = xasprintf("%s/overlay.sock", rundir),
+                        *control = xasprintf("%s/overlay-db.ctl", rundir);
     _cleanup_free_ char *pidfile = xasprintf("%s/overlay-db.pid", rundir), *why = NULL;
     struct ovsdb_embedded_options o = {
         .db_file = daemon_string(d, "db-file") ? daemon_string(d, "db-file") : default_file,

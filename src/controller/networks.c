@@ -80,11 +80,13 @@ static bool network_mtu(struct call *c, enum network_type t, int64_t wanted, int
     int64_t max = (int64_t)c->api->options.physnet_mtu - network_type_overhead(t, c->api->options.overlay_ip_version);
 
     if (wanted > max) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: Requested MTU is too big, maximum is %lld.", (long long)max);
+        call_error(c, 400, "InvalidInput", "Invalid input for operation: Requested MTU is too big, maximum is %lld.",
+                   (long long)max);
         return false;
     }
     if (wanted && wanted < MIN_MTU) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: Requested mtu %lld is less than the minimum %d.", (long long)wanted,
+        call_error(c, 400, "InvalidInput",
+                   "Invalid input for operation: Requested mtu %lld is less than the minimum %d.", (long long)wanted,
                    MIN_MTU);
         return false;
     }
@@ -121,14 +123,16 @@ static bool network_vni(struct call *c, const json_t *item, enum network_type t,
 {
     const json_t *wanted = json_object_get(item, "provider:segmentation_id");
     struct vni_search search = {c, network_type_names[t]};
-    struct chooser chooser = {system_random, vni_taken, ovsdb_client_n_rows(store_client(c->api->store), "Network") + json_array_size(c->items),
+    struct chooser chooser = {system_random, vni_taken,
+                              ovsdb_client_n_rows(store_client(c->api->store), "Network") + json_array_size(c->items),
                               &search};
     int error = 0;
 
     if (!wanted) {
         error = choose_vni(&c->api->options.vni_ranges, t, &chooser, ret);
     } else if (json_integer_value(wanted) > network_type_max_vni(t)) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: provider:segmentation_id %lld is out of range (1 through %u) for %s.",
+        call_error(c, 400, "InvalidInput",
+                   "Invalid input for operation: provider:segmentation_id %lld is out of range (1 through %u) for %s.",
                    (long long)json_integer_value(wanted), network_type_max_vni(t), network_type_names[t]);
         return false;
     } else {
@@ -139,10 +143,12 @@ static bool network_vni(struct call *c, const json_t *item, enum network_type t,
         }
     }
     if (error == -ENOENT) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: no VNI range is configured for provider:network_type %s.",
+        call_error(c, 400, "InvalidInput",
+                   "Invalid input for operation: no VNI range is configured for provider:network_type %s.",
                    network_type_names[t]);
     } else if (error) {
-        call_error(c, 503, "NoNetworkAvailable", "Unable to create the network. No %s tenant network is available for allocation.",
+        call_error(c, 503, "NoNetworkAvailable",
+                   "Unable to create the network. No %s tenant network is available for allocation.",
                    network_type_names[t]);
     }
     return !error;
@@ -172,7 +178,8 @@ static void create(struct call *c)
         int64_t mtu;
         uint32_t vni;
 
-        if (!network_mtu(c, t, json_integer_value(json_object_get(item, "mtu")), &mtu) || !network_vni(c, item, t, &vni)) {
+        if (!network_mtu(c, t, json_integer_value(json_object_get(item, "mtu")), &mtu) ||
+            !network_vni(c, item, t, &vni)) {
             ovsdb_txn_destroy(txn);
             return;
         }
@@ -209,7 +216,8 @@ static void update(struct call *c, const struct ovsdb_row *row)
         return;
     }
     if (mtu && n < MIN_IPV6_MTU && has_ipv6(c, store_string(row, "id"))) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: mtu %lld is less than the %d that the network's IPv6 subnet needs.",
+        call_error(c, 400, "InvalidInput",
+                   "Invalid input for operation: mtu %lld is less than the %d that the network's IPv6 subnet needs.",
                    (long long)n, MIN_IPV6_MTU);
         return;
     }
@@ -235,7 +243,8 @@ static void in_use(struct call *c, const char *id)
         }
     }
     call_error(c, 409, "NetworkInUse",
-               "Unable to complete operation on network %s. There are one or more ports still in use on the network, id for these ports "
+               "Unable to complete operation on network %s. There are one or more ports still in use on the network, "
+               "id for these ports "
                "is: %s%s.",
                id, strbuf_str(&ports), n > 10 ? ", …" : "");
 }
@@ -267,8 +276,10 @@ static bool refused(struct call *c, const char *error)
     json_array_foreach(c->items, i, item) {
         const json_t *wanted = json_object_get(item, "provider:segmentation_id");
         enum network_type t = type_of(c, item);
-        _cleanup_free_ char *text = xasprintf("(%s and %lld)", network_type_names[t], (long long)json_integer_value(wanted));
-        _cleanup_free_ char *quoted = xasprintf("(\"%s\" and %lld)", network_type_names[t], (long long)json_integer_value(wanted));
+        _cleanup_free_ char *text =
+            xasprintf("(%s and %lld)", network_type_names[t], (long long)json_integer_value(wanted));
+        _cleanup_free_ char *quoted =
+            xasprintf("(\"%s\" and %lld)", network_type_names[t], (long long)json_integer_value(wanted));
 
         if (wanted && (strstr(error, text) || strstr(error, quoted))) {
             vni_in_use(c, t, (uint32_t)json_integer_value(wanted));

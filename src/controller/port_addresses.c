@@ -75,7 +75,8 @@ json_t *port_pairs_check(const json_t *value, struct strbuf *why)
         struct prefix prefix;
         struct ip ip;
         uint8_t mac[6];
-        bool is_ip = address && !ip_parse(address, &ip), is_prefix = address && !is_ip && !prefix_parse(address, &prefix);
+        bool is_ip = address && !ip_parse(address, &ip),
+             is_prefix = address && !is_ip && !prefix_parse(address, &prefix);
 
         if (!only_keys(item, "ip_address", "mac_address") || !(is_ip || is_prefix) ||
             (mac_text && (!json_is_string(mac_text) || mac_parse(json_string_value(mac_text), mac)))) {
@@ -159,7 +160,8 @@ static bool take(struct chosen_for *f, const struct ovsdb_row *subnet, const str
     bool free_in_db = !store_row(f->call->api->store, STORE_ADDRESS_IP, key) || is_own(f, subnet_id, ip);
 
     if (!free_in_db || !call_choose(f->call, key)) {
-        call_error(f->call, 409, "IpAddressAlreadyAllocated", "IP address %s already allocated in subnet %s", IP_STR(ip), subnet_id);
+        call_error(f->call, 409, "IpAddressAlreadyAllocated", "IP address %s already allocated in subnet %s",
+                   IP_STR(ip), subnet_id);
         return false;
     }
     if (f->out->n == MAX_FIXED_IPS) {
@@ -174,7 +176,8 @@ static bool take(struct chosen_for *f, const struct ovsdb_row *subnet, const str
 static bool find_present(struct chosen_for *f, const struct ovsdb_row *subnet, struct ip *ret)
 {
     STORE_FOR_EACH(e, f->call->api->store, STORE_ADDRESS_PORT, f->port_id) {
-        if (!strcmp(store_string(e->row, "subnet_id"), store_string(subnet, "id")) && !ip_parse(store_string(e->row, "ip"), ret)) {
+        if (!strcmp(store_string(e->row, "subnet_id"), store_string(subnet, "id")) &&
+            !ip_parse(store_string(e->row, "ip"), ret)) {
             _cleanup_free_ char *key = address_key(store_string(subnet, "id"), ret);
 
             if (!json_object_get(f->call->chosen, key)) {
@@ -233,13 +236,15 @@ static bool check_explicit(struct chosen_for *f, const struct ovsdb_row *subnet,
     struct prefix prefix;
 
     if (!subnet_prefix(subnet, &prefix) || !prefix_contains(&prefix, ip) || prefix_is_reserved(&prefix, ip)) {
-        call_error(f->call, 400, "InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.", IP_STR(ip));
+        call_error(f->call, 400, "InvalidIpForSubnet", "IP address %s is not a valid IP for the specified subnet.",
+                   IP_STR(ip));
         return false;
     }
     struct ip own = prefix_eui64(&prefix, f->mac);
     if (is_auto(subnet) && !ip_equal(&own, ip)) {
         call_error(f->call, 400, "AllocationOnAutoAddressSubnet",
-                   "IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for automatic addresses",
+                   "IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for "
+                   "automatic addresses",
                    IP_STR(ip), store_string(subnet, "id"));
         return false;
     }
@@ -260,7 +265,8 @@ static bool choose_item(struct chosen_for *f, const json_t *item)
     }
     if (subnet && strcmp(store_string(subnet, "network_id"), f->network_id) != 0) {
         call_error(f->call, 400, "InvalidInput",
-                   "Invalid input for operation: Failed to create port on network %s, because fixed_ips included invalid subnet %s.",
+                   "Invalid input for operation: Failed to create port on network %s, because fixed_ips included "
+                   "invalid subnet %s.",
                    f->network_id, subnet_id);
         return false;
     }
@@ -274,8 +280,8 @@ static bool choose_item(struct chosen_for *f, const json_t *item)
     ip_parse(address, &ip);
     subnet = subnet ? subnet : subnet_of(f, &ip);
     if (!subnet) {
-        call_error(f->call, 400, "InvalidIpForNetwork", "IP address %s is not a valid IP for any of the subnets on the specified network.",
-                   address);
+        call_error(f->call, 400, "InvalidIpForNetwork",
+                   "IP address %s is not a valid IP for any of the subnets on the specified network.", address);
         return false;
     }
     return check_explicit(f, subnet, &ip) && take(f, subnet, &ip);
@@ -319,8 +325,8 @@ static bool choose_auto(struct chosen_for *f)
     return true;
 }
 
-bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6], const json_t *fixed_ips,
-                           struct port_addresses *ret)
+bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6],
+                           const json_t *fixed_ips, struct port_addresses *ret)
 {
     struct chosen_for f = {c, network_id, port_id, mac, ret};
     const json_t *item;
@@ -357,8 +363,8 @@ json_t *port_addresses_present(struct call *c, const char *port_id)
     return list;
 }
 
-void port_addresses_write(struct call *c, struct ovsdb_txn *txn, const struct port_addresses *wanted, const char *network_id,
-                          const char *port_id, json_t *port)
+void port_addresses_write(struct call *c, struct ovsdb_txn *txn, const struct port_addresses *wanted,
+                          const char *network_id, const char *port_id, json_t *port)
 {
     bool present[MAX_FIXED_IPS] = {false};
 

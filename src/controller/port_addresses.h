@@ -2,8 +2,8 @@
 #ifndef WARREN_CONTROLLER_PORT_ADDRESSES_H
 #define WARREN_CONTROLLER_PORT_ADDRESSES_H
 /*
- * Which fixed IPs a port gets: those that the request names, one from a pool where it names only a subnet, one of each IP version
- * where it names nothing, and an address formed from the MAC in every subnet that works so (SLAAC).
+ * Which fixed IPs a port gets: those that the request names, one from a pool where it names only a subnet, one of each
+ * IP version where it names nothing, and an address formed from the MAC in every subnet that works so (SLAAC).
  */
 #include "controller/api.h"
 
@@ -19,15 +19,16 @@ struct port_addresses {
     size_t n;
 };
 
-/* FIXED_IPS is checked (port_fixed_ips_check()); NULL for what the network's subnets suggest. PORT_ID: the port, whose present
- * addresses (if any) it may keep. False after having answered. */
-bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6], const json_t *fixed_ips,
-                           struct port_addresses *ret);
-/* The port's present addresses as fixed_ips that ask for the same again; of those that are formed from the MAC only the subnet. */
+/* FIXED_IPS is checked (port_fixed_ips_check()); NULL for what the network's subnets suggest. PORT_ID: the port, whose
+ * present addresses (if any) it may keep. False after having answered. */
+bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6],
+                           const json_t *fixed_ips, struct port_addresses *ret);
+/* The port's present addresses as fixed_ips that ask for the same again; of those that are formed from the MAC only the
+ * subnet. */
 json_t *port_addresses_present(struct call *c, const char *port_id);
 /* Adds to TXN what makes the port's Address rows those of WANTED. PORT is the row's reference, taken over. */
-void port_addresses_write(struct call *c, struct ovsdb_txn *txn, const struct port_addresses *wanted, const char *network_id,
-                          const char *port_id, json_t *port);
+void port_addresses_write(struct call *c, struct ovsdb_txn *txn, const struct port_addresses *wanted,
+                          const char *network_id, const char *port_id, json_t *port);
 
 /* For attributes.h: a list of {"subnet_id", "ip_address"}, at least one of both in each. */
 json_t *port_fixed_ips_check(const json_t *value, struct strbuf *why);

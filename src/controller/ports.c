@@ -67,8 +67,8 @@ static json_t *show_fixed_ips(const struct api *api, const char *port_id)
     }
     qsort(rows, n, sizeof rows[0], compare_ips);
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(list, json_pack("{s:s, s:s}", "subnet_id", store_string(rows[i], "subnet_id"), "ip_address",
-                                              store_string(rows[i], "ip")));
+        json_array_append_new(list, json_pack("{s:s, s:s}", "subnet_id", store_string(rows[i], "subnet_id"),
+                                              "ip_address", store_string(rows[i], "ip")));
     }
     return list;
 }
@@ -81,7 +81,8 @@ static json_t *show_pairs(const struct ovsdb_row *row)
         const char *text = ovsdb_row_set_string(row, "allowed_address_pairs", i), *comma = strchr(text, ',');
 
         if (comma) {
-            json_array_append_new(list, json_pack("{s:s, s:s%}", "ip_address", comma + 1, "mac_address", text, (size_t)(comma - text)));
+            json_array_append_new(
+                list, json_pack("{s:s, s:s%}", "ip_address", comma + 1, "mac_address", text, (size_t)(comma - text)));
         }
     }
     return list;
@@ -92,8 +93,8 @@ static json_t *show_vif_details(bool bound, bool up)
     if (!bound) {
         return json_object();
     }
-    json_t *o = json_pack("{s:s, s:b, s:b, s:s, s:s}", "connectivity", "l2", "port_filter", 0, "ovs_hybrid_plug", 0, "datapath_type",
-                          "system", "bridge_name", "br-int");
+    json_t *o = json_pack("{s:s, s:b, s:b, s:s, s:s}", "connectivity", "l2", "port_filter", 0, "ovs_hybrid_plug", 0,
+                          "datapath_type", "system", "bridge_name", "br-int");
     if (up) {
         json_object_set_new(o, "bound_drivers", json_pack("{s:s}", "0", "openvswitch"));
     }
@@ -130,7 +131,8 @@ static json_t *show(const struct api *api, const struct ovsdb_row *row)
 
 static void mac_in_use(struct call *c, const char *network_id, const char *mac)
 {
-    call_error(c, 409, "MacAddressInUse", "Unable to complete operation for network %s. The mac address %s is in use.", network_id, mac);
+    call_error(c, 409, "MacAddressInUse", "Unable to complete operation for network %s. The mac address %s is in use.",
+               network_id, mac);
 }
 
 /* The MAC that ITEM names, or a random one; false after having answered. PORT_ID: whose it may be already. */
@@ -183,7 +185,8 @@ static void set_pairs(json_t *values, const json_t *pairs, const char *port_mac_
     json_array_foreach(pairs, i, pair) {
         const char *mac = json_string_value(json_object_get(pair, "mac_address"));
 
-        ovsdb_set_add(set, json_sprintf("%s,%s", mac ? mac : port_mac_text, json_string_value(json_object_get(pair, "ip_address"))));
+        ovsdb_set_add(set, json_sprintf("%s,%s", mac ? mac : port_mac_text,
+                                        json_string_value(json_object_get(pair, "ip_address"))));
     }
     ovsdb_set(values, "allowed_address_pairs", set);
 }
@@ -195,7 +198,8 @@ static void set_values(json_t *values, const json_t *item, const char *mac)
     static const char *const bools[] = {"admin_state_up", "port_security_enabled"};
     const char *host = json_string_value(json_object_get(item, "binding:host_id"));
     const char *vnic_type = json_string_value(json_object_get(item, "binding:vnic_type"));
-    const json_t *profile = json_object_get(item, "binding:profile"), *pairs = json_object_get(item, "allowed_address_pairs");
+    const json_t *profile = json_object_get(item, "binding:profile"),
+                 *pairs = json_object_get(item, "allowed_address_pairs");
 
     set_strings(values, item, strings, ARRAY_SIZE(strings));
     set_bools(values, item, bools, ARRAY_SIZE(bools));

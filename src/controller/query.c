@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…. A filter that is given more than once means any of its
- * values; different filters must all match. A filter or field that the resource does not have: filters are refused, as Neutron
- * does; fields are passed over, since clients ask for fields of extensions that are not there.
+ * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…. A filter that is given more than once
+ * means any of its values; different filters must all match. A filter or field that the resource does not have: filters
+ * are refused, as Neutron does; fields are passed over, since clients ask for fields of extensions that are not there.
  */
 #include "controller/api.h"
 
@@ -24,7 +24,8 @@ static bool is_control(const char *name)
 
 static bool is_tag_filter(const char *name)
 {
-    return !strcmp(name, "tags") || !strcmp(name, "tags-any") || !strcmp(name, "not-tags") || !strcmp(name, "not-tags-any");
+    return !strcmp(name, "tags") || !strcmp(name, "tags-any") || !strcmp(name, "not-tags") ||
+           !strcmp(name, "not-tags-any");
 }
 
 /* Answers and returns false if the query asks for what cannot be. */
@@ -70,7 +71,8 @@ static bool member_matches(const json_t *object, const char *text)
     _cleanup_free_ char *key = strndup(text, (size_t)(equals - text));
     const char *value = json_string_value(json_object_get(object, key));
     struct ip a, b;
-    return value && (!strcmp(value, equals + 1) || (!ip_parse(value, &a) && !ip_parse(equals + 1, &b) && ip_equal(&a, &b)));
+    return value &&
+           (!strcmp(value, equals + 1) || (!ip_parse(value, &a) && !ip_parse(equals + 1, &b) && ip_equal(&a, &b)));
 }
 
 static bool value_matches(const json_t *value, const json_t *wanted)
@@ -234,7 +236,8 @@ static bool read_order(struct call *c, struct order *order)
     const json_t *keys = json_object_get(c->query, "sort_key"), *dirs = json_object_get(c->query, "sort_dir");
 
     if (json_array_size(keys) >= MAX_SORT_KEYS || json_array_size(dirs) > json_array_size(keys)) {
-        call_error(c, 400, "HTTPBadRequest", "The number of sort_keys and sort_dirs must be same, and at most %d", MAX_SORT_KEYS - 1);
+        call_error(c, 400, "HTTPBadRequest", "The number of sort_keys and sort_dirs must be same, and at most %d",
+                   MAX_SORT_KEYS - 1);
         return false;
     }
     for (size_t i = 0; i < json_array_size(keys); i++) {
@@ -245,7 +248,8 @@ static bool read_order(struct call *c, struct order *order)
             return false;
         }
         if (dir && strcmp(dir, "asc") != 0 && strcmp(dir, "desc") != 0) {
-            call_error(c, 400, "HTTPBadRequest", "'%.100s' is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dir);
+            call_error(c, 400, "HTTPBadRequest",
+                       "'%.100s' is invalid value for sort_dirs, valid value is 'asc' and 'desc'", dir);
             return false;
         }
         order->key[order->n] = key;
@@ -285,13 +289,13 @@ void query_list(struct call *c)
         return;
     }
     if (limit_text && (attribute_int(limit_text, &limit) || limit < 0)) {
-        call_error(c, 400, "HTTPBadRequest", "Limit must be an integer 0 or greater and not '%.100s'", json_string_value(limit_text));
+        call_error(c, 400, "HTTPBadRequest", "Limit must be an integer 0 or greater and not '%.100s'",
+                   json_string_value(limit_text));
         return;
     }
     json_t **list = xcalloc(ovsdb_client_n_rows(store_client(c->api->store), r->table) + 1, sizeof *list);
     size_t n = 0;
-    OVSDB_FOR_EACH_ROW(row, store_client(c->api->store), r->table)
-    {
+    OVSDB_FOR_EACH_ROW(row, store_client(c->api->store), r->table) {
         json_t *object = r->show(c->api, row);
 
         if (matches(c, object)) {

@@ -9,7 +9,7 @@
 LOG_MODULE("store");
 
 struct node {
-    struct store_entry entry; /* first: a store_entry of ours is its node */
+    struct store_entry entry;    /* first: a store_entry of ours is its node */
     const struct ovsdb_row *row; /* key of by_row */
     struct node *prev;
     struct bucket *bucket;
@@ -54,7 +54,8 @@ static const struct index_spec {
     [STORE_STATUS_PORT] = {"Port_Status", {"port_id"}},
 };
 
-static const char *const tables[] = {"Network", "Subnet", "Port", "Address", "Endpoint", "Agent", "Heartbeat", "Port_Status"};
+static const char *const tables[] = {"Network",  "Subnet", "Port",      "Address",
+                                     "Endpoint", "Agent",  "Heartbeat", "Port_Status"};
 
 /* ---- indexes ---- */
 
@@ -124,8 +125,8 @@ static void index_remove(struct index *x, const struct ovsdb_row *row)
     }
 }
 
-static void on_change(struct ovsdb_client *c WR_UNUSED, const char *table, enum ovsdb_change change, const struct ovsdb_row *row,
-                      const struct ovsdb_row *old, void *arg)
+static void on_change(struct ovsdb_client *c WR_UNUSED, const char *table, enum ovsdb_change change,
+                      const struct ovsdb_row *row, const struct ovsdb_row *old, void *arg)
 {
     struct store *s = arg;
 
@@ -206,10 +207,11 @@ static void on_updated(struct ovsdb_client *c WR_UNUSED, void *arg)
     s->changed(s->arg);
 }
 
-int store_create(struct event_base *base, const char *remotes, void (*changed)(void *arg), void *arg, struct store **ret,
-                 char **ret_error)
+int store_create(struct event_base *base, const char *remotes, void (*changed)(void *arg), void *arg,
+                 struct store **ret, char **ret_error)
 {
-    static const struct ovsdb_client_callbacks cb = {.connected = on_connected, .change = on_change, .updated = on_updated};
+    static const struct ovsdb_client_callbacks cb = {
+        .connected = on_connected, .change = on_change, .updated = on_updated};
     struct store *s = xcalloc(1, sizeof *s);
 
     s->changed = changed;
@@ -264,7 +266,9 @@ const char *store_why(const struct store *s)
 {
     const char *error = ovsdb_client_last_error(s->client);
 
-    return ovsdb_client_is_connected(s->client) ? "its contents are still being read" : *error ? error : "not connected yet";
+    return ovsdb_client_is_connected(s->client) ? "its contents are still being read"
+           : *error                             ? error
+                                                : "not connected yet";
 }
 
 const struct ovsdb_client *store_client(const struct store *s)

@@ -2,9 +2,9 @@
 #ifndef WARREN_CONTROLLER_STORE_H
 #define WARREN_CONTROLLER_STORE_H
 /*
- * The controller's view of the Warren database: a replica of all its tables and indexes into it. There is no state of the
- * controller's own, so that several may run side by side; what an API reply shows is read from the replica, what a request changes is
- * one transaction.
+ * The controller's view of the Warren database: a replica of all its tables and indexes into it. There is no state of
+ * the controller's own, so that several may run side by side; what an API reply shows is read from the replica, what a
+ * request changes is one transaction.
  */
 #include "ovsdb/client.h"
 
@@ -35,9 +35,10 @@ struct store_entry {
     const struct store_entry *next;
 };
 
-/* CHANGED is called whenever the connection or the contents changed. On failure *RET_ERROR says why; the caller frees it. */
-int store_create(struct event_base *base, const char *remotes, void (*changed)(void *arg), void *arg, struct store **ret,
-                 char **ret_error);
+/* CHANGED is called whenever the connection or the contents changed. On failure *RET_ERROR says why; the caller frees
+ * it. */
+int store_create(struct event_base *base, const char *remotes, void (*changed)(void *arg), void *arg,
+                 struct store **ret, char **ret_error);
 /* Transactions under way end with OVSDB_TXN_DISCONNECTED. NULL is fine. */
 void store_destroy(struct store *s);
 
@@ -52,7 +53,7 @@ struct ovsdb_txn *store_txn(struct store *s);
 size_t store_count(const struct store *s, enum store_index i, const char *key);
 const struct store_entry *store_find(const struct store *s, enum store_index i, const char *key);
 const struct ovsdb_row *store_row(const struct store *s, enum store_index i, const char *key);
-#define STORE_FOR_EACH(entry, store, index, key) \
+#define STORE_FOR_EACH(entry, store, index, key)                                                                       \
     for (const struct store_entry *entry = store_find(store, index, key); entry; entry = entry->next)
 
 /* A string column, "" where empty. */

@@ -44,7 +44,8 @@ json_t *subnet_pools_check(const json_t *value, struct strbuf *why)
     }
     list = json_array();
     json_array_foreach(value, i, pool) {
-        const char *start = json_string_value(json_object_get(pool, "start")), *end = json_string_value(json_object_get(pool, "end"));
+        const char *start = json_string_value(json_object_get(pool, "start")),
+                   *end = json_string_value(json_object_get(pool, "end"));
         struct ip_range r;
 
         if (!start || !end || json_object_size(pool) != 2 || ip_parse(start, &r.first) || ip_parse(end, &r.last) ||
@@ -105,13 +106,15 @@ static int check_modes(const json_t *item, const struct prefix *p, struct subnet
     }
     if (ra && address && strcmp(ra, address) != 0) {
         return fail(e, 400, "InvalidInput",
-                    "Invalid input for operation: ipv6_ra_mode set to '%s' with ipv6_address_mode set to '%s' is not valid. If both "
+                    "Invalid input for operation: ipv6_ra_mode set to '%s' with ipv6_address_mode set to '%s' is not "
+                    "valid. If both "
                     "attributes are set, they must be the same value",
                     ra, address);
     }
     if (p->len != 64 && ((ra && subnet_is_auto(ra)) || (address && subnet_is_auto(address)))) {
         return fail(e, 400, "InvalidInput",
-                    "Invalid input for operation: Invalid CIDR %s for IPv6 address mode. Addresses that are formed from MACs (EUI-64) "
+                    "Invalid input for operation: Invalid CIDR %s for IPv6 address mode. Addresses that are formed "
+                    "from MACs (EUI-64) "
                     "require the prefix to be /64.",
                     PREFIX_STR(p));
     }
@@ -126,7 +129,8 @@ static int check_gateway(const struct subnet_plan *plan, struct subnet_error *e)
         return 0;
     }
     if (g->version != plan->prefix.first.version) {
-        return fail(e, 400, "InvalidInput", "Invalid input for operation: gateway_ip '%s' does not match the ip_version '%d'", IP_STR(g),
+        return fail(e, 400, "InvalidInput",
+                    "Invalid input for operation: gateway_ip '%s' does not match the ip_version '%d'", IP_STR(g),
                     plan->prefix.first.version);
     }
     /* The first address of an IPv6 subnet is the routers' anycast address, a good gateway. */
@@ -135,8 +139,9 @@ static int check_gateway(const struct subnet_plan *plan, struct subnet_error *e)
     }
     for (size_t i = 0; i < plan->n_pools; i++) {
         if (g->n >= plan->pools[i].first.n && g->n <= plan->pools[i].last.n) {
-            return fail(e, 409, "GatewayConflictWithAllocationPools", "Gateway ip %s conflicts with allocation pool %s-%s.", IP_STR(g),
-                        IP_STR(&plan->pools[i].first), IP_STR(&plan->pools[i].last));
+            return fail(e, 409, "GatewayConflictWithAllocationPools",
+                        "Gateway ip %s conflicts with allocation pool %s-%s.", IP_STR(g), IP_STR(&plan->pools[i].first),
+                        IP_STR(&plan->pools[i].last));
         }
     }
     return 0;
@@ -149,14 +154,16 @@ static int check_pools(const struct subnet_plan *plan, struct subnet_error *e)
 
         if (!prefix_contains(&plan->prefix, &r->first) || !prefix_contains(&plan->prefix, &r->last) ||
             prefix_is_reserved(&plan->prefix, &r->first) || prefix_is_reserved(&plan->prefix, &r->last)) {
-            return fail(e, 400, "OutOfBoundsAllocationPool", "The allocation pool %s-%s spans beyond the subnet cidr %s.", IP_STR(&r->first),
+            return fail(e, 400, "OutOfBoundsAllocationPool",
+                        "The allocation pool %s-%s spans beyond the subnet cidr %s.", IP_STR(&r->first),
                         IP_STR(&r->last), PREFIX_STR(&plan->prefix));
         }
         for (size_t j = 0; j < i; j++) {
             if (r->first.n <= plan->pools[j].last.n && r->last.n >= plan->pools[j].first.n) {
-                return fail(e, 409, "OverlappingAllocationPools", "Found overlapping allocation pools: %s-%s %s-%s for subnet %s.",
-                            IP_STR(&plan->pools[j].first), IP_STR(&plan->pools[j].last), IP_STR(&r->first), IP_STR(&r->last),
-                            PREFIX_STR(&plan->prefix));
+                return fail(e, 409, "OverlappingAllocationPools",
+                            "Found overlapping allocation pools: %s-%s %s-%s for subnet %s.",
+                            IP_STR(&plan->pools[j].first), IP_STR(&plan->pools[j].last), IP_STR(&r->first),
+                            IP_STR(&r->last), PREFIX_STR(&plan->prefix));
             }
         }
     }
@@ -201,7 +208,8 @@ int subnet_plan_new(const json_t *item, struct subnet_plan *ret, struct subnet_e
         return fail(ret_error, 400, "InvalidInput", "Invalid input for operation: %s is not in a CIDR format.", cidr);
     }
     if (version != plan.prefix.first.version) {
-        return fail(ret_error, 400, "InvalidInput", "Invalid input for operation: cidr '%s' does not match the ip_version '%lld'", cidr,
+        return fail(ret_error, 400, "InvalidInput",
+                    "Invalid input for operation: cidr '%s' does not match the ip_version '%lld'", cidr,
                     (long long)version);
     }
     if (!plan.prefix.len) {
@@ -223,7 +231,8 @@ int subnet_plan_new(const json_t *item, struct subnet_plan *ret, struct subnet_e
     return check_all(&plan, ret, ret_error);
 }
 
-int subnet_plan_change(const json_t *before, const json_t *item, struct subnet_plan *ret, struct subnet_error *ret_error)
+int subnet_plan_change(const json_t *before, const json_t *item, struct subnet_plan *ret,
+                       struct subnet_error *ret_error)
 {
     const json_t *gateway = json_object_get(item, "gateway_ip"), *pools = json_object_get(item, "allocation_pools");
     struct subnet_plan plan = {0};

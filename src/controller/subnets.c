@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /v2.0/subnets. The checks of what a subnet may be are pure and stand in subnet_plan.c; here they meet the database. */
+/* /v2.0/subnets. The checks of what a subnet may be are pure and stand in subnet_plan.c; here they meet the database.
+ */
 #include <stdio.h>
 
 #include "controller/api.h"
@@ -161,13 +162,15 @@ static bool overlaps(struct call *c, const char *network_id, const struct prefix
 }
 
 /* The ports that are there already form an address in a new SLAAC subnet by themselves: it is theirs. */
-static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const json_t *item, const struct prefix *p, const char *subnet_name)
+static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const json_t *item, const struct prefix *p,
+                                const char *subnet_name)
 {
     const char *network_id = json_string_value(json_object_get(item, "network_id"));
     uint8_t mac[6];
 
     STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, network_id) {
-        if (mac_parse(store_string(e->row, "mac"), mac) || !strncmp(store_string(e->row, "device_owner"), "network:router", 14)) {
+        if (mac_parse(store_string(e->row, "mac"), mac) ||
+            !strncmp(store_string(e->row, "device_owner"), "network:router", 14)) {
             continue; /* a router's port has the prefix from its operator, not by listening to routers */
         }
         struct ip ip = prefix_eui64(p, mac);
@@ -200,17 +203,20 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
         return false;
     }
     if (plan.prefix.first.version == 6 && ovsdb_row_int(network, "mtu", 0) < MIN_IPV6_MTU) {
-        call_error(c, 400, "InvalidInput", "Invalid input for operation: IPv6 needs an mtu of %d or more and the network's is %lld.",
+        call_error(c, 400, "InvalidInput",
+                   "Invalid input for operation: IPv6 needs an mtu of %d or more and the network's is %lld.",
                    MIN_IPV6_MTU, (long long)ovsdb_row_int(network, "mtu", 0));
         return false;
     }
     if (overlaps(c, network_id, &plan.prefix, i)) {
-        call_error(c, 400, "InvalidInput",
-                   "Invalid input for operation: Requested subnet with cidr: %s for network: %s overlaps with another subnet.",
-                   PREFIX_STR(&plan.prefix), network_id);
+        call_error(
+            c, 400, "InvalidInput",
+            "Invalid input for operation: Requested subnet with cidr: %s for network: %s overlaps with another subnet.",
+            PREFIX_STR(&plan.prefix), network_id);
         return false;
     }
-    /* The network's new revision makes one of two overlapping subnets that are made at once try again, and then fail. */
+    /* The network's new revision makes one of two overlapping subnets that are made at once try again, and then fail.
+     */
     if (call_choose(c, network_id)) {
         call_update_row(c, txn, "Network", network);
     }
@@ -268,9 +274,11 @@ static void remove_subnet(struct call *c, const struct ovsdb_row *row)
     const char *id = store_string(row, "id");
     const struct ovsdb_row *network = store_row(c->api->store, STORE_NETWORK_ID, store_string(row, "network_id"));
 
-    if (!subnet_is_auto(store_string(row, "ipv6_address_mode")) && store_count(c->api->store, STORE_ADDRESS_SUBNET, id)) {
-        call_error(c, 409, "SubnetInUse",
-                   "Unable to complete operation on subnet %s: One or more ports have an IP allocation from this subnet.", id);
+    if (!subnet_is_auto(store_string(row, "ipv6_address_mode")) &&
+        store_count(c->api->store, STORE_ADDRESS_SUBNET, id)) {
+        call_error(
+            c, 409, "SubnetInUse",
+            "Unable to complete operation on subnet %s: One or more ports have an IP allocation from this subnet.", id);
         return;
     }
     struct ovsdb_txn *txn = store_txn(c->api->store);

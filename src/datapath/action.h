@@ -10,17 +10,18 @@
 
 enum dp_action_type {
     DP_ACTION_OUTPUT = 1, /* dp_action_port: to a datapath port; a tunnel port uses what SET_TUNNEL set last */
-    DP_ACTION_SET_TUNNEL, /* flow_tunnel: where and how the next tunnel outputs encapsulate; src all zero: the route's choice */
+    DP_ACTION_SET_TUNNEL, /* flow_tunnel: where and how the next tunnel outputs encapsulate; src all zero: the route's
+                             choice */
     DP_ACTION_PUSH_VLAN,  /* flow_vlan (tci without FLOW_VLAN_PRESENT) */
     DP_ACTION_POP_VLAN,   /* no body */
     DP_ACTION_SET,        /* dp_action_set: masked change of header fields that the packet has */
     DP_ACTION_PUSH_MPLS,  /* dp_action_mpls */
     DP_ACTION_POP_MPLS,   /* dp_action_mpls: eth_type is what remains */
     DP_ACTION_TRUNC,      /* dp_action_u32: bytes that the next output sends at most */
-    DP_ACTION_SLOW,       /* dp_action_u32 (enum dp_slow_reason): the whole packet goes up, and user space does the rest */
-    DP_ACTION_METER,      /* dp_action_u32: meter id */
-    DP_ACTION_CLONE,      /* nested actions, run on a copy */
-    DP_ACTION_DROP,       /* dp_action_u32 (enum drop_reason): counted; ends the list */
+    DP_ACTION_SLOW,  /* dp_action_u32 (enum dp_slow_reason): the whole packet goes up, and user space does the rest */
+    DP_ACTION_METER, /* dp_action_u32: meter id */
+    DP_ACTION_CLONE, /* nested actions, run on a copy */
+    DP_ACTION_DROP,  /* dp_action_u32 (enum drop_reason): counted; ends the list */
 };
 
 /* Why a flow's packets go up one by one. */
@@ -32,8 +33,9 @@ struct dp_action {
     __u32 arg; /* the u32 or the port of actions that have no other body; else 0 */
 };
 
-/* DP_ACTION_SET: the fields of `key` whose bits are set in `mask` are written to the packet. Which headers are touched is told
- * by `what`, so that a datapath need not scan the mask. Only in-packet fields (and pkt_mark) may be set here. */
+/* DP_ACTION_SET: the fields of `key` whose bits are set in `mask` are written to the packet. Which headers are touched
+ * is told by `what`, so that a datapath need not scan the mask. Only in-packet fields (and pkt_mark) may be set here.
+ */
 #define DP_SET_ETH 1u  /* eth_dst, eth_src */
 #define DP_SET_IPV4 2u /* ip_src, ip_dst, ip_tos, ip_ttl */
 #define DP_SET_IPV6 4u /* ip_src, ip_dst, ip_tos, ip_ttl, ipv6_label */
@@ -73,9 +75,9 @@ _Static_assert(sizeof(struct dp_action_tunnel) == 56, "dp_action_tunnel layout")
 _Static_assert(sizeof(struct dp_action_vlan) == 16, "dp_action_vlan layout");
 _Static_assert(sizeof(struct dp_action_mpls) == 16, "dp_action_mpls layout");
 
-#define DP_ACTION_FOR_EACH(A, ACTIONS, LEN)                                                                     \
-    for (const struct dp_action *A = (const struct dp_action *)(const void *)(ACTIONS);                         \
-         (const char *)A < (const char *)(ACTIONS) + (LEN);                                                     \
+#define DP_ACTION_FOR_EACH(A, ACTIONS, LEN)                                                                            \
+    for (const struct dp_action *A = (const struct dp_action *)(const void *)(ACTIONS);                                \
+         (const char *)A < (const char *)(ACTIONS) + (LEN);                                                            \
          A = (const struct dp_action *)(const void *)((const char *)A + A->len))
 
 #endif

@@ -15,7 +15,8 @@ const struct dp_class *dp_class_find(const char *name)
     return NULL;
 }
 
-int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
+int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks,
+            struct datapath **ret_dp)
 {
     const struct dp_class *class = dp_class_find(class_name);
 
@@ -34,14 +35,20 @@ int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t 
     return dp->class->port_add(dp, spec, ret_port);
 }
 
-int dp_port_del(struct datapath *dp, dp_port_t port) { return dp->class->port_del(dp, port); }
+int dp_port_del(struct datapath *dp, dp_port_t port)
+{
+    return dp->class->port_del(dp, port);
+}
 
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats)
 {
     return dp->class->port_get_stats(dp, port, ret_stats);
 }
 
-int dp_flow_put(struct datapath *dp, const struct dp_flow *flow) { return dp->class->flow_put(dp, flow); }
+int dp_flow_put(struct datapath *dp, const struct dp_flow *flow)
+{
+    return dp->class->flow_put(dp, flow);
+}
 
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats)
 {
@@ -63,7 +70,10 @@ int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_actio
     return dp->class->execute(dp, packet, actions, actions_len);
 }
 
-const uint64_t *dp_drops(struct datapath *dp) { return dp->class->drops(dp); }
+const uint64_t *dp_drops(struct datapath *dp)
+{
+    return dp->class->drops(dp);
+}
 
 void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses)
 {

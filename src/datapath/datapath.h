@@ -2,17 +2,20 @@
 #ifndef WARREN_DATAPATH_DATAPATH_H
 #define WARREN_DATAPATH_DATAPATH_H
 /*
- * The one interface to a datapath: ports, megaflows (masked keys with actions and counters) and packets going up and down.
+ * The one interface to a datapath: ports, megaflows (masked keys with actions and counters) and packets going up and
+ * down.
  *
- * One datapath carries all bridges of a switch; it knows no bridge, no OpenFlow and no patch port. A packet is looked up among
- * the megaflows; on a hit the actions run, on a miss it goes to the upcall handler, which usually answers with dp_flow_put() and
- * dp_execute(). Everything runs on the caller's event loop: no locks, and callbacks come only from the loop.
+ * One datapath carries all bridges of a switch; it knows no bridge, no OpenFlow and no patch port. A packet is looked
+ * up among the megaflows; on a hit the actions run, on a miss it goes to the upcall handler, which usually answers with
+ * dp_flow_put() and dp_execute(). Everything runs on the caller's event loop: no locks, and callbacks come only from
+ * the loop.
  *
- * Life cycle: dp_open() → ports and flows → dp_close(). Megaflows never overlap with different actions by the switch's doing
- * (they all come from one pipeline), so a lookup may stop at the first hit.
+ * Life cycle: dp_open() → ports and flows → dp_close(). Megaflows never overlap with different actions by the switch's
+ * doing (they all come from one pipeline), so a lookup may stop at the first hit.
  *
- * Tunnels: one port per (kind, UDP port) receives from all remotes and sends to any (DP_ACTION_SET_TUNNEL). Which remotes are
- * known is the pipeline's business: a packet of an unknown one is a miss that is answered by a drop megaflow.
+ * Tunnels: one port per (kind, UDP port) receives from all remotes and sends to any (DP_ACTION_SET_TUNNEL). Which
+ * remotes are known is the pipeline's business: a packet of an unknown one is a miss that is answered by a drop
+ * megaflow.
  */
 #include <event2/event.h>
 
@@ -57,7 +60,7 @@ enum dp_upcall_reason { DP_UPCALL_MISS, DP_UPCALL_SLOW };
 
 struct dp_upcall {
     enum dp_upcall_reason reason;
-    uint32_t slow_reason; /* enum dp_slow_reason with DP_UPCALL_SLOW */
+    uint32_t slow_reason;  /* enum dp_slow_reason with DP_UPCALL_SLOW */
     struct packet *packet; /* the handler may change it; the datapath frees it afterwards */
     const struct flow_key *key;
 };
@@ -95,7 +98,8 @@ struct datapath {
 const struct dp_class *dp_class_find(const char *name);
 
 /* 0 or a negative errno; *RET_DP is the caller's to close. CALLBACKS is copied. */
-int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp);
+int dp_open(const char *class_name, struct event_base *base, const struct dp_callbacks *callbacks,
+            struct datapath **ret_dp);
 void dp_close(struct datapath *dp); /* NULL is fine; ports and flows go with it, INTERNAL netdevs too */
 
 /* -ENODEV: no such netdev (SYSTEM); -EEXIST: already a port; -EADDRINUSE: the UDP port is taken. */
@@ -103,8 +107,9 @@ int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t 
 int dp_port_del(struct datapath *dp, dp_port_t port);
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
 
-/* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters stay).
- * -EEXIST: another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath cannot do. */
+/* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters
+ * stay). -EEXIST: another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath
+ * cannot do. */
 int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
 /* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);

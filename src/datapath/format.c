@@ -399,8 +399,7 @@ void dp_actions_format(const void *actions, size_t len, struct strbuf *b)
     if (!len) {
         strbuf_add(b, "drop");
     }
-    DP_ACTION_FOR_EACH(a, actions, len)
-    {
+    DP_ACTION_FOR_EACH(a, actions, len) {
         if ((const void *)a != actions) {
             strbuf_add(b, ",");
         }

@@ -102,7 +102,7 @@ bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len)
 
 bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port)
 {
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         switch ((enum ofpact_type)a->type) {
         case OFPACT_OUTPUT:
             if (((const struct ofpact_output *)(const void *)a)->port == port) {
@@ -207,7 +207,7 @@ static int check_set_field(const struct ofpact_set_field *sf, const struct flow 
 
 static int check_list(const void *acts, size_t len, struct flow *flow, table_id_t table)
 {
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         const void *p = a;
         struct flow inner;
         int error = 0;

@@ -2,32 +2,34 @@
 #ifndef WARREN_OPENFLOW_ACTION_H
 #define WARREN_OPENFLOW_ACTION_H
 /*
- * OpenFlow actions and instructions, decoded: one compact list form for every OpenFlow version, which translate walks and the
- * codecs and the text syntax produce. A list is a run of structs that each begin with `struct ofpact`; `len` counts the struct and
- * is a multiple of 8. Instructions stand in the list in their order of execution (meter, apply's actions, clear, write, metadata,
- * goto_table last).
+ * OpenFlow actions and instructions, decoded: one compact list form for every OpenFlow version, which translate walks
+ * and the codecs and the text syntax produce. A list is a run of structs that each begin with `struct ofpact`; `len`
+ * counts the struct and is a multiple of 8. Instructions stand in the list in their order of execution (meter, apply's
+ * actions, clear, write, metadata, goto_table last).
  *
- * Later kinds (groups, meters, conntrack, ...) are added to the enum with a struct of their own; what is recognised but not yet
- * supported is refused at decoding with the OpenFlow error that the standard names.
+ * Later kinds (groups, meters, conntrack, ...) are added to the enum with a struct of their own; what is recognised but
+ * not yet supported is refused at decoding with the OpenFlow error that the standard names.
  */
 #include "base/cursor.h"
 #include "openflow/field.h"
 #include "openflow/match.h"
 
 enum ofpact_type {
-    OFPACT_OUTPUT = 1,     /* ofpact_output */
-    OFPACT_OUTPUT_REG,     /* ofpact_output_reg: to the port whose number a field holds */
-    OFPACT_CONTROLLER,     /* ofpact_controller */
-    OFPACT_SET_FIELD,      /* ofpact_set_field: set_field, and the legacy mod_* / set_tunnel / load wide enough to be one */
-    OFPACT_LOAD,           /* ofpact_load: NXAST_REG_LOAD, kept as such so that dumps show what was sent */
-    OFPACT_MOVE,           /* ofpact_move */
-    OFPACT_PUSH_VLAN,      /* ofpact_u16: EtherType */
-    OFPACT_POP_VLAN,       /* no body (strip_vlan) */
-    OFPACT_SET_VLAN_VID,   /* ofpact_u16: OpenFlow 1.0's, pushes a tag if there is none (mod_vlan_vid) */
-    OFPACT_SET_VLAN_PCP,   /* ofpact_u16: likewise */
-    OFPACT_PUSH_MPLS, OFPACT_POP_MPLS, /* ofpact_u16: EtherType */
-    OFPACT_SET_TUNNEL,     /* ofpact_u64 */
-    OFPACT_SET_QUEUE, OFPACT_POP_QUEUE, /* ofpact_u32; none */
+    OFPACT_OUTPUT = 1, /* ofpact_output */
+    OFPACT_OUTPUT_REG, /* ofpact_output_reg: to the port whose number a field holds */
+    OFPACT_CONTROLLER, /* ofpact_controller */
+    OFPACT_SET_FIELD,  /* ofpact_set_field: set_field, and the legacy mod_* / set_tunnel / load wide enough to be one */
+    OFPACT_LOAD,       /* ofpact_load: NXAST_REG_LOAD, kept as such so that dumps show what was sent */
+    OFPACT_MOVE,       /* ofpact_move */
+    OFPACT_PUSH_VLAN,  /* ofpact_u16: EtherType */
+    OFPACT_POP_VLAN,   /* no body (strip_vlan) */
+    OFPACT_SET_VLAN_VID, /* ofpact_u16: OpenFlow 1.0's, pushes a tag if there is none (mod_vlan_vid) */
+    OFPACT_SET_VLAN_PCP, /* ofpact_u16: likewise */
+    OFPACT_PUSH_MPLS,
+    OFPACT_POP_MPLS,   /* ofpact_u16: EtherType */
+    OFPACT_SET_TUNNEL, /* ofpact_u64 */
+    OFPACT_SET_QUEUE,
+    OFPACT_POP_QUEUE,      /* ofpact_u32; none */
     OFPACT_DEC_TTL,        /* no body */
     OFPACT_RESUBMIT,       /* ofpact_resubmit */
     OFPACT_LEARN,          /* ofpact_learn */
@@ -47,22 +49,76 @@ struct ofpact {
     uint16_t len;
 };
 
-struct ofpact_output { struct ofpact h; ofp_port_t port; uint16_t max_len; };
-struct ofpact_output_reg { struct ofpact h; uint16_t max_len; struct subfield src; };
-struct ofpact_controller { struct ofpact h; uint16_t max_len, controller_id; uint8_t reason; uint16_t userdata_len; uint8_t userdata[]; };
-struct ofpact_set_field { struct ofpact h; const struct field *field; union field_value value, mask; };
-struct ofpact_load { struct ofpact h; struct subfield dst; uint64_t value; };
-struct ofpact_move { struct ofpact h; struct subfield src, dst; };
-/* has_vlan: for SET_VLAN_*; the packet surely has a tag here, so that OpenFlow 1.3, which lacks these, needs no push_vlan. */
-struct ofpact_u16 { struct ofpact h; uint16_t v; bool has_vlan; };
-struct ofpact_u32 { struct ofpact h; uint32_t v; };
-struct ofpact_u64 { struct ofpact h; bool wide; uint64_t v; }; /* wide: came as set_tunnel64 */
+struct ofpact_output {
+    struct ofpact h;
+    ofp_port_t port;
+    uint16_t max_len;
+};
+struct ofpact_output_reg {
+    struct ofpact h;
+    uint16_t max_len;
+    struct subfield src;
+};
+struct ofpact_controller {
+    struct ofpact h;
+    uint16_t max_len, controller_id;
+    uint8_t reason;
+    uint16_t userdata_len;
+    uint8_t userdata[];
+};
+struct ofpact_set_field {
+    struct ofpact h;
+    const struct field *field;
+    union field_value value, mask;
+};
+struct ofpact_load {
+    struct ofpact h;
+    struct subfield dst;
+    uint64_t value;
+};
+struct ofpact_move {
+    struct ofpact h;
+    struct subfield src, dst;
+};
+/* has_vlan: for SET_VLAN_*; the packet surely has a tag here, so that OpenFlow 1.3, which lacks these, needs no
+ * push_vlan. */
+struct ofpact_u16 {
+    struct ofpact h;
+    uint16_t v;
+    bool has_vlan;
+};
+struct ofpact_u32 {
+    struct ofpact h;
+    uint32_t v;
+};
+struct ofpact_u64 {
+    struct ofpact h;
+    bool wide;
+    uint64_t v;
+}; /* wide: came as set_tunnel64 */
 /* in_port OFPP_IN_PORT: keep. table 255: the current one. */
-struct ofpact_resubmit { struct ofpact h; ofp_port_t in_port; table_id_t table; };
-struct ofpact_note { struct ofpact h; uint16_t n; uint8_t data[]; };
-struct ofpact_nest { struct ofpact h; uint32_t pad; /* nested actions follow, to h.len */ };
-struct ofpact_metadata { struct ofpact h; __be64 value, mask; };
-struct ofpact_fin_timeout { struct ofpact h; uint16_t idle, hard; };
+struct ofpact_resubmit {
+    struct ofpact h;
+    ofp_port_t in_port;
+    table_id_t table;
+};
+struct ofpact_note {
+    struct ofpact h;
+    uint16_t n;
+    uint8_t data[];
+};
+struct ofpact_nest {
+    struct ofpact h;
+    uint32_t pad; /* nested actions follow, to h.len */
+};
+struct ofpact_metadata {
+    struct ofpact h;
+    __be64 value, mask;
+};
+struct ofpact_fin_timeout {
+    struct ofpact h;
+    uint16_t idle, hard;
+};
 
 enum learn_src { LEARN_SRC_FIELD, LEARN_SRC_IMMEDIATE };
 enum learn_dst { LEARN_DST_MATCH, LEARN_DST_LOAD, LEARN_DST_OUTPUT };
@@ -92,20 +148,20 @@ struct ofpacts {
 void ofpacts_done(struct ofpacts *a);
 /* Appends a zeroed struct of SIZE bytes (rounded up to 8) of type TYPE; the pointer is good until the next append. */
 void *ofpact_put(struct ofpacts *a, enum ofpact_type type, size_t size);
-/* Opens a nest (clone, write_actions) and closes it with everything that was put since; OFS is what open returned. False, and the
- * nest is gone, if it is too long for `len`. */
+/* Opens a nest (clone, write_actions) and closes it with everything that was put since; OFS is what open returned.
+ * False, and the nest is gone, if it is too long for `len`. */
 size_t ofpact_nest_open(struct ofpacts *a, enum ofpact_type type);
 bool ofpact_nest_close(struct ofpacts *a, size_t ofs);
 
-#define OFPACT_FOR_EACH(A, ACTS, LEN)                                                    \
-    for (const struct ofpact *A = (const struct ofpact *)(const void *)(ACTS);           \
-         (const uint8_t *)A < (const uint8_t *)(ACTS) + (LEN);                           \
+#define OFPACT_FOR_EACH(A, ACTS, LEN)                                                                                  \
+    for (const struct ofpact *A = (const struct ofpact *)(const void *)(ACTS);                                         \
+         (const uint8_t *)A < (const uint8_t *)(ACTS) + (LEN);                                                         \
          A = (const struct ofpact *)(const void *)((const uint8_t *)A + A->len))
 #define OFPACT_NESTED(N) ((const struct ofpact *)(const void *)((const struct ofpact_nest *)(N) + 1))
 #define OFPACT_NESTED_LEN(N) (((const struct ofpact *)(N))->len - sizeof(struct ofpact_nest))
 
-/* VERSION is the wire's: 1 (1.0), 4 (1.3), 5 (1.4), 6 (1.5). All return 0 or OFERR(). Decoding checks each action on its own;
- * ofpacts_check() checks it against the match (prerequisites) and the table (goto forwards only). */
+/* VERSION is the wire's: 1 (1.0), 4 (1.3), 5 (1.4), 6 (1.5). All return 0 or OFERR(). Decoding checks each action on
+ * its own; ofpacts_check() checks it against the match (prerequisites) and the table (goto forwards only). */
 int ofpacts_decode_actions(struct reader *r, uint8_t version, struct ofpacts *acts);
 int ofpacts_decode_instructions(struct reader *r, uint8_t version, struct ofpacts *acts);
 void ofpacts_encode_actions(const void *acts, size_t len, uint8_t version, struct writer *w);
@@ -113,8 +169,8 @@ void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, 
 int ofpacts_check(const void *acts, size_t len, const struct match *match, table_id_t table);
 /* Marks the SET_VLAN_* actions that find a tag (see ofpact_u16), given what MATCH says. */
 void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match);
-/* Do both lists look the same on the wire of OpenFlow 1.3? So set_tunnel equals set_field of tun_id, and what was sent to a switch
- * equals what it dumps. */
+/* Do both lists look the same on the wire of OpenFlow 1.3? So set_tunnel equals set_field of tun_id, and what was sent
+ * to a switch equals what it dumps. */
 bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len);
 /* Does the list output to PORT (for out_port filters)? */
 bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port);

@@ -10,14 +10,29 @@
 #include "openflow/error.h"
 
 enum of13_action {
-    OFPAT_OUTPUT = 0, OFPAT_SET_MPLS_TTL = 15, OFPAT_PUSH_VLAN = 17, OFPAT_POP_VLAN = 18, OFPAT_PUSH_MPLS = 19,
-    OFPAT_POP_MPLS = 20, OFPAT_SET_QUEUE = 21, OFPAT_GROUP = 22, OFPAT_SET_NW_TTL = 23, OFPAT_DEC_NW_TTL = 24,
-    OFPAT_SET_FIELD = 25, OFPAT_EXPERIMENTER = 0xffff,
+    OFPAT_OUTPUT = 0,
+    OFPAT_SET_MPLS_TTL = 15,
+    OFPAT_PUSH_VLAN = 17,
+    OFPAT_POP_VLAN = 18,
+    OFPAT_PUSH_MPLS = 19,
+    OFPAT_POP_MPLS = 20,
+    OFPAT_SET_QUEUE = 21,
+    OFPAT_GROUP = 22,
+    OFPAT_SET_NW_TTL = 23,
+    OFPAT_DEC_NW_TTL = 24,
+    OFPAT_SET_FIELD = 25,
+    OFPAT_EXPERIMENTER = 0xffff,
 };
 
 enum of_instruction {
-    OFPIT_GOTO_TABLE = 1, OFPIT_WRITE_METADATA, OFPIT_WRITE_ACTIONS, OFPIT_APPLY_ACTIONS, OFPIT_CLEAR_ACTIONS, OFPIT_METER,
-    OFPIT_MAX, OFPIT_EXPERIMENTER = 0xffff,
+    OFPIT_GOTO_TABLE = 1,
+    OFPIT_WRITE_METADATA,
+    OFPIT_WRITE_ACTIONS,
+    OFPIT_APPLY_ACTIONS,
+    OFPIT_CLEAR_ACTIONS,
+    OFPIT_METER,
+    OFPIT_MAX,
+    OFPIT_EXPERIMENTER = 0xffff,
 };
 
 void set_field_put(struct ofpacts *acts, const struct field *f, const union field_value *value)
@@ -114,7 +129,8 @@ static int decode_u16(struct reader *r, enum ofpact_type type, struct ofpacts *a
     if (r->error) {
         return OFERR_ACTION_BAD_LEN;
     }
-    if ((type == OFPACT_PUSH_VLAN && v != 0x8100 && v != 0x88a8) || (type == OFPACT_PUSH_MPLS && v != 0x8847 && v != 0x8848)) {
+    if ((type == OFPACT_PUSH_VLAN && v != 0x8100 && v != 0x88a8) ||
+        (type == OFPACT_PUSH_MPLS && v != 0x8847 && v != 0x8848)) {
         return OFERR_ACTION_BAD_ARGUMENT;
     }
     ((struct ofpact_u16 *)ofpact_put(acts, type, sizeof(struct ofpact_u16)))->v = v;
@@ -151,24 +167,36 @@ static int decode_experimenter(struct reader *r, uint8_t version, unsigned int d
         return OFERR_ACTION_BAD_LEN;
     }
     switch (experimenter) {
-    case NX_EXPERIMENTER: return nx_action_decode(r, version, depth, acts);
-    case ONF_EXPERIMENTER: return onf_action_decode(r, acts);
-    default: return OFERR_ACTION_BAD_EXPERIMENTER;
+    case NX_EXPERIMENTER:
+        return nx_action_decode(r, version, depth, acts);
+    case ONF_EXPERIMENTER:
+        return onf_action_decode(r, acts);
+    default:
+        return OFERR_ACTION_BAD_EXPERIMENTER;
     }
 }
 
 static int decode_of13(struct reader *r, uint16_t type, uint8_t version, struct ofpacts *acts)
 {
     switch ((enum of13_action)type) {
-    case OFPAT_OUTPUT: return decode_output(r, acts);
-    case OFPAT_SET_MPLS_TTL: return decode_set_ttl(r, FIELD_MPLS_TTL, acts);
-    case OFPAT_SET_NW_TTL: return decode_set_ttl(r, FIELD_IP_TTL, acts);
-    case OFPAT_PUSH_VLAN: return decode_u16(r, OFPACT_PUSH_VLAN, acts);
-    case OFPAT_PUSH_MPLS: return decode_u16(r, OFPACT_PUSH_MPLS, acts);
-    case OFPAT_POP_MPLS: return decode_u16(r, OFPACT_POP_MPLS, acts);
-    case OFPAT_POP_VLAN: return decode_plain(r, OFPACT_POP_VLAN, acts);
-    case OFPAT_DEC_NW_TTL: return decode_plain(r, OFPACT_DEC_TTL, acts);
-    case OFPAT_GROUP: return OFERR_ACTION_BAD_OUT_GROUP; /* no group exists */
+    case OFPAT_OUTPUT:
+        return decode_output(r, acts);
+    case OFPAT_SET_MPLS_TTL:
+        return decode_set_ttl(r, FIELD_MPLS_TTL, acts);
+    case OFPAT_SET_NW_TTL:
+        return decode_set_ttl(r, FIELD_IP_TTL, acts);
+    case OFPAT_PUSH_VLAN:
+        return decode_u16(r, OFPACT_PUSH_VLAN, acts);
+    case OFPAT_PUSH_MPLS:
+        return decode_u16(r, OFPACT_PUSH_MPLS, acts);
+    case OFPAT_POP_MPLS:
+        return decode_u16(r, OFPACT_POP_MPLS, acts);
+    case OFPAT_POP_VLAN:
+        return decode_plain(r, OFPACT_POP_VLAN, acts);
+    case OFPAT_DEC_NW_TTL:
+        return decode_plain(r, OFPACT_DEC_TTL, acts);
+    case OFPAT_GROUP:
+        return OFERR_ACTION_BAD_OUT_GROUP; /* no group exists */
     case OFPAT_SET_QUEUE: {
         uint32_t queue = reader_u32(r);
 
@@ -178,8 +206,10 @@ static int decode_of13(struct reader *r, uint16_t type, uint8_t version, struct 
         ((struct ofpact_u32 *)ofpact_put(acts, OFPACT_SET_QUEUE, sizeof(struct ofpact_u32)))->v = queue;
         return 0;
     }
-    case OFPAT_SET_FIELD: return set_field_decode(r, version >= 6, acts);
-    default: return OFERR_ACTION_BAD_TYPE;
+    case OFPAT_SET_FIELD:
+        return set_field_decode(r, version >= 6, acts);
+    default:
+        return OFERR_ACTION_BAD_TYPE;
     }
 }
 
@@ -434,12 +464,26 @@ static bool encode_of13(const struct ofpact *a, uint8_t version, bool *tagged, s
     size_t start;
 
     switch ((enum ofpact_type)a->type) {
-    case OFPACT_OUTPUT: encode_output(w, p); return true;
-    case OFPACT_PUSH_VLAN: encode_u16(w, OFPAT_PUSH_VLAN, u16->v); *tagged = true; return true;
-    case OFPACT_POP_VLAN: encode_plain(w, OFPAT_POP_VLAN); *tagged = false; return true;
-    case OFPACT_PUSH_MPLS: encode_u16(w, OFPAT_PUSH_MPLS, u16->v); return true;
-    case OFPACT_POP_MPLS: encode_u16(w, OFPAT_POP_MPLS, u16->v); return true;
-    case OFPACT_DEC_TTL: encode_plain(w, OFPAT_DEC_NW_TTL); return true;
+    case OFPACT_OUTPUT:
+        encode_output(w, p);
+        return true;
+    case OFPACT_PUSH_VLAN:
+        encode_u16(w, OFPAT_PUSH_VLAN, u16->v);
+        *tagged = true;
+        return true;
+    case OFPACT_POP_VLAN:
+        encode_plain(w, OFPAT_POP_VLAN);
+        *tagged = false;
+        return true;
+    case OFPACT_PUSH_MPLS:
+        encode_u16(w, OFPAT_PUSH_MPLS, u16->v);
+        return true;
+    case OFPACT_POP_MPLS:
+        encode_u16(w, OFPAT_POP_MPLS, u16->v);
+        return true;
+    case OFPACT_DEC_TTL:
+        encode_plain(w, OFPAT_DEC_NW_TTL);
+        return true;
     case OFPACT_SET_VLAN_VID:
     case OFPACT_SET_VLAN_PCP:
         encode_set_vlan(w, u16, version, *tagged);
@@ -462,7 +506,8 @@ static bool encode_of13(const struct ofpact *a, uint8_t version, bool *tagged, s
         }
         encode_set_field(w, sf->field, version, &sf->value);
         return true;
-    default: return false;
+    default:
+        return false;
     }
 }
 
@@ -473,8 +518,10 @@ static bool is_instruction(const struct ofpact *a)
     case OFPACT_CLEAR_ACTIONS:
     case OFPACT_WRITE_ACTIONS:
     case OFPACT_WRITE_METADATA:
-    case OFPACT_GOTO_TABLE: return true;
-    default: return false;
+    case OFPACT_GOTO_TABLE:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -482,7 +529,7 @@ void ofpacts_encode_actions(const void *acts, size_t len, uint8_t version, struc
 {
     bool tagged = false;
 
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         if (!is_instruction(a) && !encode_of13(a, version, &tagged, w)) {
             nx_action_encode(a, version, w);
         }
@@ -528,7 +575,7 @@ void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, 
 {
     size_t start = w->len;
 
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         if (a->type == OFPACT_METER) {
             encode_instruction(a, version, w);
         }
@@ -541,7 +588,7 @@ void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, 
     } else {
         action_end(w, start);
     }
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         if (a->type != OFPACT_METER) {
             encode_instruction(a, version, w);
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The wire form of the learn action: a template of a flow, as a list of specs. Each spec takes N bits from a field of the packet or
- * from itself, and makes them a part of the new flow's match, or a load or an output among its actions.
+ * The wire form of the learn action: a template of a flow, as a list of specs. Each spec takes N bits from a field of
+ * the packet or from itself, and makes them a part of the new flow's match, or a load or an output among its actions.
  */
 #include "openflow/action_codec.h"
 #include "openflow/error.h"
@@ -134,7 +134,8 @@ static void encode_spec(const struct learn_spec *s, uint8_t version, struct writ
 {
     size_t n = DIV_ROUND_UP(s->n_bits, 16u) * 2;
 
-    writer_u16(w, (uint16_t)((s->src_type == LEARN_SRC_IMMEDIATE ? SPEC_SRC_IMMEDIATE : 0) | s->dst_type << 11 | s->n_bits));
+    writer_u16(
+        w, (uint16_t)((s->src_type == LEARN_SRC_IMMEDIATE ? SPEC_SRC_IMMEDIATE : 0) | s->dst_type << 11 | s->n_bits));
     if (s->src_type == LEARN_SRC_IMMEDIATE) {
         writer_bytes(w, s->imm.b + sizeof s->imm.b - n, n);
     } else {

@@ -91,7 +91,8 @@ static int decode_move(struct reader *r, struct ofpacts *acts)
 static int decode_load(struct reader *r, struct ofpacts *acts)
 {
     uint16_t ofs_nbits = reader_u16(r);
-    struct subfield dst = {.field = field_header_read(r), .ofs = ofs_nbits >> 6, .n_bits = (uint16_t)((ofs_nbits & 63) + 1)};
+    struct subfield dst = {
+        .field = field_header_read(r), .ofs = ofs_nbits >> 6, .n_bits = (uint16_t)((ofs_nbits & 63) + 1)};
     uint64_t value = reader_u64(r);
     struct ofpact_load *load;
     int error;
@@ -115,7 +116,8 @@ static int decode_load(struct reader *r, struct ofpacts *acts)
 static int decode_output_reg(struct reader *r, bool second, struct ofpacts *acts)
 {
     uint16_t ofs_nbits = reader_u16(r), max_len = second ? reader_u16(r) : 0;
-    struct subfield src = {.field = field_header_read(r), .ofs = ofs_nbits >> 6, .n_bits = (uint16_t)((ofs_nbits & 63) + 1)};
+    struct subfield src = {
+        .field = field_header_read(r), .ofs = ofs_nbits >> 6, .n_bits = (uint16_t)((ofs_nbits & 63) + 1)};
     struct ofpact_output_reg *out;
     int error;
 
@@ -200,14 +202,21 @@ static int decode_controller2(struct reader *r, struct ofpacts *acts)
         body = reader_sub(r, ROUND_UP(len, 8) - 4u);
         body.left = MIN(body.left, len - 4u);
         switch ((enum controller2_prop)type) {
-        case NXAC2PT_MAX_LEN: c.max_len = reader_u16(&body); break;
-        case NXAC2PT_CONTROLLER_ID: c.controller_id = reader_u16(&body); break;
-        case NXAC2PT_REASON: c.reason = reader_u8(&body); break;
+        case NXAC2PT_MAX_LEN:
+            c.max_len = reader_u16(&body);
+            break;
+        case NXAC2PT_CONTROLLER_ID:
+            c.controller_id = reader_u16(&body);
+            break;
+        case NXAC2PT_REASON:
+            c.reason = reader_u8(&body);
+            break;
         case NXAC2PT_USERDATA:
             c.userdata_len = (uint16_t)body.left;
             userdata = reader_take(&body, body.left);
             break;
-        default: return OFERR_ACTION_BAD_ARGUMENT;
+        default:
+            return OFERR_ACTION_BAD_ARGUMENT;
         }
         if (body.error) {
             return OFERR_ACTION_BAD_LEN;
@@ -263,28 +272,47 @@ int nx_action_decode(struct reader *r, uint8_t version, unsigned int depth, stru
         return OFERR_ACTION_BAD_LEN;
     }
     switch ((enum nx_subtype)subtype) {
-    case NXAST_RESUBMIT: return decode_resubmit(r, false, acts);
-    case NXAST_RESUBMIT_TABLE: return decode_resubmit(r, true, acts);
-    case NXAST_SET_TUNNEL: return decode_set_tunnel(r, false, acts);
-    case NXAST_SET_TUNNEL64: return decode_set_tunnel(r, true, acts);
-    case NXAST_SET_QUEUE: return decode_set_queue(r, acts);
-    case NXAST_POP_QUEUE: return decode_plain(r, OFPACT_POP_QUEUE, acts);
-    case NXAST_EXIT: return decode_plain(r, OFPACT_EXIT, acts);
-    case NXAST_DEC_TTL: return decode_plain(r, OFPACT_DEC_TTL, acts);
-    case NXAST_REG_MOVE: return decode_move(r, acts);
-    case NXAST_REG_LOAD: return decode_load(r, acts);
+    case NXAST_RESUBMIT:
+        return decode_resubmit(r, false, acts);
+    case NXAST_RESUBMIT_TABLE:
+        return decode_resubmit(r, true, acts);
+    case NXAST_SET_TUNNEL:
+        return decode_set_tunnel(r, false, acts);
+    case NXAST_SET_TUNNEL64:
+        return decode_set_tunnel(r, true, acts);
+    case NXAST_SET_QUEUE:
+        return decode_set_queue(r, acts);
+    case NXAST_POP_QUEUE:
+        return decode_plain(r, OFPACT_POP_QUEUE, acts);
+    case NXAST_EXIT:
+        return decode_plain(r, OFPACT_EXIT, acts);
+    case NXAST_DEC_TTL:
+        return decode_plain(r, OFPACT_DEC_TTL, acts);
+    case NXAST_REG_MOVE:
+        return decode_move(r, acts);
+    case NXAST_REG_LOAD:
+        return decode_load(r, acts);
     case NXAST_REG_LOAD2:
         error = set_field_decode(r, true, acts);
         return error ? error : done(r);
-    case NXAST_NOTE: return decode_note(r, acts);
-    case NXAST_OUTPUT_REG: return decode_output_reg(r, false, acts);
-    case NXAST_OUTPUT_REG2: return decode_output_reg(r, true, acts);
-    case NXAST_LEARN: return learn_decode(r, acts);
-    case NXAST_FIN_TIMEOUT: return decode_fin_timeout(r, acts);
-    case NXAST_CONTROLLER: return decode_controller(r, acts);
-    case NXAST_CONTROLLER2: return decode_controller2(r, acts);
-    case NXAST_CLONE: return decode_clone(r, version, depth, acts);
-    default: return OFERR_ACTION_BAD_EXP_TYPE;
+    case NXAST_NOTE:
+        return decode_note(r, acts);
+    case NXAST_OUTPUT_REG:
+        return decode_output_reg(r, false, acts);
+    case NXAST_OUTPUT_REG2:
+        return decode_output_reg(r, true, acts);
+    case NXAST_LEARN:
+        return learn_decode(r, acts);
+    case NXAST_FIN_TIMEOUT:
+        return decode_fin_timeout(r, acts);
+    case NXAST_CONTROLLER:
+        return decode_controller(r, acts);
+    case NXAST_CONTROLLER2:
+        return decode_controller2(r, acts);
+    case NXAST_CLONE:
+        return decode_clone(r, version, depth, acts);
+    default:
+        return OFERR_ACTION_BAD_EXP_TYPE;
     }
 }
 
@@ -440,15 +468,33 @@ void nx_action_encode(const struct ofpact *a, uint8_t version, struct writer *w)
     size_t start;
 
     switch ((enum ofpact_type)a->type) {
-    case OFPACT_SET_FIELD: encode_masked_set_field(w, p, version); break;
-    case OFPACT_LOAD: encode_load(w, &((const struct ofpact_load *)p)->dst, ((const struct ofpact_load *)p)->value, version); break;
-    case OFPACT_MOVE: encode_move(w, p, version); break;
-    case OFPACT_OUTPUT_REG: encode_output_reg(w, p, version); break;
-    case OFPACT_CONTROLLER: encode_controller(w, p); break;
-    case OFPACT_RESUBMIT: encode_resubmit(w, p); break;
-    case OFPACT_LEARN: learn_encode(p, version, w); break;
-    case OFPACT_POP_QUEUE: encode_nx_plain(w, NXAST_POP_QUEUE); break;
-    case OFPACT_EXIT: encode_nx_plain(w, NXAST_EXIT); break;
+    case OFPACT_SET_FIELD:
+        encode_masked_set_field(w, p, version);
+        break;
+    case OFPACT_LOAD:
+        encode_load(w, &((const struct ofpact_load *)p)->dst, ((const struct ofpact_load *)p)->value, version);
+        break;
+    case OFPACT_MOVE:
+        encode_move(w, p, version);
+        break;
+    case OFPACT_OUTPUT_REG:
+        encode_output_reg(w, p, version);
+        break;
+    case OFPACT_CONTROLLER:
+        encode_controller(w, p);
+        break;
+    case OFPACT_RESUBMIT:
+        encode_resubmit(w, p);
+        break;
+    case OFPACT_LEARN:
+        learn_encode(p, version, w);
+        break;
+    case OFPACT_POP_QUEUE:
+        encode_nx_plain(w, NXAST_POP_QUEUE);
+        break;
+    case OFPACT_EXIT:
+        encode_nx_plain(w, NXAST_EXIT);
+        break;
     case OFPACT_NOTE:
         start = nx_begin(w, NXAST_NOTE);
         writer_bytes(w, note->data, note->n);

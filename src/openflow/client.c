@@ -15,10 +15,10 @@ enum request_kind { REQUEST_FLOWS, REQUEST_PORTS, REQUEST_APPLY };
 
 struct request {
     enum request_kind kind;
-    struct writer out;  /* what to send: all of it */
-    uint32_t last_xid;  /* the reply to this one ends the request */
+    struct writer out; /* what to send: all of it */
+    uint32_t last_xid; /* the reply to this one ends the request */
     uint32_t first_xid;
-    char *error;        /* APPLY: the first error, kept until the last reply */
+    char *error; /* APPLY: the first error, kept until the last reply */
     of_client_flow_fn *flow;
     of_client_port_fn *port;
     of_client_done_fn *done;

@@ -2,13 +2,13 @@
 #ifndef WARREN_OPENFLOW_CLIENT_H
 #define WARREN_OPENFLOW_CLIENT_H
 /*
- * An OpenFlow 1.3 client of one bridge, as the agent and the CLI need it: connects to a switch's management socket (or any remote),
- * reconnects by itself, reads flows and ports, and applies lists of flow_mods as one atomic bundle (ONF extension 230), on
- * warren-switchd and ovs-vswitchd alike.
+ * An OpenFlow 1.3 client of one bridge, as the agent and the CLI need it: connects to a switch's management socket (or
+ * any remote), reconnects by itself, reads flows and ports, and applies lists of flow_mods as one atomic bundle (ONF
+ * extension 230), on warren-switchd and ovs-vswitchd alike.
  *
- * Requests run one after another in the order in which they were made; each has a callback that comes exactly once, from the event
- * loop: with NULL for success, else with a text. A lost connection ends all of them. A request made while not connected ends
- * with "not connected". Callbacks may make requests and must not destroy the client.
+ * Requests run one after another in the order in which they were made; each has a callback that comes exactly once,
+ * from the event loop: with NULL for success, else with a text. A lost connection ends all of them. A request made
+ * while not connected ends with "not connected". Callbacks may make requests and must not destroy the client.
  */
 #include "openflow/msg_multipart.h"
 
@@ -40,8 +40,8 @@ const char *of_client_last_error(const struct of_client *c);
 void of_client_dump_flows(struct of_client *c, const struct of_flow_request *request, of_client_flow_fn *flow,
                           of_client_done_fn *done, void *arg);
 void of_client_dump_ports(struct of_client *c, of_client_port_fn *port, of_client_done_fn *done, void *arg);
-/* N flow_mods, all or none, in order. DONE's text names the first that was refused. N may be 0. The flow_mods are read before this
- * returns. */
+/* N flow_mods, all or none, in order. DONE's text names the first that was refused. N may be 0. The flow_mods are read
+ * before this returns. */
 void of_client_apply(struct of_client *c, const struct of_flow_mod *fms, size_t n, of_client_done_fn *done, void *arg);
 
 #endif

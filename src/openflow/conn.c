@@ -69,7 +69,8 @@ static void handle_hello(struct of_conn *c, const struct of_header *h, const uin
         struct writer w = {0};
         char text[128];
 
-        snprintf(text, sizeof text, "no common version: we offer 0x%x, you offer 0x%x (bit 1 << wire version)", c->versions, theirs);
+        snprintf(text, sizeof text, "no common version: we offer 0x%x, you offer 0x%x (bit 1 << wire version)",
+                 c->versions, theirs);
         of_hello_failed_encode(&w, MIN(highest_version(c->versions), h->version), text, h->xid);
         of_conn_send(c, &w);
         writer_done(&w);
@@ -227,8 +228,14 @@ int of_conn_new(struct event_base *base, struct stream *stream, uint32_t version
     struct of_conn *c = xcalloc(1, sizeof *c);
     int error = -ENOMEM;
 
-    *c = (struct of_conn){.base = base, .stream = stream, .versions = versions, .cb = *cb, .arg = arg, .probe_ms = probe_ms,
-                          .heard = time_mono_ms(), .xid = 1};
+    *c = (struct of_conn){.base = base,
+                          .stream = stream,
+                          .versions = versions,
+                          .cb = *cb,
+                          .arg = arg,
+                          .probe_ms = probe_ms,
+                          .heard = time_mono_ms(),
+                          .xid = 1};
     c->more = event_new(base, -1, 0, on_more, c);
     c->timer = event_new(base, -1, EV_PERSIST, on_timer, c);
     if (!c->more || !c->timer) {

@@ -2,11 +2,11 @@
 #ifndef WARREN_OPENFLOW_CONN_H
 #define WARREN_OPENFLOW_CONN_H
 /*
- * One OpenFlow connection over a stream, either side: cuts messages out of the bytes, exchanges HELLO and settles the version,
- * answers echo requests, and probes an idle peer. What the messages mean is the owner's business.
+ * One OpenFlow connection over a stream, either side: cuts messages out of the bytes, exchanges HELLO and settles the
+ * version, answers echo requests, and probes an idle peer. What the messages mean is the owner's business.
  *
- * Bounded: a turn of the event loop handles a limited number of messages, and a peer that does not read its replies is not read
- * from until it does. Callbacks come from the event loop only, and may destroy the connection.
+ * Bounded: a turn of the event loop handles a limited number of messages, and a peer that does not read its replies is
+ * not read from until it does. Callbacks come from the event loop only, and may destroy the connection.
  */
 #include "base/stream.h"
 #include "openflow/msg.h"
@@ -19,13 +19,13 @@ struct of_conn_callbacks {
     void (*established)(struct of_conn *c, uint8_t version, void *arg);
     /* A message that is none of HELLO and ECHO. MSG is all of it, header included. */
     void (*message)(struct of_conn *c, const struct of_header *h, const uint8_t *msg, void *arg);
-    /* The connection ended: ERROR is 0 for a clean end by the peer, -EPROTO when there is no common version or the peer does not
-     * speak OpenFlow, -ETIMEDOUT when it did not answer a probe. The owner calls of_conn_destroy(). */
+    /* The connection ended: ERROR is 0 for a clean end by the peer, -EPROTO when there is no common version or the peer
+     * does not speak OpenFlow, -ETIMEDOUT when it did not answer a probe. The owner calls of_conn_destroy(). */
     void (*closed)(struct of_conn *c, int error, void *arg);
 };
 
-/* Takes STREAM over (also on failure); it must be connected. VERSIONS: those offered, bit 1 << wire version. PROBE_MS: idle time
- * before an echo request, as long again until the connection counts as dead; 0 for never. */
+/* Takes STREAM over (also on failure); it must be connected. VERSIONS: those offered, bit 1 << wire version. PROBE_MS:
+ * idle time before an echo request, as long again until the connection counts as dead; 0 for never. */
 int of_conn_new(struct event_base *base, struct stream *stream, uint32_t versions, int64_t probe_ms,
                 const struct of_conn_callbacks *cb, void *arg, struct of_conn **ret);
 void of_conn_destroy(struct of_conn *c); /* NULL is fine; no callback */

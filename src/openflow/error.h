@@ -2,17 +2,26 @@
 #ifndef WARREN_OPENFLOW_ERROR_H
 #define WARREN_OPENFLOW_ERROR_H
 /*
- * OpenFlow errors as return values. A decoder or a table operation that refuses a message returns OFERR(type, code): a negative
- * int that is no errno; the connection turns it into an error message with the request's first bytes. Numbers are OpenFlow 1.3's
- * (7.4.4) except the Nicira ones.
+ * OpenFlow errors as return values. A decoder or a table operation that refuses a message returns OFERR(type, code): a
+ * negative int that is no errno; the connection turns it into an error message with the request's first bytes. Numbers
+ * are OpenFlow 1.3's (7.4.4) except the Nicira ones.
  */
 #include "base/util.h"
 
 #define OFERR_BASE 0x10000000
 #define OFERR(type, code) (-(OFERR_BASE | ((int)(type) << 12) | (int)(code)))
-static inline bool oferr_is(int e) { return e <= -OFERR_BASE; }
-static inline uint16_t oferr_type(int e) { return (uint16_t)((-e & 0xffff000) >> 12); }
-static inline uint16_t oferr_code(int e) { return (uint16_t)(-e & 0xfff); }
+static inline bool oferr_is(int e)
+{
+    return e <= -OFERR_BASE;
+}
+static inline uint16_t oferr_type(int e)
+{
+    return (uint16_t)((-e & 0xffff000) >> 12);
+}
+static inline uint16_t oferr_code(int e)
+{
+    return (uint16_t)(-e & 0xfff);
+}
 
 #define OFERR_HELLO_INCOMPATIBLE OFERR(0, 0)
 #define OFERR_BAD_VERSION OFERR(1, 0)

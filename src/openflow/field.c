@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of fields and the access to their storage. A field's place says how its value lies in struct flow: most are bytes at an
- * offset; the rest are bit groups of a word (VLAN, MPLS, TOS), numbers in host order (registers), or values with a meaning of
- * their own (16-bit ports, IPv4 in mapped form). field_get_bits() and put_bits() are the only two functions that know places.
+ * The table of fields and the access to their storage. A field's place says how its value lies in struct flow: most are
+ * bytes at an offset; the rest are bit groups of a word (VLAN, MPLS, TOS), numbers in host order (registers), or values
+ * with a meaning of their own (16-bit ports, IPv4 in mapped form). field_get_bits() and put_bits() are the only two
+ * functions that know places.
  */
 #include "openflow/field.h"
 
@@ -18,9 +19,17 @@ enum place {
     AT_TUN_OAM, /* tun_flags: bit 0 is FLOW_TNL_OAM */
     AT_MAPPED,  /* IPv4 in an address in IPv6 form */
     AT_ARP_OP,  /* low byte only is stored */
-    AT_TCI_ALL, AT_TCI_VID13, AT_TCI_VID12, AT_TCI_PCP,
-    AT_LSE_LABEL, AT_LSE_TC, AT_LSE_BOS, AT_LSE_TTL,
-    AT_TOS_HIGH, AT_TOS_DSCP, AT_TOS_ECN,
+    AT_TCI_ALL,
+    AT_TCI_VID13,
+    AT_TCI_VID12,
+    AT_TCI_PCP,
+    AT_LSE_LABEL,
+    AT_LSE_TC,
+    AT_LSE_BOS,
+    AT_LSE_TTL,
+    AT_TOS_HIGH,
+    AT_TOS_DSCP,
+    AT_TOS_ECN,
 };
 
 #define K(member) offsetof(struct flow, key.member)
@@ -33,89 +42,304 @@ enum place {
 #define OX(text, n, len) "OXM_OF_" text, H(0x8000, n, len)
 
 /* id, name, other name, bytes, bits, maskable, writable, prerequisite, NXM, OXM, format, place, offset */
-#define F(ID, name_, extra, bytes, bits, m, w, pre, nxm, oxm, fmt, pl, ofs) \
+#define F(ID, name_, extra, bytes, bits, m, w, pre, nxm, oxm, fmt, pl, ofs)                                            \
     F_(FIELD_##ID, name_, extra, bytes, bits, m, w, PREREQ_##pre, nxm, oxm, FIELD_FORMAT_##fmt, AT_##pl, ofs)
-#define F_(ID, name_, extra, bytes, bits, m, w, pre, nn, nh, on, oh, fmt, pl, ofs)                                       \
-    [ID] = {.id = ID, .name = name_, .extra_name = extra, .n_bytes = bytes, .n_bits = bits, .maskable = m,               \
-            .writable = w, .prereq = pre, .nxm_name = nn, .nxm_header = nh, .oxm_name = on, .oxm_header = oh,            \
-            .format = fmt, .place = pl, .offset = ofs},
-#define REG(n)                                                                                                           \
-    F(REG##n, "reg" #n, NULL, 4, 32, 1, 1, NONE, NX("REG" #n, n, 4), NO, HEX, HOST32, R(n))
-#define XREG(n)                                                                                                          \
-    F_(FIELD_XREG##n, "xreg" #n, NULL, 8, 64, 1, 1, PREREQ_NONE, NULL, 0, "OXM_OF_PKT_REG" #n, H(0x8001, n, 8),          \
+#define F_(ID, name_, extra, bytes, bits, m, w, pre, nn, nh, on, oh, fmt, pl, ofs)                                     \
+    [ID] = {.id = ID,                                                                                                  \
+            .name = name_,                                                                                             \
+            .extra_name = extra,                                                                                       \
+            .n_bytes = bytes,                                                                                          \
+            .n_bits = bits,                                                                                            \
+            .maskable = m,                                                                                             \
+            .writable = w,                                                                                             \
+            .prereq = pre,                                                                                             \
+            .nxm_name = nn,                                                                                            \
+            .nxm_header = nh,                                                                                          \
+            .oxm_name = on,                                                                                            \
+            .oxm_header = oh,                                                                                          \
+            .format = fmt,                                                                                             \
+            .place = pl,                                                                                               \
+            .offset = ofs},
+#define REG(n) F(REG##n, "reg" #n, NULL, 4, 32, 1, 1, NONE, NX("REG" #n, n, 4), NO, HEX, HOST32, R(n))
+#define XREG(n)                                                                                                        \
+    F_(FIELD_XREG##n, "xreg" #n, NULL, 8, 64, 1, 1, PREREQ_NONE, NULL, 0, "OXM_OF_PKT_REG" #n, H(0x8001, n, 8),        \
        FIELD_FORMAT_HEX, AT_HOST32, R(2 * (n)))
-#define XXREG(n)                                                                                                         \
+#define XXREG(n)                                                                                                       \
     F(XXREG##n, "xxreg" #n, NULL, 16, 128, 1, 1, NONE, NX("XXREG" #n, 111 + (n), 16), NO, HEX, HOST32, R(4 * (n)))
 
 static const struct field fields[FIELD_MAX] = {
-    F(IN_PORT, "in_port", NULL, 2, 16, 0, 1, NONE, OF("IN_PORT", 0, 2), NO, PORT, PORT16, offsetof(struct flow, in_port))
-    F(IN_PORT_OXM, "in_port_oxm", NULL, 4, 32, 0, 1, NONE, NO, OX("IN_PORT", 0, 4), PORT, HOST32,
-      offsetof(struct flow, in_port))
-    F(METADATA, "metadata", NULL, 8, 64, 1, 1, NONE, NO, OX("METADATA", 2, 8), HEX, BYTES, offsetof(struct flow, metadata))
-    F(ETH_DST, "eth_dst", "dl_dst", 6, 48, 1, 1, NONE, OF("ETH_DST", 1, 6), OX("ETH_DST", 3, 6), ETH, BYTES, K(eth_dst))
-    F(ETH_SRC, "eth_src", "dl_src", 6, 48, 1, 1, NONE, OF("ETH_SRC", 2, 6), OX("ETH_SRC", 4, 6), ETH, BYTES, K(eth_src))
-    F(ETH_TYPE, "eth_type", "dl_type", 2, 16, 0, 0, NONE, OF("ETH_TYPE", 3, 2), OX("ETH_TYPE", 5, 2), HEX, BYTES,
-      K(eth_type))
-    F(VLAN_TCI, "vlan_tci", NULL, 2, 16, 1, 1, NONE, OF("VLAN_TCI", 4, 2), NO, HEX, TCI_ALL, K(vlan[0].tci))
-    F(VLAN_VID, "vlan_vid", NULL, 2, 13, 1, 1, NONE, NO, OX("VLAN_VID", 6, 2), DEC, TCI_VID13, K(vlan[0].tci))
-    F(VLAN_PCP, "vlan_pcp", NULL, 1, 3, 0, 1, VLAN, NO, OX("VLAN_PCP", 7, 1), DEC, TCI_PCP, K(vlan[0].tci))
-    F(DL_VLAN, "dl_vlan", NULL, 2, 12, 0, 1, NONE, NO, NO, DEC, TCI_VID12, K(vlan[0].tci))
-    F(DL_VLAN_PCP, "dl_vlan_pcp", NULL, 1, 3, 0, 1, NONE, NO, NO, DEC, TCI_PCP, K(vlan[0].tci))
-    F(MPLS_LABEL, "mpls_label", NULL, 4, 20, 0, 1, MPLS, NO, OX("MPLS_LABEL", 34, 4), DEC, LSE_LABEL, K(mpls_lse[0]))
-    F(MPLS_TC, "mpls_tc", NULL, 1, 3, 0, 1, MPLS, NO, OX("MPLS_TC", 35, 1), DEC, LSE_TC, K(mpls_lse[0]))
-    F(MPLS_BOS, "mpls_bos", NULL, 1, 1, 0, 0, MPLS, NO, OX("MPLS_BOS", 36, 1), DEC, LSE_BOS, K(mpls_lse[0]))
-    F(MPLS_TTL, "mpls_ttl", NULL, 1, 8, 0, 1, MPLS, NX("MPLS_TTL", 30, 1), NO, DEC, LSE_TTL, K(mpls_lse[0]))
-    F(IPV4_SRC, "ip_src", "nw_src", 4, 32, 1, 1, IPV4, OF("IP_SRC", 7, 4), OX("IPV4_SRC", 11, 4), IPV4, BYTES, V4(ip_src))
-    F(IPV4_DST, "ip_dst", "nw_dst", 4, 32, 1, 1, IPV4, OF("IP_DST", 8, 4), OX("IPV4_DST", 12, 4), IPV4, BYTES, V4(ip_dst))
-    F(IPV6_SRC, "ipv6_src", NULL, 16, 128, 1, 1, IPV6, NX("IPV6_SRC", 19, 16), OX("IPV6_SRC", 26, 16), IPV6, BYTES, K(ip_src))
-    F(IPV6_DST, "ipv6_dst", NULL, 16, 128, 1, 1, IPV6, NX("IPV6_DST", 20, 16), OX("IPV6_DST", 27, 16), IPV6, BYTES, K(ip_dst))
-    F(IPV6_LABEL, "ipv6_label", NULL, 4, 20, 1, 1, IPV6, NX("IPV6_LABEL", 27, 4), OX("IPV6_FLABEL", 28, 4), HEX, BYTES,
-      K(ipv6_label))
-    F(IP_PROTO, "nw_proto", "ip_proto", 1, 8, 0, 0, IP_ANY, OF("IP_PROTO", 6, 1), OX("IP_PROTO", 10, 1), DEC, BYTES,
-      K(ip_proto))
-    F(IP_TOS, "nw_tos", NULL, 1, 8, 0, 1, IP_ANY, OF("IP_TOS", 5, 1), NO, DEC, TOS_HIGH, K(ip_tos))
-    F(IP_DSCP, "ip_dscp", NULL, 1, 6, 0, 1, IP_ANY, NO, OX("IP_DSCP", 8, 1), DEC, TOS_DSCP, K(ip_tos))
-    F(IP_ECN, "nw_ecn", "ip_ecn", 1, 2, 0, 1, IP_ANY, NX("IP_ECN", 28, 1), OX("IP_ECN", 9, 1), DEC, TOS_ECN, K(ip_tos))
-    F(IP_TTL, "nw_ttl", NULL, 1, 8, 0, 1, IP_ANY, NX("IP_TTL", 29, 1), NO, DEC, BYTES, K(ip_ttl))
-    F(IP_FRAG, "ip_frag", "nw_frag", 1, 2, 1, 0, IP_ANY, NX("IP_FRAG", 26, 1), NO, FRAG, BYTES, K(ip_frag))
-    F(TCP_SRC, "tcp_src", "tp_src", 2, 16, 1, 1, TCP, OF("TCP_SRC", 9, 2), OX("TCP_SRC", 13, 2), DEC, BYTES, K(tp_src))
-    F(TCP_DST, "tcp_dst", "tp_dst", 2, 16, 1, 1, TCP, OF("TCP_DST", 10, 2), OX("TCP_DST", 14, 2), DEC, BYTES, K(tp_dst))
-    F(TCP_FLAGS, "tcp_flags", NULL, 2, 12, 1, 0, TCP, NX("TCP_FLAGS", 34, 2), OX("TCP_FLAGS", 42, 2), TCP_FLAGS, BYTES,
-      K(tcp_flags))
-    F(UDP_SRC, "udp_src", NULL, 2, 16, 1, 1, UDP, OF("UDP_SRC", 11, 2), OX("UDP_SRC", 15, 2), DEC, BYTES, K(tp_src))
-    F(UDP_DST, "udp_dst", NULL, 2, 16, 1, 1, UDP, OF("UDP_DST", 12, 2), OX("UDP_DST", 16, 2), DEC, BYTES, K(tp_dst))
-    F(SCTP_SRC, "sctp_src", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_SRC", 17, 2), DEC, BYTES, K(tp_src))
-    F(SCTP_DST, "sctp_dst", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_DST", 18, 2), DEC, BYTES, K(tp_dst))
-    F(ICMPV4_TYPE, "icmp_type", "icmpv4_type", 1, 8, 0, 1, ICMPV4, OF("ICMP_TYPE", 13, 1), OX("ICMPV4_TYPE", 19, 1), DEC,
-      BYTES, K(tp_src) + 1)
-    F(ICMPV4_CODE, "icmp_code", "icmpv4_code", 1, 8, 0, 1, ICMPV4, OF("ICMP_CODE", 14, 1), OX("ICMPV4_CODE", 20, 1), DEC,
-      BYTES, K(tp_dst) + 1)
-    F(ICMPV6_TYPE, "icmpv6_type", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_TYPE", 21, 1), OX("ICMPV6_TYPE", 29, 1), DEC, BYTES,
-      K(tp_src) + 1)
-    F(ICMPV6_CODE, "icmpv6_code", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_CODE", 22, 1), OX("ICMPV6_CODE", 30, 1), DEC, BYTES,
-      K(tp_dst) + 1)
-    F(ARP_OP, "arp_op", NULL, 2, 16, 0, 1, ARP, OF("ARP_OP", 15, 2), OX("ARP_OP", 21, 2), DEC, ARP_OP, K(ip_proto))
-    F(ARP_SPA, "arp_spa", NULL, 4, 32, 1, 1, ARP, OF("ARP_SPA", 16, 4), OX("ARP_SPA", 22, 4), IPV4, BYTES, V4(ip_src))
-    F(ARP_TPA, "arp_tpa", NULL, 4, 32, 1, 1, ARP, OF("ARP_TPA", 17, 4), OX("ARP_TPA", 23, 4), IPV4, BYTES, V4(ip_dst))
-    F(ARP_SHA, "arp_sha", NULL, 6, 48, 1, 1, ARP, NX("ARP_SHA", 17, 6), OX("ARP_SHA", 24, 6), ETH, BYTES, K(arp_sha))
-    F(ARP_THA, "arp_tha", NULL, 6, 48, 1, 1, ARP, NX("ARP_THA", 18, 6), OX("ARP_THA", 25, 6), ETH, BYTES, K(arp_tha))
-    F(ND_TARGET, "nd_target", NULL, 16, 128, 1, 1, ND, NX("ND_TARGET", 23, 16), OX("IPV6_ND_TARGET", 31, 16), IPV6, BYTES,
-      K(nd_target))
-    F(ND_SLL, "nd_sll", NULL, 6, 48, 1, 1, ND_SOLICIT, NX("ND_SLL", 24, 6), OX("IPV6_ND_SLL", 32, 6), ETH, BYTES, K(arp_sha))
-    F(ND_TLL, "nd_tll", NULL, 6, 48, 1, 1, ND_ADVERT, NX("ND_TLL", 25, 6), OX("IPV6_ND_TLL", 33, 6), ETH, BYTES, K(arp_tha))
-    F(TUN_ID, "tun_id", "tunnel_id", 8, 64, 1, 1, NONE, NX("TUN_ID", 16, 8), OX("TUNNEL_ID", 38, 8), HEX, BYTES, K(tunnel.id))
-    F(TUN_SRC, "tun_src", NULL, 4, 32, 1, 1, NONE, NX("TUN_IPV4_SRC", 31, 4), NO, IPV4, MAPPED, K(tunnel.src))
-    F(TUN_DST, "tun_dst", NULL, 4, 32, 1, 1, NONE, NX("TUN_IPV4_DST", 32, 4), NO, IPV4, MAPPED, K(tunnel.dst))
-    F(TUN_IPV6_SRC, "tun_ipv6_src", NULL, 16, 128, 1, 1, NONE, NX("TUN_IPV6_SRC", 109, 16), NO, IPV6, BYTES, K(tunnel.src))
-    F(TUN_IPV6_DST, "tun_ipv6_dst", NULL, 16, 128, 1, 1, NONE, NX("TUN_IPV6_DST", 110, 16), NO, IPV6, BYTES, K(tunnel.dst))
-    F(TUN_FLAGS, "tun_flags", NULL, 2, 1, 1, 1, NONE, NX("TUN_FLAGS", 104, 2), NO, TUN_FLAGS, TUN_OAM, K(tunnel.flags))
-    REG(0) REG(1) REG(2) REG(3) REG(4) REG(5) REG(6) REG(7)
-    REG(8) REG(9) REG(10) REG(11) REG(12) REG(13) REG(14) REG(15)
-    XREG(0) XREG(1) XREG(2) XREG(3) XREG(4) XREG(5) XREG(6) XREG(7)
-    XXREG(0) XXREG(1) XXREG(2) XXREG(3)
-    F(PKT_MARK, "pkt_mark", NULL, 4, 32, 1, 1, NONE, NX("PKT_MARK", 33, 4), NO, HEX, HOST32, K(pkt_mark))
-    F(CONJ_ID, "conj_id", NULL, 4, 32, 0, 0, NONE, NX("CONJ_ID", 37, 4), NO, DEC, HOST32, offsetof(struct flow, conj_id))
-};
+    F(
+        IN_PORT, "in_port", NULL, 2, 16, 0, 1, NONE, OF("IN_PORT", 0, 2), NO, PORT, PORT16, offsetof(struct flow, in_port)) F(IN_PORT_OXM, "in_port_oxm", NULL, 4, 32, 0, 1, NONE, NO, OX("IN_PORT", 0, 4), PORT, HOST32, offsetof(struct flow, in_port)) F(METADATA, "metadata", NULL, 8, 64, 1, 1, NONE, NO, OX("METADATA", 2, 8), HEX, BYTES, offsetof(struct flow, metadata)) F(ETH_DST,
+                                                                                                                                                                                                                                                                                                                                                                                    "eth_dst", "dl_dst",
+                                                                                                                                                                                                                                                                                                                                                                                    6, 48, 1, 1, NONE, OF("ETH_DST", 1, 6), OX("ETH_DST", 3, 6), ETH, BYTES, K(eth_dst)) F(ETH_SRC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "eth_src",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "dl_src",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           6, 48, 1, 1, NONE,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           OF("ETH_SRC", 2, 6), OX("ETH_SRC", 4, 6),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           ETH,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           BYTES,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                           K(eth_src)) F(ETH_TYPE,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "eth_type",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "dl_type", 2,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         16,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         0,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         0,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         NONE,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         OF("ETH_TYPE",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            3,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            2),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         OX("ETH_TYPE", 5, 2), HEX, BYTES, K(eth_type)) F(VLAN_TCI,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "vlan_tci",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          NULL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          2, 16, 1, 1, NONE, OF("VLAN_TCI", 4, 2), NO, HEX,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          TCI_ALL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          K(vlan
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                [0]
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    .tci)) F(VLAN_VID, "vlan_vid", NULL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             2, 13, 1, 1, NONE,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             NO,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             OX("VLAN_VID", 6, 2), DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             TCI_VID13,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             K(vlan
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   [0]
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       .tci)) F(VLAN_PCP,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "vlan_pcp", NULL, 1, 3, 0, 1, VLAN, NO, OX("VLAN_PCP", 7, 1),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                TCI_PCP,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                K(
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    vlan[0]
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        .tci)) F(DL_VLAN,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "dl_vlan",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 NULL, 2, 12, 0, 1, NONE, NO, NO, DEC, TCI_VID12,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 K(vlan[0]
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       .tci)) F(DL_VLAN_PCP,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "dl_vlan_pcp",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NULL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                1,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                3,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                0,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                1,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NONE,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NO,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NO,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                TCI_PCP,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                K(vlan[0]
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      .tci)) F(MPLS_LABEL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "mpls_label", NULL, 4, 20, 0, 1,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               MPLS,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               NO, OX("MPLS_LABEL", 34, 4), DEC, LSE_LABEL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               K(mpls_lse
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     [0])) F(MPLS_TC, "mpls_tc", NULL, 1, 3, 0, 1, MPLS, NO, OX("MPLS_TC", 35, 1),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             LSE_TC, K(mpls_lse[0])) F(MPLS_BOS,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "mpls_bos", NULL, 1, 1, 0, 0,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       MPLS,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       NO,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       OX("MPLS_BOS",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          36,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          1),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       LSE_BOS,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       K(mpls_lse
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             [0])) F(MPLS_TTL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "mpls_ttl",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     NULL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     1,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     8,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     0,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     1, MPLS, NX("MPLS_TTL", 30, 1), NO, DEC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     LSE_TTL,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     K(mpls_lse
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           [0])) F(IPV4_SRC,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "ip_src", "nw_src", 4, 32,
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   1, 1, IPV4, OF("IP_SRC", 7, 4),
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   OX("IPV4_SRC", 11, 4), IPV4, BYTES, V4(ip_src))
+        F(IPV4_DST, "ip_dst", "nw_dst", 4, 32, 1, 1, IPV4, OF("IP_DST", 8, 4), OX("IPV4_DST", 12, 4), IPV4, BYTES, V4(ip_dst)) F(
+            IPV6_SRC,
+            "ipv6_src",
+            NULL,
+            16,
+            128, 1,
+            1, IPV6, NX("IPV6_SRC", 19, 16),
+            OX("IPV6_SRC", 26, 16),
+            IPV6,
+            BYTES,
+            K(ip_src)) F(IPV6_DST, "ipv6_dst", NULL, 16, 128, 1, 1, IPV6, NX("IPV6_DST", 20, 16), OX("IPV6_DST", 27, 16), IPV6, BYTES, K(ip_dst))
+            F(IPV6_LABEL, "ipv6_label", NULL, 4, 20, 1, 1, IPV6, NX("IPV6_LABEL", 27, 4), OX("IPV6_FLABEL", 28, 4), HEX, BYTES, K(ipv6_label)) F(
+                IP_PROTO,
+                "nw_proto",
+                "ip_proto",
+                1, 8,
+                0,
+                0, IP_ANY, OF("IP_PROTO", 6, 1),
+                OX("IP_PROTO", 10, 1),
+                DEC, BYTES,
+                K(ip_proto)) F(IP_TOS, "nw_tos", NULL, 1, 8, 0, 1, IP_ANY, OF("IP_TOS", 5, 1), NO, DEC, TOS_HIGH,
+                               K(ip_tos)) F(IP_DSCP, "ip_dscp", NULL, 1, 6, 0, 1, IP_ANY, NO, OX("IP_DSCP", 8, 1), DEC, TOS_DSCP, K(ip_tos))
+                F(IP_ECN, "nw_ecn", "ip_ecn", 1, 2, 0, 1, IP_ANY, NX("IP_ECN", 28, 1), OX("IP_ECN", 9, 1), DEC, TOS_ECN, K(ip_tos)) F(
+                    IP_TTL,
+                    "nw_ttl",
+                    NULL,
+                    1, 8,
+                    0, 1,
+                    IP_ANY,
+                    NX("IP_TTL", 29, 1),
+                    NO,
+                    DEC, BYTES,
+                    K(ip_ttl)) F(IP_FRAG, "ip_frag", "nw_frag", 1, 2, 1, 0, IP_ANY, NX("IP_FRAG", 26, 1), NO, FRAG, BYTES, K(ip_frag))
+                    F(TCP_SRC, "tcp_src", "tp_src", 2, 16, 1, 1, TCP, OF("TCP_SRC", 9, 2), OX("TCP_SRC", 13, 2), DEC, BYTES, K(tp_src)) F(
+                        TCP_DST, "tcp_dst",
+                        "tp_dst",
+                        2, 16, 1,
+                        1, TCP,
+                        OF("TCP_DST", 10, 2),
+                        OX("TCP_DST", 14, 2),
+                        DEC, BYTES,
+                        K(tp_dst)) F(TCP_FLAGS, "tcp_flags", NULL, 2, 12, 1, 0, TCP, NX("TCP_FLAGS", 34, 2), OX("TCP_FLAGS", 42, 2), TCP_FLAGS, BYTES, K(tcp_flags))
+                        F(UDP_SRC, "udp_src", NULL, 2, 16, 1, 1, UDP, OF("UDP_SRC", 11, 2), OX("UDP_SRC", 15, 2), DEC, BYTES, K(tp_src)) F(
+                            UDP_DST, "udp_dst",
+                            NULL,
+                            2, 16, 1,
+                            1, UDP,
+                            OF("UDP_DST", 12, 2),
+                            OX("UDP_DST", 16, 2),
+                            DEC, BYTES,
+                            K(tp_dst)) F(SCTP_SRC, "sctp_src", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_SRC", 17, 2), DEC, BYTES, K(tp_src))
+                            F(SCTP_DST, "sctp_dst", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_DST", 18, 2), DEC, BYTES, K(tp_dst)) F(
+                                ICMPV4_TYPE,
+                                "icmp_type",
+                                "icmpv4_type",
+                                1, 8,
+                                0, 1,
+                                ICMPV4,
+                                OF("ICMP_TYPE", 13, 1),
+                                OX("ICMPV4_TYPE", 19, 1),
+                                DEC,
+                                BYTES, K(tp_src) + 1)
+                                F(ICMPV4_CODE, "icmp_code", "icmpv4_code", 1, 8, 0, 1, ICMPV4, OF("ICMP_CODE", 14, 1),
+                                  OX("ICMPV4_CODE", 20, 1),
+                                  DEC, BYTES,
+                                  K(tp_dst) +
+                                      1) F(ICMPV6_TYPE, "icmpv6_type", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_TYPE", 21, 1), OX("ICMPV6_TYPE", 29, 1), DEC, BYTES,
+                                           K(tp_src) +
+                                               1)
+                                    F(ICMPV6_CODE, "icmpv6_code", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_CODE", 22, 1),
+                                      OX("ICMPV6_CODE", 30, 1),
+                                      DEC, BYTES,
+                                      K(tp_dst) +
+                                          1) F(ARP_OP, "arp_op", NULL, 2, 16, 0, 1, ARP, OF("ARP_OP", 15, 2), OX("ARP_OP", 21, 2), DEC, ARP_OP,
+                                               K(ip_proto))
+                                        F(ARP_SPA, "arp_spa", NULL, 4, 32, 1, 1, ARP, OF("ARP_SPA", 16, 4),
+                                          OX("ARP_SPA", 22, 4),
+                                          IPV4,
+                                          BYTES, V4(ip_src))
+                                            F(ARP_TPA, "arp_tpa", NULL, 4, 32, 1, 1, ARP, OF("ARP_TPA", 17, 4),
+                                              OX("ARP_TPA", 23, 4),
+                                              IPV4,
+                                              BYTES, V4(ip_dst))
+                                                F(ARP_SHA, "arp_sha", NULL, 6, 48, 1, 1, ARP, NX("ARP_SHA", 17, 6),
+                                                  OX("ARP_SHA", 24, 6),
+                                                  ETH, BYTES,
+                                                  K(arp_sha))
+                                                    F(ARP_THA, "arp_tha", NULL, 6, 48, 1, 1, ARP, NX("ARP_THA", 18, 6),
+                                                      OX("ARP_THA", 25, 6),
+                                                      ETH, BYTES,
+                                                      K(arp_tha))
+                                                        F(ND_TARGET, "nd_target", NULL, 16, 128, 1, 1, ND,
+                                                          NX("ND_TARGET", 23, 16), OX("IPV6_ND_TARGET", 31, 16),
+                                                          IPV6,
+                                                          BYTES, K(nd_target))
+                                                            F(ND_SLL, "nd_sll", NULL, 6, 48, 1, 1, ND_SOLICIT,
+                                                              NX("ND_SLL", 24, 6), OX("IPV6_ND_SLL", 32, 6),
+                                                              ETH, BYTES,
+                                                              K(arp_sha))
+                                                                F(ND_TLL, "nd_tll", NULL, 6, 48, 1, 1, ND_ADVERT,
+                                                                  NX("ND_TLL", 25, 6), OX("IPV6_ND_TLL", 33, 6),
+                                                                  ETH, BYTES,
+                                                                  K(arp_tha))
+                                                                    F(TUN_ID, "tun_id", "tunnel_id", 8, 64, 1, 1, NONE,
+                                                                      NX("TUN_ID", 16, 8), OX("TUNNEL_ID", 38, 8),
+                                                                      HEX, BYTES,
+                                                                      K(tunnel.id))
+                                                                        F(TUN_SRC, "tun_src", NULL, 4, 32, 1, 1, NONE,
+                                                                          NX("TUN_IPV4_SRC", 31, 4), NO, IPV4, MAPPED,
+                                                                          K(tunnel.src))
+                                                                            F(TUN_DST, "tun_dst", NULL, 4, 32, 1, 1,
+                                                                              NONE,
+                                                                              NX("TUN_IPV4_DST", 32, 4), NO, IPV4,
+                                                                              MAPPED,
+                                                                              K(tunnel.dst))
+                                                                                F(TUN_IPV6_SRC, "tun_ipv6_src", NULL,
+                                                                                  16,
+                                                                                  128, 1,
+                                                                                  1, NONE, NX("TUN_IPV6_SRC", 109, 16),
+                                                                                  NO,
+                                                                                  IPV6,
+                                                                                  BYTES, K(tunnel.src))
+                                                                                    F(TUN_IPV6_DST, "tun_ipv6_dst",
+                                                                                      NULL,
+                                                                                      16,
+                                                                                      128, 1,
+                                                                                      1, NONE,
+                                                                                      NX("TUN_IPV6_DST", 110, 16), NO,
+                                                                                      IPV6,
+                                                                                      BYTES, K(tunnel.dst))
+                                                                                        F(TUN_FLAGS, "tun_flags", NULL,
+                                                                                          2, 1,
+                                                                                          1, 1,
+                                                                                          NONE,
+                                                                                          NX("TUN_FLAGS", 104, 2), NO,
+                                                                                          TUN_FLAGS, TUN_OAM,
+                                                                                          K(tunnel.flags)) REG(0) REG(1)
+                                                                                            REG(2) REG(3) REG(4) REG(
+                                                                                                5) REG(6) REG(7) REG(8)
+                                                                                                REG(9) REG(10) REG(11) REG(12) REG(13) REG(14) REG(
+                                                                                                    15) XREG(0) XREG(1) XREG(2) XREG(3) XREG(4)
+                                                                                                    XREG(
+                                                                                                        5) XREG(6)
+                                                                                                        XREG(
+                                                                                                            7) XXREG(0) XXREG(1)
+                                                                                                            XXREG(2) XXREG(3) F(
+                                                                                                                PKT_MARK,
+                                                                                                                "pkt_"
+                                                                                                                "mark",
+                                                                                                                NULL,
+                                                                                                                4, 32,
+                                                                                                                1, 1,
+                                                                                                                NONE,
+                                                                                                                NX("PKT"
+                                                                                                                   "_MA"
+                                                                                                                   "RK",
+                                                                                                                   33,
+                                                                                                                   4),
+                                                                                                                NO,
+                                                                                                                HEX,
+                                                                                                                HOST32,
+                                                                                                                K(pkt_mark))
+                                                                                                                F(CONJ_ID,
+                                                                                                                  "conj"
+                                                                                                                  "_id",
+                                                                                                                  NULL,
+                                                                                                                  4, 32,
+                                                                                                                  0, 0,
+                                                                                                                  NONE,
+                                                                                                                  NX("C"
+                                                                                                                     "O"
+                                                                                                                     "N"
+                                                                                                                     "J"
+                                                                                                                     "_"
+                                                                                                                     "I"
+                                                                                                                     "D",
+                                                                                                                     37,
+                                                                                                                     4),
+                                                                                                                  NO,
+                                                                                                                  DEC,
+                                                                                                                  HOST32,
+                                                                                                                  offsetof(
+                                                                                                                      struct
+                                                                                                                      flow,
+                                                                                                                      conj_id))};
 
 const struct field *field_get(enum field_id id)
 {
@@ -146,11 +370,16 @@ static uint8_t by_header[4][128];
 static int class_slot(uint32_t header)
 {
     switch (header >> 16) {
-    case 0x0000: return 0;
-    case 0x0001: return 1;
-    case 0x8000: return 2;
-    case 0x8001: return 3;
-    default: return -1;
+    case 0x0000:
+        return 0;
+    case 0x0001:
+        return 1;
+    case 0x8000:
+        return 2;
+    case 0x8001:
+        return 3;
+    default:
+        return -1;
     }
 }
 
@@ -199,18 +428,30 @@ struct group {
 static struct group group_of(const struct field *f)
 {
     switch ((enum place)f->place) {
-    case AT_TCI_ALL: return (struct group){2, 0, 0xffff};
-    case AT_TCI_VID13: return (struct group){2, 0, 0x1fff};
-    case AT_TCI_VID12: return (struct group){2, 0, 0x0fff};
-    case AT_TCI_PCP: return (struct group){2, 13, 0xe000};
-    case AT_LSE_LABEL: return (struct group){4, 12, 0xfffff000};
-    case AT_LSE_TC: return (struct group){4, 9, 0xe00};
-    case AT_LSE_BOS: return (struct group){4, 8, 0x100};
-    case AT_LSE_TTL: return (struct group){4, 0, 0xff};
-    case AT_TOS_HIGH: return (struct group){1, 0, 0xfc};
-    case AT_TOS_DSCP: return (struct group){1, 2, 0xfc};
-    case AT_TOS_ECN: return (struct group){1, 0, 3};
-    default: return (struct group){0};
+    case AT_TCI_ALL:
+        return (struct group){2, 0, 0xffff};
+    case AT_TCI_VID13:
+        return (struct group){2, 0, 0x1fff};
+    case AT_TCI_VID12:
+        return (struct group){2, 0, 0x0fff};
+    case AT_TCI_PCP:
+        return (struct group){2, 13, 0xe000};
+    case AT_LSE_LABEL:
+        return (struct group){4, 12, 0xfffff000};
+    case AT_LSE_TC:
+        return (struct group){4, 9, 0xe00};
+    case AT_LSE_BOS:
+        return (struct group){4, 8, 0x100};
+    case AT_LSE_TTL:
+        return (struct group){4, 0, 0xff};
+    case AT_TOS_HIGH:
+        return (struct group){1, 0, 0xfc};
+    case AT_TOS_DSCP:
+        return (struct group){1, 2, 0xfc};
+    case AT_TOS_ECN:
+        return (struct group){1, 0, 3};
+    default:
+        return (struct group){0};
     }
 }
 
@@ -303,8 +544,9 @@ static void put_bits(const struct field *f, struct flow *flow, const union field
         return;
     default:
         g = group_of(f);
-        be_put(at, g.word, (be_get(at, g.word) & (clear ? ~(uint64_t)g.mask : ~(uint64_t)0)) |
-                               ((be_get(bits->b, f->n_bytes) << g.shift) & g.mask));
+        be_put(at, g.word,
+               (be_get(at, g.word) & (clear ? ~(uint64_t)g.mask : ~(uint64_t)0)) |
+                   ((be_get(bits->b, f->n_bytes) << g.shift) & g.mask));
     }
 }
 
@@ -346,7 +588,8 @@ bool field_value_fits(const struct field *f, const union field_value *value)
         }
     }
     if (f->id == FIELD_IN_PORT_OXM) {
-        uint32_t port = (uint32_t)value->b[0] << 24 | (uint32_t)value->b[1] << 16 | (uint32_t)value->b[2] << 8 | value->b[3];
+        uint32_t port =
+            (uint32_t)value->b[0] << 24 | (uint32_t)value->b[1] << 16 | (uint32_t)value->b[2] << 8 | value->b[3];
 
         return port < 0xff00 || port >= ofp_port_u32(OFPP_MAX);
     }
@@ -374,21 +617,36 @@ bool field_prereq_ok(const struct field *f, const struct flow *flow)
     const struct flow_key *k = &flow->key;
 
     switch (f->prereq) {
-    case PREREQ_NONE: return true;
-    case PREREQ_VLAN: return k->vlan[0].tci & htons(FLOW_VLAN_PRESENT);
-    case PREREQ_MPLS: return k->eth_type == htons(0x8847) || k->eth_type == htons(0x8848);
-    case PREREQ_ARP: return k->eth_type == htons(0x0806) || k->eth_type == htons(0x8035);
-    case PREREQ_IPV4: return k->eth_type == htons(0x0800);
-    case PREREQ_IPV6: return k->eth_type == htons(0x86dd);
-    case PREREQ_IP_ANY: return is_ip(flow);
-    case PREREQ_TCP: return is_l4(flow, IPPROTO_TCP);
-    case PREREQ_UDP: return is_l4(flow, IPPROTO_UDP);
-    case PREREQ_SCTP: return is_l4(flow, IPPROTO_SCTP);
-    case PREREQ_ICMPV4: return k->eth_type == htons(0x0800) && is_l4(flow, IPPROTO_ICMP);
-    case PREREQ_ICMPV6: return k->eth_type == htons(0x86dd) && is_l4(flow, IPPROTO_ICMPV6);
-    case PREREQ_ND: return is_nd(flow, ND_NEIGHBOR_SOLICIT) || is_nd(flow, ND_NEIGHBOR_ADVERT);
-    case PREREQ_ND_SOLICIT: return is_nd(flow, ND_NEIGHBOR_SOLICIT);
-    case PREREQ_ND_ADVERT: return is_nd(flow, ND_NEIGHBOR_ADVERT);
+    case PREREQ_NONE:
+        return true;
+    case PREREQ_VLAN:
+        return k->vlan[0].tci & htons(FLOW_VLAN_PRESENT);
+    case PREREQ_MPLS:
+        return k->eth_type == htons(0x8847) || k->eth_type == htons(0x8848);
+    case PREREQ_ARP:
+        return k->eth_type == htons(0x0806) || k->eth_type == htons(0x8035);
+    case PREREQ_IPV4:
+        return k->eth_type == htons(0x0800);
+    case PREREQ_IPV6:
+        return k->eth_type == htons(0x86dd);
+    case PREREQ_IP_ANY:
+        return is_ip(flow);
+    case PREREQ_TCP:
+        return is_l4(flow, IPPROTO_TCP);
+    case PREREQ_UDP:
+        return is_l4(flow, IPPROTO_UDP);
+    case PREREQ_SCTP:
+        return is_l4(flow, IPPROTO_SCTP);
+    case PREREQ_ICMPV4:
+        return k->eth_type == htons(0x0800) && is_l4(flow, IPPROTO_ICMP);
+    case PREREQ_ICMPV6:
+        return k->eth_type == htons(0x86dd) && is_l4(flow, IPPROTO_ICMPV6);
+    case PREREQ_ND:
+        return is_nd(flow, ND_NEIGHBOR_SOLICIT) || is_nd(flow, ND_NEIGHBOR_ADVERT);
+    case PREREQ_ND_SOLICIT:
+        return is_nd(flow, ND_NEIGHBOR_SOLICIT);
+    case PREREQ_ND_ADVERT:
+        return is_nd(flow, ND_NEIGHBOR_ADVERT);
     }
     return false;
 }
@@ -452,7 +710,8 @@ void field_write(const struct field *f, struct flow *flow, const union field_val
     }
 }
 
-void field_write_masked(const struct field *f, struct flow *flow, const union field_value *value, const union field_value *mask)
+void field_write_masked(const struct field *f, struct flow *flow, const union field_value *value,
+                        const union field_value *mask)
 {
     union field_value v;
 

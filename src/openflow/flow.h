@@ -2,8 +2,8 @@
 #ifndef WARREN_OPENFLOW_FLOW_H
 #define WARREN_OPENFLOW_FLOW_H
 /*
- * What OpenFlow tables see of a packet: the datapath's flow key plus the pipeline's own state (OpenFlow port, registers,
- * metadata). The same struct is the mask of a match. Compared and masked as an array of u64.
+ * What OpenFlow tables see of a packet: the datapath's flow key plus the pipeline's own state (OpenFlow port,
+ * registers, metadata). The same struct is the mask of a match. Compared and masked as an array of u64.
  */
 #include "base/util.h"
 #include "packet/flow_key.h"

@@ -29,7 +29,8 @@ static struct ip_addr *tunnel_addr(const struct field *f, struct flow *flow)
 }
 
 /* An IPv4 tunnel address matches its mapped form whole; exactly 0.0.0.0 is "not through a tunnel", all zero. */
-static void set_upper_96(struct match *m, const struct field *f, const union field_value *value, const union field_value *mask)
+static void set_upper_96(struct match *m, const struct field *f, const union field_value *value,
+                         const union field_value *mask)
 {
     struct ip_addr *v = tunnel_addr(f, &m->value), *k = tunnel_addr(f, &m->mask);
 
@@ -43,7 +44,8 @@ static void set_upper_96(struct match *m, const struct field *f, const union fie
     }
 }
 
-int match_set_field(struct match *m, const struct field *f, const union field_value *value, const union field_value *mask)
+int match_set_field(struct match *m, const struct field *f, const union field_value *value,
+                    const union field_value *mask)
 {
     union field_value ones = field_ones(f), v = {0}, k = mask ? *mask : ones;
 
@@ -264,7 +266,8 @@ int match_decode(struct reader *r, bool strict, struct match *ret_match, __be64 
     return 0;
 }
 
-static void put_tlv(struct writer *w, uint32_t header, const union field_value *value, const union field_value *mask, size_t n)
+static void put_tlv(struct writer *w, uint32_t header, const union field_value *value, const union field_value *mask,
+                    size_t n)
 {
     if (mask) {
         header = (header & 0xffffff00) | 0x100 | (uint32_t)(2 * n);
@@ -297,8 +300,8 @@ static void put_vlan(struct writer *w, const struct match *m, bool oxm)
     uint16_t tci = ntohs(m->value.key.vlan[0].tci), mask = ntohs(m->mask.key.vlan[0].tci), pcp = mask & 0xe000;
     bool untagged = (mask & FLOW_VLAN_PRESENT) && !tci;
 
-    /* OXM has no vlan_tci. vlan_vid and vlan_pcp say the same unless the priority is matched in part, or matched although the
-     * present bit is not. Untagged packets have priority 0: nothing is lost with it. */
+    /* OXM has no vlan_tci. vlan_vid and vlan_pcp say the same unless the priority is matched in part, or matched
+     * although the present bit is not. Untagged packets have priority 0: nothing is lost with it. */
     if (oxm && (!pcp || untagged || (pcp == 0xe000 && (mask & tci & FLOW_VLAN_PRESENT)))) {
         put_field(w, m, FIELD_VLAN_VID, true);
         if (!untagged) {
@@ -337,12 +340,12 @@ void match_encode(const struct match *m, bool oxm, struct writer *w)
 {
     static const enum field_id before_vlan[] = {FIELD_CONJ_ID, FIELD_MAX, FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE};
     static const enum field_id after_vlan[] = {
-        FIELD_MPLS_LABEL, FIELD_MPLS_TC, FIELD_MPLS_BOS, FIELD_MPLS_TTL,
-        FIELD_IPV4_SRC, FIELD_IPV4_DST, FIELD_IPV6_SRC, FIELD_IPV6_DST,
-        FIELD_IP_FRAG, FIELD_IP_TOS, FIELD_IP_ECN, FIELD_IP_TTL, FIELD_IPV6_LABEL, FIELD_IP_PROTO,
-        FIELD_TCP_SRC, FIELD_TCP_DST, FIELD_TCP_FLAGS, FIELD_UDP_SRC, FIELD_UDP_DST, FIELD_SCTP_SRC, FIELD_SCTP_DST,
-        FIELD_ICMPV4_TYPE, FIELD_ICMPV4_CODE, FIELD_ICMPV6_TYPE, FIELD_ICMPV6_CODE, FIELD_ND_TARGET, FIELD_ND_SLL, FIELD_ND_TLL,
-        FIELD_ARP_OP, FIELD_ARP_SPA, FIELD_ARP_TPA, FIELD_ARP_SHA, FIELD_ARP_THA, FIELD_TUN_ID,
+        FIELD_MPLS_LABEL,  FIELD_MPLS_TC,   FIELD_MPLS_BOS, FIELD_MPLS_TTL,    FIELD_IPV4_SRC,    FIELD_IPV4_DST,
+        FIELD_IPV6_SRC,    FIELD_IPV6_DST,  FIELD_IP_FRAG,  FIELD_IP_TOS,      FIELD_IP_ECN,      FIELD_IP_TTL,
+        FIELD_IPV6_LABEL,  FIELD_IP_PROTO,  FIELD_TCP_SRC,  FIELD_TCP_DST,     FIELD_TCP_FLAGS,   FIELD_UDP_SRC,
+        FIELD_UDP_DST,     FIELD_SCTP_SRC,  FIELD_SCTP_DST, FIELD_ICMPV4_TYPE, FIELD_ICMPV4_CODE, FIELD_ICMPV6_TYPE,
+        FIELD_ICMPV6_CODE, FIELD_ND_TARGET, FIELD_ND_SLL,   FIELD_ND_TLL,      FIELD_ARP_OP,      FIELD_ARP_SPA,
+        FIELD_ARP_TPA,     FIELD_ARP_SHA,   FIELD_ARP_THA,  FIELD_TUN_ID,
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(before_vlan); i++) {

@@ -2,16 +2,20 @@
 #ifndef WARREN_OPENFLOW_MATCH_H
 #define WARREN_OPENFLOW_MATCH_H
 /*
- * Matches: build them field by field, to and from the wire (OXM TLVs of OpenFlow 1.2+, NXM TLVs of the Nicira extension, read in
- * any mix), to and from ovs-ofctl text.
+ * Matches: build them field by field, to and from the wire (OXM TLVs of OpenFlow 1.2+, NXM TLVs of the Nicira
+ * extension, read in any mix), to and from ovs-ofctl text.
  */
 #include "base/cursor.h"
 #include "openflow/field.h"
 
-static inline void match_init(struct match *m) { memset(m, 0, sizeof *m); }
-/* Replaces what M said of the field. MASK NULL: exact; zero: any. Prerequisites are the caller's (field_prereq_ok on M's value).
- * -EINVAL when the field takes no such mask, or value bits lie outside the mask. */
-int match_set_field(struct match *m, const struct field *f, const union field_value *value, const union field_value *mask);
+static inline void match_init(struct match *m)
+{
+    memset(m, 0, sizeof *m);
+}
+/* Replaces what M said of the field. MASK NULL: exact; zero: any. Prerequisites are the caller's (field_prereq_ok on
+ * M's value). -EINVAL when the field takes no such mask, or value bits lie outside the mask. */
+int match_set_field(struct match *m, const struct field *f, const union field_value *value,
+                    const union field_value *mask);
 bool match_equal(const struct match *a, const struct match *b);
 /* Would every packet of B also match A? (non-strict selection: A is the request, B the flow) */
 bool match_covers(const struct match *a, const struct match *b);
@@ -19,9 +23,9 @@ bool match_covers(const struct match *a, const struct match *b);
 bool match_overlaps(const struct match *a, const struct match *b);
 bool match_hits(const struct match *m, const struct flow *flow);
 
-/* N bytes of OXM/NXM TLVs → M. COOKIE and COOKIE_MASK (may be NULL: then the pseudo-field is an error) take NXM_NX_COOKIE.
- * STRICT: unknown fields are errors; loose ones are skipped, as flow statistics requests allow. An OpenFlow error code (see error.h)
- * as a negative number on failure. */
+/* N bytes of OXM/NXM TLVs → M. COOKIE and COOKIE_MASK (may be NULL: then the pseudo-field is an error) take
+ * NXM_NX_COOKIE. STRICT: unknown fields are errors; loose ones are skipped, as flow statistics requests allow. An
+ * OpenFlow error code (see error.h) as a negative number on failure. */
 int match_decode(struct reader *r, bool strict, struct match *m, __be64 *cookie, __be64 *cookie_mask);
 /* Appends TLVs. With OXM true the OXM headers wherever a field has one, else NXM's. No padding. */
 void match_encode(const struct match *m, bool oxm, struct writer *w);
@@ -35,7 +39,8 @@ struct name_map {
     void *aux;
 };
 struct strbuf;
-/* "in_port=1,ip,nw_dst=10.0.0.0/8" appended to B in ovs-ofctl's own order and spelling; `priority=N` is the caller's. */
+/* "in_port=1,ip,nw_dst=10.0.0.0/8" appended to B in ovs-ofctl's own order and spelling; `priority=N` is the caller's.
+ */
 void match_format(const struct match *m, const struct name_map *names, struct strbuf *b);
 
 #endif

@@ -97,7 +97,8 @@ uint32_t of_hello_decode(const struct of_header *h, const void *body, size_t len
     return h->version >= 31 ? 0xfffffffeu : ((2u << h->version) - 1) & ~1u;
 }
 
-void of_error_encode(struct writer *w, uint8_t version, int error, const void *request, size_t request_len, uint32_t xid)
+void of_error_encode(struct writer *w, uint8_t version, int error, const void *request, size_t request_len,
+                     uint32_t xid)
 {
     size_t start = of_begin(w, version, OFT_ERROR, xid);
 
@@ -327,7 +328,8 @@ int of_packet_out_decode(struct reader *body, uint8_t version, struct of_packet_
         return OFERR_BUFFER_UNKNOWN;
     }
     uint32_t in_port = ofp_port_u32(po.in_port);
-    if (in_port >= ofp_port_u32(OFPP_MAX) && po.in_port != OFPP_CONTROLLER && po.in_port != OFPP_LOCAL && po.in_port != OFPP_ANY) {
+    if (in_port >= ofp_port_u32(OFPP_MAX) && po.in_port != OFPP_CONTROLLER && po.in_port != OFPP_LOCAL &&
+        po.in_port != OFPP_ANY) {
         return OFERR_BAD_PORT;
     }
     int error = ofpacts_decode_actions(&actions, version, &po.acts);
@@ -350,8 +352,9 @@ void of_port_encode(struct writer *w, uint8_t version WR_UNUSED, const struct of
     writer_bytes(w, port->hw_addr.a, sizeof port->hw_addr.a);
     writer_zeros(w, 2);
     writer_bytes(w, port->name, sizeof port->name);
-    const uint32_t words[] = {port->config,    port->state, port->curr,            port->advertised,
-                              port->supported, port->peer,  port->curr_speed_kbps, port->max_speed_kbps};
+    const uint32_t words[] = {port->config,          port->state,         port->curr,
+                              port->advertised,      port->supported,     port->peer,
+                              port->curr_speed_kbps, port->max_speed_kbps};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
         writer_u32(w, words[i]);
     }
@@ -366,8 +369,9 @@ int of_port_decode(struct reader *r, uint8_t version WR_UNUSED, struct of_port *
     reader_skip(r, 2);
     reader_copy(r, port.name, sizeof port.name);
     port.name[sizeof port.name - 1] = '\0';
-    uint32_t *const words[] = {&port.config,    &port.state, &port.curr,            &port.advertised,
-                               &port.supported, &port.peer,  &port.curr_speed_kbps, &port.max_speed_kbps};
+    uint32_t *const words[] = {&port.config,          &port.state,         &port.curr,
+                               &port.advertised,      &port.supported,     &port.peer,
+                               &port.curr_speed_kbps, &port.max_speed_kbps};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
         *words[i] = reader_u32(r);
     }
@@ -418,8 +422,8 @@ static size_t bundle_begin(struct writer *w, uint8_t version, uint32_t exp_type,
     return start;
 }
 
-void of_bundle_ctrl_encode(struct writer *w, uint8_t version, uint32_t bundle_id, enum of_bundle_ctrl_type type, uint16_t flags,
-                           uint32_t xid)
+void of_bundle_ctrl_encode(struct writer *w, uint8_t version, uint32_t bundle_id, enum of_bundle_ctrl_type type,
+                           uint16_t flags, uint32_t xid)
 {
     size_t start = bundle_begin(w, version, OF_ONF_BUNDLE_CTRL, bundle_id, xid);
 

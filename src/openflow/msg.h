@@ -2,11 +2,12 @@
 #ifndef WARREN_OPENFLOW_MSG_H
 #define WARREN_OPENFLOW_MSG_H
 /*
- * OpenFlow messages, decoded and encoded: OpenFlow 1.3 (wire version 4). The structs are the same for every version, so that others
- * can be added behind the same functions; each takes the version.
+ * OpenFlow messages, decoded and encoded: OpenFlow 1.3 (wire version 4). The structs are the same for every version, so
+ * that others can be added behind the same functions; each takes the version.
  *
- * Decoders read a message's body, the bytes behind the 8-byte header, and return 0 or OFERR_*. What they return owns its action
- * list (ofpacts_done()). Encoders append one whole message to a writer. msg_multipart.h has the multipart bodies.
+ * Decoders read a message's body, the bytes behind the 8-byte header, and return 0 or OFERR_*. What they return owns
+ * its action list (ofpacts_done()). Encoders append one whole message to a writer. msg_multipart.h has the multipart
+ * bodies.
  */
 #include "base/cursor.h"
 #include "openflow/action.h"
@@ -24,12 +25,36 @@
 
 /* enum ofp_type of OpenFlow 1.3. */
 enum of_type {
-    OFT_HELLO = 0, OFT_ERROR = 1, OFT_ECHO_REQUEST = 2, OFT_ECHO_REPLY = 3, OFT_EXPERIMENTER = 4, OFT_FEATURES_REQUEST = 5,
-    OFT_FEATURES_REPLY = 6, OFT_GET_CONFIG_REQUEST = 7, OFT_GET_CONFIG_REPLY = 8, OFT_SET_CONFIG = 9, OFT_PACKET_IN = 10,
-    OFT_FLOW_REMOVED = 11, OFT_PORT_STATUS = 12, OFT_PACKET_OUT = 13, OFT_FLOW_MOD = 14, OFT_GROUP_MOD = 15, OFT_PORT_MOD = 16,
-    OFT_TABLE_MOD = 17, OFT_MULTIPART_REQUEST = 18, OFT_MULTIPART_REPLY = 19, OFT_BARRIER_REQUEST = 20, OFT_BARRIER_REPLY = 21,
-    OFT_QUEUE_GET_CONFIG_REQUEST = 22, OFT_QUEUE_GET_CONFIG_REPLY = 23, OFT_ROLE_REQUEST = 24, OFT_ROLE_REPLY = 25,
-    OFT_GET_ASYNC_REQUEST = 26, OFT_GET_ASYNC_REPLY = 27, OFT_SET_ASYNC = 28, OFT_METER_MOD = 29,
+    OFT_HELLO = 0,
+    OFT_ERROR = 1,
+    OFT_ECHO_REQUEST = 2,
+    OFT_ECHO_REPLY = 3,
+    OFT_EXPERIMENTER = 4,
+    OFT_FEATURES_REQUEST = 5,
+    OFT_FEATURES_REPLY = 6,
+    OFT_GET_CONFIG_REQUEST = 7,
+    OFT_GET_CONFIG_REPLY = 8,
+    OFT_SET_CONFIG = 9,
+    OFT_PACKET_IN = 10,
+    OFT_FLOW_REMOVED = 11,
+    OFT_PORT_STATUS = 12,
+    OFT_PACKET_OUT = 13,
+    OFT_FLOW_MOD = 14,
+    OFT_GROUP_MOD = 15,
+    OFT_PORT_MOD = 16,
+    OFT_TABLE_MOD = 17,
+    OFT_MULTIPART_REQUEST = 18,
+    OFT_MULTIPART_REPLY = 19,
+    OFT_BARRIER_REQUEST = 20,
+    OFT_BARRIER_REPLY = 21,
+    OFT_QUEUE_GET_CONFIG_REQUEST = 22,
+    OFT_QUEUE_GET_CONFIG_REPLY = 23,
+    OFT_ROLE_REQUEST = 24,
+    OFT_ROLE_REPLY = 25,
+    OFT_GET_ASYNC_REQUEST = 26,
+    OFT_GET_ASYNC_REPLY = 27,
+    OFT_SET_ASYNC = 28,
+    OFT_METER_MOD = 29,
 };
 
 struct of_header {
@@ -40,7 +65,8 @@ struct of_header {
 
 /* Of the first 8 bytes. -EBADMSG when there are fewer or the length is under 8. */
 int of_header_decode(const void *data, size_t len, struct of_header *ret);
-/* Begins a message at the end of W and returns where; of_end() fills in its length (or sets W's error if it is over 64 KiB). */
+/* Begins a message at the end of W and returns where; of_end() fills in its length (or sets W's error if it is over 64
+ * KiB). */
 size_t of_begin(struct writer *w, uint8_t version, enum of_type type, uint32_t xid);
 void of_end(struct writer *w, size_t start);
 /* A message that is a header only. */
@@ -51,9 +77,10 @@ void of_hello_encode(struct writer *w, uint32_t versions, uint32_t xid);
 /* The versions that a peer's HELLO offers: its bitmap, or everything up to the header's version without one. */
 uint32_t of_hello_decode(const struct of_header *h, const void *body, size_t len);
 
-/* An error for OFERR_* ERROR (an errno becomes BAD_REQUEST/EPERM) about the message REQUEST of REQUEST_LEN bytes: at least its
- * first 64 bytes go along. */
-void of_error_encode(struct writer *w, uint8_t version, int error, const void *request, size_t request_len, uint32_t xid);
+/* An error for OFERR_* ERROR (an errno becomes BAD_REQUEST/EPERM) about the message REQUEST of REQUEST_LEN bytes: at
+ * least its first 64 bytes go along. */
+void of_error_encode(struct writer *w, uint8_t version, int error, const void *request, size_t request_len,
+                     uint32_t xid);
 /* HELLO_FAILED carries a text instead. */
 void of_hello_failed_encode(struct writer *w, uint8_t version, const char *text, uint32_t xid);
 /* The OFERR_* in an error's body. */
@@ -131,15 +158,21 @@ int of_port_mod_decode(struct reader *body, uint8_t version, struct of_port_mod 
 
 /* Bundles (ONF extension 230 for 1.3; the same bodies in 1.4's own messages). */
 enum of_bundle_ctrl_type {
-    OF_BUNDLE_OPEN_REQUEST, OF_BUNDLE_OPEN_REPLY, OF_BUNDLE_CLOSE_REQUEST, OF_BUNDLE_CLOSE_REPLY, OF_BUNDLE_COMMIT_REQUEST,
-    OF_BUNDLE_COMMIT_REPLY, OF_BUNDLE_DISCARD_REQUEST, OF_BUNDLE_DISCARD_REPLY,
+    OF_BUNDLE_OPEN_REQUEST,
+    OF_BUNDLE_OPEN_REPLY,
+    OF_BUNDLE_CLOSE_REQUEST,
+    OF_BUNDLE_CLOSE_REPLY,
+    OF_BUNDLE_COMMIT_REQUEST,
+    OF_BUNDLE_COMMIT_REPLY,
+    OF_BUNDLE_DISCARD_REQUEST,
+    OF_BUNDLE_DISCARD_REPLY,
 };
 #define OF_BUNDLE_ATOMIC 1
 #define OF_BUNDLE_ORDERED 2
 #define OF_ONF_BUNDLE_CTRL 2300
 #define OF_ONF_BUNDLE_ADD 2301
-void of_bundle_ctrl_encode(struct writer *w, uint8_t version, uint32_t bundle_id, enum of_bundle_ctrl_type type, uint16_t flags,
-                           uint32_t xid);
+void of_bundle_ctrl_encode(struct writer *w, uint8_t version, uint32_t bundle_id, enum of_bundle_ctrl_type type,
+                           uint16_t flags, uint32_t xid);
 /* Begins a bundle-add message; append the inner message (same xid), then of_end(). */
 size_t of_bundle_add_begin(struct writer *w, uint8_t version, uint32_t bundle_id, uint16_t flags, uint32_t xid);
 

@@ -3,7 +3,8 @@
 
 #define MP_HEADER_LEN 16
 
-static size_t mp_header(struct writer *w, uint8_t version, enum of_type msg_type, enum of_multipart_type type, uint32_t xid)
+static size_t mp_header(struct writer *w, uint8_t version, enum of_type msg_type, enum of_multipart_type type,
+                        uint32_t xid)
 {
     size_t start = of_begin(w, version, msg_type, xid);
 
@@ -50,8 +51,8 @@ void of_mp_end(struct of_mp *mp)
     of_end(mp->w, mp->start);
 }
 
-void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_type type, const void *body, size_t body_len,
-                          uint32_t xid)
+void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_type type, const void *body,
+                          size_t body_len, uint32_t xid)
 {
     size_t start = mp_header(w, version, OFT_MULTIPART_REQUEST, type, xid);
 
@@ -196,8 +197,16 @@ void of_table_stats_encode(struct writer *w, table_id_t table, uint32_t active, 
 }
 
 /* Property numbers of OpenFlow 1.3, enum ofp_table_feature_prop_type: the ones that must be there. */
-enum { PROP_INSTRUCTIONS = 0, PROP_NEXT_TABLES = 2, PROP_WRITE_ACTIONS = 4, PROP_APPLY_ACTIONS = 6, PROP_MATCH = 8,
-       PROP_WILDCARDS = 10, PROP_WRITE_SETFIELD = 12, PROP_APPLY_SETFIELD = 14 };
+enum {
+    PROP_INSTRUCTIONS = 0,
+    PROP_NEXT_TABLES = 2,
+    PROP_WRITE_ACTIONS = 4,
+    PROP_APPLY_ACTIONS = 6,
+    PROP_MATCH = 8,
+    PROP_WILDCARDS = 10,
+    PROP_WRITE_SETFIELD = 12,
+    PROP_APPLY_SETFIELD = 14
+};
 
 static void prop_ids(struct writer *w, uint16_t type, const uint16_t *ids, size_t n)
 {
@@ -280,8 +289,9 @@ void of_table_features_encode(struct writer *w, table_id_t table, uint32_t max_e
 
 void of_port_stats_encode(struct writer *w, const struct of_port_stats *ps)
 {
-    const uint64_t counters[] = {ps->rx_packets, ps->tx_packets, ps->rx_bytes,     ps->tx_bytes,    ps->rx_dropped, ps->tx_dropped,
-                                 ps->rx_errors,  ps->tx_errors,  ps->rx_frame_err, ps->rx_over_err, ps->rx_crc_err, ps->collisions};
+    const uint64_t counters[] = {ps->rx_packets,   ps->tx_packets,  ps->rx_bytes,   ps->tx_bytes,
+                                 ps->rx_dropped,   ps->tx_dropped,  ps->rx_errors,  ps->tx_errors,
+                                 ps->rx_frame_err, ps->rx_over_err, ps->rx_crc_err, ps->collisions};
 
     writer_u32(w, ofp_port_u32(ps->port_no));
     writer_zeros(w, 4);

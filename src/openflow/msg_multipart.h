@@ -7,14 +7,26 @@
 #include "openflow/msg.h"
 
 enum of_multipart_type {
-    OFMP_DESC = 0, OFMP_FLOW = 1, OFMP_AGGREGATE = 2, OFMP_TABLE = 3, OFMP_PORT_STATS = 4, OFMP_QUEUE = 5, OFMP_GROUP = 6,
-    OFMP_GROUP_DESC = 7, OFMP_GROUP_FEATURES = 8, OFMP_METER = 9, OFMP_METER_CONFIG = 10, OFMP_METER_FEATURES = 11,
-    OFMP_TABLE_FEATURES = 12, OFMP_PORT_DESC = 13, OFMP_EXPERIMENTER = 0xffff,
+    OFMP_DESC = 0,
+    OFMP_FLOW = 1,
+    OFMP_AGGREGATE = 2,
+    OFMP_TABLE = 3,
+    OFMP_PORT_STATS = 4,
+    OFMP_QUEUE = 5,
+    OFMP_GROUP = 6,
+    OFMP_GROUP_DESC = 7,
+    OFMP_GROUP_FEATURES = 8,
+    OFMP_METER = 9,
+    OFMP_METER_CONFIG = 10,
+    OFMP_METER_FEATURES = 11,
+    OFMP_TABLE_FEATURES = 12,
+    OFMP_PORT_DESC = 13,
+    OFMP_EXPERIMENTER = 0xffff,
 };
 #define OFMP_F_MORE 1
 
-/* A reply under way: entries are appended to `w` between of_mp_entry() and of_mp_entry_done(); when one would make the message
- * too long, a new one with the same xid begins there and the one before it gets the MORE flag. */
+/* A reply under way: entries are appended to `w` between of_mp_entry() and of_mp_entry_done(); when one would make the
+ * message too long, a new one with the same xid begins there and the one before it gets the MORE flag. */
 struct of_mp {
     struct writer *w;
     uint8_t version;
@@ -28,8 +40,8 @@ void of_mp_entry_done(struct of_mp *mp);
 void of_mp_end(struct of_mp *mp);
 
 /* Appends a request: header, and the BODY that a kind may need. */
-void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_type type, const void *body, size_t body_len,
-                          uint32_t xid);
+void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_type type, const void *body,
+                          size_t body_len, uint32_t xid);
 
 /* FLOW and AGGREGATE requests. */
 struct of_flow_request {
@@ -63,7 +75,8 @@ struct of_desc {
 };
 void of_desc_encode(struct writer *w, const struct of_desc *desc);
 void of_table_stats_encode(struct writer *w, table_id_t table, uint32_t active, uint64_t lookup, uint64_t matched);
-/* One table of TABLE_FEATURES with the required properties. What a table can do is the same in all: NEXT is what goto may name. */
+/* One table of TABLE_FEATURES with the required properties. What a table can do is the same in all: NEXT is what goto
+ * may name. */
 void of_table_features_encode(struct writer *w, table_id_t table, uint32_t max_entries);
 
 struct of_port_stats {

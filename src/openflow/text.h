@@ -2,8 +2,8 @@
 #ifndef WARREN_OPENFLOW_TEXT_H
 #define WARREN_OPENFLOW_TEXT_H
 /*
- * Flows in ovs-ofctl's syntax, read as `ovs-ofctl add-flow` reads them and written as `ovs-ofctl dump-flows` writes them.
- * text_match.c has the match fields, text_action.c and text_learn.c the actions, text_flow.c the whole line.
+ * Flows in ovs-ofctl's syntax, read as `ovs-ofctl add-flow` reads them and written as `ovs-ofctl dump-flows` writes
+ * them. text_match.c has the match fields, text_action.c and text_learn.c the actions, text_flow.c the whole line.
  *
  * Left out: what the actions of action.h leave out (groups, conntrack, ...); parsing refuses it by name.
  */
@@ -24,19 +24,21 @@ struct flow_spec {
     uint16_t priority;
     uint16_t idle_timeout, hard_timeout, flags;
     __be64 cookie;
-    __be64 cookie_mask; /* zero: `cookie` is the new flow's; else a condition on flows ("cookie=1/-1") */
+    __be64 cookie_mask;  /* zero: `cookie` is the new flow's; else a condition on flows ("cookie=1/-1") */
     ofp_port_t out_port; /* OFPP_ANY: not said */
-    bool has_actions;   /* "actions=" was there */
+    bool has_actions;    /* "actions=" was there */
     struct ofpacts acts;
 };
 
 void flow_spec_done(struct flow_spec *spec);
 #define _cleanup_flow_spec_ _cleanup_(flow_spec_done)
-/* "table=20,priority=2,dl_vlan=1,actions=pop_vlan,output:3". Table, priority, cookie and so on have their defaults when not said
- * (TABLE_ID_ALL, 32768, 0). "actions=" or "actions=drop" give an empty list. Checks prerequisites of match and actions. On failure
- * -EINVAL, and *RET_ERROR names the culprit, the caller's to free; *RET_SPEC untouched. NAMES may be NULL: numbers only. */
+/* "table=20,priority=2,dl_vlan=1,actions=pop_vlan,output:3". Table, priority, cookie and so on have their defaults when
+ * not said (TABLE_ID_ALL, 32768, 0). "actions=" or "actions=drop" give an empty list. Checks prerequisites of match and
+ * actions. On failure -EINVAL, and *RET_ERROR names the culprit, the caller's to free; *RET_SPEC untouched. NAMES may
+ * be NULL: numbers only. */
 int flow_parse(const char *text, const struct name_map *names, struct flow_spec *ret_spec, char **ret_error);
-/* " cookie=0x1, table=20, hard_timeout=300, priority=2,dl_vlan=1 actions=drop" without the leading blank: what dump-flows
+/* " cookie=0x1, table=20, hard_timeout=300, priority=2,dl_vlan=1 actions=drop" without the leading blank: what
+ * dump-flows
  * --no-stats prints. Zero cookie is printed, as there. */
 void flow_format(const struct flow_spec *spec, const struct name_map *names, struct strbuf *b);
 /* What a switch counted of a flow. */
@@ -44,7 +46,8 @@ struct flow_counts {
     uint32_t duration_sec, duration_nsec;
     uint64_t packets, bytes;
 };
-/* As flow_format(), with duration=, n_packets= and n_bytes= at their places and the table always: dump-flows without --no-stats. */
+/* As flow_format(), with duration=, n_packets= and n_bytes= at their places and the table always: dump-flows without
+ * --no-stats. */
 void flow_format_counts(const struct flow_spec *spec, const struct flow_counts *counts, const struct name_map *names,
                         struct strbuf *b);
 /* "send_flow_rem"; NULL for a bit that has no name. */

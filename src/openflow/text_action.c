@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Actions from text. One table maps each word to its parser; a word that is no action is taken as the name of an output port.
+ * Actions from text. One table maps each word to its parser; a word that is no action is taken as the name of an output
+ * port.
  */
 #include <ctype.h>
 #include <netinet/in.h>
@@ -33,8 +34,9 @@ static int no_argument(struct parse *p, const struct verb *v, const char *arg)
 
 static int number(struct parse *p, const struct verb *v, const char *arg, uint64_t max, uint64_t *ret)
 {
-    return text_u64(arg, max, ret) ? text_fail(p->error, "%s:%s: not a number from 0 to %llu", v->name, arg,
-                                               (unsigned long long)max) : 0;
+    return text_u64(arg, max, ret)
+               ? text_fail(p->error, "%s:%s: not a number from 0 to %llu", v->name, arg, (unsigned long long)max)
+               : 0;
 }
 
 static void put_output(struct ofpacts *acts, ofp_port_t port, uint16_t max_len)
@@ -232,13 +234,17 @@ static int parse_mod(struct parse *p, const struct verb *v, char *arg)
 static int parse_u16(struct parse *p, const struct verb *v, char *arg)
 {
     enum ofpact_type type = (enum ofpact_type)v->n;
-    uint64_t max = type == OFPACT_SET_VLAN_VID ? 4095 : type == OFPACT_SET_VLAN_PCP ? 7
-                   : type == OFPACT_GOTO_TABLE ? TABLE_ID_MAX : UINT16_MAX, n;
+    uint64_t max = type == OFPACT_SET_VLAN_VID   ? 4095
+                   : type == OFPACT_SET_VLAN_PCP ? 7
+                   : type == OFPACT_GOTO_TABLE   ? TABLE_ID_MAX
+                                                 : UINT16_MAX,
+             n;
 
     if (number(p, v, arg, max, &n)) {
         return -EINVAL;
     }
-    if ((type == OFPACT_PUSH_VLAN && n != 0x8100 && n != 0x88a8) || (type == OFPACT_PUSH_MPLS && n != 0x8847 && n != 0x8848)) {
+    if ((type == OFPACT_PUSH_VLAN && n != 0x8100 && n != 0x88a8) ||
+        (type == OFPACT_PUSH_MPLS && n != 0x8847 && n != 0x8848)) {
         return text_fail(p->error, "%s:%s: not the EtherType of such a tag", v->name, arg);
     }
     ((struct ofpact_u16 *)ofpact_put(p->acts, type, sizeof(struct ofpact_u16)))->v = (uint16_t)n;
@@ -349,7 +355,8 @@ static int parse_move(struct parse *p, const struct verb *v, char *arg)
         return -EINVAL;
     }
     if (src.n_bits != dst.n_bits) {
-        return text_fail(p->error, "move:%s->%s: source has %u bits, destination %u", arg, name, src.n_bits, dst.n_bits);
+        return text_fail(p->error, "move:%s->%s: source has %u bits, destination %u", arg, name, src.n_bits,
+                         dst.n_bits);
     }
     if (!dst.field->writable) {
         return text_fail(p->error, "%s: field is read-only", name);
@@ -479,36 +486,73 @@ static int parse_unsupported(struct parse *p, const struct verb *v, char *arg WR
 }
 
 static const struct verb verbs[] = {
-    {"output", parse_output, 0}, {"controller", parse_controller, 0}, {"enqueue", parse_enqueue, 0},
+    {"output", parse_output, 0},
+    {"controller", parse_controller, 0},
+    {"enqueue", parse_enqueue, 0},
     {"drop", parse_drop, 0},
-    {"normal", parse_port_word, (int)0xfffffffa}, {"flood", parse_port_word, (int)0xfffffffb},
-    {"all", parse_port_word, (int)0xfffffffc}, {"local", parse_port_word, (int)0xfffffffe},
-    {"in_port", parse_port_word, (int)0xfffffff8}, {"table", parse_port_word, (int)0xfffffff9},
-    {"strip_vlan", parse_plain, OFPACT_POP_VLAN}, {"pop_vlan", parse_plain, OFPACT_POP_VLAN},
-    {"push_vlan", parse_u16, OFPACT_PUSH_VLAN}, {"push_mpls", parse_u16, OFPACT_PUSH_MPLS},
+    {"normal", parse_port_word, (int)0xfffffffa},
+    {"flood", parse_port_word, (int)0xfffffffb},
+    {"all", parse_port_word, (int)0xfffffffc},
+    {"local", parse_port_word, (int)0xfffffffe},
+    {"in_port", parse_port_word, (int)0xfffffff8},
+    {"table", parse_port_word, (int)0xfffffff9},
+    {"strip_vlan", parse_plain, OFPACT_POP_VLAN},
+    {"pop_vlan", parse_plain, OFPACT_POP_VLAN},
+    {"push_vlan", parse_u16, OFPACT_PUSH_VLAN},
+    {"push_mpls", parse_u16, OFPACT_PUSH_MPLS},
     {"pop_mpls", parse_u16, OFPACT_POP_MPLS},
-    {"mod_vlan_vid", parse_u16, OFPACT_SET_VLAN_VID}, {"mod_vlan_pcp", parse_u16, OFPACT_SET_VLAN_PCP},
-    {"set_vlan_vid", parse_mod, FIELD_DL_VLAN}, {"set_vlan_pcp", parse_mod, FIELD_VLAN_PCP},
-    {"mod_dl_src", parse_mod, FIELD_ETH_SRC}, {"mod_dl_dst", parse_mod, FIELD_ETH_DST},
-    {"mod_nw_src", parse_mod, FIELD_IPV4_SRC}, {"mod_nw_dst", parse_mod, FIELD_IPV4_DST},
-    {"mod_nw_tos", parse_mod, FIELD_IP_TOS}, {"mod_nw_ecn", parse_mod, FIELD_IP_ECN}, {"mod_nw_ttl", parse_mod, FIELD_IP_TTL},
-    {"mod_tp_src", parse_mod, FIELD_TCP_SRC}, {"mod_tp_dst", parse_mod, FIELD_TCP_DST},
-    {"set_mpls_label", parse_mod, FIELD_MPLS_LABEL}, {"set_mpls_tc", parse_mod, FIELD_MPLS_TC},
+    {"mod_vlan_vid", parse_u16, OFPACT_SET_VLAN_VID},
+    {"mod_vlan_pcp", parse_u16, OFPACT_SET_VLAN_PCP},
+    {"set_vlan_vid", parse_mod, FIELD_DL_VLAN},
+    {"set_vlan_pcp", parse_mod, FIELD_VLAN_PCP},
+    {"mod_dl_src", parse_mod, FIELD_ETH_SRC},
+    {"mod_dl_dst", parse_mod, FIELD_ETH_DST},
+    {"mod_nw_src", parse_mod, FIELD_IPV4_SRC},
+    {"mod_nw_dst", parse_mod, FIELD_IPV4_DST},
+    {"mod_nw_tos", parse_mod, FIELD_IP_TOS},
+    {"mod_nw_ecn", parse_mod, FIELD_IP_ECN},
+    {"mod_nw_ttl", parse_mod, FIELD_IP_TTL},
+    {"mod_tp_src", parse_mod, FIELD_TCP_SRC},
+    {"mod_tp_dst", parse_mod, FIELD_TCP_DST},
+    {"set_mpls_label", parse_mod, FIELD_MPLS_LABEL},
+    {"set_mpls_tc", parse_mod, FIELD_MPLS_TC},
     {"set_mpls_ttl", parse_mod, FIELD_MPLS_TTL},
-    {"set_field", parse_set_field, 0}, {"load", parse_load, 0}, {"move", parse_move, 0},
-    {"set_tunnel", parse_set_tunnel, 0}, {"set_tunnel64", parse_set_tunnel, 1},
-    {"set_queue", parse_u32, OFPACT_SET_QUEUE}, {"pop_queue", parse_plain, OFPACT_POP_QUEUE},
-    {"dec_ttl", parse_plain, OFPACT_DEC_TTL}, {"resubmit", parse_resubmit, 0}, {"learn", parse_learn, 0},
-    {"note", parse_note, 0}, {"exit", parse_plain, OFPACT_EXIT}, {"clone", parse_nest, OFPACT_CLONE},
-    {"fin_timeout", parse_fin_timeout, 0}, {"meter", parse_u32, OFPACT_METER},
-    {"clear_actions", parse_plain, OFPACT_CLEAR_ACTIONS}, {"write_actions", parse_nest, OFPACT_WRITE_ACTIONS},
-    {"write_metadata", parse_write_metadata, 0}, {"goto_table", parse_u16, OFPACT_GOTO_TABLE},
-    {"group", parse_unsupported, 0}, {"ct", parse_unsupported, 0}, {"ct_clear", parse_unsupported, 0},
-    {"nat", parse_unsupported, 0}, {"conjunction", parse_unsupported, 0}, {"multipath", parse_unsupported, 0},
-    {"bundle", parse_unsupported, 0}, {"bundle_load", parse_unsupported, 0}, {"push", parse_unsupported, 0},
-    {"pop", parse_unsupported, 0}, {"sample", parse_unsupported, 0}, {"check_pkt_larger", parse_unsupported, 0},
-    {"dec_mpls_ttl", parse_unsupported, 0}, {"encap", parse_unsupported, 0}, {"decap", parse_unsupported, 0},
-    {"dec_nsh_ttl", parse_unsupported, 0}, {"delete_field", parse_unsupported, 0},
+    {"set_field", parse_set_field, 0},
+    {"load", parse_load, 0},
+    {"move", parse_move, 0},
+    {"set_tunnel", parse_set_tunnel, 0},
+    {"set_tunnel64", parse_set_tunnel, 1},
+    {"set_queue", parse_u32, OFPACT_SET_QUEUE},
+    {"pop_queue", parse_plain, OFPACT_POP_QUEUE},
+    {"dec_ttl", parse_plain, OFPACT_DEC_TTL},
+    {"resubmit", parse_resubmit, 0},
+    {"learn", parse_learn, 0},
+    {"note", parse_note, 0},
+    {"exit", parse_plain, OFPACT_EXIT},
+    {"clone", parse_nest, OFPACT_CLONE},
+    {"fin_timeout", parse_fin_timeout, 0},
+    {"meter", parse_u32, OFPACT_METER},
+    {"clear_actions", parse_plain, OFPACT_CLEAR_ACTIONS},
+    {"write_actions", parse_nest, OFPACT_WRITE_ACTIONS},
+    {"write_metadata", parse_write_metadata, 0},
+    {"goto_table", parse_u16, OFPACT_GOTO_TABLE},
+    {"group", parse_unsupported, 0},
+    {"ct", parse_unsupported, 0},
+    {"ct_clear", parse_unsupported, 0},
+    {"nat", parse_unsupported, 0},
+    {"conjunction", parse_unsupported, 0},
+    {"multipath", parse_unsupported, 0},
+    {"bundle", parse_unsupported, 0},
+    {"bundle_load", parse_unsupported, 0},
+    {"push", parse_unsupported, 0},
+    {"pop", parse_unsupported, 0},
+    {"sample", parse_unsupported, 0},
+    {"check_pkt_larger", parse_unsupported, 0},
+    {"dec_mpls_ttl", parse_unsupported, 0},
+    {"encap", parse_unsupported, 0},
+    {"decap", parse_unsupported, 0},
+    {"dec_nsh_ttl", parse_unsupported, 0},
+    {"delete_field", parse_unsupported, 0},
 };
 
 static int parse_one(struct parse *p, char *key, char *arg)
@@ -534,12 +578,18 @@ static int parse_one(struct parse *p, char *key, char *arg)
 static int rank(const struct ofpact *a)
 {
     switch ((enum ofpact_type)a->type) {
-    case OFPACT_METER: return 0;
-    case OFPACT_CLEAR_ACTIONS: return 2;
-    case OFPACT_WRITE_ACTIONS: return 3;
-    case OFPACT_WRITE_METADATA: return 4;
-    case OFPACT_GOTO_TABLE: return 5;
-    default: return 1;
+    case OFPACT_METER:
+        return 0;
+    case OFPACT_CLEAR_ACTIONS:
+        return 2;
+    case OFPACT_WRITE_ACTIONS:
+        return 3;
+    case OFPACT_WRITE_METADATA:
+        return 4;
+    case OFPACT_GOTO_TABLE:
+        return 5;
+    default:
+        return 1;
     }
 }
 
@@ -547,7 +597,7 @@ static int check_order(struct parse *p, size_t start)
 {
     int last = -1;
 
-    OFPACT_FOR_EACH (a, p->acts->data + start, p->acts->len - start) {
+    OFPACT_FOR_EACH(a, p->acts->data + start, p->acts->len - start) {
         int r = rank(a);
 
         if (p->depth && r != 1) {

@@ -9,8 +9,9 @@ static const struct {
     const char *name;
     uint16_t flag;
 } flags[] = {
-    {"send_flow_rem", FLOW_F_SEND_FLOW_REM}, {"check_overlap", FLOW_F_CHECK_OVERLAP}, {"reset_counts", FLOW_F_RESET_COUNTS},
-    {"no_packet_counts", FLOW_F_NO_PACKET_COUNTS}, {"no_byte_counts", FLOW_F_NO_BYTE_COUNTS},
+    {"send_flow_rem", FLOW_F_SEND_FLOW_REM},   {"check_overlap", FLOW_F_CHECK_OVERLAP},
+    {"reset_counts", FLOW_F_RESET_COUNTS},     {"no_packet_counts", FLOW_F_NO_PACKET_COUNTS},
+    {"no_byte_counts", FLOW_F_NO_BYTE_COUNTS},
 };
 
 void flow_spec_done(struct flow_spec *spec)
@@ -42,13 +43,16 @@ static int parse_cookie(struct flow_spec *s, const char *value, char **ret_error
 }
 
 /* The keys that are no match. -ENOENT: KEY is none of them. */
-static int parse_setting(struct flow_spec *s, const char *key, const char *value, const struct name_map *names, char **ret_error)
+static int parse_setting(struct flow_spec *s, const char *key, const char *value, const struct name_map *names,
+                         char **ret_error)
 {
     const struct {
         const char *name;
         uint16_t *field;
     } numbers[] = {
-        {"priority", &s->priority}, {"idle_timeout", &s->idle_timeout}, {"hard_timeout", &s->hard_timeout},
+        {"priority", &s->priority},
+        {"idle_timeout", &s->idle_timeout},
+        {"hard_timeout", &s->hard_timeout},
     };
     static const char *const statistics[] = {"duration", "n_packets", "n_bytes", "idle_age", "hard_age"};
     uint64_t n;
@@ -86,7 +90,8 @@ static int parse_setting(struct flow_spec *s, const char *key, const char *value
     return !strcmp(key, "cookie") ? parse_cookie(s, value, ret_error) : -ENOENT;
 }
 
-static int parse_keys(struct flow_spec *s, const char *text, unsigned int rank, const struct name_map *names, char **ret_error)
+static int parse_keys(struct flow_spec *s, const char *text, unsigned int rank, const struct name_map *names,
+                      char **ret_error)
 {
     _cleanup_free_ char *copy = xstrdup(text);
     char *pos = copy, *key, *value;
@@ -132,7 +137,7 @@ static int check_actions(const struct flow_spec *s, char **ret_error)
     if (!error) {
         return 0;
     }
-    OFPACT_FOR_EACH (a, s->acts.data, s->acts.len) {
+    OFPACT_FOR_EACH(a, s->acts.data, s->acts.len) {
         size_t upto = (size_t)((const uint8_t *)a - s->acts.data) + a->len;
 
         if (ofpacts_check(s->acts.data, upto, &s->match, s->table)) {
@@ -219,7 +224,8 @@ void flow_format_counts(const struct flow_spec *s, const struct flow_counts *cou
         strbuf_addf(b, "table=%u, ", s->table);
     }
     if (counts) {
-        strbuf_addf(b, "n_packets=%llu, n_bytes=%llu, ", (unsigned long long)counts->packets, (unsigned long long)counts->bytes);
+        strbuf_addf(b, "n_packets=%llu, n_bytes=%llu, ", (unsigned long long)counts->packets,
+                    (unsigned long long)counts->bytes);
     }
     if (s->idle_timeout) {
         strbuf_addf(b, "idle_timeout=%u, ", s->idle_timeout);

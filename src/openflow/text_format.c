@@ -117,23 +117,50 @@ static void format_simple(const struct ofpact *a, struct strbuf *b)
     const struct ofpact_u64 *u64 = p;
 
     switch ((enum ofpact_type)a->type) {
-    case OFPACT_PUSH_VLAN: strbuf_addf(b, "push_vlan:0x%04x", u16); return;
-    case OFPACT_POP_VLAN: strbuf_add(b, "pop_vlan"); return;
-    case OFPACT_SET_VLAN_VID: strbuf_addf(b, "mod_vlan_vid:%u", u16); return;
-    case OFPACT_SET_VLAN_PCP: strbuf_addf(b, "mod_vlan_pcp:%u", u16); return;
-    case OFPACT_PUSH_MPLS: strbuf_addf(b, "push_mpls:0x%04x", u16); return;
-    case OFPACT_POP_MPLS: strbuf_addf(b, "pop_mpls:0x%04x", u16); return;
+    case OFPACT_PUSH_VLAN:
+        strbuf_addf(b, "push_vlan:0x%04x", u16);
+        return;
+    case OFPACT_POP_VLAN:
+        strbuf_add(b, "pop_vlan");
+        return;
+    case OFPACT_SET_VLAN_VID:
+        strbuf_addf(b, "mod_vlan_vid:%u", u16);
+        return;
+    case OFPACT_SET_VLAN_PCP:
+        strbuf_addf(b, "mod_vlan_pcp:%u", u16);
+        return;
+    case OFPACT_PUSH_MPLS:
+        strbuf_addf(b, "push_mpls:0x%04x", u16);
+        return;
+    case OFPACT_POP_MPLS:
+        strbuf_addf(b, "pop_mpls:0x%04x", u16);
+        return;
     case OFPACT_SET_TUNNEL:
         strbuf_addf(b, u64->wide ? "set_tunnel64:%#llx" : "set_tunnel:%#llx", (unsigned long long)u64->v);
         return;
-    case OFPACT_SET_QUEUE: strbuf_addf(b, "set_queue:%u", u32); return;
-    case OFPACT_POP_QUEUE: strbuf_add(b, "pop_queue"); return;
-    case OFPACT_DEC_TTL: strbuf_add(b, "dec_ttl"); return;
-    case OFPACT_EXIT: strbuf_add(b, "exit"); return;
-    case OFPACT_METER: strbuf_addf(b, "meter:%u", u32); return;
-    case OFPACT_CLEAR_ACTIONS: strbuf_add(b, "clear_actions"); return;
-    case OFPACT_GOTO_TABLE: strbuf_addf(b, "goto_table:%u", u16); return;
-    default: return;
+    case OFPACT_SET_QUEUE:
+        strbuf_addf(b, "set_queue:%u", u32);
+        return;
+    case OFPACT_POP_QUEUE:
+        strbuf_add(b, "pop_queue");
+        return;
+    case OFPACT_DEC_TTL:
+        strbuf_add(b, "dec_ttl");
+        return;
+    case OFPACT_EXIT:
+        strbuf_add(b, "exit");
+        return;
+    case OFPACT_METER:
+        strbuf_addf(b, "meter:%u", u32);
+        return;
+    case OFPACT_CLEAR_ACTIONS:
+        strbuf_add(b, "clear_actions");
+        return;
+    case OFPACT_GOTO_TABLE:
+        strbuf_addf(b, "goto_table:%u", u16);
+        return;
+    default:
+        return;
     }
 }
 
@@ -172,20 +199,42 @@ static void format_one(const struct ofpact *a, const struct name_map *names, str
     const void *p = a;
 
     switch ((enum ofpact_type)a->type) {
-    case OFPACT_OUTPUT: format_output(p, names, b); return;
-    case OFPACT_CONTROLLER: format_controller(p, b); return;
+    case OFPACT_OUTPUT:
+        format_output(p, names, b);
+        return;
+    case OFPACT_CONTROLLER:
+        format_controller(p, b);
+        return;
     case OFPACT_OUTPUT_REG:
     case OFPACT_SET_FIELD:
     case OFPACT_LOAD:
-    case OFPACT_MOVE: format_field_action(a, names, b); return;
-    case OFPACT_RESUBMIT: format_resubmit(p, names, b); return;
-    case OFPACT_LEARN: learn_format(p, names, b); return;
-    case OFPACT_NOTE: format_note(p, b); return;
-    case OFPACT_CLONE: format_nest("clone", a, names, b); return;
-    case OFPACT_WRITE_ACTIONS: format_nest("write_actions", a, names, b); return;
-    case OFPACT_WRITE_METADATA: format_metadata(p, b); return;
-    case OFPACT_FIN_TIMEOUT: format_fin_timeout(p, b); return;
-    default: format_simple(a, b); return;
+    case OFPACT_MOVE:
+        format_field_action(a, names, b);
+        return;
+    case OFPACT_RESUBMIT:
+        format_resubmit(p, names, b);
+        return;
+    case OFPACT_LEARN:
+        learn_format(p, names, b);
+        return;
+    case OFPACT_NOTE:
+        format_note(p, b);
+        return;
+    case OFPACT_CLONE:
+        format_nest("clone", a, names, b);
+        return;
+    case OFPACT_WRITE_ACTIONS:
+        format_nest("write_actions", a, names, b);
+        return;
+    case OFPACT_WRITE_METADATA:
+        format_metadata(p, b);
+        return;
+    case OFPACT_FIN_TIMEOUT:
+        format_fin_timeout(p, b);
+        return;
+    default:
+        format_simple(a, b);
+        return;
     }
 }
 
@@ -195,7 +244,7 @@ void ofpacts_format(const void *acts, size_t len, const struct name_map *names, 
         strbuf_add(b, "drop");
         return;
     }
-    OFPACT_FOR_EACH (a, acts, len) {
+    OFPACT_FOR_EACH(a, acts, len) {
         format_one(a, names, b);
         if ((const uint8_t *)a + a->len < (const uint8_t *)acts + len) {
             strbuf_add(b, ",");

@@ -63,7 +63,8 @@ static int parse_load_spec(struct learn_spec *s, char *value, char **ret_error)
     return immediate_parse(value, s->n_bits, &s->imm, ret_error);
 }
 
-static int parse_spec(struct learn_spec *s, const char *key, char *value, const struct name_map *names, char **ret_error)
+static int parse_spec(struct learn_spec *s, const char *key, char *value, const struct name_map *names,
+                      char **ret_error)
 {
     int error;
 
@@ -77,8 +78,8 @@ static int parse_spec(struct learn_spec *s, const char *key, char *value, const 
         error = parse_match_spec(s, key, value, names, ret_error);
     }
     if (!error && s->src_type == LEARN_SRC_FIELD && s->src.n_bits != s->n_bits) {
-        return text_fail(ret_error, "%s%s%s: bit widths of source (%u) and destination (%u) differ", key, *value ? "=" : "",
-                         value, s->src.n_bits, s->n_bits);
+        return text_fail(ret_error, "%s%s%s: bit widths of source (%u) and destination (%u) differ", key,
+                         *value ? "=" : "", value, s->src.n_bits, s->n_bits);
     }
     return error;
 }
@@ -91,8 +92,10 @@ static int parse_setting(struct ofpact_learn *l, const char *key, const char *va
         uint16_t *field;
         uint64_t max;
     } numbers[] = {
-        {"idle_timeout", &l->idle_timeout, UINT16_MAX}, {"hard_timeout", &l->hard_timeout, UINT16_MAX},
-        {"priority", &l->priority, UINT16_MAX}, {"fin_idle_timeout", &l->fin_idle_timeout, UINT16_MAX},
+        {"idle_timeout", &l->idle_timeout, UINT16_MAX},
+        {"hard_timeout", &l->hard_timeout, UINT16_MAX},
+        {"priority", &l->priority, UINT16_MAX},
+        {"fin_idle_timeout", &l->fin_idle_timeout, UINT16_MAX},
         {"fin_hard_timeout", &l->fin_hard_timeout, UINT16_MAX},
     };
     uint64_t n;

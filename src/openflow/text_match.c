@@ -17,12 +17,27 @@ static const struct {
     uint16_t eth_type;
     uint8_t ip_proto;
 } protocols[] = {
-    {"ip", ETH_IP, 0}, {"icmp", ETH_IP, IPPROTO_ICMP}, {"tcp", ETH_IP, IPPROTO_TCP}, {"udp", ETH_IP, IPPROTO_UDP},
-    {"sctp", ETH_IP, IPPROTO_SCTP}, {"ipv6", ETH_IPV6, 0}, {"icmp6", ETH_IPV6, IPPROTO_ICMPV6},
-    {"tcp6", ETH_IPV6, IPPROTO_TCP}, {"udp6", ETH_IPV6, IPPROTO_UDP}, {"sctp6", ETH_IPV6, IPPROTO_SCTP},
-    {"arp", ETH_ARP, 0}, {"rarp", ETH_RARP, 0}, {"mpls", ETH_MPLS, 0}, {"mplsm", ETH_MPLSM, 0},
-    {"ipv4", ETH_IP, 0}, {"ip4", ETH_IP, 0}, {"ip6", ETH_IPV6, 0}, {"icmp4", ETH_IP, IPPROTO_ICMP},
-    {"tcp4", ETH_IP, IPPROTO_TCP}, {"udp4", ETH_IP, IPPROTO_UDP}, {"sctp4", ETH_IP, IPPROTO_SCTP},
+    {"ip", ETH_IP, 0},
+    {"icmp", ETH_IP, IPPROTO_ICMP},
+    {"tcp", ETH_IP, IPPROTO_TCP},
+    {"udp", ETH_IP, IPPROTO_UDP},
+    {"sctp", ETH_IP, IPPROTO_SCTP},
+    {"ipv6", ETH_IPV6, 0},
+    {"icmp6", ETH_IPV6, IPPROTO_ICMPV6},
+    {"tcp6", ETH_IPV6, IPPROTO_TCP},
+    {"udp6", ETH_IPV6, IPPROTO_UDP},
+    {"sctp6", ETH_IPV6, IPPROTO_SCTP},
+    {"arp", ETH_ARP, 0},
+    {"rarp", ETH_RARP, 0},
+    {"mpls", ETH_MPLS, 0},
+    {"mplsm", ETH_MPLSM, 0},
+    {"ipv4", ETH_IP, 0},
+    {"ip4", ETH_IP, 0},
+    {"ip6", ETH_IPV6, 0},
+    {"icmp4", ETH_IP, IPPROTO_ICMP},
+    {"tcp4", ETH_IP, IPPROTO_TCP},
+    {"udp4", ETH_IP, IPPROTO_UDP},
+    {"sctp4", ETH_IP, IPPROTO_SCTP},
 };
 
 static void set_eth_type(struct match *m, uint16_t type)
@@ -78,8 +93,10 @@ unsigned int match_key_rank(const char *key)
         return 0; /* a protocol */
     }
     switch (f->id) {
-    case FIELD_ETH_TYPE: return 0;
-    case FIELD_IP_PROTO: return 1;
+    case FIELD_ETH_TYPE:
+        return 0;
+    case FIELD_IP_PROTO:
+        return 1;
     case FIELD_ICMPV4_TYPE:
     case FIELD_ICMPV4_CODE:
     case FIELD_ICMPV6_TYPE:
@@ -87,8 +104,10 @@ unsigned int match_key_rank(const char *key)
     case FIELD_IP_FRAG:
     case FIELD_VLAN_TCI:
     case FIELD_VLAN_VID:
-    case FIELD_DL_VLAN: return 2;
-    default: return 3;
+    case FIELD_DL_VLAN:
+        return 2;
+    default:
+        return 3;
     }
 }
 
@@ -100,16 +119,22 @@ static const struct field *field_for_protocol(const struct field *f, const struc
     bool arp = type == ETH_ARP || type == ETH_RARP;
 
     switch (f->id) {
-    case FIELD_IPV4_SRC: return arp ? field_get(FIELD_ARP_SPA) : f;
-    case FIELD_IPV4_DST: return arp ? field_get(FIELD_ARP_TPA) : f;
-    case FIELD_IP_PROTO: return arp ? field_get(FIELD_ARP_OP) : f;
+    case FIELD_IPV4_SRC:
+        return arp ? field_get(FIELD_ARP_SPA) : f;
+    case FIELD_IPV4_DST:
+        return arp ? field_get(FIELD_ARP_TPA) : f;
+    case FIELD_IP_PROTO:
+        return arp ? field_get(FIELD_ARP_OP) : f;
     case FIELD_TCP_SRC:
         return proto == IPPROTO_UDP ? field_get(FIELD_UDP_SRC) : proto == IPPROTO_SCTP ? field_get(FIELD_SCTP_SRC) : f;
     case FIELD_TCP_DST:
         return proto == IPPROTO_UDP ? field_get(FIELD_UDP_DST) : proto == IPPROTO_SCTP ? field_get(FIELD_SCTP_DST) : f;
-    case FIELD_ICMPV4_TYPE: return type == ETH_IPV6 ? field_get(FIELD_ICMPV6_TYPE) : f;
-    case FIELD_ICMPV4_CODE: return type == ETH_IPV6 ? field_get(FIELD_ICMPV6_CODE) : f;
-    default: return f;
+    case FIELD_ICMPV4_TYPE:
+        return type == ETH_IPV6 ? field_get(FIELD_ICMPV6_TYPE) : f;
+    case FIELD_ICMPV4_CODE:
+        return type == ETH_IPV6 ? field_get(FIELD_ICMPV6_CODE) : f;
+    default:
+        return f;
     }
 }
 
@@ -154,8 +179,8 @@ int match_parse_key(struct match *m, const char *key, const char *value, const s
         return error;
     }
     if (!field_prereq_ok(f, &m->value)) {
-        return text_fail(ret_error, "%s=%s: the match lacks what %s needs (such as the protocol it belongs to)", key, value,
-                         f->name);
+        return text_fail(ret_error, "%s=%s: the match lacks what %s needs (such as the protocol it belongs to)", key,
+                         value, f->name);
     }
     if (field_contradicts(m, f, &v)) {
         return text_fail(ret_error, "%s=%s: the match already asks for another protocol", key, value);

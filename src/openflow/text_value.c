@@ -160,8 +160,9 @@ static const struct {
     const char *name;
     uint32_t port;
 } reserved_ports[] = {
-    {"IN_PORT", 0xfffffff8}, {"TABLE", 0xfffffff9}, {"NORMAL", 0xfffffffa}, {"FLOOD", 0xfffffffb}, {"ALL", 0xfffffffc},
-    {"CONTROLLER", 0xfffffffd}, {"LOCAL", 0xfffffffe}, {"ANY", 0xffffffff}, {"NONE", 0xffffffff}, {"UNSET", 0xfffffff7},
+    {"IN_PORT", 0xfffffff8}, {"TABLE", 0xfffffff9},      {"NORMAL", 0xfffffffa}, {"FLOOD", 0xfffffffb},
+    {"ALL", 0xfffffffc},     {"CONTROLLER", 0xfffffffd}, {"LOCAL", 0xfffffffe},  {"ANY", 0xffffffff},
+    {"NONE", 0xffffffff},    {"UNSET", 0xfffffff7},
 };
 
 int port_parse(const char *s, const struct name_map *names, ofp_port_t *ret)
@@ -287,8 +288,11 @@ static const struct {
     const char *name;
     uint8_t value, mask;
 } frags[] = {
-    {"no", 0, 3}, {"yes", FLOW_FRAG_ANY, FLOW_FRAG_ANY}, {"first", FLOW_FRAG_ANY, 3},
-    {"later", FLOW_FRAG_ANY | FLOW_FRAG_LATER, 3}, {"not_later", 0, FLOW_FRAG_LATER},
+    {"no", 0, 3},
+    {"yes", FLOW_FRAG_ANY, FLOW_FRAG_ANY},
+    {"first", FLOW_FRAG_ANY, 3},
+    {"later", FLOW_FRAG_ANY | FLOW_FRAG_LATER, 3},
+    {"not_later", 0, FLOW_FRAG_LATER},
 };
 
 void frag_format(uint8_t frag, uint8_t mask, struct strbuf *b)
@@ -413,11 +417,16 @@ static int plain_value_parse(const struct field *f, const char *s, const struct 
 {
     memset(ret, 0, sizeof *ret);
     switch (f->format) {
-    case FIELD_FORMAT_ETH: return eth_parse(s, ret->b);
-    case FIELD_FORMAT_IPV4: return inet_pton(AF_INET, s, ret->b) == 1 ? 0 : -EINVAL;
-    case FIELD_FORMAT_IPV6: return inet_pton(AF_INET6, s, ret->b) == 1 ? 0 : -EINVAL;
-    case FIELD_FORMAT_PORT: return port_value_parse(f, s, names, ret);
-    default: return text_number(s, ret->b, f->n_bytes);
+    case FIELD_FORMAT_ETH:
+        return eth_parse(s, ret->b);
+    case FIELD_FORMAT_IPV4:
+        return inet_pton(AF_INET, s, ret->b) == 1 ? 0 : -EINVAL;
+    case FIELD_FORMAT_IPV6:
+        return inet_pton(AF_INET6, s, ret->b) == 1 ? 0 : -EINVAL;
+    case FIELD_FORMAT_PORT:
+        return port_value_parse(f, s, names, ret);
+    default:
+        return text_number(s, ret->b, f->n_bytes);
     }
 }
 
@@ -425,10 +434,14 @@ static int plain_mask_parse(const struct field *f, const char *s, union field_va
 {
     memset(ret, 0, sizeof *ret);
     switch (f->format) {
-    case FIELD_FORMAT_ETH: return eth_parse(s, ret->b);
-    case FIELD_FORMAT_IPV4: return addr_mask_parse(AF_INET, s, 4, ret->b);
-    case FIELD_FORMAT_IPV6: return addr_mask_parse(AF_INET6, s, 16, ret->b);
-    default: return text_number(s, ret->b, f->n_bytes);
+    case FIELD_FORMAT_ETH:
+        return eth_parse(s, ret->b);
+    case FIELD_FORMAT_IPV4:
+        return addr_mask_parse(AF_INET, s, 4, ret->b);
+    case FIELD_FORMAT_IPV6:
+        return addr_mask_parse(AF_INET6, s, 16, ret->b);
+    default:
+        return text_number(s, ret->b, f->n_bytes);
     }
 }
 
@@ -451,8 +464,9 @@ static bool words_parse(const struct field *f, const char *s, union field_value 
         }
         return false;
     }
-    if (f->format == FIELD_FORMAT_TCP_FLAGS ? flags_parse(s, tcp_flag_names, 12, &flags, &flags_mask)
-        : f->format == FIELD_FORMAT_TUN_FLAGS ? flags_parse(s, tun_flag_names, 1, &flags, &flags_mask) : -EINVAL) {
+    if (f->format == FIELD_FORMAT_TCP_FLAGS   ? flags_parse(s, tcp_flag_names, 12, &flags, &flags_mask)
+        : f->format == FIELD_FORMAT_TUN_FLAGS ? flags_parse(s, tun_flag_names, 1, &flags, &flags_mask)
+                                              : -EINVAL) {
         return false;
     }
     *value = (union field_value){.b = {(uint8_t)(flags >> 8), (uint8_t)flags}};
@@ -510,7 +524,8 @@ static void number_format(const struct field *f, const union field_value *v, boo
     }
 }
 
-static void words_format(const struct field *f, const union field_value *v, const union field_value *mask, struct strbuf *b)
+static void words_format(const struct field *f, const union field_value *v, const union field_value *mask,
+                         struct strbuf *b)
 {
     uint16_t flags = (uint16_t)(v->b[0] << 8 | v->b[1]), m = mask ? (uint16_t)(mask->b[0] << 8 | mask->b[1]) : 0xfff;
 
@@ -533,9 +548,15 @@ void field_value_format(const struct field *f, const union field_value *value, c
         mask = NULL;
     }
     switch (f->format) {
-    case FIELD_FORMAT_ETH: eth_format_masked(value->b, mask ? mask->b : NULL, b); return;
-    case FIELD_FORMAT_IPV4: ipv4_format_masked(value->b, mask ? mask->b : NULL, b); return;
-    case FIELD_FORMAT_IPV6: ipv6_format_masked(value->b, mask ? mask->b : NULL, b); return;
+    case FIELD_FORMAT_ETH:
+        eth_format_masked(value->b, mask ? mask->b : NULL, b);
+        return;
+    case FIELD_FORMAT_IPV4:
+        ipv4_format_masked(value->b, mask ? mask->b : NULL, b);
+        return;
+    case FIELD_FORMAT_IPV6:
+        ipv6_format_masked(value->b, mask ? mask->b : NULL, b);
+        return;
     case FIELD_FORMAT_PORT:
         port = 0;
         for (size_t i = 0; i < f->n_bytes; i++) {
@@ -545,7 +566,9 @@ void field_value_format(const struct field *f, const union field_value *value, c
         return;
     case FIELD_FORMAT_FRAG:
     case FIELD_FORMAT_TCP_FLAGS:
-    case FIELD_FORMAT_TUN_FLAGS: words_format(f, value, mask, b); return;
+    case FIELD_FORMAT_TUN_FLAGS:
+        words_format(f, value, mask, b);
+        return;
     case FIELD_FORMAT_DEC:
     case FIELD_FORMAT_HEX:
         number_format(f, value, f->format == FIELD_FORMAT_HEX, b);
@@ -615,7 +638,8 @@ int subfield_parse(const char *s, struct subfield *ret, char **ret_error)
         return text_fail(ret_error, "%s: text after subfield", s);
     }
     if (first > last || last >= f->n_bits) {
-        return text_fail(ret_error, "%s: bits %u..%u are not within the %u bits of %s", s, first, last, f->n_bits, f->name);
+        return text_fail(ret_error, "%s: bits %u..%u are not within the %u bits of %s", s, first, last, f->n_bits,
+                         f->name);
     }
     *ret = (struct subfield){f, (uint16_t)first, (uint16_t)(last - first + 1)};
     return 0;

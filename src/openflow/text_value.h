@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WARREN_OPENFLOW_TEXT_VALUE_H
 #define WARREN_OPENFLOW_TEXT_VALUE_H
-/* Pieces of the text syntax that its files share: cutting into key and value, numbers, ports, field values, subfields. */
+/* Pieces of the text syntax that its files share: cutting into key and value, numbers, ports, field values, subfields.
+ */
 #include "base/strbuf.h"
 #include "openflow/text.h"
 
 /* Sets *RET_ERROR (NULL: nobody wants it; one that is there already stays) and returns -EINVAL. */
 int text_fail(char **ret_error, const char *fmt, ...) WR_PRINTF(2, 3);
 
-/* Cuts the next "key", "key=value", "key:value" or "key(value)" off *POS, in place; pieces are separated by commas and blanks. The
- * value is "" when there is none; parentheses and double quotes inside it are kept together. 1: there was one. 0: the end.
- * -EINVAL and *RET_ERROR: unbalanced. */
+/* Cuts the next "key", "key=value", "key:value" or "key(value)" off *POS, in place; pieces are separated by commas and
+ * blanks. The value is "" when there is none; parentheses and double quotes inside it are kept together. 1: there was
+ * one. 0: the end. -EINVAL and *RET_ERROR: unbalanced. */
 int text_next(char **pos, char **key, char **value, char **ret_error);
 /* "5", "0x1f", at most MAX. -EINVAL. */
 int text_u64(const char *s, uint64_t max, uint64_t *ret);
@@ -37,7 +38,8 @@ int subfield_parse(const char *s, struct subfield *ret, char **ret_error);
 void subfield_format(const struct subfield *sf, struct strbuf *b);
 
 /* The matches' second half: sets one key of a flow's match. PROTOCOL keywords have no value. -ENOENT: no such key. */
-int match_parse_key(struct match *m, const char *key, const char *value, const struct name_map *names, char **ret_error);
+int match_parse_key(struct match *m, const char *key, const char *value, const struct name_map *names,
+                    char **ret_error);
 /* Matches stand in any order in text; keys of lower rank must be set first for the prerequisites of others. */
 unsigned int match_key_rank(const char *key);
 #define MATCH_RANKS 5

@@ -14,8 +14,8 @@ LOG_MODULE("ovsdb_client");
 /*
  * A connection's course: get_schema → monitor (the newest form that the server knows) → updates. Locks are asked for
  * beside it. Conditions that change wait until the monitor stands and no other change is on its way, so at most one
- * monitor_cond_change is in flight; until its reply the last transaction id must not be used to resume, since the server
- * would resume with rows that we were not told under the old condition.
+ * monitor_cond_change is in flight; until its reply the last transaction id must not be used to resume, since the
+ * server would resume with rows that we were not told under the old condition.
  */
 
 enum request_kind { REQ_SCHEMA, REQ_MONITOR, REQ_COND_CHANGE, REQ_LOCK, REQ_UNLOCK, REQ_TXN };
@@ -217,7 +217,8 @@ static void on_missing(const char *table, const char *column, void *arg)
     struct ovsdb_client *c = arg;
 
     if (column) {
-        log_warn("%s: database %s has no column %s in table %s", session_remote(c->session), c->database, column, table);
+        log_warn("%s: database %s has no column %s in table %s", session_remote(c->session), c->database, column,
+                 table);
     } else {
         log_warn("%s: database %s has no table %s", session_remote(c->session), c->database, table);
     }
@@ -413,7 +414,8 @@ static const char *error_text(const json_t *msg)
     if (!error || json_is_null(error)) {
         return NULL;
     }
-    const char *tag = json_is_string(error) ? json_string_value(error) : json_string_value(json_object_get(error, "error"));
+    const char *tag =
+        json_is_string(error) ? json_string_value(error) : json_string_value(json_object_get(error, "error"));
     const char *details = json_string_value(json_object_get(error, "details"));
     return tag && !strcmp(tag, "unknown method") ? tag : details ? details : tag ? tag : "an error without a text";
 }

@@ -12,7 +12,8 @@
  *
  * Neighbours: base/stream.h below, ovsdb/row.h for reading rows, ovsdb/txn.h for writing. This knows no schema but the
  * one that the server tells; a monitored column that the server lacks is logged and reads as empty.
- * Callbacks come from the event loop only. They may start transactions and change conditions, but not destroy the client.
+ * Callbacks come from the event loop only. They may start transactions and change conditions, but not destroy the
+ * client.
  */
 #include <jansson.h>
 
@@ -51,11 +52,12 @@ DEFINE_CLEANUP(struct ovsdb_client *, ovsdb_client_destroy)
 
 /* Before start: monitors TABLE. COLUMNS ends with NULL; COLUMNS == NULL means every column. */
 void ovsdb_client_monitor(struct ovsdb_client *c, const char *table, const char *const *columns);
-/* Limits TABLE to the rows that match; at any time. CONDITION is an array of clauses as in RFC 7047 5.1, any of which is
- * enough (e.g. [["name","==","x"],["name","==","y"]]); [false] for no row at all; NULL for every row. Taken over. Servers
- * without monitor_cond (before OVS 2.6) send every row. */
+/* Limits TABLE to the rows that match; at any time. CONDITION is an array of clauses as in RFC 7047 5.1, any of which
+ * is enough (e.g. [["name","==","x"],["name","==","y"]]); [false] for no row at all; NULL for every row. Taken over.
+ * Servers without monitor_cond (before OVS 2.6) send every row. */
 void ovsdb_client_set_condition(struct ovsdb_client *c, const char *table, json_t *condition);
-/* Keeps asking for lock NAME (letters, digits, _), across reconnects; `locked` tells. ovsdb_client_unlock() gives it back. */
+/* Keeps asking for lock NAME (letters, digits, _), across reconnects; `locked` tells. ovsdb_client_unlock() gives it
+ * back. */
 void ovsdb_client_lock(struct ovsdb_client *c, const char *name);
 void ovsdb_client_unlock(struct ovsdb_client *c, const char *name);
 bool ovsdb_client_has_lock(const struct ovsdb_client *c, const char *name);
@@ -76,7 +78,7 @@ const struct ovsdb_row *ovsdb_client_row(const struct ovsdb_client *c, const cha
 const struct ovsdb_row *ovsdb_client_first(const struct ovsdb_client *c, const char *table);
 const struct ovsdb_row *ovsdb_row_next(const struct ovsdb_row *row);
 /* Rows of TABLE in no particular order; they must not change meanwhile (they only do in the event loop). */
-#define OVSDB_FOR_EACH_ROW(row, client, table)                                                     \
+#define OVSDB_FOR_EACH_ROW(row, client, table)                                                                         \
     for (const struct ovsdb_row *row = ovsdb_client_first(client, table); row; row = ovsdb_row_next(row))
 size_t ovsdb_client_n_rows(const struct ovsdb_client *c, const char *table);
 /* The first row of TABLE whose string COLUMN is VALUE. Looks at every row. */

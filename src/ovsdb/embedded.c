@@ -84,7 +84,8 @@ static int start_server(struct event_base *base, const struct ovsdb_embedded_opt
     _cleanup_free_ char *control = xasprintf("--unixctl=%s", o->control ? o->control : "none");
     _cleanup_free_ char *pidfile = o->pidfile ? xasprintf("--pidfile=%s", o->pidfile) : NULL;
     _cleanup_free_ char *extra = o->extra_remote ? xasprintf("--remote=%s", o->extra_remote) : NULL;
-    const char *argv[MAX_ARGS] = {"ovsdb-server", "-vconsole:warn", "-vsyslog:off", "-vfatal_signal:err", remote, control};
+    const char *argv[MAX_ARGS] = {"ovsdb-server",       "-vconsole:warn", "-vsyslog:off",
+                                  "-vfatal_signal:err", remote,           control};
     size_t n = 6;
 
     if (pidfile) {

@@ -106,9 +106,9 @@ static int learn_column(struct replica_table *t, const char *name, const json_t 
     }
     json_object_set_new(t->kinds, name, json_string(is_map ? "map" : many ? "set" : "scalar"));
     json_object_set_new(t->columns, name,
-                        is_map                                              ? json_pack("[s[]]", "map")
-                        : json_is_integer(min) && !json_integer_value(min)  ? json_pack("[s[]]", "set")
-                                                                            : default_atom(atom));
+                        is_map                                             ? json_pack("[s[]]", "map")
+                        : json_is_integer(min) && !json_integer_value(min) ? json_pack("[s[]]", "set")
+                                                                           : default_atom(atom));
     return 0;
 }
 

@@ -5,9 +5,10 @@
  * Inside ovsdb only: the copies of the monitored tables, and how the three forms of update messages change them
  * (RFC 7047 4.1.6 `update`; ovsdb-server(7) `update2` and `update3`, whose rows are differences). No I/O.
  *
- * Differences need column types (a delta of a set toggles elements, a delta of a scalar replaces it), so the schema that
- * the server tells is kept here. Every value is held as the server writes it (a set of one as its element, sets and maps
- * sorted), so that json_equal() is equality of values, and rows that come again after a reconnect compare equal.
+ * Differences need column types (a delta of a set toggles elements, a delta of a scalar replaces it), so the schema
+ * that the server tells is kept here. Every value is held as the server writes it (a set of one as its element, sets
+ * and maps sorted), so that json_equal() is equality of values, and rows that come again after a reconnect compare
+ * equal.
  */
 #include <jansson.h>
 #include <uthash.h>
@@ -24,9 +25,9 @@ struct ovsdb_row {
 
 struct replica_table {
     char *name;
-    json_t *wanted;     /* array of column names, NULL: all */
-    json_t *columns;    /* object: monitored column → its default; NULL while the schema has no such table */
-    json_t *kinds;      /* object: monitored column → "set" for several, "map", "scalar" for at most one */
+    json_t *wanted;  /* array of column names, NULL: all */
+    json_t *columns; /* object: monitored column → its default; NULL while the schema has no such table */
+    json_t *kinds;   /* object: monitored column → "set" for several, "map", "scalar" for at most one */
     struct ovsdb_row *rows;
     UT_hash_handle hh;
 };

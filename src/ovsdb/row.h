@@ -33,8 +33,8 @@ int64_t ovsdb_row_set_int(const struct ovsdb_row *row, const char *column, size_
 bool ovsdb_row_set_uuid(const struct ovsdb_row *row, const char *column, size_t i, struct uuid *ret);
 bool ovsdb_row_set_has_string(const struct ovsdb_row *row, const char *column, const char *value);
 
-/* The value of KEY in a map from strings; NULL or the default where there is none. ovsdb_row_map_int() and _bool() are for
- * maps whose values are strings too, as in `options` and `other_config`: they parse the whole text (true/false,
+/* The value of KEY in a map from strings; NULL or the default where there is none. ovsdb_row_map_int() and _bool() are
+ * for maps whose values are strings too, as in `options` and `other_config`: they parse the whole text (true/false,
  * decimal or 0x), and yield the default when it is not that. */
 const char *ovsdb_row_map_string(const struct ovsdb_row *row, const char *column, const char *key);
 int64_t ovsdb_row_map_int(const struct ovsdb_row *row, const char *column, const char *key, int64_t def);

@@ -14,7 +14,7 @@ struct session;
 
 struct session_callbacks {
     void (*connected)(void *arg);
-    void (*lost)(void *arg); /* only after `connected` */
+    void (*lost)(void *arg);                 /* only after `connected` */
     void (*message)(json_t *msg, void *arg); /* all but echo requests and echo replies; MSG is the session's */
 };
 

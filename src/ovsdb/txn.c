@@ -81,8 +81,8 @@ void ovsdb_txn_mutate_where(struct ovsdb_txn *t, const char *table, json_t *wher
         json_decref(where);
         return;
     }
-    ovsdb_txn_op(t, json_pack("{s:s, s:s, s:o, s:[o]}", "op", "mutate", "table", table, "where", where, "mutations",
-                              mutation));
+    ovsdb_txn_op(
+        t, json_pack("{s:s, s:s, s:o, s:[o]}", "op", "mutate", "table", table, "where", where, "mutations", mutation));
 }
 
 void ovsdb_txn_delete(struct ovsdb_txn *t, const char *table, const struct uuid *row)
@@ -185,8 +185,8 @@ static char *find_error(const json_t *reply, const char **ret_tag)
     size_t i;
 
     if (failed && !json_is_null(failed)) {
-        *ret_tag = json_is_string(failed) ? json_string_value(failed)
-                                          : json_string_value(json_object_get(failed, "error"));
+        *ret_tag =
+            json_is_string(failed) ? json_string_value(failed) : json_string_value(json_object_get(failed, "error"));
         const char *details = json_string_value(json_object_get(failed, "details"));
         *ret_tag = *ret_tag ? *ret_tag : "error";
         return details ? xasprintf("%s: %s", *ret_tag, details) : xstrdup(*ret_tag);

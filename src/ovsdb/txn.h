@@ -10,9 +10,9 @@
  *   ovsdb_txn_mutate(t, "Bridge", &bridge, "ports", "insert", ovsdb_named_uuid("p"));
  *   ovsdb_txn_commit(t, done, arg);
  *
- * Functions that take a json_t value or clause take over its reference. `where` arguments are arrays of clauses that must
- * all match; ovsdb_where() and ovsdb_where_uuid() make them. Rows that are returned stay the transaction's.
- * The transaction is one atomic change: all of it or nothing.
+ * Functions that take a json_t value or clause take over its reference. `where` arguments are arrays of clauses that
+ * must all match; ovsdb_where() and ovsdb_where_uuid() make them. Rows that are returned stay the transaction's. The
+ * transaction is one atomic change: all of it or nothing.
  */
 #include <jansson.h>
 
@@ -30,7 +30,7 @@ enum ovsdb_txn_status {
 
 struct ovsdb_result {
     enum ovsdb_txn_status status;
-    const char *error; /* "constraint violation: Transaction causes …", "" when committed */
+    const char *error;     /* "constraint violation: Transaction causes …", "" when committed */
     const char *error_tag; /* RFC 7047's string alone: "constraint violation"; "" if there is none */
     const json_t *results; /* the reply's array, one object an operation, in order; NULL when disconnected */
     const struct ovsdb_txn *txn;
@@ -39,8 +39,8 @@ struct ovsdb_result {
 /* RESULT and all in it live until the callback returns. */
 typedef void ovsdb_txn_done_fn(const struct ovsdb_result *result, void *arg);
 
-/* NAME is how other operations of the same transaction refer to the new row: ovsdb_named_uuid(NAME); letters, digits, _,
- * or NULL. */
+/* NAME is how other operations of the same transaction refer to the new row: ovsdb_named_uuid(NAME); letters, digits,
+ * _, or NULL. */
 json_t *ovsdb_txn_insert(struct ovsdb_txn *t, const char *table, const char *name);
 /* Only the columns set in the returned row are written. */
 json_t *ovsdb_txn_update(struct ovsdb_txn *t, const char *table, const struct uuid *row);
@@ -52,8 +52,8 @@ void ovsdb_txn_mutate_where(struct ovsdb_txn *t, const char *table, json_t *wher
                             const char *mutator, json_t *value);
 void ovsdb_txn_delete(struct ovsdb_txn *t, const char *table, const struct uuid *row);
 void ovsdb_txn_delete_where(struct ovsdb_txn *t, const char *table, json_t *where);
-/* The columns set in the returned row must be equal (UNTIL "==") or not ("!=") to those of the rows that match, at once;
- * otherwise OVSDB_TXN_TRY_AGAIN. */
+/* The columns set in the returned row must be equal (UNTIL "==") or not ("!=") to those of the rows that match, at
+ * once; otherwise OVSDB_TXN_TRY_AGAIN. */
 json_t *ovsdb_txn_wait(struct ovsdb_txn *t, const char *table, json_t *where, const char *until);
 /* No row may match / a row must be there: waits of the two kinds that allocation needs. */
 void ovsdb_txn_wait_no_row(struct ovsdb_txn *t, const char *table, json_t *where);

@@ -5,44 +5,44 @@
  * Every reason for which Warren drops a packet, from one list: each is a counter (`coverage/show`), a text and, in the
  * datapaths, the argument of a drop action. Add new ones at the end: the numbers travel between BPF and user space.
  */
-#define DROP_REASONS(X)                                                                   \
-    X(NONE, "none", "not dropped")                                                        \
-    X(TABLE_MISS, "table_miss", "no flow of the table matched")                           \
-    X(ACTION, "action", "a flow says drop, or has no output")                             \
-    X(NO_PORT, "no_port", "output to a port that does not exist")                         \
-    X(PORT_DOWN, "port_down", "the port is down or says no receive or no forward")        \
-    X(PORT_TX, "port_tx", "the kernel refused the frame on the output port")              \
-    X(VLAN_INGRESS, "vlan_ingress", "the VLAN is not allowed on the input port")          \
-    X(NORMAL_SELF, "normal_self", "NORMAL would send it back where it came from")         \
-    X(RESUBMIT_DEPTH, "resubmit_depth", "too many nested or total resubmits")             \
-    X(PATCH_NO_PEER, "patch_no_peer", "the patch port has no peer")                       \
-    X(TUNNEL_UNKNOWN_REMOTE, "tunnel_unknown_remote", "tunnel packet from no configured remote") \
-    X(TUNNEL_UNKNOWN_KEY, "tunnel_unknown_key", "tunnel packet with a key that no port takes")  \
-    X(TUNNEL_TRUNCATED, "tunnel_truncated", "tunnel packet ends inside a header")         \
-    X(TUNNEL_BAD_HEADER, "tunnel_bad_header", "tunnel header with wrong flags, version or protocol") \
-    X(TUNNEL_BAD_CHECKSUM, "tunnel_bad_checksum", "tunnel packet with a wrong outer checksum") \
-    X(TUNNEL_NO_ROUTE, "tunnel_no_route", "no route to the tunnel's remote end")          \
-    X(TUNNEL_TOO_BIG, "tunnel_too_big", "encapsulated frame is larger than the path's MTU") \
-    X(TUNNEL_TX, "tunnel_tx", "the kernel refused the encapsulated packet")               \
-    X(TUNNEL_NESTED_TTL, "tunnel_nested_ttl", "tunnel recursion")                         \
-    X(TRUNCATED, "truncated", "frame ends inside its Ethernet header")                    \
-    X(TTL, "ttl", "TTL or hop limit ran out")                                             \
-    X(CONTROLLER_RATE, "controller_rate", "packet-in over the controller's rate")         \
-    X(CONTROLLER_NONE, "controller_none", "for the controller, and none is connected")    \
-    X(UPCALL_QUEUE, "upcall_queue", "too many packets wait for the slow path")            \
-    X(SEGMENT, "segment", "a super-packet could not be segmented")                        \
-    X(BAD_ACTION, "bad_action", "an action does not fit the packet")                      \
-    X(METER, "meter", "over a meter's rate")                                              \
-    X(FRAGMENT, "fragment", "fragments are dropped by the switch configuration")          \
-    X(MIRROR, "mirror", "arrived on a mirror's output port")                              \
-    X(SECURE, "secure", "fail_mode secure and no controller")                             \
+#define DROP_REASONS(X)                                                                                                \
+    X(NONE, "none", "not dropped")                                                                                     \
+    X(TABLE_MISS, "table_miss", "no flow of the table matched")                                                        \
+    X(ACTION, "action", "a flow says drop, or has no output")                                                          \
+    X(NO_PORT, "no_port", "output to a port that does not exist")                                                      \
+    X(PORT_DOWN, "port_down", "the port is down or says no receive or no forward")                                     \
+    X(PORT_TX, "port_tx", "the kernel refused the frame on the output port")                                           \
+    X(VLAN_INGRESS, "vlan_ingress", "the VLAN is not allowed on the input port")                                       \
+    X(NORMAL_SELF, "normal_self", "NORMAL would send it back where it came from")                                      \
+    X(RESUBMIT_DEPTH, "resubmit_depth", "too many nested or total resubmits")                                          \
+    X(PATCH_NO_PEER, "patch_no_peer", "the patch port has no peer")                                                    \
+    X(TUNNEL_UNKNOWN_REMOTE, "tunnel_unknown_remote", "tunnel packet from no configured remote")                       \
+    X(TUNNEL_UNKNOWN_KEY, "tunnel_unknown_key", "tunnel packet with a key that no port takes")                         \
+    X(TUNNEL_TRUNCATED, "tunnel_truncated", "tunnel packet ends inside a header")                                      \
+    X(TUNNEL_BAD_HEADER, "tunnel_bad_header", "tunnel header with wrong flags, version or protocol")                   \
+    X(TUNNEL_BAD_CHECKSUM, "tunnel_bad_checksum", "tunnel packet with a wrong outer checksum")                         \
+    X(TUNNEL_NO_ROUTE, "tunnel_no_route", "no route to the tunnel's remote end")                                       \
+    X(TUNNEL_TOO_BIG, "tunnel_too_big", "encapsulated frame is larger than the path's MTU")                            \
+    X(TUNNEL_TX, "tunnel_tx", "the kernel refused the encapsulated packet")                                            \
+    X(TUNNEL_NESTED_TTL, "tunnel_nested_ttl", "tunnel recursion")                                                      \
+    X(TRUNCATED, "truncated", "frame ends inside its Ethernet header")                                                 \
+    X(TTL, "ttl", "TTL or hop limit ran out")                                                                          \
+    X(CONTROLLER_RATE, "controller_rate", "packet-in over the controller's rate")                                      \
+    X(CONTROLLER_NONE, "controller_none", "for the controller, and none is connected")                                 \
+    X(UPCALL_QUEUE, "upcall_queue", "too many packets wait for the slow path")                                         \
+    X(SEGMENT, "segment", "a super-packet could not be segmented")                                                     \
+    X(BAD_ACTION, "bad_action", "an action does not fit the packet")                                                   \
+    X(METER, "meter", "over a meter's rate")                                                                           \
+    X(FRAGMENT, "fragment", "fragments are dropped by the switch configuration")                                       \
+    X(MIRROR, "mirror", "arrived on a mirror's output port")                                                           \
+    X(SECURE, "secure", "fail_mode secure and no controller")                                                          \
     X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,
     DROP_REASONS(X)
 #undef X
-    DROP_MAX,
+        DROP_MAX,
 };
 
 #endif

@@ -64,8 +64,8 @@ static int l4_proto(const struct packet *p)
     return next;
 }
 
-/* Where the IP packet ends, behind which there may be padding. A super-packet beyond 64 KiB has a length of zero and ends with the
- * frame, as the extraction takes it. */
+/* Where the IP packet ends, behind which there may be padding. A super-packet beyond 64 KiB has a length of zero and
+ * ends with the frame, as the extraction takes it. */
 static size_t l3_end(const struct packet *p)
 {
     const void *l3 = p->data + p->l3_ofs;
@@ -90,8 +90,8 @@ static uint8_t *csum_field(const struct packet *p, int proto)
     }
 }
 
-/* Mends the L4 checksum after N bytes that it covers changed. PSEUDO: they belong to the pseudo-header. A partial checksum covers
- * only that yet. UDP's zero means no checksum, and must not come out by chance. */
+/* Mends the L4 checksum after N bytes that it covers changed. PSEUDO: they belong to the pseudo-header. A partial
+ * checksum covers only that yet. UDP's zero means no checksum, and must not come out by chance. */
 static void mend_l4(struct packet *p, int proto, const void *old, const void *new, size_t n, bool pseudo)
 {
     uint8_t *field = csum_field(p, proto);
@@ -234,7 +234,8 @@ int packet_set_tp(struct packet *p, const struct flow_key *key, const struct flo
     if (proto == IP_PROTO_SCTP) {
         struct sctp_hdr *sctp = (struct sctp_hdr *)(void *)l4;
 
-        /* A CRC does not mend incrementally, and cannot be made from a fragment: the receiver then drops what it cannot check. */
+        /* A CRC does not mend incrementally, and cannot be made from a fragment: the receiver then drops what it cannot
+         * check. */
         if (is_partial(p)) {
             return 0;
         }

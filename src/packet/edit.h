@@ -2,12 +2,13 @@
 #ifndef WARREN_PACKET_EDIT_H
 #define WARREN_PACKET_EDIT_H
 /*
- * Header changes, in place, with every checksum they touch put right: incrementally, and in the form the field is in (a partial
- * checksum that is left to the device is adjusted as a partial one).
+ * Header changes, in place, with every checksum they touch put right: incrementally, and in the form the field is in (a
+ * partial checksum that is left to the device is adjusted as a partial one).
  *
- * All need the layer offsets of flow_key_extract() and keep them true, but for packet_pop_mpls(), behind which the packet must be
- * extracted anew before its L3 is edited. All return 0, or -EINVAL when the packet has no such header; then nothing is changed.
- * The fields of KEY are written where MASK has bits. Which fields belong to which function: DP_SET_* in datapath/action.h.
+ * All need the layer offsets of flow_key_extract() and keep them true, but for packet_pop_mpls(), behind which the
+ * packet must be extracted anew before its L3 is edited. All return 0, or -EINVAL when the packet has no such header;
+ * then nothing is changed. The fields of KEY are written where MASK has bits. Which fields belong to which function:
+ * DP_SET_* in datapath/action.h.
  */
 #include "packet/packet.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * flow_key_extract(): one walk down the headers of a frame. Each parser fills its part of the key only when its header is whole
- * and sane, and the walk ends at the first that is not; so any bytes give some key, and never more is read than there is.
+ * flow_key_extract(): one walk down the headers of a frame. Each parser fills its part of the key only when its header
+ * is whole and sane, and the walk ends at the first that is not; so any bytes give some key, and never more is read
+ * than there is.
  */
 #include <endian.h>
 
@@ -11,7 +12,10 @@
 
 #define IPV4_PADDING_MAX 255 /* more bytes behind tot_len than this and the length is not believed */
 
-static uint16_t offset_of(const struct packet *p, const struct reader *r) { return (uint16_t)(r->data - p->data); }
+static uint16_t offset_of(const struct packet *p, const struct reader *r)
+{
+    return (uint16_t)(r->data - p->data);
+}
 
 static void parse_arp(struct reader *r, struct flow_key *key)
 {
@@ -88,7 +92,8 @@ static void parse_l4(struct packet *p, struct reader *r, struct flow_key *key)
             key->tp_src = htobe16(icmp->type);
             key->tp_dst = htobe16(icmp->code);
             p->l4_ofs = ofs;
-            if (key->ip_proto == IP_PROTO_ICMPV6 && (icmp->type == ND_SOLICIT || icmp->type == ND_ADVERT) && !icmp->code) {
+            if (key->ip_proto == IP_PROTO_ICMPV6 && (icmp->type == ND_SOLICIT || icmp->type == ND_ADVERT) &&
+                !icmp->code) {
                 parse_nd(r, key);
             }
         }

@@ -5,10 +5,11 @@
  * The flow key: what a datapath knows of a packet, in one fixed struct that is masked and compared as an array of u64.
  * The same struct is the key's mask (all-ones bits are looked at). Shared with BPF: only <linux/types.h> is included.
  *
- * Where protocols exclude each other, they share storage, and the field that tells them apart (eth_type, ip_proto) is in
- * the mask of everyone who looks: IPv4 and ARP addresses live in ip_src/ip_dst.be32[3] (the other words zero), ND link
- * addresses in arp_sha/arp_tha, ICMP type and code in tp_src/tp_dst (as 16-bit big-endian numbers), the ARP opcode's low
- * byte in ip_proto. Tunnel endpoints are always in IPv6 form (IPv4 mapped, ::ffff:a.b.c.d). Unset fields are zero.
+ * Where protocols exclude each other, they share storage, and the field that tells them apart (eth_type, ip_proto) is
+ * in the mask of everyone who looks: IPv4 and ARP addresses live in ip_src/ip_dst.be32[3] (the other words zero), ND
+ * link addresses in arp_sha/arp_tha, ICMP type and code in tp_src/tp_dst (as 16-bit big-endian numbers), the ARP
+ * opcode's low byte in ip_proto. Tunnel endpoints are always in IPv6 form (IPv4 mapped, ::ffff:a.b.c.d). Unset fields
+ * are zero.
  */
 #include "base/types.h"
 
@@ -19,7 +20,8 @@
 #define FLOW_FRAG_ANY 1
 #define FLOW_FRAG_LATER 2
 
-/* tun_flags. KEY: the packet has a tunnel key (GRE may have none). CSUM, DF: outer checksum, don't fragment. OAM: Geneve's. */
+/* tun_flags. KEY: the packet has a tunnel key (GRE may have none). CSUM, DF: outer checksum, don't fragment. OAM:
+ * Geneve's. */
 #define FLOW_TNL_KEY 1
 #define FLOW_TNL_CSUM 2
 #define FLOW_TNL_DF 4

@@ -2,8 +2,8 @@
 #ifndef WARREN_PACKET_HEADERS_H
 #define WARREN_PACKET_HEADERS_H
 /*
- * Protocol headers as they lie on the wire. All are packed, so that they may be laid over bytes at any address: read and assign
- * the members, but take no pointers to them. Names of fields are the RFCs'.
+ * Protocol headers as they lie on the wire. All are packed, so that they may be laid over bytes at any address: read
+ * and assign the members, but take no pointers to them. Names of fields are the RFCs'.
  */
 #include "base/util.h"
 
@@ -142,7 +142,7 @@ struct gre_hdr { /* RFC 2784, 2.1; checksum, key and sequence number follow as t
 #define GRE_K 0x2000
 #define GRE_S 0x1000
 
-struct geneve_hdr { /* RFC 8926, 3.4 */
+struct geneve_hdr {     /* RFC 8926, 3.4 */
     uint8_t ver_optlen; /* options in 4 bytes: low 6 bits */
     uint8_t flags;
     __be16 proto;

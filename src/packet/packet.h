@@ -2,8 +2,8 @@
 #ifndef WARREN_PACKET_PACKET_H
 #define WARREN_PACKET_PACKET_H
 /*
- * A frame in memory with what the kernel told us about it: offload state (virtio-net header semantics), the port it came in
- * by and the tunnel it came through. Headroom lets headers be pushed in place. No I/O here.
+ * A frame in memory with what the kernel told us about it: offload state (virtio-net header semantics), the port it
+ * came in by and the tunnel it came through. Headroom lets headers be pushed in place. No I/O here.
  */
 #include "base/util.h"
 #include "packet/drop.h"
@@ -37,20 +37,24 @@ struct packet *packet_new(const void *data, size_t len);
 struct packet *packet_clone(const struct packet *p);
 void packet_free(struct packet *p);
 DEFINE_CLEANUP(struct packet *, packet_free)
-/* For packets that are reused: P, whatever it held before, becomes a packet over BUF of SIZE bytes, which stays the caller's; its
- * data begins at HEADROOM and is empty. Should it outgrow BUF, packet_done() frees what it then owns (but not P). */
+/* For packets that are reused: P, whatever it held before, becomes a packet over BUF of SIZE bytes, which stays the
+ * caller's; its data begins at HEADROOM and is empty. Should it outgrow BUF, packet_done() frees what it then owns (but
+ * not P). */
 void packet_init(struct packet *p, void *buf, size_t size, size_t headroom);
 void packet_done(struct packet *p);
 /* Makes the length LEN behind HEADROOM, keeping no contents; grows the buffer when it must. */
 void packet_resize(struct packet *p, size_t headroom, size_t len);
-/* N more bytes in front (contents undefined) or N fewer; adjusts the offload offsets and forgets none. Grows the buffer when it must. */
+/* N more bytes in front (contents undefined) or N fewer; adjusts the offload offsets and forgets none. Grows the buffer
+ * when it must. */
 void *packet_push(struct packet *p, size_t n);
 void packet_pull(struct packet *p, size_t n);
 
-/* Fills KEY from the frame and its metadata. Never fails: what is malformed or cut short leaves the fields from there on zero
- * (as Open vSwitch does: a bad IPv4 header leaves the L3 fields zero but keeps eth_type). Sets P's layer offsets. */
+/* Fills KEY from the frame and its metadata. Never fails: what is malformed or cut short leaves the fields from there
+ * on zero (as Open vSwitch does: a bad IPv4 header leaves the L3 fields zero but keeps eth_type). Sets P's layer
+ * offsets. */
 void flow_key_extract(struct packet *p, struct flow_key *key);
-/* Hash of the inner 5-tuple or, without one, the Ethernet addresses: symmetric is not needed. Picks UDP source ports. */
+/* Hash of the inner 5-tuple or, without one, the Ethernet addresses: symmetric is not needed. Picks UDP source ports.
+ */
 uint32_t flow_key_hash5(const struct flow_key *key);
 
 static inline void flow_key_and(struct flow_key *dst, const struct flow_key *key, const struct flow_key *mask)

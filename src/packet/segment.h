@@ -2,13 +2,16 @@
 #ifndef WARREN_PACKET_SEGMENT_H
 #define WARREN_PACKET_SEGMENT_H
 /*
- * What a network device does for the kernel, in software: cutting a TCP or UDP super-packet (TSO, USO) into frames of the wire's
- * size, and completing checksums that were left to the device. Needed where packets leave through a socket that cannot offload.
- * Left out: UFO (IP fragments), which no current kernel hands out.
+ * What a network device does for the kernel, in software: cutting a TCP or UDP super-packet (TSO, USO) into frames of
+ * the wire's size, and completing checksums that were left to the device. Needed where packets leave through a socket
+ * that cannot offload. Left out: UFO (IP fragments), which no current kernel hands out.
  */
 #include "packet/packet.h"
 
-static inline bool packet_is_gso(const struct packet *p) { return p->offload.gso_type != 0; }
+static inline bool packet_is_gso(const struct packet *p)
+{
+    return p->offload.gso_type != 0;
+}
 
 /* Completes a partial checksum (no-op when there is none). -EINVAL: it lies outside the frame. */
 int packet_complete_csum(struct packet *p);
@@ -24,8 +27,8 @@ struct segmenter {
 /* Prepares to cut P, which must stay as it is until the last segment was taken; its layer offsets must be set.
  * -EINVAL when its headers do not fit its offload state. */
 int segmenter_init(struct segmenter *s, const struct packet *p);
-/* The next segment: SEG (made by packet_new() or packet_init(), reused from call to call) becomes a whole frame with complete
- * checksums and P's metadata. False when there is none left. */
+/* The next segment: SEG (made by packet_new() or packet_init(), reused from call to call) becomes a whole frame with
+ * complete checksums and P's metadata. False when there is none left. */
 bool segmenter_next(struct segmenter *s, struct packet *seg);
 
 #endif

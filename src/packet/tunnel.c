@@ -90,7 +90,7 @@ enum drop_reason tunnel_parse_payload(enum tunnel_kind kind, const void *data, s
 {
     struct reader r = reader_of(data, len);
     struct flow_tunnel t = *tunnel;
-    enum drop_reason reason = kind == TUNNEL_VXLAN   ? parse_vxlan(&r, &t)
+    enum drop_reason reason = kind == TUNNEL_VXLAN    ? parse_vxlan(&r, &t)
                               : kind == TUNNEL_GENEVE ? parse_geneve(&r, &t)
                                                       : parse_gre(&r, &t);
 
@@ -264,7 +264,8 @@ static void build_gre(uint8_t *at, const struct flow_tunnel *t, size_t len)
     }
 }
 
-static void build_udp(uint8_t *at, enum tunnel_kind kind, const struct flow_tunnel *t, uint16_t src, uint16_t dst, size_t len)
+static void build_udp(uint8_t *at, enum tunnel_kind kind, const struct flow_tunnel *t, uint16_t src, uint16_t dst,
+                      size_t len)
 {
     struct udp_hdr *udp = (struct udp_hdr *)(void *)at;
     __be32 vni = htobe32((uint32_t)be64toh(t->id) << 8);
@@ -317,8 +318,8 @@ static void build_ip(uint8_t *at, uint8_t proto, const struct flow_tunnel *t, si
     }
 }
 
-void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src, uint16_t udp_dst,
-                 bool with_ip)
+void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
+                 uint16_t udp_dst, bool with_ip)
 {
     uint8_t *l4 = packet_push(p, tunnel_hdr_len(kind, tunnel, false));
 

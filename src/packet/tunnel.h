@@ -2,11 +2,12 @@
 #ifndef WARREN_PACKET_TUNNEL_H
 #define WARREN_PACKET_TUNNEL_H
 /*
- * Codecs of the three tunnels: VXLAN (RFC 7348), GRE with checksum and key (RFC 2784, RFC 2890) carrying Ethernet, and Geneve
- * (RFC 8926), behind an outer IPv4 or IPv6 header. No I/O, no routing: who sends fills in the outer source address first.
+ * Codecs of the three tunnels: VXLAN (RFC 7348), GRE with checksum and key (RFC 2784, RFC 2890) carrying Ethernet, and
+ * Geneve (RFC 8926), behind an outer IPv4 or IPv6 header. No I/O, no routing: who sends fills in the outer source
+ * address first.
  *
- * Left out: Geneve options are passed over on receive (one marked critical is a bad header, as RFC 8926 3.5 asks) and never sent;
- * GRE sequence numbers are passed over and never sent.
+ * Left out: Geneve options are passed over on receive (one marked critical is a bad header, as RFC 8926 3.5 asks) and
+ * never sent; GRE sequence numbers are passed over and never sent.
  */
 #include "packet/packet.h"
 
@@ -19,7 +20,10 @@ static inline bool ip_addr_is_v4mapped(const struct ip_addr *a)
 {
     return !a->u64[0] && !a->be16[4] && a->be16[5] == (__be16)0xffff;
 }
-static inline bool ip_addr_is_zero(const struct ip_addr *a) { return !(a->u64[0] | a->u64[1]); }
+static inline bool ip_addr_is_zero(const struct ip_addr *a)
+{
+    return !(a->u64[0] | a->u64[1]);
+}
 static inline struct ip_addr ip_addr_from_v4(__be32 v4)
 {
     struct ip_addr a = {.be16 = {[5] = (__be16)0xffff}};
@@ -34,24 +38,25 @@ static inline uint16_t tunnel_sport(uint32_t hash)
     return (uint16_t)(TUNNEL_SPORT_MIN + ((uint64_t)hash * (TUNNEL_SPORT_MAX - TUNNEL_SPORT_MIN + 1) >> 32));
 }
 
-/* What lies behind the outer IP (GRE) or UDP header (VXLAN, Geneve). Sets id and flags of TUNNEL, whose other fields are the
- * caller's, and *RET_HDR_LEN, the bytes before the inner frame. GRE's checksum covers all LEN bytes and is checked.
- * DROP_NONE, or why the packet is to be dropped; then outputs are untouched. */
+/* What lies behind the outer IP (GRE) or UDP header (VXLAN, Geneve). Sets id and flags of TUNNEL, whose other fields
+ * are the caller's, and *RET_HDR_LEN, the bytes before the inner frame. GRE's checksum covers all LEN bytes and is
+ * checked. DROP_NONE, or why the packet is to be dropped; then outputs are untouched. */
 enum drop_reason tunnel_parse_payload(enum tunnel_kind kind, const void *data, size_t len, struct flow_tunnel *tunnel,
                                       size_t *ret_hdr_len);
 
-/* The same from the outer IP header on, whose fields go to TUNNEL too; checks every checksum that is there. Fragments and
- * datagrams to another port than UDP_DST (host order) are DROP_TUNNEL_BAD_HEADER. */
+/* The same from the outer IP header on, whose fields go to TUNNEL too; checks every checksum that is there. Fragments
+ * and datagrams to another port than UDP_DST (host order) are DROP_TUNNEL_BAD_HEADER. */
 enum drop_reason tunnel_parse(enum tunnel_kind kind, const void *ip, size_t len, uint16_t udp_dst,
                               struct flow_tunnel *ret_tunnel, size_t *ret_hdr_len);
 
 /* Bytes that tunnel_push() puts in front, with or without the outer IP header. */
 size_t tunnel_hdr_len(enum tunnel_kind kind, const struct flow_tunnel *tunnel, bool with_ip);
 
-/* Pushes the outer headers in front of P, from the IP header on or, without WITH_IP, from the UDP or GRE header on; all checksums
- * complete (the UDP checksum of IPv6 too: it needs TUNNEL->src). P's own checksum must be complete when FLOW_TNL_CSUM or IPv6
- * asks for an outer one. Ports are in host order. P's layer offsets and offload keep pointing at the inner frame's. */
-void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src, uint16_t udp_dst,
-                 bool with_ip);
+/* Pushes the outer headers in front of P, from the IP header on or, without WITH_IP, from the UDP or GRE header on; all
+ * checksums complete (the UDP checksum of IPv6 too: it needs TUNNEL->src). P's own checksum must be complete when
+ * FLOW_TNL_CSUM or IPv6 asks for an outer one. Ports are in host order. P's layer offsets and offload keep pointing at
+ * the inner frame's. */
+void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
+                 uint16_t udp_dst, bool with_ip);
 
 #endif

@@ -247,7 +247,8 @@ static void port_tell(const struct port *port, enum port_status_reason reason)
 static int port_config_check(const struct port_config *c)
 {
     if (!c->name || !*c->name || c->vlan.tag > 4095 ||
-        (c->ofp_port != OFPP_LOCAL && (ofp_port_u32(c->ofp_port) == 0 || ofp_port_u32(c->ofp_port) >= ofp_port_u32(OFPP_MAX)))) {
+        (c->ofp_port != OFPP_LOCAL &&
+         (ofp_port_u32(c->ofp_port) == 0 || ofp_port_u32(c->ofp_port) >= ofp_port_u32(OFPP_MAX)))) {
         return -EINVAL;
     }
     switch (c->kind) {
@@ -276,11 +277,12 @@ static int port_attach(struct port *port)
         return tunnel_port_attach(sw, port);
     case PORT_SYSTEM:
     case PORT_INTERNAL:
-        error = dp_port_add(sw->dp,
-                            &(struct dp_port_spec){.kind = port->kind == PORT_INTERNAL ? DP_PORT_INTERNAL : DP_PORT_SYSTEM,
-                                                   .name = port->name,
-                                                   .mac = port->mac},
-                            &port->dp_port);
+        error =
+            dp_port_add(sw->dp,
+                        &(struct dp_port_spec){.kind = port->kind == PORT_INTERNAL ? DP_PORT_INTERNAL : DP_PORT_SYSTEM,
+                                               .name = port->name,
+                                               .mac = port->mac},
+                        &port->dp_port);
         if (!error) {
             set_by_dp_port(sw, port->dp_port, port);
         }
@@ -459,12 +461,12 @@ void bridge_port_set_config(struct port *port, uint32_t config, uint32_t mask)
     switch_changed(port->bridge->sw);
     port_tell(port, PORT_STATUS_MODIFY);
     if (diff & PORT_CONFIG_DOWN && h->port_admin) {
-        h->port_admin(h->aux, port, !(new & PORT_CONFIG_DOWN));
+        h->port_admin(h->aux, port, !(new &PORT_CONFIG_DOWN));
     }
 }
 
-void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_down, bool link_down, uint32_t curr_features,
-                          uint32_t speed_kbps)
+void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_down, bool link_down,
+                          uint32_t curr_features, uint32_t speed_kbps)
 {
     uint32_t config = (port->config & ~PORT_CONFIG_DOWN) | (config_down ? PORT_CONFIG_DOWN : 0);
     uint32_t state = (port->state & ~(PORT_STATE_LINK_DOWN | PORT_STATE_LIVE)) |
@@ -509,11 +511,12 @@ struct port *bridge_port_patch_peer(const struct port *port)
 
 static bool packet_out_port_ok(const struct bridge *br, ofp_port_t in_port)
 {
-    return in_port == OFPP_CONTROLLER || in_port == OFPP_ANY || in_port == OFPP_LOCAL || bridge_port_by_ofp(br, in_port) ||
-           ofp_port_u32(in_port) < ofp_port_u32(OFPP_MAX);
+    return in_port == OFPP_CONTROLLER || in_port == OFPP_ANY || in_port == OFPP_LOCAL ||
+           bridge_port_by_ofp(br, in_port) || ofp_port_u32(in_port) < ofp_port_u32(OFPP_MAX);
 }
 
-int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions, size_t actions_len)
+int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
+                      size_t actions_len)
 {
     struct xlate_out out = {0};
     const struct port *port = bridge_port_by_ofp(br, in_port);
@@ -529,8 +532,15 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
     }
     packet->in_port = port ? port->dp_port : DP_PORT_NONE;
     flow_key_extract(packet, &key);
-    translate(&(struct xlate_in){.sw = br->sw, .key = &key, .packet = packet, .effects = true, .now = time_mono_ms(),
-                                 .bridge = br, .in_port = in_port, .actions = actions, .actions_len = actions_len},
+    translate(&(struct xlate_in){.sw = br->sw,
+                                 .key = &key,
+                                 .packet = packet,
+                                 .effects = true,
+                                 .now = time_mono_ms(),
+                                 .bridge = br,
+                                 .in_port = in_port,
+                                 .actions = actions,
+                                 .actions_len = actions_len},
               &out);
     xlate_effects_run(out.effects, out.n_effects, 1, packet->len, 0, time_mono_ms());
     if (out.actions_len) {

@@ -2,9 +2,10 @@
 #ifndef WARREN_SWITCH_BRIDGE_H
 #define WARREN_SWITCH_BRIDGE_H
 /*
- * The switch's own state: one `struct switch_` with its datapath, its bridges, their ports and (flow_table.h) their tables. The
- * configurator makes and removes bridges and ports here; the OpenFlow server of each bridge reads them, changes OpenFlow port
- * configuration and flows, and is told of events through hooks; translate.h walks them; megaflow.h keeps the datapath's cache true.
+ * The switch's own state: one `struct switch_` with its datapath, its bridges, their ports and (flow_table.h) their
+ * tables. The configurator makes and removes bridges and ports here; the OpenFlow server of each bridge reads them,
+ * changes OpenFlow port configuration and flows, and is told of events through hooks; translate.h walks them;
+ * megaflow.h keeps the datapath's cache true.
  *
  * Everything runs on one event loop. Whatever changes an answer of the pipeline calls switch_changed(), after which all
  * megaflows are translated again in bounded slices. This module knows neither OVSDB nor OpenFlow messages.
@@ -43,9 +44,10 @@ struct vlan_config {
 
 struct tunnel_config {
     enum tunnel_type type;
-    enum tunnel_value remote, local;   /* local NONE: any address, the route's choice when sending */
+    enum tunnel_value remote, local;    /* local NONE: any address, the route's choice when sending */
     struct ip_addr remote_ip, local_ip; /* IPv4 mapped */
-    enum tunnel_value in_key, out_key; /* NONE: VXLAN and Geneve send VNI 0 and take only 0; GRE sends and takes no key */
+    enum tunnel_value in_key,
+        out_key; /* NONE: VXLAN and Geneve send VNI 0 and take only 0; GRE sends and takes no key */
     uint32_t in_key_value, out_key_value;
     uint16_t dst_port; /* UDP; 0: the type's default */
     bool tos_inherit, ttl_inherit;
@@ -82,7 +84,7 @@ struct port {
     enum port_kind kind;
     dp_port_t dp_port; /* DP_PORT_NONE for patch ports; shared among the tunnel ports of one (type, UDP port) */
     struct eth_addr mac;
-    uint32_t config, state;         /* PORT_CONFIG_*, PORT_STATE_* */
+    uint32_t config, state;             /* PORT_CONFIG_*, PORT_STATE_* */
     uint32_t curr_features, speed_kbps; /* OFPPF_* of 1.3, as the configurator found them */
     struct vlan_config vlan;
     char *patch_peer;
@@ -125,9 +127,9 @@ struct bridge {
     char *name;
     uint64_t datapath_id;
     enum fail_mode fail_mode;
-    uint32_t of_versions;    /* bit 1 << wire version; 0: all that there are */
-    bool miss_to_controller; /* table miss → packet-in (OpenFlow 1.0 controllers); else drop */
-    bool forward_bpdu;       /* NORMAL forwards reserved multicast too */
+    uint32_t of_versions;                      /* bit 1 << wire version; 0: all that there are */
+    bool miss_to_controller;                   /* table miss → packet-in (OpenFlow 1.0 controllers); else drop */
+    bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
     struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */
     struct flow_table *tables;                 /* N_TABLES of them */
     struct rule *expirable;                    /* rules with a timeout, utlist */
@@ -150,8 +152,9 @@ struct tunnel_dp_port; /* a datapath port shared by tunnel ports */
 struct switch_ {
     struct event_base *base;
     struct datapath *dp;
-    struct bridge *bridges; /* uthash by name, hh */
-    uint64_t drops[DROP_MAX]; /* by reason: drops that the pipeline itself made (upcalls). switch_drops() adds the datapath's */
+    struct bridge *bridges;   /* uthash by name, hh */
+    uint64_t drops[DROP_MAX]; /* by reason: drops that the pipeline itself made (upcalls). switch_drops() adds the
+                                 datapath's */
     struct tunnel_dp_port *tunnel_dp_ports;
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
@@ -169,7 +172,8 @@ void switch_set_hooks(struct switch_ *sw, const struct switch_hooks *hooks);
 void switch_changed(struct switch_ *sw);
 /* Drops by reason, the datapath's and the pipeline's added. RET has DROP_MAX entries. */
 void switch_drops(const struct switch_ *sw, uint64_t *ret);
-/* The once-a-second work at time NOW (time_mono_ms()): flow timeouts, MAC ageing. The switch's timer calls it; tests call it. */
+/* The once-a-second work at time NOW (time_mono_ms()): flow timeouts, MAC ageing. The switch's timer calls it; tests
+ * call it. */
 void switch_tick(struct switch_ *sw, int64_t now);
 
 /* -EEXIST if there is one of that name. The bridge has no port yet. */
@@ -181,11 +185,12 @@ void bridge_set_miss_to_controller(struct bridge *br, bool on);
 void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms);
 void bridge_flush_macs(struct bridge *br);
 
-/* Adds a port: also to the datapath (but patch ports), -ENODEV etc. as dp_port_add(). -EEXIST: the name is taken in the switch or
- * the number in the bridge, or another tunnel port receives exactly the same packets. -EINVAL: the configuration contradicts itself. */
+/* Adds a port: also to the datapath (but patch ports), -ENODEV etc. as dp_port_add(). -EEXIST: the name is taken in the
+ * switch or the number in the bridge, or another tunnel port receives exactly the same packets. -EINVAL: the
+ * configuration contradicts itself. */
 int bridge_port_add(struct bridge *br, const struct port_config *config, struct port **ret);
-/* New VLAN, peer or tunnel settings, or OpenFlow number, for a port that stays. -EINVAL when kind or name differ (delete and add
- * then). On failure the old settings stay. */
+/* New VLAN, peer or tunnel settings, or OpenFlow number, for a port that stays. -EINVAL when kind or name differ
+ * (delete and add then). On failure the old settings stay. */
 int bridge_port_set(struct port *port, const struct port_config *config);
 void bridge_port_del(struct port *port);
 struct port *bridge_port_by_ofp(const struct bridge *br, ofp_port_t ofp_port);
@@ -196,8 +201,8 @@ struct port *switch_port_by_name(const struct switch_ *sw, const char *name);
 void bridge_port_set_config(struct port *port, uint32_t config, uint32_t mask);
 /* By the configurator: what the netdev says now. Tells port_status when something changed. CONFIG_DOWN: the netdev is
  * administratively down. */
-void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_down, bool link_down, uint32_t curr_features,
-                          uint32_t speed_kbps);
+void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_down, bool link_down,
+                          uint32_t curr_features, uint32_t speed_kbps);
 /* The datapath's counters, or the port's own (patch and tunnel). */
 int bridge_port_get_stats(const struct port *port, struct dp_port_stats *ret);
 /* Is the other half of this patch port there and naming this one back? Its port, else NULL. */
@@ -222,9 +227,11 @@ static inline bool vlan_config_carries(const struct vlan_config *v, uint16_t vid
     return v->all_trunks || (v->trunks[vid / 8] >> (vid % 8) & 1);
 }
 
-/* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or OFPP_ANY for
- * none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_BAD_PORT, or a negative errno of the datapath. */
-int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions, size_t actions_len);
+/* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or
+ * OFPP_ANY for none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_BAD_PORT, or a negative errno of the
+ * datapath. */
+int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
+                      size_t actions_len);
 
 /* Names of BR's ports for text forms. */
 struct name_map bridge_name_map(struct bridge *br);

@@ -22,7 +22,7 @@ struct cls_priority {
 struct cls_tuple {
     struct cls_mask *mask;
     struct cls_rule **buckets;
-    size_t n_buckets, n_heads; /* power of 2; distinct matches */
+    size_t n_buckets, n_heads;       /* power of 2; distinct matches */
     struct cls_priority *priorities; /* descending: how many rules of each */
     size_t n_priorities;
     struct cls_tuple *prev, *next;
@@ -472,7 +472,8 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, int (*fn)(voi
     return error;
 }
 
-int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r), void *aux)
+int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r),
+                        void *aux)
 {
     size_t n = HASH_COUNT(cls->by_mask), i = 0;
     _cleanup_free_ struct cls_tuple **all = n ? xmalloc(n * sizeof *all) : NULL;

@@ -4,17 +4,17 @@
 /*
  * The classifier: finds the highest-priority rule of a flow table that a packet matches, and tells what it looked at.
  *
- * Problem: 100,000 rules with masks in a table, a lookup per table and packet miss, and the megaflow that comes out should be
- * as wide as possible. Idea: tuple-space search. Rules with the same mask form a tuple with one hash table over the masked
- * bits; tuples stand in a list by their highest priority, and the search ends at the first tuple that cannot beat what was found.
- * Rules of equal match and different priority hang in one bucket entry, best first.
+ * Problem: 100,000 rules with masks in a table, a lookup per table and packet miss, and the megaflow that comes out
+ * should be as wide as possible. Idea: tuple-space search. Rules with the same mask form a tuple with one hash table
+ * over the masked bits; tuples stand in a list by their highest priority, and the search ends at the first tuple that
+ * cannot beat what was found. Rules of equal match and different priority hang in one bucket entry, best first.
  *
- * Costs: lookup is a hash of the mask's non-zero words per tuple probed; insert and remove are O(1) plus keeping a short sorted
- * histogram of priorities per tuple. A rule stores only the words its mask looks at; the mask itself is shared and reference
- * counted, so that a removed rule can still tell its match.
+ * Costs: lookup is a hash of the mask's non-zero words per tuple probed; insert and remove are O(1) plus keeping a
+ * short sorted histogram of priorities per tuple. A rule stores only the words its mask looks at; the mask itself is
+ * shared and reference counted, so that a removed rule can still tell its match.
  *
- * Invariants: in a tuple (match, priority) is unique; the histogram counts exactly the tuple's rules; tuples are never empty.
- * The megaflow mask gets the masks of all tuples that were probed, also of those that did not match.
+ * Invariants: in a tuple (match, priority) is unique; the histogram counts exactly the tuple's rules; tuples are never
+ * empty. The megaflow mask gets the masks of all tuples that were probed, also of those that did not match.
  */
 #include "openflow/flow.h"
 
@@ -33,7 +33,7 @@ struct cls_rule {
 };
 
 struct classifier {
-    struct cls_tuple *tuples; /* by descending highest priority */
+    struct cls_tuple *tuples;  /* by descending highest priority */
     struct cls_tuple *by_mask; /* uthash over the same tuples */
     size_t n_rules;
 };
@@ -55,9 +55,10 @@ struct cls_rule *classifier_lookup(const struct classifier *cls, const struct fl
 struct cls_rule *classifier_find_exact(const struct classifier *cls, const struct match *m, int32_t priority);
 /* Is there a rule of this priority, but of another match, that some packet matches together with M? */
 bool classifier_overlaps(const struct classifier *cls, const struct match *m, int32_t priority);
-/* Calls FN for each rule whose match M covers (NULL: all rules) until it returns non-zero, which is then returned. FN may remove the
- * rule it is given, and no other, and must not insert. */
-int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r), void *aux);
+/* Calls FN for each rule whose match M covers (NULL: all rules) until it returns non-zero, which is then returned. FN
+ * may remove the rule it is given, and no other, and must not insert. */
+int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r),
+                        void *aux);
 size_t classifier_n_masks(const struct classifier *cls);
 
 #endif

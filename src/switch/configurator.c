@@ -24,10 +24,10 @@ static const char *const bridge_columns[] = {
     "sflow",       "ipfix",       "stp_enable",       "rstp_enable", "mcast_snooping_enable",
     "flow_tables", NULL};
 static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks", "vlan_mode", "mac", "qos", NULL};
-static const char *const interface_columns[] = {"name",    "type",        "options",    "ofport",      "ofport_request",
-                                                "mac",     "mac_in_use",  "mtu",        "mtu_request", "error",
-                                                "ifindex", "admin_state", "link_state", "link_resets", "link_speed",
-                                                "duplex",  "status",      "statistics", "ingress_policing_rate", NULL};
+static const char *const interface_columns[] = {
+    "name",       "type",        "options", "ofport",     "ofport_request",        "mac",        "mac_in_use",
+    "mtu",        "mtu_request", "error",   "ifindex",    "admin_state",           "link_state", "link_resets",
+    "link_speed", "duplex",      "status",  "statistics", "ingress_policing_rate", NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
 static const char *const controller_columns[] = {"target",
                                                  "connection_mode",
@@ -67,8 +67,7 @@ static void cbridge_destroy(struct configurator *c, struct cbridge *cb)
 {
     HASH_DEL(c->bridges, cb);
     struct iface *iface, *tmp;
-    HASH_ITER(hh, cb->ifaces, iface, tmp)
-    {
+    HASH_ITER(hh, cb->ifaces, iface, tmp) {
         HASH_DEL(cb->ifaces, iface);
         iface_destroy(iface);
     }
@@ -130,8 +129,7 @@ static void remove_bridge(struct configurator *c, struct cbridge *cb)
 static void prune_bridges(struct configurator *c)
 {
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp)
-    {
+    HASH_ITER(hh, c->bridges, cb, tmp) {
         if (!cb->wanted) {
             remove_bridge(c, cb);
         } else if (cb->bridge) {
@@ -443,8 +441,7 @@ static void on_lock_grace(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, vo
         c->standing_by = true;
     }
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp)
-    {
+    HASH_ITER(hh, c->bridges, cb, tmp) {
         remove_bridge(c, cb);
     }
 }
@@ -525,8 +522,7 @@ void configurator_destroy(struct configurator *c)
     }
     switch_set_hooks(c->sw, &(struct switch_hooks){0});
     struct cbridge *cb, *tmp;
-    HASH_ITER(hh, c->bridges, cb, tmp)
-    {
+    HASH_ITER(hh, c->bridges, cb, tmp) {
         cbridge_stop_server(cb);
         cbridge_destroy(c, cb);
     }

@@ -178,8 +178,7 @@ static bool must_be_remade(const struct configurator *c, const struct iface *ifa
 void ports_prune(struct configurator *c, struct cbridge *cb)
 {
     struct iface *iface, *tmp;
-    HASH_ITER(hh, cb->ifaces, iface, tmp)
-    {
+    HASH_ITER(hh, cb->ifaces, iface, tmp) {
         struct port *port = iface_port(iface);
         if (port && (!iface->wanted || !iface->usable || must_be_remade(c, iface, port))) {
             log_info("bridge %s: port %s removed", cb->name, iface->name);

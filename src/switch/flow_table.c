@@ -221,7 +221,7 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
 {
     rule->idle_timeout = c->idle_timeout;
     rule->hard_timeout = c->hard_timeout;
-    rule->flags = c->flags & (uint16_t)~(RULE_CHECK_OVERLAP | RULE_RESET_COUNTS);
+    rule->flags = c->flags & (uint16_t) ~(RULE_CHECK_OVERLAP | RULE_RESET_COUNTS);
     rule_update_expirable(rule);
 }
 
@@ -363,8 +363,9 @@ static int select_rules(struct change_run *run, bool strict, int (*fn)(void *aux
 static int apply_one(struct change_run *run)
 {
     const struct flow_change *c = run->change;
-    int error = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT ? 0
-                                                                                  : xlate_supports(c->actions, c->actions_len);
+    int error = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT
+                    ? 0
+                    : xlate_supports(c->actions, c->actions_len);
 
     if (error) {
         return error;
@@ -404,7 +405,8 @@ static bool same_learned(const struct ofpact *a, const struct ofpact_learn *lear
 {
     const struct ofpact_learn *l = (const struct ofpact_learn *)a;
 
-    return a->type == OFPACT_LEARN && l->flags & LEARN_F_DELETE_LEARNED && l->table == learn->table && l->cookie == learn->cookie;
+    return a->type == OFPACT_LEARN && l->flags & LEARN_F_DELETE_LEARNED && l->table == learn->table &&
+           l->cookie == learn->cookie;
 }
 
 static int still_learns(void *aux, struct cls_rule *cr)
@@ -422,8 +424,11 @@ static int still_learns(void *aux, struct cls_rule *cr)
 
 static void delete_learned_by(struct bridge *br, const struct ofpact_learn *learn)
 {
-    const struct flow_change change = {.command = FLOW_MOD_DELETE, .table = learn->table, .cookie = learn->cookie,
-                                       .cookie_mask = UINT64_MAX, .out_port = OFPP_ANY};
+    const struct flow_change change = {.command = FLOW_MOD_DELETE,
+                                       .table = learn->table,
+                                       .cookie = learn->cookie,
+                                       .cookie_mask = UINT64_MAX,
+                                       .out_port = OFPP_ANY};
     struct learner l = {learn};
 
     for (unsigned int i = 0; i < N_TABLES; i++) {
@@ -568,8 +573,8 @@ static int filter_one(void *aux, struct cls_rule *cr)
     return run->fn(run->aux, rule);
 }
 
-int flow_table_for_each(struct bridge *br, const struct flow_filter *filter, int (*fn)(void *aux, const struct rule *rule),
-                        void *aux)
+int flow_table_for_each(struct bridge *br, const struct flow_filter *filter,
+                        int (*fn)(void *aux, const struct rule *rule), void *aux)
 {
     struct filter_run run = {filter, fn, aux};
     int error = 0;

@@ -2,12 +2,14 @@
 #ifndef WARREN_SWITCH_FLOW_TABLE_H
 #define WARREN_SWITCH_FLOW_TABLE_H
 /*
- * Flow tables of a bridge: adding, modifying and deleting rules as flow_mod messages ask (strict and loose, cookies with masks,
- * out_port filter, overlap check), timeouts, counters, statistics, and lists of changes that apply as one (bundles).
+ * Flow tables of a bridge: adding, modifying and deleting rules as flow_mod messages ask (strict and loose, cookies
+ * with masks, out_port filter, overlap check), timeouts, counters, statistics, and lists of changes that apply as one
+ * (bundles).
  *
- * A list applies in order with an undo log: since no packet is translated in between, a list that fails half-way is rolled back
- * as if it had never been; flow_removed events go out only when all of it stood. Rules are reference counted: megaflows that
- * passed a rule hold it until their last counters are pushed. The actions are shared and counted likewise.
+ * A list applies in order with an undo log: since no packet is translated in between, a list that fails half-way is
+ * rolled back as if it had never been; flow_removed events go out only when all of it stood. Rules are reference
+ * counted: megaflows that passed a rule hold it until their last counters are pushed. The actions are shared and
+ * counted likewise.
  */
 #include "switch/bridge.h"
 #include "switch/classifier.h"
@@ -32,7 +34,7 @@ struct rule {
     table_id_t table;
     bool in_table;
     bool expirable;
-    uint16_t flags; /* RULE_* */
+    uint16_t flags;                      /* RULE_* */
     uint16_t idle_timeout, hard_timeout; /* seconds, 0: none */
     __be64 cookie;
     struct rule_actions *actions;
@@ -64,7 +66,7 @@ struct flow_change {
     __be64 cookie, cookie_mask; /* mask 0: any. MODIFY/DELETE select with both; ADD stores cookie */
     bool modify_cookie;         /* MODIFY: store `new_cookie` */
     __be64 new_cookie;
-    bool modify_adds;           /* MODIFY that selects nothing adds (OpenFlow 1.0, learn) */
+    bool modify_adds; /* MODIFY that selects nothing adds (OpenFlow 1.0, learn) */
     uint16_t idle_timeout, hard_timeout;
     uint16_t flags;      /* RULE_* */
     ofp_port_t out_port; /* OFPP_ANY: no filter. DELETE only */
@@ -88,10 +90,11 @@ struct flow_filter {
     __be64 cookie, cookie_mask;
     bool hidden; /* also rules that OpenFlow never sees (priority over 65535) */
 };
-/* Calls FN for each selected rule, tables in order, until it returns non-zero, which is then returned. FN must not change tables.
- * Counters are those at the last megaflow statistics run; call megaflow_sync_stats() first for fresh ones. */
-int flow_table_for_each(struct bridge *br, const struct flow_filter *filter, int (*fn)(void *aux, const struct rule *rule),
-                        void *aux);
+/* Calls FN for each selected rule, tables in order, until it returns non-zero, which is then returned. FN must not
+ * change tables. Counters are those at the last megaflow statistics run; call megaflow_sync_stats() first for fresh
+ * ones. */
+int flow_table_for_each(struct bridge *br, const struct flow_filter *filter,
+                        int (*fn)(void *aux, const struct rule *rule), void *aux);
 void rule_get_match(const struct rule *rule, struct match *ret);
 
 struct table_stats {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The learn action: a flow made from the packet at hand. It takes effect as MODIFY_STRICT that adds (an upsert), so that traffic
- * refreshes the learned flow's hard timeout.
+ * The learn action: a flow made from the packet at hand. It takes effect as MODIFY_STRICT that adds (an upsert), so
+ * that traffic refreshes the learned flow's hard timeout.
  */
 #include "switch/translate_private.h"
 
@@ -22,7 +22,8 @@ static union field_value spec_value(const struct learn_spec *s, const struct flo
 }
 
 /* Puts the low bits of VALUE at SF's place in *V and sets those bits in *MASK. */
-static void place_bits(const struct subfield *sf, const union field_value *value, union field_value *v, union field_value *mask)
+static void place_bits(const struct subfield *sf, const union field_value *value, union field_value *v,
+                       union field_value *mask)
 {
     for (unsigned int i = 0; i < sf->n_bits; i++) {
         unsigned int to = sf->ofs + i, byte = sf->field->n_bytes - 1u - to / 8;
@@ -74,7 +75,8 @@ static void add_output(struct ofpacts *acts, const struct learn_spec *s, const u
     out->port = ofp_port((uint32_t)n);
 }
 
-void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret, struct ofpacts *acts)
+void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,
+                struct ofpacts *acts)
 {
     *ret = (struct flow_change){
         .command = FLOW_MOD_MODIFY_STRICT,

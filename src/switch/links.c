@@ -158,8 +158,7 @@ static int reload(struct links *l)
     struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof *ifi);
     ifi->ifi_family = AF_UNSPEC;
     struct link *link, *tmp;
-    HASH_ITER(hh, old_by_index, link, tmp)
-    {
+    HASH_ITER(hh, old_by_index, link, tmp) {
         forget(l, link);
     }
     return request(l, buf, message_cb);
@@ -234,8 +233,7 @@ void links_destroy(struct links *l)
         mnl_socket_close(l->requests);
     }
     struct link *link, *tmp;
-    HASH_ITER(hh, l->by_index, link, tmp)
-    {
+    HASH_ITER(hh, l->by_index, link, tmp) {
         forget(l, link);
     }
     free(l);

@@ -2,8 +2,8 @@
 #ifndef WARREN_SWITCH_MAC_TABLE_H
 #define WARREN_SWITCH_MAC_TABLE_H
 /*
- * What NORMAL learned: (VLAN, MAC) → OpenFlow port of one bridge. Entries age from their last use and the least recently used
- * one makes room when the table is full. Pure: time comes in as an argument (time_mono_ms()).
+ * What NORMAL learned: (VLAN, MAC) → OpenFlow port of one bridge. Entries age from their last use and the least
+ * recently used one makes room when the table is full. Pure: time comes in as an argument (time_mono_ms()).
  */
 #include <uthash.h>
 
@@ -21,7 +21,7 @@ struct mac_entry {
     struct mac_key key;
     ofp_port_t port;
     int64_t used_ms;
-    bool is_static; /* never ages, never moves by learning */
+    bool is_static;                /* never ages, never moves by learning */
     struct mac_entry *prev, *next; /* LRU, oldest first */
     UT_hash_handle hh;
 };
@@ -49,6 +49,9 @@ bool mac_table_expire(struct mac_table *t, int64_t now);
 /* All (learned) entries, or those of one port. True when something went. */
 bool mac_table_flush(struct mac_table *t);
 bool mac_table_flush_port(struct mac_table *t, ofp_port_t port);
-static inline size_t mac_table_count(const struct mac_table *t) { return HASH_COUNT(t->entries); }
+static inline size_t mac_table_count(const struct mac_table *t)
+{
+    return HASH_COUNT(t->entries);
+}
 
 #endif

@@ -8,8 +8,8 @@
 
 LOG_MODULE("megaflow");
 
-#define SLICE_FLOWS 32      /* between looks at the clock */
-#define SLICE_MS 2          /* of each turn of the event loop */
+#define SLICE_FLOWS 32        /* between looks at the clock */
+#define SLICE_MS 2            /* of each turn of the event loop */
 #define PASS_PAUSE_USEC 10000 /* between two passes, when changes keep coming */
 
 struct megaflow_name {
@@ -95,7 +95,8 @@ static bool pull_stats(struct megaflows *m, struct megaflow *f)
 
 static int put(struct megaflows *m, const struct megaflow *f, const void *actions, size_t len)
 {
-    const struct dp_flow flow = {.id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = actions, .actions_len = len};
+    const struct dp_flow flow = {
+        .id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = actions, .actions_len = len};
 
     return dp_flow_put(m->sw->dp, &flow);
 }
@@ -176,7 +177,8 @@ static struct megaflow *find(const struct megaflows *m, const struct megaflow_na
     return f;
 }
 
-static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation, int64_t now)
+static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
+                    int64_t now)
 {
     struct megaflow_name name = {.mask = out->mask};
     struct dp_action slow;
@@ -225,15 +227,17 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
     struct xlate_out out;
     int error;
 
-    translate(&(struct xlate_in){.sw = sw, .key = upcall->key, .packet = upcall->packet, .effects = true, .now = now}, &out);
+    translate(&(struct xlate_in){.sw = sw, .key = upcall->key, .packet = upcall->packet, .effects = true, .now = now},
+              &out);
     if (upcall->reason == DP_UPCALL_MISS) {
         /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */
-        xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len, (uint16_t)__builtin_bswap16(upcall->key->tcp_flags),
-                          now);
+        xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
+                          (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
         install(sw->megaflows, upcall->key, &out, generation, now);
     }
     if (out.actions_len) {
-        error = dp_execute(sw->dp, upcall->packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
+        error =
+            dp_execute(sw->dp, upcall->packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
         if (error) {
             log_limited(LOG_LEVEL_DBG, "execute: %s", strerror(-error));
         }
@@ -378,8 +382,12 @@ int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct mega
     DL_FOREACH(sw->megaflows->list, f) {
         const struct megaflow_info info = {
             .id = f->id,
-            .flow = {.id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = f->actions,
-                     .actions_len = f->actions_len, .stats = f->stats},
+            .flow = {.id = f->id,
+                     .key = &f->name.key,
+                     .mask = &f->name.mask,
+                     .actions = f->actions,
+                     .actions_len = f->actions_len,
+                     .stats = f->stats},
         };
 
         error = fn(aux, &info);

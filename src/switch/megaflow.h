@@ -2,17 +2,17 @@
 #ifndef WARREN_SWITCH_MEGAFLOW_H
 #define WARREN_SWITCH_MEGAFLOW_H
 /*
- * Megaflows: the switch's side of the datapath's cache. Answers upcalls (translate, run, install), keeps what is installed equal to
- * what the tables say, pushes counters back to rules and ports, and removes what is idle.
+ * Megaflows: the switch's side of the datapath's cache. Answers upcalls (translate, run, install), keeps what is
+ * installed equal to what the tables say, pushes counters back to rules and ports, and removes what is idle.
  *
- * Problem: the cache must never say anything else than the tables for longer than a moment, and no counter may be lost or
- * counted twice, while table changes come by the hundred thousand. Idea: every change bumps switch_->generation; a sweep then
- * translates each megaflow again in slices of bounded time on the event loop. Same actions: kept. Other actions under a mask that
- * still suffices: changed in place. Else removed; its next packet makes a new one. Counters are deltas: what the datapath
- * reports minus what was pushed before; removal pushes the final delta.
+ * Problem: the cache must never say anything else than the tables for longer than a moment, and no counter may be lost
+ * or counted twice, while table changes come by the hundred thousand. Idea: every change bumps switch_->generation; a
+ * sweep then translates each megaflow again in slices of bounded time on the event loop. Same actions: kept. Other
+ * actions under a mask that still suffices: changed in place. Else removed; its next packet makes a new one. Counters
+ * are deltas: what the datapath reports minus what was pushed before; removal pushes the final delta.
  *
- * Costs: a sweep is one translation per megaflow; statistics are one datapath read per megaflow a second. Invariant: a megaflow's
- * effects list is that of the translation whose actions are installed.
+ * Costs: a sweep is one translation per megaflow; statistics are one datapath read per megaflow a second. Invariant: a
+ * megaflow's effects list is that of the translation whose actions are installed.
  */
 #include "switch/bridge.h"
 

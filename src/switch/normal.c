@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * NORMAL: the bridge as a learning VLAN switch. The VLAN comes from the tag and the input port's settings; an unknown or group
- * destination floods the VLAN; a packet never goes back where it came from, and reserved multicast (IEEE 802.1D, 7.12.6) is not
- * forwarded unless the bridge says so.
+ * NORMAL: the bridge as a learning VLAN switch. The VLAN comes from the tag and the input port's settings; an unknown
+ * or group destination floods the VLAN; a packet never goes back where it came from, and reserved multicast (IEEE
+ * 802.1D, 7.12.6) is not forwarded unless the bridge says so.
  */
 #include <arpa/inet.h>
 
@@ -56,7 +56,8 @@ static void output_vlan(struct xlate_ctx *x, struct port *port, uint16_t vlan)
 static void flood(struct xlate_ctx *x, uint16_t vlan)
 {
     for (struct port *p = x->s.br->ports_by_ofp; p; p = p->hh_ofp.next) {
-        if (p->ofp_port != x->s.flow.in_port && !(p->config & PORT_CONFIG_NO_FLOOD) && vlan_config_carries(&p->vlan, vlan)) {
+        if (p->ofp_port != x->s.flow.in_port && !(p->config & PORT_CONFIG_NO_FLOOD) &&
+            vlan_config_carries(&p->vlan, vlan)) {
             output_vlan(x, p, vlan);
         }
     }
@@ -114,7 +115,8 @@ void xlate_normal(struct xlate_ctx *x)
     if (in) {
         learn_mac(x, (uint16_t)vlan);
     }
-    e = x->s.flow.key.eth_dst.a[0] & 1 ? NULL : mac_table_lookup(&br->macs, (uint16_t)vlan, x->s.flow.key.eth_dst, x->in->now);
+    e = x->s.flow.key.eth_dst.a[0] & 1 ? NULL
+                                       : mac_table_lookup(&br->macs, (uint16_t)vlan, x->s.flow.key.eth_dst, x->in->now);
     out = e ? bridge_port_by_ofp(br, e->port) : NULL;
     if (!out) {
         xlate_trace(x, "NORMAL: VLAN %d, flood", vlan);

@@ -14,8 +14,7 @@ struct ofport_slot {
 void ofport_pool_done(struct ofport_pool *pool)
 {
     struct ofport_slot *s, *tmp;
-    HASH_ITER(hh, pool->slots, s, tmp)
-    {
+    HASH_ITER(hh, pool->slots, s, tmp) {
         HASH_DEL(pool->slots, s);
         free(s);
     }
@@ -71,8 +70,7 @@ static void claim_any(struct ofport_pool *pool, struct ofport_want *want)
 void ofport_assign(struct ofport_pool *pool, struct ofport_want *wants, size_t n, int64_t now_ms)
 {
     struct ofport_slot *s, *tmp;
-    HASH_ITER(hh, pool->slots, s, tmp)
-    {
+    HASH_ITER(hh, pool->slots, s, tmp) {
         s->was_used = s->used;
         s->used = false;
         if (!s->was_used && now_ms - s->freed_ms >= OFPORT_REUSE_MS) {
@@ -96,8 +94,7 @@ void ofport_assign(struct ofport_pool *pool, struct ofport_want *wants, size_t n
         claim(pool, &wants[i], wants[i].previous);
     }
     /* Fresh numbers come last, and not from numbers that this very call set free. */
-    HASH_ITER(hh, pool->slots, s, tmp)
-    {
+    HASH_ITER(hh, pool->slots, s, tmp) {
         if (s->was_used && !s->used) {
             s->freed_ms = now_ms;
         }

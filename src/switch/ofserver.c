@@ -21,8 +21,8 @@ void ofconn_send(struct ofconn *c, struct writer *w)
     int error = of_conn_send(c->conn, w);
 
     if (error && error != -ENOTCONN) {
-        log_limited(LOG_LEVEL_WARN, "%s: %s: a message could not be sent: %s", c->server->bridge->name, of_conn_name(c->conn),
-                    strerror(-error));
+        log_limited(LOG_LEVEL_WARN, "%s: %s: a message could not be sent: %s", c->server->bridge->name,
+                    of_conn_name(c->conn), strerror(-error));
     }
 }
 
@@ -54,7 +54,8 @@ static void on_closed(struct of_conn *conn, int error, void *arg)
     struct target *t = c->target;
 
     if (error && error != -ECONNRESET && error != -EPIPE) {
-        log_limited(LOG_LEVEL_INFO, "%s: %s: connection ended: %s", c->server->bridge->name, of_conn_name(conn), strerror(-error));
+        log_limited(LOG_LEVEL_INFO, "%s: %s: connection ended: %s", c->server->bridge->name, of_conn_name(conn),
+                    strerror(-error));
     }
     ofconn_free(c);
     if (t && !t->remote.passive) {
@@ -89,7 +90,8 @@ static struct ofconn *ofconn_new(struct ofserver *s, struct stream *stream, stru
     ofconn_async_defaults(c);
     int error = of_conn_new(s->base, stream, versions_of(s->bridge), probe_ms, &cb, c, &c->conn);
     if (error) {
-        log_limited(LOG_LEVEL_WARN, "%s: an OpenFlow connection could not be served: %s", s->bridge->name, strerror(-error));
+        log_limited(LOG_LEVEL_WARN, "%s: an OpenFlow connection could not be served: %s", s->bridge->name,
+                    strerror(-error));
         free(c);
         return NULL;
     }
@@ -211,7 +213,8 @@ static struct target *target_new(struct ofserver *s, const struct ofserver_targe
 {
     struct target *t = xcalloc(1, sizeof *t);
 
-    *t = (struct target){.server = s, .text = xstrdup(wanted->target), .probe_ms = wanted->probe_ms, .no_async = wanted->no_async};
+    *t = (struct target){
+        .server = s, .text = xstrdup(wanted->target), .probe_ms = wanted->probe_ms, .no_async = wanted->no_async};
     if (remote_parse(wanted->target, OPENFLOW_PORT, &t->remote, &t->last_error)) {
         t->bad = true;
         log_warn("%s: controller: %s", s->bridge->name, t->last_error);
@@ -244,7 +247,8 @@ void ofserver_set_targets(struct ofserver *s, const struct ofserver_target *targ
         struct target *found = NULL;
 
         DL_FOREACH(s->targets, t) {
-            if (!strcmp(t->text, targets[i].target) && t->probe_ms == targets[i].probe_ms && t->no_async == targets[i].no_async) {
+            if (!strcmp(t->text, targets[i].target) && t->probe_ms == targets[i].probe_ms &&
+                t->no_async == targets[i].no_async) {
                 found = t;
             }
         }

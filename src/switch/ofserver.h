@@ -2,14 +2,14 @@
 #ifndef WARREN_SWITCH_OFSERVER_H
 #define WARREN_SWITCH_OFSERVER_H
 /*
- * The OpenFlow server of one bridge: any number of connections on RUNDIR/BRIDGE.mgmt, connections that it makes to controllers and
- * takes from listeners as the configurator says, all speaking the versions of bridge->of_versions. Turns messages into calls of
- * flow_table.h and bridge.h, and events of the bridge (it sets the bridge's hooks) into packet_in, flow_removed and port_status for
- * whoever asked for them.
+ * The OpenFlow server of one bridge: any number of connections on RUNDIR/BRIDGE.mgmt, connections that it makes to
+ * controllers and takes from listeners as the configurator says, all speaking the versions of bridge->of_versions.
+ * Turns messages into calls of flow_table.h and bridge.h, and events of the bridge (it sets the bridge's hooks) into
+ * packet_in, flow_removed and port_status for whoever asked for them.
  *
- * ofserver.c has the connections, ofserver_handle.c the requests, ofserver_multipart.c statistics, ofserver_bundle.c bundles,
- * ofserver_async.c the messages that nobody asked for. OpenFlow 1.3 for now; groups, meters and queues are refused with
- * the errors that the standard names.
+ * ofserver.c has the connections, ofserver_handle.c the requests, ofserver_multipart.c statistics, ofserver_bundle.c
+ * bundles, ofserver_async.c the messages that nobody asked for. OpenFlow 1.3 for now; groups, meters and queues are
+ * refused with the errors that the standard names.
  */
 #include "switch/bridge.h"
 
@@ -21,14 +21,16 @@ void ofserver_destroy(struct ofserver *s); /* NULL is fine */
 
 /* A Controller row. */
 struct ofserver_target {
-    const char *target;      /* "tcp:IP:PORT", "unix:PATH", "ssl:..." to connect to; "ptcp:PORT:IP", "punix:PATH" to listen on */
-    int64_t probe_ms;        /* inactivity probe, 0: none */
-    int64_t max_backoff_ms;  /* 0: 8000 */
-    bool no_async;           /* enable_async_messages=false */
+    const char
+        *target; /* "tcp:IP:PORT", "unix:PATH", "ssl:..." to connect to; "ptcp:PORT:IP", "punix:PATH" to listen on */
+    int64_t probe_ms;       /* inactivity probe, 0: none */
+    int64_t max_backoff_ms; /* 0: 8000 */
+    bool no_async;          /* enable_async_messages=false */
 };
 
-/* Makes the set of controllers and listeners that of TARGETS (copied): those that stay keep their connections. A malformed target, or
- * a listener that cannot be opened, gets its text in ofserver_status and does not stop the others. */
+/* Makes the set of controllers and listeners that of TARGETS (copied): those that stay keep their connections. A
+ * malformed target, or a listener that cannot be opened, gets its text in ofserver_status and does not stop the others.
+ */
 void ofserver_set_targets(struct ofserver *s, const struct ofserver_target *targets, size_t n);
 
 struct ofserver_status {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages that nobody asked for at this moment: packet_in, flow_removed, port_status, to the connections whose masks want them. */
+/* Messages that nobody asked for at this moment: packet_in, flow_removed, port_status, to the connections whose masks
+ * want them. */
 #include <utlist.h>
 
 #include "switch/ofserver_private.h"
@@ -31,10 +32,10 @@ static bool wants(const struct ofconn *c, enum async_kind kind, unsigned int rea
 static void metadata_match(const struct flow *flow, struct match *ret)
 {
     static const enum field_id candidates[] = {
-        FIELD_IN_PORT_OXM, FIELD_METADATA, FIELD_TUN_ID, FIELD_TUN_SRC, FIELD_TUN_DST, FIELD_TUN_IPV6_SRC, FIELD_TUN_IPV6_DST,
-        FIELD_PKT_MARK,    FIELD_REG0,     FIELD_REG1,   FIELD_REG2,    FIELD_REG3,    FIELD_REG4,         FIELD_REG5,
-        FIELD_REG6,        FIELD_REG7,     FIELD_REG8,   FIELD_REG9,    FIELD_REG10,   FIELD_REG11,        FIELD_REG12,
-        FIELD_REG13,       FIELD_REG14,    FIELD_REG15,
+        FIELD_IN_PORT_OXM,  FIELD_METADATA, FIELD_TUN_ID, FIELD_TUN_SRC, FIELD_TUN_DST, FIELD_TUN_IPV6_SRC,
+        FIELD_TUN_IPV6_DST, FIELD_PKT_MARK, FIELD_REG0,   FIELD_REG1,    FIELD_REG2,    FIELD_REG3,
+        FIELD_REG4,         FIELD_REG5,     FIELD_REG6,   FIELD_REG7,    FIELD_REG8,    FIELD_REG9,
+        FIELD_REG10,        FIELD_REG11,    FIELD_REG12,  FIELD_REG13,   FIELD_REG14,   FIELD_REG15,
     };
     static const struct ip_addr no_ip;
     bool tunnel = memcmp(&flow->key.tunnel.dst, &no_ip, sizeof no_ip) != 0;
@@ -95,7 +96,8 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
     }
 }
 
-static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule, enum flow_removed_reason reason)
+static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule,
+                            enum flow_removed_reason reason)
 {
     struct ofserver *s = aux;
     struct ofconn *c;
@@ -124,7 +126,8 @@ static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct
     }
 }
 
-static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct port *port, enum port_status_reason reason)
+static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct port *port,
+                           enum port_status_reason reason)
 {
     struct ofserver *s = aux;
     struct ofconn *c;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bundles (ONF extension 230): flow_mods that are collected, checked as they come, and applied as one at commit, or not at all.
- * Bounded: a connection has few bundles and a bundle so many messages; one that was not touched for a while is dropped when
- * the next control message of the connection comes.
+ * Bundles (ONF extension 230): flow_mods that are collected, checked as they come, and applied as one at commit, or not
+ * at all. Bounded: a connection has few bundles and a bundle so many messages; one that was not touched for a while is
+ * dropped when the next control message of the connection comes.
  */
 #include <utlist.h>
 

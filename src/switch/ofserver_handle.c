@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests of an OpenFlow connection, one function a message type. Each returns 0 (a reply, if the type has one, is sent) or the
- * OFERR_* that is sent back; the connection lives either way.
+ * Requests of an OpenFlow connection, one function a message type. Each returns 0 (a reply, if the type has one, is
+ * sent) or the OFERR_* that is sent back; the connection lives either way.
  */
 #include <endian.h>
 #include <utlist.h>
@@ -19,7 +19,8 @@ void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, c
 {
     struct writer w = {0};
 
-    log_dbg("%s: %s: message type %u refused: %s", c->server->bridge->name, of_conn_name(c->conn), h->type, oferr_name(error));
+    log_dbg("%s: %s: message type %u refused: %s", c->server->bridge->name, of_conn_name(c->conn), h->type,
+            oferr_name(error));
     of_error_encode(&w, ofconn_version(c), error, msg, h->length, h->xid);
     ofconn_send(c, &w);
 }
@@ -149,8 +150,8 @@ static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct r
     if (memcmp(pm.hw_addr.a, port->mac.a, sizeof pm.hw_addr.a)) {
         return OFERR_PORT_MOD_BAD_HW_ADDR;
     }
-    const uint32_t known = PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV | PORT_CONFIG_NO_FWD | PORT_CONFIG_NO_PACKET_IN |
-                           PORT_CONFIG_NO_FLOOD;
+    const uint32_t known =
+        PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV | PORT_CONFIG_NO_FWD | PORT_CONFIG_NO_PACKET_IN | PORT_CONFIG_NO_FLOOD;
     if (pm.mask & ~known) {
         return OFERR_PORT_MOD_BAD_CONFIG;
     }
@@ -290,7 +291,7 @@ static int handle_experimenter(struct ofconn *c, const struct of_header *h, stru
         return OFERR_BAD_LEN;
     }
     if (experimenter == OF_EXPERIMENTER_ONF) {
-        return type == OF_ONF_BUNDLE_CTRL ? ofconn_bundle_ctrl(c, h, body)
+        return type == OF_ONF_BUNDLE_CTRL  ? ofconn_bundle_ctrl(c, h, body)
                : type == OF_ONF_BUNDLE_ADD ? ofconn_bundle_add(c, h, body)
                                            : OFERR_BAD_EXP_TYPE;
     }
@@ -331,7 +332,8 @@ void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *m
         return; /* nothing that we send asks for an answer */
     }
     if (h->type < ARRAY_SIZE(handlers) && handlers[h->type].fn) {
-        error = handlers[h->type].changes && c->role == OF_ROLE_SLAVE ? OFERR_IS_SLAVE : handlers[h->type].fn(c, h, &body);
+        error =
+            handlers[h->type].changes && c->role == OF_ROLE_SLAVE ? OFERR_IS_SLAVE : handlers[h->type].fn(c, h, &body);
     }
     if (error) {
         ofconn_send_error(c, error, h, msg);

@@ -18,8 +18,8 @@ struct target {
     struct ofserver *server;
     struct remote remote;
     char *text;
-    bool bad;       /* malformed: only `last_error` counts */
-    bool keep;      /* while the set is being replaced */
+    bool bad;  /* malformed: only `last_error` counts */
+    bool keep; /* while the set is being replaced */
     bool no_async;
     int64_t probe_ms;
     struct stream_listener *listener;
@@ -67,7 +67,10 @@ struct ofconn {
 };
 
 /* ofserver.c */
-static inline uint8_t ofconn_version(const struct ofconn *c) { return of_conn_version(c->conn); }
+static inline uint8_t ofconn_version(const struct ofconn *c)
+{
+    return of_conn_version(c->conn);
+}
 void ofconn_send(struct ofconn *c, struct writer *w);
 
 /* ofserver_handle.c */
@@ -87,7 +90,8 @@ void ofconn_bundles_free(struct ofconn *c);
 
 /* ofserver_async.c */
 void ofserver_hook_bridge(struct ofserver *s);
-/* What a new connection is told unasked: a controller everything, others nothing (miss_send_len 0 keeps packet_ins away). */
+/* What a new connection is told unasked: a controller everything, others nothing (miss_send_len 0 keeps packet_ins
+ * away). */
 void ofconn_async_defaults(struct ofconn *c);
 
 #endif

@@ -161,7 +161,8 @@ static void goto_table(struct xlate_ctx *x, table_id_t table)
 
 static void resubmit(struct xlate_ctx *x, const struct ofpact_resubmit *r)
 {
-    xlate_table(x, r->in_port == OFPP_IN_PORT ? x->s.flow.in_port : r->in_port, r->table == 255 ? x->s.table : r->table);
+    xlate_table(x, r->in_port == OFPP_IN_PORT ? x->s.flow.in_port : r->in_port,
+                r->table == 255 ? x->s.table : r->table);
 }
 
 static void output_reg(struct xlate_ctx *x, const struct ofpact_output_reg *o)
@@ -428,7 +429,8 @@ static void run_fin_timeout(const struct xlate_effect *e, uint16_t tcp_flags)
     }
 }
 
-static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t bytes, uint16_t tcp_flags, int64_t used_ms)
+static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,
+                       int64_t used_ms)
 {
     switch (e->type) {
     case XLATE_EFFECT_RULE:
@@ -463,8 +465,8 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
     }
 }
 
-void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,
-                       int64_t used_ms)
+void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes,
+                       uint16_t tcp_flags, int64_t used_ms)
 {
     for (size_t i = 0; i < n; i++) {
         run_effect(&effects[i], packets, bytes, tcp_flags, used_ms);

@@ -2,22 +2,22 @@
 #ifndef WARREN_SWITCH_TRANSLATE_H
 #define WARREN_SWITCH_TRANSLATE_H
 /*
- * Translation: walks a packet's key through the OpenFlow tables of its bridge (resubmit, goto, patch ports, NORMAL, learn) and
- * boils the walk down to datapath actions and the mask of all key bits that the answer depends on.
+ * Translation: walks a packet's key through the OpenFlow tables of its bridge (resubmit, goto, patch ports, NORMAL,
+ * learn) and boils the walk down to datapath actions and the mask of all key bits that the answer depends on.
  *
- * Problem: the answer serves every later packet that agrees with this one under the mask, so whatever the walk looked at must be
- * in the mask, and no more, or the cache is useless. Idea: the walk keeps the flow as it stands now, the flow as the datapath has
- * it now (`base`: what emitted actions made of it), and for each bit whether it still comes from the packet. Bits that a flow set
- * to a constant are not the packet's any more, so matching them adds nothing to the mask. Header changes are emitted only
- * right before an output, as the difference between flow and base; a bit that must go back to the packet's own value is then
- * looked at.
+ * Problem: the answer serves every later packet that agrees with this one under the mask, so whatever the walk looked
+ * at must be in the mask, and no more, or the cache is useless. Idea: the walk keeps the flow as it stands now, the
+ * flow as the datapath has it now (`base`: what emitted actions made of it), and for each bit whether it still comes
+ * from the packet. Bits that a flow set to a constant are not the packet's any more, so matching them adds nothing to
+ * the mask. Header changes are emitted only right before an output, as the difference between flow and base; a bit that
+ * must go back to the packet's own value is then looked at.
  *
- * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of effects
- * that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and turn the
- * megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect.
+ * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of
+ * effects that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and
+ * turn the megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect.
  *
- * Invariants: the mask covers in_port, eth_type and the outer VLAN tag always; the list is never empty (a drop says why); a rule,
- * port or action list named in the effects is held by a reference.
+ * Invariants: the mask covers in_port, eth_type and the outer VLAN tag always; the list is never empty (a drop says
+ * why); a rule, port or action list named in the effects is held by a reference.
  */
 #include "base/strbuf.h"
 #include "switch/flow_table.h"
@@ -26,12 +26,12 @@
 #define XLATE_MAX_RESUBMITS 4096
 
 enum xlate_effect_type {
-    XLATE_EFFECT_RULE,   /* a lookup that found RULE */
-    XLATE_EFFECT_MISS,   /* a lookup in TABLE that found none */
-    XLATE_EFFECT_PORT_RX, /* came in by a patch or tunnel port */
-    XLATE_EFFECT_PORT_TX, /* went out by one */
-    XLATE_EFFECT_LEARN,  /* a learn action: flow as it was then */
-    XLATE_EFFECT_MAC,    /* NORMAL learns an address */
+    XLATE_EFFECT_RULE,        /* a lookup that found RULE */
+    XLATE_EFFECT_MISS,        /* a lookup in TABLE that found none */
+    XLATE_EFFECT_PORT_RX,     /* came in by a patch or tunnel port */
+    XLATE_EFFECT_PORT_TX,     /* went out by one */
+    XLATE_EFFECT_LEARN,       /* a learn action: flow as it was then */
+    XLATE_EFFECT_MAC,         /* NORMAL learns an address */
     XLATE_EFFECT_FIN_TIMEOUT, /* fin_timeout of RULE */
 };
 
@@ -45,9 +45,9 @@ struct xlate_effect {
     struct eth_addr mac;
     ofp_port_t ofp_port;
     uint16_t fin_idle, fin_hard;
-    struct rule_actions *actions;     /* LEARN: a reference that keeps `learn` alive */
+    struct rule_actions *actions; /* LEARN: a reference that keeps `learn` alive */
     const struct ofpact_learn *learn;
-    struct flow *flow;                /* LEARN: owned */
+    struct flow *flow; /* LEARN: owned */
 };
 
 struct xlate_in {
@@ -68,22 +68,23 @@ struct xlate_out {
     uint8_t *actions; /* dp_actions, owned */
     size_t actions_len, actions_allocated;
     struct flow_key mask;
-    bool slow;               /* uses the controller: the megaflow is DP_ACTION_SLOW */
-    enum drop_reason drop;   /* not NONE: ACTIONS is this drop */
-    struct bridge *bridge;   /* where the packet came in; NULL: nowhere (unknown port) */
+    bool slow;             /* uses the controller: the megaflow is DP_ACTION_SLOW */
+    enum drop_reason drop; /* not NONE: ACTIONS is this drop */
+    struct bridge *bridge; /* where the packet came in; NULL: nowhere (unknown port) */
     struct xlate_effect *effects;
     size_t n_effects, effects_allocated;
 };
 
-/* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the datapath does not
- * look below a popped label) and meters (there are none). Tables and packet-outs refuse them with it. */
+/* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the
+ * datapath does not look below a popped label) and meters (there are none). Tables and packet-outs refuse them with it.
+ */
 int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */
 void translate(const struct xlate_in *in, struct xlate_out *ret);
 void xlate_out_done(struct xlate_out *out);
 /* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */
-void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,
-                       int64_t used_ms);
+void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes,
+                       uint16_t tcp_flags, int64_t used_ms);
 void xlate_effects_free(struct xlate_effect *effects, size_t n);
 
 #endif

@@ -285,22 +285,31 @@ static int set_rank(const struct ofpact *a)
 {
     switch ((enum ofpact_type)a->type) {
     case OFPACT_POP_VLAN:
-    case OFPACT_POP_MPLS: return 1;
-    case OFPACT_PUSH_MPLS: return 2;
-    case OFPACT_PUSH_VLAN: return 3;
-    case OFPACT_DEC_TTL: return 4;
+    case OFPACT_POP_MPLS:
+        return 1;
+    case OFPACT_PUSH_MPLS:
+        return 2;
+    case OFPACT_PUSH_VLAN:
+        return 3;
+    case OFPACT_DEC_TTL:
+        return 4;
     case OFPACT_SET_FIELD:
     case OFPACT_LOAD:
     case OFPACT_MOVE:
     case OFPACT_SET_VLAN_VID:
     case OFPACT_SET_VLAN_PCP:
-    case OFPACT_SET_TUNNEL: return 5;
-    case OFPACT_SET_QUEUE: return 6;
+    case OFPACT_SET_TUNNEL:
+        return 5;
+    case OFPACT_SET_QUEUE:
+        return 6;
     case OFPACT_OUTPUT:
     case OFPACT_CONTROLLER:
-    case OFPACT_OUTPUT_REG: return 8;
-    case OFPACT_RESUBMIT: return 9;
-    default: return 0;
+    case OFPACT_OUTPUT_REG:
+        return 8;
+    case OFPACT_RESUBMIT:
+        return 9;
+    default:
+        return 0;
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Output: emits what the datapath's packet still lacks to be the flow as it stands, then the output itself. Patch ports are no
- * datapath ports: the walk goes on in the other bridge and comes back with everything as it was.
+ * Output: emits what the datapath's packet still lacks to be the flow as it stands, then the output itself. Patch ports
+ * are no datapath ports: the walk goes on in the other bridge and comes back with everything as it was.
  */
 #include <arpa/inet.h>
 
@@ -115,15 +115,19 @@ static uint32_t set_what(const struct flow_key *key, const struct flow_key *mask
     return what;
 }
 
-/* A field that is written in part is written whole as far as its value is known: cheaper for a datapath, and easier to read. */
+/* A field that is written in part is written whole as far as its value is known: cheaper for a datapath, and easier to
+ * read. */
 static void widen_to_fields(const struct xlate_ctx *x, struct flow_key *mask)
 {
-#define F(name) {offsetof(struct flow_key, name), sizeof(((struct flow_key *)0)->name)}
+#define F(name)                                                                                                        \
+    {                                                                                                                  \
+        offsetof(struct flow_key, name), sizeof(((struct flow_key *)0)->name)                                          \
+    }
     static const struct {
         uint16_t ofs, len;
     } fields[] = {
-        F(eth_dst), F(eth_src), F(ip_src), F(ip_dst), F(ip_proto), F(ip_tos), F(ip_ttl), F(ipv6_label),
-        F(tp_src), F(tp_dst), F(arp_sha), F(arp_tha), F(nd_target), F(pkt_mark),
+        F(eth_dst),    F(eth_src), F(ip_src), F(ip_dst),  F(ip_proto), F(ip_tos),    F(ip_ttl),
+        F(ipv6_label), F(tp_src),  F(tp_dst), F(arp_sha), F(arp_tha),  F(nd_target), F(pkt_mark),
     };
 #undef F
     const uint8_t *w = (const uint8_t *)&x->s.written, *wc = (const uint8_t *)&x->wc.key;
@@ -140,10 +144,12 @@ static void widen_to_fields(const struct xlate_ctx *x, struct flow_key *mask)
     }
 }
 
-/* The bits that SET must write: what differs, what was set on a packet whose own value nobody knows, and what must go back to it. */
+/* The bits that SET must write: what differs, what was set on a packet whose own value nobody knows, and what must go
+ * back to it. */
 static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
 {
-    const uint64_t *f = (const uint64_t *)(const void *)&x->s.flow.key, *w = (const uint64_t *)(const void *)&x->s.written;
+    const uint64_t *f = (const uint64_t *)(const void *)&x->s.flow.key,
+                   *w = (const uint64_t *)(const void *)&x->s.written;
     uint64_t *b = (uint64_t *)(void *)&x->base, *bw = (uint64_t *)(void *)&x->base_written;
     uint64_t *wc = (uint64_t *)(void *)&x->wc.key, *m = (uint64_t *)(void *)ret_mask;
     struct flow_key settable;
@@ -222,8 +228,8 @@ static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct f
     } else if (c->out_key == TUNNEL_FIXED) {
         t->id = __builtin_bswap64(c->out_key_value);
     }
-    t->flags = (uint16_t)((c->out_key == TUNNEL_NONE && c->type == TUNNEL_GRE ? 0 : FLOW_TNL_KEY) | (c->csum ? FLOW_TNL_CSUM : 0) |
-                          (c->df ? FLOW_TNL_DF : 0));
+    t->flags = (uint16_t)((c->out_key == TUNNEL_NONE && c->type == TUNNEL_GRE ? 0 : FLOW_TNL_KEY) |
+                          (c->csum ? FLOW_TNL_CSUM : 0) | (c->df ? FLOW_TNL_DF : 0));
     xlate_look(x, &look);
     if (ip) {
         /* ECN goes outside always (RFC 6040). */
@@ -253,7 +259,8 @@ static bool output_tunnel(struct xlate_ctx *x, struct port *port)
         x->sent_tunnel = t;
         x->tunnel_sent = true;
     }
-    ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg = dp_port_u32(port->dp_port);
+    ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg =
+        dp_port_u32(port->dp_port);
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
     return true;
 }
@@ -326,7 +333,8 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         break;
     default:
         xlate_commit(x);
-        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg = dp_port_u32(port->dp_port);
+        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg =
+            dp_port_u32(port->dp_port);
         done = true;
     }
     x->n_outputs += done;
@@ -385,8 +393,9 @@ static int apply_set(struct packet *p, const struct dp_action_set *s)
         uint32_t what;
         int (*fn)(struct packet *p, const struct flow_key *key, const struct flow_key *mask);
     } setters[] = {
-        {DP_SET_ETH, packet_set_eth}, {DP_SET_VLAN, packet_set_vlan}, {DP_SET_IPV4, packet_set_ipv4},
-        {DP_SET_IPV6, packet_set_ipv6}, {DP_SET_TP, packet_set_tp}, {DP_SET_ARP, packet_set_arp}, {DP_SET_ND, packet_set_nd},
+        {DP_SET_ETH, packet_set_eth},   {DP_SET_VLAN, packet_set_vlan}, {DP_SET_IPV4, packet_set_ipv4},
+        {DP_SET_IPV6, packet_set_ipv6}, {DP_SET_TP, packet_set_tp},     {DP_SET_ARP, packet_set_arp},
+        {DP_SET_ND, packet_set_nd},
     };
     int error = 0;
 

@@ -2,8 +2,9 @@
 #ifndef WARREN_SWITCH_TRANSLATE_PRIVATE_H
 #define WARREN_SWITCH_TRANSLATE_PRIVATE_H
 /*
- * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes fields,
- * translate_output.c commits header changes and outputs, normal.c is the learning bridge, learn.c makes learned flows.
+ * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
+ * fields, translate_output.c commits header changes and outputs, normal.c is the learning bridge, learn.c makes learned
+ * flows.
  */
 #include "switch/translate.h"
 
@@ -12,12 +13,12 @@
 /* What a patch port, a clone and the like give back when they return. */
 struct xlate_state {
     struct bridge *br;
-    struct port *in_port; /* NULL: none, as for packet-outs of the controller */
-    struct flow flow;     /* as the tables see the packet now */
+    struct port *in_port;                  /* NULL: none, as for packet-outs of the controller */
+    struct flow flow;                      /* as the tables see the packet now */
     struct flow_vlan vlans[XLATE_N_VLANS]; /* all tags; [0] and [1] are flow.key.vlan's again */
-    struct flow_key written; /* bits of flow.key that no longer are the packet's own */
+    struct flow_key written;               /* bits of flow.key that no longer are the packet's own */
     table_id_t table;
-    struct rule *rule; /* whose actions run, or NULL */
+    struct rule *rule;                 /* whose actions run, or NULL */
     struct rule_actions *rule_actions; /* which own them: for learn */
     struct ofpacts action_set;
 };
@@ -73,10 +74,14 @@ void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t s
 /* normal.c */
 void xlate_normal(struct xlate_ctx *x);
 /* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
-void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret, struct ofpacts *acts);
+void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,
+                struct ofpacts *acts);
 void learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now);
 void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn);
 
-static inline bool vlan_present(struct flow_vlan v) { return v.tci & __builtin_bswap16(FLOW_VLAN_PRESENT); }
+static inline bool vlan_present(struct flow_vlan v)
+{
+    return v.tci & __builtin_bswap16(FLOW_VLAN_PRESENT);
+}
 
 #endif

@@ -114,7 +114,8 @@ static int dp_get(struct switch_ *sw, const struct tunnel_config *c, struct tunn
     dp = xcalloc(1, sizeof *dp);
     dp->type = c->type;
     dp->udp_port = udp_port;
-    error = dp_port_add(sw->dp, &(struct dp_port_spec){.kind = types[c->type].dp_kind, .name = name, .udp_dst_port = udp_port},
+    error = dp_port_add(sw->dp,
+                        &(struct dp_port_spec){.kind = types[c->type].dp_kind, .name = name, .udp_dst_port = udp_port},
                         &dp->dp_port);
     if (error) {
         free(dp);
@@ -209,11 +210,18 @@ static enum drop_reason why_unknown(const struct tunnel_dp_port *dp, const struc
     return DROP_TUNNEL_UNKNOWN_REMOTE;
 }
 
-struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct flow_key *key, enum drop_reason *ret_reason)
+struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct flow_key *key,
+                                 enum drop_reason *ret_reason)
 {
     static const uint8_t order[] = {
-        0,        WILD_LOCAL,            WILD_REMOTE,            WILD_REMOTE | WILD_LOCAL,
-        WILD_KEY, WILD_KEY | WILD_LOCAL, WILD_KEY | WILD_REMOTE, WILD_KEY | WILD_REMOTE | WILD_LOCAL,
+        0,
+        WILD_LOCAL,
+        WILD_REMOTE,
+        WILD_REMOTE | WILD_LOCAL,
+        WILD_KEY,
+        WILD_KEY | WILD_LOCAL,
+        WILD_KEY | WILD_REMOTE,
+        WILD_KEY | WILD_REMOTE | WILD_LOCAL,
     };
     const struct flow_tunnel *t = &key->tunnel;
 

@@ -2,9 +2,10 @@
 #ifndef WARREN_SWITCH_TUNNEL_PORT_H
 #define WARREN_SWITCH_TUNNEL_PORT_H
 /*
- * Tunnel ports: many OpenFlow ports share one datapath port per (type, UDP port). This module keeps that sharing, and finds the
- * port that a received packet belongs to: by remote address, local address and key, the most specific port wins (a fixed key
- * before any key, then a fixed remote, then a fixed local). It also makes the outer header's description for sending.
+ * Tunnel ports: many OpenFlow ports share one datapath port per (type, UDP port). This module keeps that sharing, and
+ * finds the port that a received packet belongs to: by remote address, local address and key, the most specific port
+ * wins (a fixed key before any key, then a fixed remote, then a fixed local). It also makes the outer header's
+ * description for sending.
  */
 #include "switch/bridge.h"
 
@@ -20,13 +21,14 @@ struct tunnel_dp_port {
 
 /* The configuration makes sense: 0 or -EINVAL. */
 int tunnel_config_check(const struct tunnel_config *c);
-/* Takes or makes the shared datapath port and begins to receive. -EEXIST: another port receives the very same packets; or what
- * dp_port_add() says. */
+/* Takes or makes the shared datapath port and begins to receive. -EEXIST: another port receives the very same packets;
+ * or what dp_port_add() says. */
 int tunnel_port_attach(struct switch_ *sw, struct port *port);
 void tunnel_port_detach(struct switch_ *sw, struct port *port);
 struct tunnel_dp_port *tunnel_dp_port_find(const struct switch_ *sw, dp_port_t dp_port);
 /* The port that takes a packet of KEY, or NULL and why. Depends on tunnel.src, dst and id. */
-struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct flow_key *key, enum drop_reason *ret_reason);
+struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct flow_key *key,
+                                 enum drop_reason *ret_reason);
 /* "vxlan" etc. */
 const char *tunnel_type_name(enum tunnel_type type);
 

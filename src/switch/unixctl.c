@@ -289,13 +289,11 @@ void unixctl_destroy(struct unixctl *u)
         return;
     }
     struct connection *conn, *conn_tmp;
-    DL_FOREACH_SAFE(u->connections, conn, conn_tmp)
-    {
+    DL_FOREACH_SAFE(u->connections, conn, conn_tmp) {
         connection_destroy(conn);
     }
     struct command *c, *tmp;
-    HASH_ITER(hh, u->commands, c, tmp)
-    {
+    HASH_ITER(hh, u->commands, c, tmp) {
         HASH_DEL(u->commands, c);
         free(c);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Actions (first byte even) or instructions of OpenFlow 1.0 or 1.3 (second bit) become a list, which survives the wire and the text. */
-#include "fuzz.h"
+/* Actions (first byte even) or instructions of OpenFlow 1.0 or 1.3 (second bit) become a list, which survives the wire
+ * and the text. */
 #include "base/strbuf.h"
+#include "fuzz.h"
 #include "openflow/error.h"
 #include "openflow/text.h"
 
@@ -16,7 +17,7 @@ static void check_list(const struct ofpacts *acts)
 {
     size_t sum = 0;
 
-    OFPACT_FOR_EACH (a, acts->data, acts->len) {
+    OFPACT_FOR_EACH(a, acts->data, acts->len) {
         FUZZ_CHECK(a->type && a->len >= sizeof *a && a->len % 8 == 0 && a->len <= acts->len - sum);
         sum += a->len;
     }

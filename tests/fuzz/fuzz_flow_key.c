@@ -10,7 +10,8 @@ static bool key_equal(const struct flow_key *a, const struct flow_key *b)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct packet p = {.base = (uint8_t *)(uintptr_t)data, .allocated = size, .data = (uint8_t *)(uintptr_t)data, .len = size};
+    struct packet p = {
+        .base = (uint8_t *)(uintptr_t)data, .allocated = size, .data = (uint8_t *)(uintptr_t)data, .len = size};
     struct flow_key key, again;
 
     memset(&key, 0xa5, sizeof key);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A flow in ovs-ofctl's syntax, as people and the agent write it. What was read is written so that it reads the same. */
-#include "fuzz.h"
+/* A flow in ovs-ofctl's syntax, as people and the agent write it. What was read is written so that it reads the same.
+ */
 #include "base/strbuf.h"
+#include "fuzz.h"
 #include "openflow/text.h"
 
 static void check_again(const struct flow_spec *spec)

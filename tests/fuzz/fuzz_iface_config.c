@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an administrator writes into an Interface and a Port row. The input is lines: name, type, mac (empty: none), VLAN mode (empty:
- * none), tag and trunks as numbers, and then one "key=value" a line for options.
+ * What an administrator writes into an Interface and a Port row. The input is lines: name, type, mac (empty: none),
+ * VLAN mode (empty: none), tag and trunks as numbers, and then one "key=value" a line for options.
  */
 #include "fuzz.h"
 #include "switch/iface_config.h"

@@ -11,7 +11,8 @@
 #define PRESENT htobe16(FLOW_VLAN_PRESENT)
 #define PRIORITY htobe16(0xe000)
 
-/* OXM has no vlan_tci, and the text follows it: "no tag" is said by vlan_vid alone, and the priority, which is zero then, is no longer matched. */
+/* OXM has no vlan_tci, and the text follows it: "no tag" is said by vlan_vid alone, and the priority, which is zero
+ * then, is no longer matched. */
 static struct match canonical(const struct match *m)
 {
     struct match o = *m;

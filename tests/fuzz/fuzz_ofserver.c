@@ -2,9 +2,9 @@
 /*
  * A client of a bridge's OpenFlow server, over its management socket, and then packets through whatever flows it made.
  *
- * First byte even: the rest is the byte stream. Odd: it is a list of messages, each one byte of type, two of length (cut to what is
- * there) and the body; version, length and xid of the headers are put in, so the connection must live through all of them, and an
- * echo request at the end must be answered.
+ * First byte even: the rest is the byte stream. Odd: it is a list of messages, each one byte of type, two of length
+ * (cut to what is there) and the body; version, length and xid of the headers are put in, so the connection must live
+ * through all of them, and an echo request at the end must be answered.
  */
 #include "fuzz.h"
 

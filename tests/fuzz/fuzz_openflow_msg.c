@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One OpenFlow 1.3 message, header first, through every decoder of msg.h and msg_multipart.h; what has an encoder survives it. */
+/* One OpenFlow 1.3 message, header first, through every decoder of msg.h and msg_multipart.h; what has an encoder
+ * survives it. */
 #include "fuzz.h"
 #include "openflow/msg_multipart.h"
 

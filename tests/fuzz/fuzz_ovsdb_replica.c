@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an OVSDB server sends: lines of JSON, each applied to the same replica. The first character of a line says how: '1' an
- * `update`, '2' an `update2`, 'r' and 'R' the same as the whole contents, 's' a schema. Then every row is read in every way there is.
+ * What an OVSDB server sends: lines of JSON, each applied to the same replica. The first character of a line says how:
+ * '1' an `update`, '2' an `update2`, 'r' and 'R' the same as the whole contents, 's' a schema. Then every row is read
+ * in every way there is.
  */
 #include "fuzz.h"
 #include "ovsdb/replica.h"
@@ -41,8 +42,8 @@ static void read_row(const struct ovsdb_row *row)
     }
 }
 
-static void changed(const char *table, enum ovsdb_change change, const struct ovsdb_row *row, const struct ovsdb_row *old,
-                    void *arg WR_UNUSED)
+static void changed(const char *table, enum ovsdb_change change, const struct ovsdb_row *row,
+                    const struct ovsdb_row *old, void *arg WR_UNUSED)
 {
     FUZZ_CHECK(!strcmp(table, "T") && (change == OVSDB_MODIFY) == (old != NULL));
     read_row(row);

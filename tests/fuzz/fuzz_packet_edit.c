@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A frame with a device's offload state is changed as actions do, cut into segments, and its checksum completed. The first 10 bytes
- * are the virtio-net header, the next one counts edits, each one byte: which, and the value written in its upper half.
+ * A frame with a device's offload state is changed as actions do, cut into segments, and its checksum completed. The
+ * first 10 bytes are the virtio-net header, the next one counts edits, each one byte: which, and the value written in
+ * its upper half.
  */
 #include "fuzz.h"
 #include "packet/edit.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where to connect or to listen, as an administrator writes it in the database or a flag. */
-#include "fuzz.h"
 #include "base/stream.h"
+#include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

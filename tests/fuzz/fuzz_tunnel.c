@@ -43,7 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool with_ip = data[0] & 4;
     data++;
     size--;
-    reason = with_ip ? tunnel_parse(kind, data, size, UDP_DST, &t, &hdr_len) : tunnel_parse_payload(kind, data, size, &t, &hdr_len);
+    reason = with_ip ? tunnel_parse(kind, data, size, UDP_DST, &t, &hdr_len)
+                     : tunnel_parse_payload(kind, data, size, &t, &hdr_len);
     if (reason != DROP_NONE) {
         FUZZ_CHECK(hdr_len == SIZE_MAX && !memcmp(&t, &untouched, sizeof t));
         return 0;

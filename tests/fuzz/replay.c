@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main() of the fuzz targets where there is no libFuzzer: runs the target on each file of the directories (or on the files) given,
- * on each beginning of it, and on a fixed sequence of small changes to it, so that an ordinary `meson test` already sees input that is
- * cut short or slightly wrong. Deterministic: what fails once fails always. Before each run the input is noted; a crash writes it to
- * FUZZ_CRASH_DIR (default: the working directory) as crash-TARGET-FILE, ready to be added to the corpus.
+ * main() of the fuzz targets where there is no libFuzzer: runs the target on each file of the directories (or on the
+ * files) given, on each beginning of it, and on a fixed sequence of small changes to it, so that an ordinary `meson
+ * test` already sees input that is cut short or slightly wrong. Deterministic: what fails once fails always. Before
+ * each run the input is noted; a crash writes it to FUZZ_CRASH_DIR (default: the working directory) as
+ * crash-TARGET-FILE, ready to be added to the corpus.
  */
 #include "fuzz.h"
 
@@ -15,7 +16,8 @@
 #define INPUT_MAX (1u << 20)
 #define RUNS_DEFAULT 500
 
-/* Beginnings of each file that are run, spread evenly if there are more, and as many changes to it: `--runs=N` for slow targets. */
+/* Beginnings of each file that are run, spread evenly if there are more, and as many changes to it: `--runs=N` for slow
+ * targets. */
 static size_t runs = RUNS_DEFAULT;
 
 static struct {

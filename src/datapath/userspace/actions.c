@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The executor: runs an action list on one packet, in place. Only CLONE, and an upcall that is not the list's last action, work on
- * a copy; outputs change nothing but the room in front of the frame.
+ * The executor: runs an action list on one packet, in place. Only CLONE, and an upcall that is not the list's last
+ * action, work on a copy; outputs change nothing but the room in front of the frame.
  */
 #include <endian.h>
 
@@ -70,7 +70,10 @@ static int check(const struct dp_action *actions, size_t len, unsigned int depth
     return 0;
 }
 
-int us_actions_check(const struct dp_action *actions, size_t len) { return check(actions, len, 0); }
+int us_actions_check(const struct dp_action *actions, size_t len)
+{
+    return check(actions, len, 0);
+}
 
 /* What the list has set for the outputs to come. */
 struct execution {
@@ -128,8 +131,8 @@ static int set_fields(struct packet *p, const struct dp_action_set *set)
 {
     static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
         /* by the bits of DP_SET_*; no entry for MARK */
-        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp,
-        packet_set_nd,  NULL,            packet_set_mpls, packet_set_vlan,
+        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp, packet_set_nd,
+        NULL,           packet_set_mpls, packet_set_vlan,
     };
     int error = 0;
 
@@ -209,7 +212,7 @@ static int edit(struct packet *p, const struct dp_action *a)
 
 static void run(struct execution *x, struct packet *p, const struct dp_action *actions, size_t len)
 {
-    DP_ACTION_FOR_EACH (a, actions, len) {
+    DP_ACTION_FOR_EACH(a, actions, len) {
         bool last = (const char *)a + a->len >= (const char *)actions + len;
 
         switch ((enum dp_action_type)a->type) {
@@ -239,7 +242,8 @@ static void run(struct execution *x, struct packet *p, const struct dp_action *a
     }
 }
 
-void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions, size_t len)
+void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions,
+                size_t len)
 {
     struct execution x = {.dp = dp, .key = key};
 

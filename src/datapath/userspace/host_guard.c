@@ -40,7 +40,8 @@ int host_guard_add(int ifindex)
     if (error && error != -EEXIST) {
         return error;
     }
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY, .flags = BPF_TC_F_REPLACE);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY,
+                        .flags = BPF_TC_F_REPLACE);
     return bpf_tc_attach(&hook, &opts);
 }
 

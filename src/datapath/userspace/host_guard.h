@@ -4,14 +4,16 @@
 /*
  * Keeps the host's own network stack out of what comes in by a SYSTEM port.
  *
- * An AF_PACKET socket gets a copy of each frame; the original goes on into the host: a VM could speak with its hypervisor's addresses
- * past every flow. A port of a kernel switch gives its frames to nobody else, and so does ours: a two-instruction BPF program at
- * the device's clsact ingress, behind the packet socket, drops them. Where BPF is not allowed the port works without it.
+ * An AF_PACKET socket gets a copy of each frame; the original goes on into the host: a VM could speak with its
+ * hypervisor's addresses past every flow. A port of a kernel switch gives its frames to nobody else, and so does ours:
+ * a two-instruction BPF program at the device's clsact ingress, behind the packet socket, drops them. Where BPF is not
+ * allowed the port works without it.
  */
 
 /* Guards the netdev IFINDEX. 0 or a negative errno: the caller decides what that means. */
 int host_guard_add(int ifindex);
-/* Takes our program away again; the clsact qdisc stays, it may have other users. Nothing to do when the device is gone. */
+/* Takes our program away again; the clsact qdisc stays, it may have other users. Nothing to do when the device is gone.
+ */
 void host_guard_del(int ifindex);
 
 #endif

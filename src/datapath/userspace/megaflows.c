@@ -22,7 +22,10 @@ void action_list_unref(struct action_list *list)
     }
 }
 
-static const uint64_t *words_of(const struct flow_key *key) { return (const uint64_t *)(const void *)key; }
+static const uint64_t *words_of(const struct flow_key *key)
+{
+    return (const uint64_t *)(const void *)key;
+}
 
 static uint32_t hash_masked(const struct subtable *s, const uint64_t *key)
 {
@@ -215,8 +218,7 @@ void megaflows_done(struct megaflows *t)
 {
     struct megaflow *f, *next;
 
-    HASH_ITER(hh, t->by_id, f, next)
-    {
+    HASH_ITER(hh, t->by_id, f, next) {
         megaflows_remove(t, f);
     }
     free(t->subtables);

@@ -4,13 +4,13 @@
 /*
  * The megaflow table of the userspace datapath.
  *
- * Problem: find, among flows with different masks, one that a key matches. Idea: tuple-space search. Flows with one mask share a
- * subtable, a hash table over the masked key; a lookup asks the subtables one after the other and stops at the first hit, as
- * flows that overlap have the same actions. Costs: a lookup is one hash a subtable over only the words that its mask has bits
- * in; subtables that hit more move to the front, so that busy traffic asks one or two.
+ * Problem: find, among flows with different masks, one that a key matches. Idea: tuple-space search. Flows with one
+ * mask share a subtable, a hash table over the masked key; a lookup asks the subtables one after the other and stops at
+ * the first hit, as flows that overlap have the same actions. Costs: a lookup is one hash a subtable over only the
+ * words that its mask has bits in; subtables that hit more move to the front, so that busy traffic asks one or two.
  *
- * Invariants: an entry's key is masked; ids are unique; a subtable is never empty. An entry's actions are a counted reference, so
- * that who runs them may lose the flow meanwhile (an upcall that deletes it).
+ * Invariants: an entry's key is masked; ids are unique; a subtable is never empty. An entry's actions are a counted
+ * reference, so that who runs them may lose the flow meanwhile (an upcall that deletes it).
  */
 #include <uthash.h>
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ports on network devices: SYSTEM is an AF_PACKET socket on a netdev that somebody else made, INTERNAL a TAP device that is made
- * and removed with the port. Both speak virtio-net headers, so that super-packets and unfinished checksums pass whole.
+ * Ports on network devices: SYSTEM is an AF_PACKET socket on a netdev that somebody else made, INTERNAL a TAP device
+ * that is made and removed with the port. Both speak virtio-net headers, so that super-packets and unfinished checksums
+ * pass whole.
  *
- * A SYSTEM netdev is made promiscuous while it is a port, and its frames are kept from the host's own stack (host_guard.h). A TAP lives by its file descriptor, so
- * it goes on working when the device is moved to another network namespace or renamed.
+ * A SYSTEM netdev is made promiscuous while it is a port, and its frames are kept from the host's own stack
+ * (host_guard.h). A TAP lives by its file descriptor, so it goes on working when the device is moved to another network
+ * namespace or renamed.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -157,7 +159,10 @@ static void system_close(struct us_port *port)
     closep(&port->fd);
 }
 
-static void netdev_close(struct us_port *port) { closep(&port->fd); }
+static void netdev_close(struct us_port *port)
+{
+    closep(&port->fd);
+}
 
 /* True when the device that the socket was bound to is no more in this namespace. */
 static bool system_is_gone(const struct us_port *port)
@@ -267,7 +272,8 @@ static enum drop_reason system_send(struct us_port *port, struct packet *p, cons
     offload_to_vnet(&vnet, &p->offload);
     if (p->pkt_mark) {
         memset(&control, 0, sizeof(control));
-        control.h = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(uint32_t)), .cmsg_level = SOL_SOCKET, .cmsg_type = SO_MARK};
+        control.h =
+            (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(uint32_t)), .cmsg_level = SOL_SOCKET, .cmsg_type = SO_MARK};
         memcpy(CMSG_DATA(&control.h), &p->pkt_mark, sizeof(uint32_t));
         msg.msg_control = &control;
         msg.msg_controllen = sizeof(control);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tunnel ports: what receives. VXLAN and Geneve hear on UDP sockets, one a family, whose ancillary data tell the outer header's
- * destination, TOS and TTL; GRE on raw sockets. The kernel has reassembled fragments and checked UDP's checksum by then.
- * Sending: tunnel_tx.h.
+ * Tunnel ports: what receives. VXLAN and Geneve hear on UDP sockets, one a family, whose ancillary data tell the outer
+ * header's destination, TOS and TTL; GRE on raw sockets. The kernel has reassembled fragments and checked UDP's
+ * checksum by then. Sending: tunnel_tx.h.
  *
  * A sender on this machine, behind a veth, leaves the inner checksum to a device that is never passed, and cuts no
- * super-packet: a socket gets them so, and is not told. They are recognised by what the checksum field holds, and get their
- * offload state back; the segment size, which only the sender knew, is what the underlay's MTU allows.
+ * super-packet: a socket gets them so, and is not told. They are recognised by what the checksum field holds, and get
+ * their offload state back; the segment size, which only the sender knew, is what the underlay's MTU allows.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -61,8 +61,9 @@ static int tunnel_socket(const struct us_port *port, bool v6, int *ret_fd)
     bool udp = port->kind != DP_PORT_GRE;
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port->udp_dst_port)};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port->udp_dst_port)};
-    _cleanup_close_ int fd = socket(v6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                                    udp ? IPPROTO_UDP : IPPROTO_GRE);
+    _cleanup_close_ int fd =
+        socket(v6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_RAW) | SOCK_NONBLOCK | SOCK_CLOEXEC,
+               udp ? IPPROTO_UDP : IPPROTO_GRE);
     int error;
 
     if (fd < 0) {
@@ -136,8 +137,8 @@ static void outer_from_cmsgs(struct msghdr *msg, struct flow_tunnel *t)
     }
 }
 
-/* The L4 checksum of the inner packet holds no more than the pseudo-header's sum (SCTP: nothing). That a whole checksum happens to
- * look so is one in 65536: then it is verified. */
+/* The L4 checksum of the inner packet holds no more than the pseudo-header's sum (SCTP: nothing). That a whole checksum
+ * happens to look so is one in 65536: then it is verified. */
 static bool is_unfinished(const struct packet *p, const struct flow_key *key, size_t csum_ofs, size_t l4_len)
 {
     const uint8_t *l4 = p->data + p->l4_ofs;
@@ -189,7 +190,8 @@ void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const str
     if (key->ip_proto != IP_PROTO_TCP) {
         return;
     }
-    hdr_len = p->l4_ofs + (be16toh(((const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs))->off_flags) >> 12) * 4u;
+    hdr_len =
+        p->l4_ofs + (be16toh(((const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs))->off_flags) >> 12) * 4u;
     if (hdr_len < p->len && p->len - hdr_len > mss_of(port, p, hdr_len)) {
         p->offload.gso_type =
             key->eth_type == htobe16(ETH_TYPE_IPV4) ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;

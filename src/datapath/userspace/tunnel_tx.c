@@ -183,7 +183,10 @@ static void add_cmsg(struct target *t, int level, int type, const void *data, si
     t->control_len += CMSG_SPACE(len);
 }
 
-static void add_int(struct target *t, int level, int type, int value) { add_cmsg(t, level, type, &value, sizeof(value)); }
+static void add_int(struct target *t, int level, int type, int value)
+{
+    add_cmsg(t, level, type, &value, sizeof(value));
+}
 
 static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint32_t mark,
                        struct target *t)
@@ -314,8 +317,8 @@ static void push(const struct encap *e, const struct target *t, const struct flo
     tunnel_push(p, e->kind, tunnel, e->udp_src, e->udp_dst, t->v4);
 }
 
-static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const struct encap *e, const struct packet *p,
-                                   const struct flow_tunnel *tunnel, int64_t now_ms)
+static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const struct encap *e,
+                                   const struct packet *p, const struct flow_tunnel *tunnel, int64_t now_ms)
 {
     struct packet *batch[TUNNEL_TX_BATCH];
     struct segmenter s;
@@ -336,8 +339,8 @@ static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const
     return first;
 }
 
-enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uint16_t udp_dst, uint32_t hash, struct packet *p,
-                                const struct flow_tunnel *tunnel_, int64_t now_ms)
+enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uint16_t udp_dst, uint32_t hash,
+                                struct packet *p, const struct flow_tunnel *tunnel_, int64_t now_ms)
 {
     struct encap e = {.kind = kind, .udp_src = tunnel_sport(hash), .udp_dst = udp_dst};
     struct flow_tunnel tunnel = *tunnel_;

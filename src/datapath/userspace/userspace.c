@@ -129,7 +129,10 @@ void us_receive(struct us_port *port, struct packet *p)
 
 /* --- the dp_class --- */
 
-static struct us_datapath *us_of(struct datapath *dp) { return CONTAINER_OF(dp, struct us_datapath, dp); }
+static struct us_datapath *us_of(struct datapath *dp)
+{
+    return CONTAINER_OF(dp, struct us_datapath, dp);
+}
 
 static int us_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
 {
@@ -312,8 +315,7 @@ static int us_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const stru
     struct megaflow *f, *next;
     int result = 0;
 
-    HASH_ITER(hh, us_of(dp)->flows.by_id, f, next)
-    {
+    HASH_ITER(hh, us_of(dp)->flows.by_id, f, next) {
         struct dp_flow flow = {
             .id = f->id,
             .key = &f->key,
@@ -331,7 +333,8 @@ static int us_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const stru
     return result;
 }
 
-static int us_dp_execute(struct datapath *dp_, struct packet *packet, const struct dp_action *actions, size_t actions_len)
+static int us_dp_execute(struct datapath *dp_, struct packet *packet, const struct dp_action *actions,
+                         size_t actions_len)
 {
     struct us_datapath *dp = us_of(dp_);
     struct flow_key key;
@@ -346,7 +349,10 @@ static int us_dp_execute(struct datapath *dp_, struct packet *packet, const stru
     return 0;
 }
 
-static const uint64_t *us_drops(struct datapath *dp) { return us_of(dp)->drops; }
+static const uint64_t *us_drops(struct datapath *dp)
+{
+    return us_of(dp)->drops;
+}
 
 static void us_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses)
 {

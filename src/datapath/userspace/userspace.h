@@ -2,13 +2,14 @@
 #ifndef WARREN_DATAPATH_USERSPACE_USERSPACE_H
 #define WARREN_DATAPATH_USERSPACE_USERSPACE_H
 /*
- * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the owner's
- * event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table), actions.c (the
- * executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending tunnel packets).
+ * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the
+ * owner's event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table),
+ * actions.c (the executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending
+ * tunnel packets).
  *
- * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what the
- * kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in buffers that
- * the datapath keeps, with room in front for every header that may be pushed.
+ * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what
+ * the kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in
+ * buffers that the datapath keeps, with room in front for every header that may be pushed.
  */
 #include "datapath/datapath.h"
 #include "datapath/userspace/megaflows.h"
@@ -28,12 +29,13 @@ struct us_port_ops {
     /* Takes what SPEC says; FDs that are to be read go to us_port_watch(). */
     int (*open)(struct us_port *port, const struct dp_port_spec *spec);
     void (*close)(struct us_port *port);
-    /* Reads a batch from FD and hands each frame to us_receive(). The number of frames that were read (of RX_BATCH), or a
-     * negative errno; -EAGAIN when there are none. */
+    /* Reads a batch from FD and hands each frame to us_receive(). The number of frames that were read (of RX_BATCH), or
+     * a negative errno; -EAGAIN when there are none. */
     int (*receive)(struct us_port *port, int fd);
     /* Sends P, whose bytes may be completed but not otherwise changed. TUNNEL (may be NULL): what SET_TUNNEL said.
      * DROP_NONE or why it could not be sent, which the caller counts. */
-    enum drop_reason (*send)(struct us_port *port, struct packet *p, const struct flow_key *key, const struct flow_tunnel *tunnel);
+    enum drop_reason (*send)(struct us_port *port, struct packet *p, const struct flow_key *key,
+                             const struct flow_tunnel *tunnel);
 };
 
 struct us_port {
@@ -84,7 +86,10 @@ struct packet *us_rx_packet(struct us_datapath *dp, unsigned int i);
 /* A frame came in by PORT: counts it, looks it up, runs the actions or the upcall. */
 void us_receive(struct us_port *port, struct packet *p);
 
-static inline void us_drop(struct us_datapath *dp, enum drop_reason reason) { dp->drops[reason]++; }
+static inline void us_drop(struct us_datapath *dp, enum drop_reason reason)
+{
+    dp->drops[reason]++;
+}
 
 /* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
@@ -93,6 +98,7 @@ void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const str
 /* 0, -EINVAL (malformed) or -EOPNOTSUPP (METER). */
 int us_actions_check(const struct dp_action *actions, size_t len);
 /* Runs checked actions on P, which must have its layer offsets. */
-void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions, size_t len);
+void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions,
+                size_t len);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* State → flows, by tables: what must be in the text and what must not, for each tunnel type, with l2-population and the responder on and
- * off; local VLANs; tunnel names; and every flow must parse. */
+/* State → flows, by tables: what must be in the text and what must not, for each tunnel type, with l2-population and
+ * the responder on and off; local VLANs; tunnel names; and every flow must parse. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -46,17 +46,38 @@ static void world_init(struct world *w, enum tunnel_type type, bool l2pop, bool 
     for (size_t i = 0; i < ARRAY_SIZE(ports); i++) {
         w->ips[i][0] = ports[i].ip;
         w->ports[i] = (struct state_port){
-            .id = ports[i].mac, .network = ports[i].network, .mac = ports[i].mac, .ips = w->ips[i], .n_ips = 1,
-            .local = ports[i].ofport != 0, .admin_up = true, .port_security = true, .ofport = ports[i].ofport,
+            .id = ports[i].mac,
+            .network = ports[i].network,
+            .mac = ports[i].mac,
+            .ips = w->ips[i],
+            .n_ips = 1,
+            .local = ports[i].ofport != 0,
+            .admin_up = true,
+            .port_security = true,
+            .ofport = ports[i].ofport,
             .endpoint = ports[i].endpoint,
         };
     }
     w->dead[0] = 99;
     w->plain[0] = 1;
     w->s = (struct state){
-        .options = {.host = "hv1", .local_ip = "192.0.2.1", .l2_population = l2pop, .arp_responder = arp, .types = {true, true, true}},
-        .networks = w->networks, .n_networks = 2, .ports = w->ports, .n_ports = 6, .endpoints = w->endpoints, .n_endpoints = 2,
-        .patch_tun = 1, .patch_int = 1, .dead = w->dead, .n_dead = 1, .plain = w->plain, .n_plain = 1,
+        .options = {.host = "hv1",
+                    .local_ip = "192.0.2.1",
+                    .l2_population = l2pop,
+                    .arp_responder = arp,
+                    .types = {true, true, true}},
+        .networks = w->networks,
+        .n_networks = 2,
+        .ports = w->ports,
+        .n_ports = 6,
+        .endpoints = w->endpoints,
+        .n_endpoints = 2,
+        .patch_tun = 1,
+        .patch_int = 1,
+        .dead = w->dead,
+        .n_dead = 1,
+        .plain = w->plain,
+        .n_plain = 1,
     };
 }
 
@@ -90,7 +111,9 @@ static void br_tun_of_each_type(void **state WR_UNUSED)
         world_init(&w, (enum tunnel_type)type, true, true);
         desired_br_tun(&w.s, &b);
         assert_parses(strbuf_str(&b));
-        strbuf_addf(&line, "table=%d,priority=1,tun_id=0x64,actions=push_vlan:0x8100,set_field:4097->vlan_vid,goto_table:10\n", tables[type]);
+        strbuf_addf(&line,
+                    "table=%d,priority=1,tun_id=0x64,actions=push_vlan:0x8100,set_field:4097->vlan_vid,goto_table:10\n",
+                    tables[type]);
         IN(strbuf_str(&b), strbuf_str(&line));
         line.len = 0;
         strbuf_addf(&line, "table=0,priority=1,in_port=22,actions=goto_table:%d\n", tables[type]);
@@ -107,7 +130,8 @@ static void br_tun_with_l2_population(void **state WR_UNUSED)
 
     world_init(&w, TUNNEL_VXLAN, true, true);
     desired_br_tun(&w.s, &b);
-    IN(strbuf_str(&b), "table=20,priority=2,dl_vlan=1,dl_dst=fa:16:3e:00:00:04,actions=pop_vlan,set_field:0x64->tun_id,output:22\n");
+    IN(strbuf_str(&b),
+       "table=20,priority=2,dl_vlan=1,dl_dst=fa:16:3e:00:00:04,actions=pop_vlan,set_field:0x64->tun_id,output:22\n");
     IN(strbuf_str(&b), "table=21,priority=1,arp,dl_vlan=1,arp_tpa=10.0.0.4,");
     IN(strbuf_str(&b), "table=2,priority=1,arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=goto_table:21\n");
     /* red is on both other hosts, blue on hv3 only */
@@ -183,7 +207,7 @@ static void which_tunnels(void **state WR_UNUSED)
     struct world w;
 
     world_init(&w, TUNNEL_GENEVE, true, true);
-    assert_true(desired_tunnel(&w.s, 0, TUNNEL_VXLAN)); /* this host's first type: the mesh */
+    assert_true(desired_tunnel(&w.s, 0, TUNNEL_VXLAN));  /* this host's first type: the mesh */
     assert_true(desired_tunnel(&w.s, 0, TUNNEL_GENEVE)); /* a network uses it */
     assert_false(desired_tunnel(&w.s, 0, TUNNEL_GRE));
     w.endpoints[0].types[TUNNEL_GENEVE] = false;
@@ -198,10 +222,18 @@ static void texts_from_rows(void **state WR_UNUSED)
         const char *text;
         bool mac, ip;
     } cases[] = {
-        {"fa:16:3e:00:00:01", true, false}, {"FA:16:3E:00:00:01", true, false}, {"01:00:5e:00:00:01", false, false},
-        {"00:00:00:00:00:00", false, false}, {"fa:16:3e:00:00:0", false, false}, {"fa:16:3e:00:00:01,actions=drop", false, false},
-        {"", false, false}, {"10.0.0.1", false, true}, {"fd00::1", false, true}, {"10.0.0.999", false, false},
-        {"10.0.0.1 ", false, false}, {"10.0.0.1\n", false, false},
+        {"fa:16:3e:00:00:01", true, false},
+        {"FA:16:3E:00:00:01", true, false},
+        {"01:00:5e:00:00:01", false, false},
+        {"00:00:00:00:00:00", false, false},
+        {"fa:16:3e:00:00:0", false, false},
+        {"fa:16:3e:00:00:01,actions=drop", false, false},
+        {"", false, false},
+        {"10.0.0.1", false, true},
+        {"fd00::1", false, true},
+        {"10.0.0.999", false, false},
+        {"10.0.0.1 ", false, false},
+        {"10.0.0.1\n", false, false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -227,10 +259,10 @@ static void local_vlans(void **state WR_UNUSED)
     struct state_network n[] = {{"a", 0, 1, 0}, {"b", 0, 2, 0}, {"c", 0, 3, 0}, {"d", 0, 4, 0}};
     struct state s = {.networks = n, .n_networks = 4};
     static const struct vlan_entry existing[] = {
-        {"c", 1},     {"a", 7},    {"a", 9},   /* a second VLAN of one network: the first counts */
-        {"b", 7},                              /* taken by a */
-        {"gone", 2},                           /* not here any more: free */
-        {"d", 4095},                           /* dead is no VLAN */
+        {"c", 1},    {"a", 7}, {"a", 9}, /* a second VLAN of one network: the first counts */
+        {"b", 7},                        /* taken by a */
+        {"gone", 2},                     /* not here any more: free */
+        {"d", 4095},                     /* dead is no VLAN */
     };
 
     assert_int_equal(state_assign_vlans(&s, existing, ARRAY_SIZE(existing)), 0);
@@ -256,10 +288,15 @@ static void local_vlans_run_out(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(br_tun_of_each_type),          cmocka_unit_test(br_tun_with_l2_population),
-        cmocka_unit_test(br_tun_without_the_responder), cmocka_unit_test(br_tun_without_l2_population),
-        cmocka_unit_test(br_int_guards_ports),          cmocka_unit_test(which_tunnels),
-        cmocka_unit_test(texts_from_rows), cmocka_unit_test(tunnel_names),                 cmocka_unit_test(local_vlans),
+        cmocka_unit_test(br_tun_of_each_type),
+        cmocka_unit_test(br_tun_with_l2_population),
+        cmocka_unit_test(br_tun_without_the_responder),
+        cmocka_unit_test(br_tun_without_l2_population),
+        cmocka_unit_test(br_int_guards_ports),
+        cmocka_unit_test(which_tunnels),
+        cmocka_unit_test(texts_from_rows),
+        cmocka_unit_test(tunnel_names),
+        cmocka_unit_test(local_vlans),
         cmocka_unit_test(local_vlans_run_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The difference between wanted and present flows: by table, and as a model test in which random sets must become equal by what
- * reconcile() says, and a second run must say nothing. A planted fault proves that the model notices. */
+/* The difference between wanted and present flows: by table, and as a model test in which random sets must become equal
+ * by what reconcile() says, and a second run must say nothing. A planted fault proves that the model notices. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,8 @@ static void by_table(void **state WR_UNUSED)
         const char *what, *wanted, *present;
         size_t adds, deletes;
     } cases[] = {
-        {"nothing to do", OURS "priority=1,in_port=1,actions=output:2\n", OURS "priority=1,in_port=1,actions=output:2\n", 0, 0},
+        {"nothing to do", OURS "priority=1,in_port=1,actions=output:2\n",
+         OURS "priority=1,in_port=1,actions=output:2\n", 0, 0},
         {"as the switch spells it", OURS "dl_vlan=1,actions=pop_vlan,set_field:0x64->tun_id,output:2\n",
          OURS "dl_vlan=1,actions=strip_vlan,set_tunnel:0x64,output:2\n", 0, 0},
         {"missing", OURS "priority=1,in_port=1,actions=drop\n", "", 1, 0},
@@ -39,12 +40,18 @@ static void by_table(void **state WR_UNUSED)
         {"surplus", "", OURS "table=5,ip,actions=drop\n", 0, 1},
         {"foreign cookie stays", "", "cookie=0x99,table=5,ip,actions=drop\n", 0, 0},
         {"foreign cookie in our place", OURS "actions=drop\n", "cookie=0x99,actions=drop\n", 1, 0},
-        {"learned, network is here", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
-                                              "actions=load:0x64->NXM_NX_TUN_ID[],output:3\n", 0, 0},
-        {"learned, the VLAN is another network's now", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,"
-                                              "dl_dst=02:00:00:00:00:01,actions=load:0xc8->NXM_NX_TUN_ID[],output:3\n", 0, 1},
-        {"learned, network is gone", "", OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0003/0x0fff,dl_dst=02:00:00:00:00:01,"
-                                              "actions=output:3\n", 0, 1},
+        {"learned, network is here", "",
+         OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
+              "actions=load:0x64->NXM_NX_TUN_ID[],output:3\n",
+         0, 0},
+        {"learned, the VLAN is another network's now", "",
+         OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,"
+              "dl_dst=02:00:00:00:00:01,actions=load:0xc8->NXM_NX_TUN_ID[],output:3\n",
+         0, 1},
+        {"learned, network is gone", "",
+         OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0003/0x0fff,dl_dst=02:00:00:00:00:01,"
+              "actions=output:3\n",
+         0, 1},
     };
     uint32_t vnis[VLAN_MAX + 1] = {[1] = 100};
 
@@ -81,7 +88,8 @@ static struct flow_set *set_of_model(const struct model *m)
 
     for (unsigned int i = 0; i < N_FLOWS; i++) {
         if (m->variant[i]) {
-            strbuf_addf(&b, OURS "table=%u,priority=%u,in_port=%u,actions=output:%u\n", i % 4, i % 8, i + 1, m->variant[i]);
+            strbuf_addf(&b, OURS "table=%u,priority=%u,in_port=%u,actions=output:%u\n", i % 4, i % 8, i + 1,
+                        m->variant[i]);
         }
     }
     struct flow_set *set = set_of(strbuf_str(&b));

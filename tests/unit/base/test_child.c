@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <event2/event.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <event2/event.h>
-#include <signal.h>
 #include <sys/wait.h>
+
+#include <cmocka.h>
 
 #include "base/child.h"
 

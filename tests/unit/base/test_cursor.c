@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Each boundary from both sides: the last that is good, the first that is bad. */
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <arpa/inet.h>
+
 #include <cmocka.h>
 
 #include "base/cursor.h"

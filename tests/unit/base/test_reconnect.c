@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include "base/reconnect.h"
@@ -102,12 +103,9 @@ static void a_peer_that_hangs_up_at_once_is_not_hammered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_try_is_at_once),
-        cmocka_unit_test(backoff_doubles_to_eight_seconds),
-        cmocka_unit_test(a_try_times_out),
-        cmocka_unit_test(probes_an_idle_peer_and_gives_it_up),
-        cmocka_unit_test(no_probes_when_zero),
-        cmocka_unit_test(a_peer_that_hangs_up_at_once_is_not_hammered),
+        cmocka_unit_test(first_try_is_at_once), cmocka_unit_test(backoff_doubles_to_eight_seconds),
+        cmocka_unit_test(a_try_times_out),      cmocka_unit_test(probes_an_idle_peer_and_gives_it_up),
+        cmocka_unit_test(no_probes_when_zero),  cmocka_unit_test(a_peer_that_hangs_up_at_once_is_not_hammered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

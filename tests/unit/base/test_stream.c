@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A listener and a client in one loop: bytes both ways over unix, TCP and TLS, ends, refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "base/child.h"
 #include "base/stream.h"
@@ -142,8 +143,9 @@ static void over_tls(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(key, sizeof key, "%s/key.pem", dir);
     snprintf(cert, sizeof cert, "%s/cert.pem", dir);
-    const char *const argv[] = {"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                                "-keyout", key, "-out", cert, "-subj", "/CN=test", "-days", "1", NULL};
+    const char *const argv[] = {"openssl", "req",     "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                                "-nodes",  "-keyout", key,     "-out",    cert, "-subj",    "/CN=test",
+                                "-days",   "1",       NULL};
     if (child_run(argv, &why)) {
         print_message("no openssl program: %s\n", why);
         free(why);
@@ -178,7 +180,8 @@ static void refused(void **state)
     }
     assert_int_equal(error, -ECONNREFUSED);
     stream_destroy(w.client);
-    assert_int_equal(stream_connect_text(w.base, "unix:/nonexistent/sock", 0, &client_callbacks, &w, &w.client), -ENOENT);
+    assert_int_equal(stream_connect_text(w.base, "unix:/nonexistent/sock", 0, &client_callbacks, &w, &w.client),
+                     -ENOENT);
     event_base_free(w.base);
 }
 
@@ -210,7 +213,7 @@ static void stale_socket_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(over_unix), cmocka_unit_test(over_tcp), cmocka_unit_test(over_tls),
+        cmocka_unit_test(over_unix), cmocka_unit_test(over_tcp),           cmocka_unit_test(over_tls),
         cmocka_unit_test(refused),   cmocka_unit_test(stale_socket_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

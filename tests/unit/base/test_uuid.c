@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include "base/uuid.h"
@@ -22,8 +23,12 @@ static void bad(void **state)
 {
     (void)state;
     static const char *const table[] = {
-        "", "0", "01234567-89ab-cdef-0123-456789abcde", "01234567-89ab-cdef-0123-456789abcdef0",
-        "0123456789ab-cdef-0123-456789abcdef0", "01234567-89ab-cdef-0123-456789abcdeg",
+        "",
+        "0",
+        "01234567-89ab-cdef-0123-456789abcde",
+        "01234567-89ab-cdef-0123-456789abcdef0",
+        "0123456789ab-cdef-0123-456789abcdef0",
+        "01234567-89ab-cdef-0123-456789abcdeg",
         " 1234567-89ab-cdef-0123-456789abcdef",
     };
     struct uuid u = {{7}};
@@ -48,7 +53,7 @@ static void random_is_version_4(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parse_and_format), cmocka_unit_test(bad), cmocka_unit_test(random_is_version_4)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parse_and_format), cmocka_unit_test(bad),
+                                       cmocka_unit_test(random_is_version_4)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

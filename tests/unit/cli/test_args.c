@@ -90,12 +90,9 @@ static void refused(void **state WR_UNUSED)
     static const struct {
         const char *line, *error;
     } cases[] = {
-        {"--nope", "unknown option --nope"},
-        {"--js", "unknown option --js"},
-        {"--nope=3", "unknown option --nope"},
-        {"-j", "unknown option -j"},
-        {"--json=yes", "--json takes no value"},
-        {"--endpoint", "--endpoint needs a value: --endpoint URL"},
+        {"--nope", "unknown option --nope"},         {"--js", "unknown option --js"},
+        {"--nope=3", "unknown option --nope"},       {"-j", "unknown option -j"},
+        {"--json=yes", "--json takes no value"},     {"--endpoint", "--endpoint needs a value: --endpoint URL"},
         {"--mtu 1 --mtu 2", "--mtu is given twice"},
     };
 
@@ -129,11 +126,8 @@ static void no_numbers(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_and_options),
-        cmocka_unit_test(other_names),
-        cmocka_unit_test(stops_at_the_first_word),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(no_numbers),
+        cmocka_unit_test(words_and_options), cmocka_unit_test(other_names), cmocka_unit_test(stops_at_the_first_word),
+        cmocka_unit_test(refused),           cmocka_unit_test(no_numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,8 @@ static void paths_are_escaped(void **state WR_UNUSED)
 
 static void endpoints(void **state WR_UNUSED)
 {
-    static const char *const bad[] = {"", "127.0.0.1:9696", "ftp://x", "http://x?y", "http://a b", "file:///etc/passwd"};
+    static const char *const bad[] = {"",           "127.0.0.1:9696", "ftp://x",
+                                      "http://x?y", "http://a b",     "file:///etc/passwd"};
     struct api *api = NULL;
     char *error = NULL;
 
@@ -98,10 +99,8 @@ static void endpoints(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned),
-        cmocka_unit_test(nothing_drives_the_terminal),
-        cmocka_unit_test(cells),
-        cmocka_unit_test(paths_are_escaped),
+        cmocka_unit_test(aligned),   cmocka_unit_test(nothing_drives_the_terminal),
+        cmocka_unit_test(cells),     cmocka_unit_test(paths_are_escaped),
         cmocka_unit_test(endpoints),
     };
 

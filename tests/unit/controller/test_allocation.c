@@ -14,12 +14,18 @@ static void test_ip(void **state WR_UNUSED)
     static const struct {
         const char *in, *out; /* NULL: refused */
     } cases[] = {
-        {"10.0.0.1", "10.0.0.1"},  {"255.255.255.255", "255.255.255.255"},
-        {"FD00:0:0::1", "fd00::1"}, {"::", "::"},
-        {"::ffff:10.0.0.1", "::ffff:10.0.0.1"}, {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
-        {"10.0.0.300", NULL},      {"10.0.0", NULL},
-        {"10.0.0.1 ", NULL},       {"", NULL},
-        {"fd00::1%eth0", NULL},    {"010.0.0.1", NULL},
+        {"10.0.0.1", "10.0.0.1"},
+        {"255.255.255.255", "255.255.255.255"},
+        {"FD00:0:0::1", "fd00::1"},
+        {"::", "::"},
+        {"::ffff:10.0.0.1", "::ffff:10.0.0.1"},
+        {"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        {"10.0.0.300", NULL},
+        {"10.0.0", NULL},
+        {"10.0.0.1 ", NULL},
+        {"", NULL},
+        {"fd00::1%eth0", NULL},
+        {"010.0.0.1", NULL},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -38,11 +44,20 @@ static void test_prefix(void **state WR_UNUSED)
     static const struct {
         const char *in, *out, *last;
     } cases[] = {
-        {"10.0.0.0/24", "10.0.0.0/24", "10.0.0.255"}, {"10.0.0.77/24", "10.0.0.0/24", "10.0.0.255"},
-        {"10.0.0.5/32", "10.0.0.5/32", "10.0.0.5"},   {"0.0.0.0/0", "0.0.0.0/0", "255.255.255.255"},
-        {"fd00::5/64", "fd00::/64", "fd00::ffff:ffff:ffff:ffff"}, {"::/0", "::/0", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
-        {"10.0.0.0/33", NULL, NULL}, {"fd00::/129", NULL, NULL}, {"10.0.0.0", NULL, NULL}, {"10.0.0.0/", NULL, NULL},
-        {"10.0.0.0/-1", NULL, NULL}, {"10.0.0.0/2 4", NULL, NULL}, {"/24", NULL, NULL}, {"10.0.0.0/99999999999999999999", NULL, NULL},
+        {"10.0.0.0/24", "10.0.0.0/24", "10.0.0.255"},
+        {"10.0.0.77/24", "10.0.0.0/24", "10.0.0.255"},
+        {"10.0.0.5/32", "10.0.0.5/32", "10.0.0.5"},
+        {"0.0.0.0/0", "0.0.0.0/0", "255.255.255.255"},
+        {"fd00::5/64", "fd00::/64", "fd00::ffff:ffff:ffff:ffff"},
+        {"::/0", "::/0", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"},
+        {"10.0.0.0/33", NULL, NULL},
+        {"fd00::/129", NULL, NULL},
+        {"10.0.0.0", NULL, NULL},
+        {"10.0.0.0/", NULL, NULL},
+        {"10.0.0.0/-1", NULL, NULL},
+        {"10.0.0.0/2 4", NULL, NULL},
+        {"/24", NULL, NULL},
+        {"10.0.0.0/99999999999999999999", NULL, NULL},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -81,8 +96,9 @@ static void test_overlap(void **state WR_UNUSED)
         const char *a, *b;
         bool overlap;
     } cases[] = {
-        {"10.0.0.0/24", "10.0.0.0/24", true},  {"10.0.0.0/24", "10.0.1.0/24", false}, {"10.0.0.0/16", "10.0.1.0/24", true},
-        {"10.0.0.0/24", "10.0.0.128/25", true}, {"fd00::/64", "fd00::/48", true},      {"fd00::/64", "fd00:0:0:1::/64", false},
+        {"10.0.0.0/24", "10.0.0.0/24", true}, {"10.0.0.0/24", "10.0.1.0/24", false},
+        {"10.0.0.0/16", "10.0.1.0/24", true}, {"10.0.0.0/24", "10.0.0.128/25", true},
+        {"fd00::/64", "fd00::/48", true},     {"fd00::/64", "fd00:0:0:1::/64", false},
         {"0.0.0.0/0", "::/0", false},
     };
 
@@ -141,7 +157,8 @@ static void test_eui64(void **state WR_UNUSED)
 static void test_mac(void **state WR_UNUSED)
 {
     static const char *const good[] = {"fa:16:3e:00:11:22", "FA:16:3E:00:11:22", "fa-16-3e-00-11-22"};
-    static const char *const bad[] = {"", "fa:16:3e:00:11", "fa:16:3e:00:11:2g", "fa:16:3e:00:11:22:33", "fa163e001122", "fa:16:3e:00:11.22"};
+    static const char *const bad[] = {
+        "", "fa:16:3e:00:11", "fa:16:3e:00:11:2g", "fa:16:3e:00:11:22:33", "fa163e001122", "fa:16:3e:00:11.22"};
     char text[MAC_STR_LEN + 1];
     uint8_t mac[6];
 
@@ -195,7 +212,8 @@ static void test_choose_until_full(void **state WR_UNUSED)
 
             assert_int_equal(choose_ip(pools, 2, &c, &got), 0);
             assert_false(taken(&w, got.n));
-            assert_true((got.n >= pools[0].first.n && got.n <= pools[0].last.n) || (got.n >= pools[1].first.n && got.n <= pools[1].last.n));
+            assert_true((got.n >= pools[0].first.n && got.n <= pools[0].last.n) ||
+                        (got.n >= pools[1].first.n && got.n <= pools[1].last.n));
             w.taken[w.n_taken++] = got.n;
         }
         struct chooser c = {roll, taken, w.n_taken, &w};
@@ -241,8 +259,17 @@ static void test_vni(void **state WR_UNUSED)
 
 static void test_vni_ranges_refused(void **state WR_UNUSED)
 {
-    static const char *const bad[] = {"",           "vxlan",       "vxlan:1",        "vlan:1-2", "vxlan:2-1", "vxlan:0-5", "vxlan:1-16777216",
-                                      "gre:1-4294967296", "vxlan:1-5,vxlan:5-9", "vxlan:a-b", "vxlan:1-2-3"};
+    static const char *const bad[] = {"",
+                                      "vxlan",
+                                      "vxlan:1",
+                                      "vlan:1-2",
+                                      "vxlan:2-1",
+                                      "vxlan:0-5",
+                                      "vxlan:1-16777216",
+                                      "gre:1-4294967296",
+                                      "vxlan:1-5,vxlan:5-9",
+                                      "vxlan:a-b",
+                                      "vxlan:1-2-3"};
     struct vni_ranges r;
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -2,8 +2,8 @@
 #ifndef WARREN_TESTS_NETNS_H
 #define WARREN_TESTS_NETNS_H
 /*
- * The test's own network: the process moves to a new network namespace, which goes with it, so nothing of the machine is
- * touched. Without the privilege netns_enter() says false, and the test skips.
+ * The test's own network: the process moves to a new network namespace, which goes with it, so nothing of the machine
+ * is touched. Without the privilege netns_enter() says false, and the test skips.
  */
 #include <sched.h>
 #include <stdbool.h>
@@ -16,11 +16,11 @@ static inline bool netns_enter(void)
 }
 
 /* Runs a shell command, which must succeed. */
-#define RUN(...)                                     \
-    do {                                             \
-        char run_cmd_[2048];                         \
-        snprintf(run_cmd_, sizeof(run_cmd_), __VA_ARGS__); \
-        assert_int_equal(system(run_cmd_), 0);       \
+#define RUN(...)                                                                                                       \
+    do {                                                                                                               \
+        char run_cmd_[2048];                                                                                           \
+        snprintf(run_cmd_, sizeof(run_cmd_), __VA_ARGS__);                                                             \
+        assert_int_equal(system(run_cmd_), 0);                                                                         \
     } while (0)
 
 #endif

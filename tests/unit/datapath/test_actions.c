@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Action lists: what is refused, and what runs, seen through the upcall of DP_ACTION_SLOW. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include <endian.h>
@@ -67,7 +68,8 @@ static void test_refused(void **state)
     struct list l = {.len = 0};
     struct dp_action *a;
     struct flow_key zero = {0};
-    struct dp_flow flow = {.key = &zero, .mask = &zero, .actions = (const struct dp_action *)(const void *)l.data, .actions_len = 8};
+    struct dp_flow flow = {
+        .key = &zero, .mask = &zero, .actions = (const struct dp_action *)(const void *)l.data, .actions_len = 8};
 
     add(&l, DP_ACTION_METER, 8, 1);
     assert_int_equal(run(f, &l), -EOPNOTSUPP);

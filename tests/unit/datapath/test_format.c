@@ -15,7 +15,8 @@
 static void test_key(void **state WR_UNUSED)
 {
     _cleanup_strbuf_ struct strbuf b = {0};
-    struct flow_key k = {.in_port = dp_port(2), .eth_type = htons(ETH_P_IP)}, m = {.in_port = dp_port(UINT32_MAX), .eth_type = 0xffff};
+    struct flow_key k = {.in_port = dp_port(2), .eth_type = htons(ETH_P_IP)},
+                    m = {.in_port = dp_port(UINT32_MAX), .eth_type = 0xffff};
     dp_key_format(&k, &m, &b);
     assert_string_equal(strbuf_str(&b), "recirc_id(0),in_port(2),eth_type(0x0800)");
     strbuf_done(&b);
@@ -39,10 +40,11 @@ static void test_key(void **state WR_UNUSED)
     k.tunnel.flags = FLOW_TNL_KEY | FLOW_TNL_DF;
     m.tunnel.flags = 0xffff;
     dp_key_format(&k, &m, &b);
-    assert_string_equal(strbuf_str(&b),
-                        "recirc_id(0),tunnel(tun_id=0x5,dst=10.0.0.1,flags(key|df)),in_port(2),eth(dst=02:00:00:00:00:01),"
-                        "eth_type(0x8100),vlan(vid=5),encap(eth_type(0x0800),ipv4(dst=10.0.0.0/255.0.0.0,proto=6,frag=no),"
-                        "tcp(dst=80))");
+    assert_string_equal(
+        strbuf_str(&b),
+        "recirc_id(0),tunnel(tun_id=0x5,dst=10.0.0.1,flags(key|df)),in_port(2),eth(dst=02:00:00:00:00:01),"
+        "eth_type(0x8100),vlan(vid=5),encap(eth_type(0x0800),ipv4(dst=10.0.0.0/255.0.0.0,proto=6,frag=no),"
+        "tcp(dst=80))");
 }
 
 static void test_actions(void **state WR_UNUSED)
@@ -54,7 +56,8 @@ static void test_actions(void **state WR_UNUSED)
         struct dp_action_set set;
         struct dp_action out, drop;
     } a = {
-        .tunnel = {.h = {DP_ACTION_SET_TUNNEL, sizeof a.tunnel, 0}, .tunnel = {.flags = FLOW_TNL_KEY, .ttl = 64, .id = htobe64(7)}},
+        .tunnel = {.h = {DP_ACTION_SET_TUNNEL, sizeof a.tunnel, 0},
+                   .tunnel = {.flags = FLOW_TNL_KEY, .ttl = 64, .id = htobe64(7)}},
         .vlan = {.h = {DP_ACTION_PUSH_VLAN, sizeof a.vlan, 0}, .vlan = {htons(ETH_P_8021Q), htons(9)}},
         .set = {.h = {DP_ACTION_SET, sizeof a.set, DP_SET_IPV4}},
         .out = {DP_ACTION_OUTPUT, sizeof a.out, 3},

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The megaflow table against a model: a list that is searched from one end to the other. Where flows overlap any of them may be
- * found; but one that is found must be there and match, and nothing is found only where the model finds nothing. A planted
- * fault shows that the comparison would see one.
+ * The megaflow table against a model: a list that is searched from one end to the other. Where flows overlap any of
+ * them may be found; but one that is found must be there and match, and nothing is found only where the model finds
+ * nothing. A planted fault shows that the comparison would see one.
  */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include "datapath/userspace/megaflows.h"

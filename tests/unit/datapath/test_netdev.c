@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ports on real devices in a network namespace of the test's own: veth ⇄ datapath ⇄ veth or TAP. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include <arpa/inet.h>
@@ -39,7 +40,8 @@ static void on_upcall(void *aux, const struct dp_upcall *u)
     f->misses++;
     if (f->install) {
         struct flow_key mask = {.in_port = dp_port(0xffffffff)}, masked;
-        struct dp_flow flow = {.id = f->misses, .key = &masked, .mask = &mask, .actions = &out, .actions_len = sizeof(out)};
+        struct dp_flow flow = {
+            .id = f->misses, .key = &masked, .mask = &mask, .actions = &out, .actions_len = sizeof(out)};
 
         flow_key_and(&masked, u->key, &mask);
         assert_int_equal(dp_flow_put(f->dp, &flow), 0);
@@ -88,7 +90,8 @@ static dp_port_t add_port(struct fixture *f, enum dp_port_kind kind, const char 
 
 static int raw_socket(const char *dev)
 {
-    struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(dev)};
+    struct sockaddr_ll ll = {
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(dev)};
     struct timeval tv = {.tv_usec = 500000};
     int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1;
 
@@ -168,15 +171,21 @@ static void run_tcp(struct fixture *f, const char *dev)
 
     assert_non_null(mkdtemp(dir));
     RUN("ip addr add 10.9.0.1/24 dev %s && ip link set %s up", dev, dev);
-    snprintf(cmd, sizeof(cmd),
-             "(unshare -n sh -c 'echo $$ > %s/pid; exec sleep 8' & while ! [ -s %s/pid ]; do sleep .05; done; P=$(cat %s/pid);"
-             "ip link set pktap netns $P; N=\"nsenter -t $P -n\"; $N ip link set pktap up; $N ip addr add 10.9.0.2/24 dev pktap;"
-             "timeout 6 $N /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); s.connect(('10.9.0.1',7777));"
-             "s.sendall(bytes(8000000)); s.shutdown(1); open('%s/reply','wb').write(s.recv(10))\"; kill $P) > %s/log 2>&1 &",
-             dir, dir, dir, dir, dir);
+    snprintf(
+        cmd, sizeof(cmd),
+        "(unshare -n sh -c 'echo $$ > %s/pid; exec sleep 8' & while ! [ -s %s/pid ]; do sleep .05; done; P=$(cat "
+        "%s/pid);"
+        "ip link set pktap netns $P; N=\"nsenter -t $P -n\"; $N ip link set pktap up; $N ip addr add 10.9.0.2/24 dev "
+        "pktap;"
+        "timeout 6 $N /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); "
+        "s.connect(('10.9.0.1',7777));"
+        "s.sendall(bytes(8000000)); s.shutdown(1); open('%s/reply','wb').write(s.recv(10))\"; kill $P) > %s/log 2>&1 &",
+        dir, dir, dir, dir, dir);
     RUN("timeout 8 /usr/bin/python3 -c \"import socket; l=socket.create_server(('10.9.0.1',7777)); l.settimeout(6)\n"
-        "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
-    RUN("for i in $(seq 200); do ss -Hltn | grep -q :7777 && break; sleep .05; done"); /* the server's start takes its time */
+        "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n "
+        "n+=len(d)\nc.sendall(str(n).encode())\" > /dev/null 2>&1 &");
+    RUN("for i in $(seq 200); do ss -Hltn | grep -q :7777 && break; sleep .05; done"); /* the server's start takes its
+                                                                                          time */
     RUN("%s", cmd);
     for (int i = 0; i < 60; i++) {
         turn_loop(f, 100);
@@ -210,7 +219,8 @@ static void test_internal_moves(void **state)
     fixture_open(&f);
     a = add_port(&f, DP_PORT_SYSTEM, "pka");
     t = add_port(&f, DP_PORT_INTERNAL, "pktap");
-    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_INTERNAL, .name = "pka1"}, &other), -EEXIST);
+    assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_INTERNAL, .name = "pka1"}, &other),
+                     -EEXIST);
     out.arg = dp_port_u32(t);
     forward(&f, 1, a, &out, 8);
     out.arg = dp_port_u32(a);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tunnel ports over the loopback device of a namespace of the test's own: what is sent must come in again as it was. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include <arpa/inet.h>
@@ -68,8 +69,13 @@ static struct packet *tcp_frame(size_t n, bool partial)
 {
     struct packet *p = packet_new(NULL, 54 + n);
     struct eth_hdr eth = {.dst = {{2, 0, 0, 0, 0, 2}}, .src = {{2, 0, 0, 0, 0, 1}}, .type = htobe16(ETH_TYPE_IPV4)};
-    struct ipv4_hdr ip = {.ver_ihl = 0x45, .tot_len = htobe16((uint16_t)(40 + n)), .ttl = 64, .proto = IP_PROTO_TCP,
-                          .id = htobe16(7), .src = htobe32(0x0a000001), .dst = htobe32(0x0a000002)};
+    struct ipv4_hdr ip = {.ver_ihl = 0x45,
+                          .tot_len = htobe16((uint16_t)(40 + n)),
+                          .ttl = 64,
+                          .proto = IP_PROTO_TCP,
+                          .id = htobe16(7),
+                          .src = htobe32(0x0a000001),
+                          .dst = htobe32(0x0a000002)};
     struct tcp_hdr tcp = {.src = htobe16(1234), .dst = htobe16(80), .seq = htobe32(100), .off_flags = htobe16(0x5018)};
 
     ip.csum = csum_finish(csum_bytes(0, &ip, sizeof(ip)));
@@ -266,12 +272,15 @@ static void test_kernel_vxlan(void **state)
         "$N ip link set vx up; $N ip addr add 10.9.0.2/24 dev vx\n"
         "ip link set pktap mtu 1450 up; ip addr add 10.9.0.1/24 dev pktap\n"
         "$N timeout 7 /usr/bin/python3 -c \"import socket; l=socket.socket(); l.bind(('10.9.0.2',7777)); l.listen()\n"
-        "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n n+=len(d)\nc.sendall(bytes(n))\nc.close()\" &\n"
-        "sleep .5; timeout 6 /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); s.connect(('10.9.0.2',7777))\n"
+        "c=l.accept()[0]; n=0\nwhile True:\n d=c.recv(1<<20)\n if not d: break\n "
+        "n+=len(d)\nc.sendall(bytes(n))\nc.close()\" &\n"
+        "sleep .5; timeout 6 /usr/bin/python3 -c \"import socket; s=socket.socket(); s.settimeout(5); "
+        "s.connect(('10.9.0.2',7777))\n"
         "s.sendall(bytes(8000000)); s.shutdown(1); n=0\nwhile True:\n d=s.recv(1<<20)\n if not d: break\n n+=len(d)\n"
         "open('reply','w').write(str(n))\"\n"
         "kill $P\n"
-        "X\nsh go > log 2>&1 &", dir);
+        "X\nsh go > log 2>&1 &",
+        dir);
     for (int i = 0; i < 70 && !done; i++) {
         char cmd[256];
 
@@ -280,9 +289,14 @@ static void test_kernel_vxlan(void **state)
         done = !system(cmd);
     }
     RUN("cat %s/log", dir);
-    for (int i = 0; i < DROP_MAX; i++) if (dp_drops(f->dp)[i]) printf("DBG %s %lu\n", drop_reason_name(i), dp_drops(f->dp)[i]);
-    struct dp_port_stats st; dp_port_get_stats(f->dp, t, &st); printf("DBG tap rx %lu tx %lu txd %lu\n", st.rx_packets, st.tx_packets, st.tx_dropped);
-    dp_port_get_stats(f->dp, port, &st); printf("DBG tun rx %lu tx %lu txd %lu upcalls %u\n", st.rx_packets, st.tx_packets, st.tx_dropped, f->n);
+    for (int i = 0; i < DROP_MAX; i++)
+        if (dp_drops(f->dp)[i])
+            printf("DBG %s %lu\n", drop_reason_name(i), dp_drops(f->dp)[i]);
+    struct dp_port_stats st;
+    dp_port_get_stats(f->dp, t, &st);
+    printf("DBG tap rx %lu tx %lu txd %lu\n", st.rx_packets, st.tx_packets, st.tx_dropped);
+    dp_port_get_stats(f->dp, port, &st);
+    printf("DBG tun rx %lu tx %lu txd %lu upcalls %u\n", st.rx_packets, st.tx_packets, st.tx_dropped, f->n);
     assert_true(done);
     RUN("rm -r %s", dir);
 }

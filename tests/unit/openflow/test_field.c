@@ -153,8 +153,8 @@ static void prerequisites(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_is_consistent), cmocka_unit_test(vlan_writes), cmocka_unit_test(tunnel_addresses),
-        cmocka_unit_test(registers_overlap), cmocka_unit_test(ports_of_16_bits), cmocka_unit_test(subfields),
+        cmocka_unit_test(table_is_consistent), cmocka_unit_test(vlan_writes),      cmocka_unit_test(tunnel_addresses),
+        cmocka_unit_test(registers_overlap),   cmocka_unit_test(ports_of_16_bits), cmocka_unit_test(subfields),
         cmocka_unit_test(prerequisites),
     };
 

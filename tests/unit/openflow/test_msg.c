@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: what is encoded decodes to the same, every cut and every wrong value is the OpenFlow error that the standard names. */
+/* Messages: what is encoded decodes to the same, every cut and every wrong value is the OpenFlow error that the
+ * standard names. */
 #include <endian.h>
 
 #include "hex.h"
@@ -49,9 +50,11 @@ static struct reader body_of(const struct writer *w, enum of_type type, uint32_t
 /* ---- flow_mod ---- */
 
 static const char *const flows[] = {
-    "table=3,priority=5,cookie=0x123456789,idle_timeout=1,hard_timeout=2,send_flow_rem,in_port=1,tcp,tp_dst=80,actions=output:2,NORMAL",
+    "table=3,priority=5,cookie=0x123456789,idle_timeout=1,hard_timeout=2,send_flow_rem,in_port=1,tcp,tp_dst=80,actions="
+    "output:2,NORMAL",
     "priority=0,actions=drop",
-    "table=10,actions=learn(table=20,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],"
+    "table=10,actions=learn(table=20,hard_timeout=300,priority=1,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_"
+    "SRC[],"
     "load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],output:OXM_OF_IN_PORT[]),output:1",
     "dl_vlan=5,actions=pop_vlan,set_field:7->tun_id,goto_table:9",
 };
@@ -149,7 +152,8 @@ static void test_longest_flow(void **state WR_UNUSED)
         struct writer w = {0};
 
         for (size_t i = 0; i < n; i++) {
-            ((struct ofpact_output *)ofpact_put(&fm.acts, OFPACT_OUTPUT, sizeof(struct ofpact_output)))->port = ofp_port(1);
+            ((struct ofpact_output *)ofpact_put(&fm.acts, OFPACT_OUTPUT, sizeof(struct ofpact_output)))->port =
+                ofp_port(1);
         }
         of_flow_mod_encode(&w, V, &fm, 1);
         struct reader r = body_of(&w, OFT_FLOW_MOD, 1);
@@ -181,8 +185,8 @@ static void test_hello(void **state WR_UNUSED)
     assert_int_equal(hello("04000008 00000001"), 0x1e);
     assert_int_equal(hello("01000008 00000001"), 0x02);
     assert_int_equal(hello("04000018 00000001 0007 0006 01020000 0001 0008 00000010"), 0x10);
-    assert_int_equal(hello("0400000c 00000001 0001 0008"), 0x1e);     /* an element that is cut off says nothing */
-    assert_int_equal(hello("0400000c 00000001 0001 0000"), 0x1e);     /* and one of no length neither */
+    assert_int_equal(hello("0400000c 00000001 0001 0008"), 0x1e); /* an element that is cut off says nothing */
+    assert_int_equal(hello("0400000c 00000001 0001 0000"), 0x1e); /* and one of no length neither */
     assert_int_equal(hello("ff000008 00000001"), 0xfffffffe);
     struct writer w = {0};
     of_hello_encode(&w, 1u << 4 | 1u << 6, 5);
@@ -203,7 +207,8 @@ static void test_header(void **state WR_UNUSED)
 
 static void test_errors(void **state WR_UNUSED)
 {
-    static const int errors[] = {OFERR_BAD_LEN, OFERR_MATCH_BAD_PREREQ, OFERR_BUNDLE_BAD_ID, OFERR_ROLE_STALE, OFERR_INST_DUP};
+    static const int errors[] = {OFERR_BAD_LEN, OFERR_MATCH_BAD_PREREQ, OFERR_BUNDLE_BAD_ID, OFERR_ROLE_STALE,
+                                 OFERR_INST_DUP};
     uint8_t request[3000];
 
     memset(request, 7, sizeof request);
@@ -253,8 +258,15 @@ static void test_packet_out(void **state WR_UNUSED)
 
 static void test_ports(void **state WR_UNUSED)
 {
-    struct of_port port = {.port_no = OFPP_LOCAL, .hw_addr = {{2, 0, 0, 0, 0, 1}}, .name = "br-int", .config = 1, .state = 4,
-                           .curr = 0x840, .curr_speed_kbps = 10000000, .max_speed_kbps = 5}, again;
+    struct of_port port = {.port_no = OFPP_LOCAL,
+                           .hw_addr = {{2, 0, 0, 0, 0, 1}},
+                           .name = "br-int",
+                           .config = 1,
+                           .state = 4,
+                           .curr = 0x840,
+                           .curr_speed_kbps = 10000000,
+                           .max_speed_kbps = 5},
+                   again;
     struct of_port_mod pm;
     struct writer w = {0};
     uint8_t mod[32] = {0};
@@ -275,7 +287,8 @@ static void test_ports(void **state WR_UNUSED)
 
 /* ---- multipart ---- */
 
-/* Entries of many flows go into several messages of the same xid, all but the last with MORE, and all come out again. */
+/* Entries of many flows go into several messages of the same xid, all but the last with MORE, and all come out again.
+ */
 static void test_split(void **state WR_UNUSED)
 {
     struct of_flow_mod fm = flow_mod_of(flows[2]);
@@ -320,8 +333,12 @@ static void test_split(void **state WR_UNUSED)
 
 static void test_flow_request(void **state WR_UNUSED)
 {
-    struct of_flow_request fr = {.table = 3, .out_port = ofp_port(2), .out_group = OF_GROUP_ANY, .cookie = htobe64(5),
-                                 .cookie_mask = htobe64(7)}, again;
+    struct of_flow_request fr = {.table = 3,
+                                 .out_port = ofp_port(2),
+                                 .out_group = OF_GROUP_ANY,
+                                 .cookie = htobe64(5),
+                                 .cookie_mask = htobe64(7)},
+                           again;
     struct writer w = {0};
 
     of_flow_request_encode(&w, V, &fr, 1);
@@ -360,7 +377,8 @@ static void test_table_features(void **state WR_UNUSED)
             reader_skip(&r, ROUND_UP(len, 8u) - 4);
             assert_int_equal(r.error, 0);
         }
-        assert_int_equal(seen & 0x5555, 0x5555); /* 0, 2, 4, ... 14; the miss forms, with odd numbers, may be left out */
+        assert_int_equal(seen & 0x5555,
+                         0x5555); /* 0, 2, 4, ... 14; the miss forms, with odd numbers, may be left out */
         writer_done(&w);
     }
 }
@@ -368,10 +386,10 @@ static void test_table_features(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flow_mod),       cmocka_unit_test(test_bad_flow_mod), cmocka_unit_test(test_longest_flow),
-        cmocka_unit_test(test_hello),          cmocka_unit_test(test_header),       cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_packet_out),     cmocka_unit_test(test_ports),        cmocka_unit_test(test_split),
-        cmocka_unit_test(test_flow_request),   cmocka_unit_test(test_table_features),
+        cmocka_unit_test(test_flow_mod),     cmocka_unit_test(test_bad_flow_mod),   cmocka_unit_test(test_longest_flow),
+        cmocka_unit_test(test_hello),        cmocka_unit_test(test_header),         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_packet_out),   cmocka_unit_test(test_ports),          cmocka_unit_test(test_split),
+        cmocka_unit_test(test_flow_request), cmocka_unit_test(test_table_features),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

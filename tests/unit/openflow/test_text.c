@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The text syntax: parsed and printed again, also through the wire, and refused with a message that names the culprit. */
+/* The text syntax: parsed and printed again, also through the wire, and refused with a message that names the culprit.
+ */
 #include "hex.h"
 
 #include <stdlib.h>
@@ -47,9 +48,12 @@ static const char *const dumped[] = {
     "cookie=0x1, table=20, priority=2,dl_vlan=1,dl_dst=fa:16:3e:00:00:01 "
     "actions=pop_vlan,set_field:0x4f0->tun_id,output:\"vxlan-ac1ffa02\"",
     "cookie=0x1, table=21, priority=1,arp,dl_vlan=1,arp_tpa=10.78.0.100 actions=set_field:2->arp_op,"
-    "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],set_field:fa:16:3e:00:00:01->arp_sha,"
-    "set_field:10.78.0.100->arp_spa,move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:fa:16:3e:00:00:01->eth_src,IN_PORT",
-    "cookie=0x1, table=22, priority=1,dl_vlan=1 actions=pop_vlan,set_field:0x4f0->tun_id,output:\"vxlan-ac1ffa02\",output:vm1",
+    "move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],set_field:fa:16:3e:00:00:01->arp_"
+    "sha,"
+    "set_field:10.78.0.100->arp_spa,move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:fa:16:3e:00:00:01->eth_src,IN_"
+    "PORT",
+    "cookie=0x1, table=22, priority=1,dl_vlan=1 "
+    "actions=pop_vlan,set_field:0x4f0->tun_id,output:\"vxlan-ac1ffa02\",output:vm1",
     "cookie=0x1, priority=65535,dl_vlan=4095 actions=drop",
     "cookie=0x1, priority=10,icmp6,in_port=\"tap1cf3a494-b2\",icmp_type=136 actions=goto_table:24",
     "cookie=0x1, table=24, priority=2,icmp6,in_port=\"tap1cf3a494-b2\",icmp_type=136,nd_target=fe80::f816:3eff:fe00:1 "
@@ -58,7 +62,8 @@ static const char *const dumped[] = {
     "cookie=0x1, table=60, priority=3 actions=NORMAL",
     "cookie=0x1, table=60, priority=90,dl_vlan=1,dl_dst=fa:16:3e:00:00:01 "
     "actions=set_field:0x2->reg5,set_field:0x1->reg6,pop_vlan,resubmit(,81)",
-    "cookie=0x1, table=71, priority=80,udp,reg5=0x2,in_port=vm1,dl_src=fa:16:3e:00:00:01,nw_src=0.0.0.0,tp_src=68,tp_dst=67 "
+    "cookie=0x1, table=71, "
+    "priority=80,udp,reg5=0x2,in_port=vm1,dl_src=fa:16:3e:00:00:01,nw_src=0.0.0.0,tp_src=68,tp_dst=67 "
     "actions=resubmit(,73)",
     "cookie=0x1, table=71, priority=70,udp6,reg5=0x2,in_port=vm1,tp_src=547,tp_dst=546 actions=resubmit(,93)",
     "cookie=0x0, idle_timeout=5, send_flow_rem actions=CONTROLLER:65535",
@@ -87,9 +92,12 @@ static void counters(void **state WR_UNUSED)
         const char *text;
     } cases[] = {
         {"actions=drop", {0, 0, 0, 0}, "cookie=0x0, duration=0s, table=0, n_packets=0, n_bytes=0, actions=drop"},
-        {"table=20,idle_timeout=9,priority=1,arp,actions=drop", {12, 50000000, 1, UINT64_MAX},
-         "cookie=0x0, duration=12.05s, table=20, n_packets=1, n_bytes=18446744073709551615, idle_timeout=9, priority=1,arp actions=drop"},
-        {"send_flow_rem,actions=NORMAL", {1, 1, 2, 3},
+        {"table=20,idle_timeout=9,priority=1,arp,actions=drop",
+         {12, 50000000, 1, UINT64_MAX},
+         "cookie=0x0, duration=12.05s, table=20, n_packets=1, n_bytes=18446744073709551615, idle_timeout=9, "
+         "priority=1,arp actions=drop"},
+        {"send_flow_rem,actions=NORMAL",
+         {1, 1, 2, 3},
          "cookie=0x0, duration=1.000000001s, table=0, n_packets=2, n_bytes=3, send_flow_rem actions=NORMAL"},
     };
 
@@ -146,15 +154,21 @@ static const struct {
     {"tcp actions=fin_timeout(idle_timeout=3),set_queue:3,pop_queue,mod_nw_src:1.2.3.4,mod_tp_dst:3,set_tunnel:3",
      "tcp actions=fin_timeout(idle_timeout=3),set_queue:3,pop_queue,set_field:1.2.3.4->ip_src,set_field:3->tcp_dst,"
      "set_field:0x3->tun_id"},
-    {"ip actions=learn(table=2,priority=3,idle_timeout=3,eth_type=0x800,NXM_OF_IP_PROTO[]=6,ip_dst=nw_src,reg0[0..3]=0x3,"
+    {"ip "
+     "actions=learn(table=2,priority=3,idle_timeout=3,eth_type=0x800,NXM_OF_IP_PROTO[]=6,ip_dst=nw_src,reg0[0..3]=0x3,"
      "load:3->reg1[],output:in_port,delete_learned,send_flow_rem,cookie=3)",
-     "ip actions=learn(table=2,idle_timeout=3,priority=3,send_flow_rem,delete_learned,cookie=0x3,eth_type=0x800,nw_proto=6,"
+     "ip "
+     "actions=learn(table=2,idle_timeout=3,priority=3,send_flow_rem,delete_learned,cookie=0x3,eth_type=0x800,nw_proto="
+     "6,"
      "NXM_OF_IP_DST[]=NXM_OF_IP_SRC[],NXM_NX_REG0[0..3]=0x3,load:0x3->NXM_NX_REG1[],output:NXM_OF_IN_PORT[])"},
-    {"actions=enqueue:1:2,resubmit:3,resubmit(4,),resubmit(,3),resubmit(4,5),in_port,LOCAL,CONTROLLER:30,ALL,FLOOD,TABLE,normal",
-     "actions=set_queue:2,output:1,pop_queue,resubmit:3,resubmit:4,resubmit(,3),resubmit(4,5),IN_PORT,LOCAL,CONTROLLER:30,ALL,"
+    {"actions=enqueue:1:2,resubmit:3,resubmit(4,),resubmit(,3),resubmit(4,5),in_port,LOCAL,CONTROLLER:30,ALL,FLOOD,"
+     "TABLE,normal",
+     "actions=set_queue:2,output:1,pop_queue,resubmit:3,resubmit:4,resubmit(,3),resubmit(4,5),IN_PORT,LOCAL,CONTROLLER:"
+     "30,ALL,"
      "FLOOD,TABLE,NORMAL"},
     {"dl_vlan=5,dl_vlan_pcp=3 actions=mod_vlan_vid:7", "dl_vlan=5,dl_vlan_pcp=3 actions=set_field:4103->vlan_vid"},
-    {"actions=mod_vlan_vid:7,mod_vlan_pcp:3", "actions=push_vlan:0x8100,set_field:4103->vlan_vid,set_field:3->vlan_pcp"},
+    {"actions=mod_vlan_vid:7,mod_vlan_pcp:3",
+     "actions=push_vlan:0x8100,set_field:4103->vlan_vid,set_field:3->vlan_pcp"},
     {"dl_vlan=0xffff actions=drop", "vlan_tci=0x0000/0x1fff actions=drop"},
     {"vlan_tci=0 actions=drop", "vlan_tci=0x0000/0x1fff actions=drop"},
     {"vlan_tci=0x1005 actions=drop", "dl_vlan=5,dl_vlan_pcp=0 actions=drop"},
@@ -166,9 +180,11 @@ static const struct {
     {"ip,nw_src=10.0.0.0/255.0.255.0 actions=drop", NULL},
     {"tun_id=0x5/0xff,tun_src=1.2.3.0/24,tun_dst=1.1.1.1 actions=drop", NULL},
     {"reg0=0x5,reg15=0x3/0xffff,metadata=0x5/0xf actions=load:0xffffffff->NXM_NX_REG0[],load:0x1->NXM_NX_REG1[3],"
-     "set_field:0x5->xreg1,set_field:0x112233445566778899->xxreg1", NULL},
+     "set_field:0x5->xreg1,set_field:0x112233445566778899->xxreg1",
+     NULL},
     {"actions=meter:5,output:1,clear_actions,write_actions(output:2),write_metadata:0x3/0xf,goto_table:4", NULL},
-    {"actions=output:NXM_NX_REG0[0..15],move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],note:01.02.03.04.00.00,clone(output:1,exit)",
+    {"actions=output:NXM_NX_REG0[0..15],move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],note:01.02.03.04.00.00,clone(output:1,"
+     "exit)",
      NULL},
     {"actions=controller(id=7,userdata=01.02.03),controller(reason=invalid_ttl),controller(max_len=5)",
      "actions=controller(id=7,userdata=01.02.03),controller(reason=invalid_ttl),CONTROLLER:5"},
@@ -279,7 +295,8 @@ static unsigned int any(unsigned int n)
 
 static void add_random_fields(struct match *m)
 {
-    static const char *const protocols[] = {"", "ip", "ipv6", "arp", "tcp", "udp6", "icmp", "icmp6,icmp_type=135,icmp_code=0",
+    static const char *const protocols[] = {"",     "ip",   "ipv6",           "arp",
+                                            "tcp",  "udp6", "icmp",           "icmp6,icmp_type=135,icmp_code=0",
                                             "sctp", "mpls", "dl_vlan=5,tcp6", "icmp6,icmp_type=136,icmp_code=0"};
 
     assert_int_equal(match_parse(protocols[any(ARRAY_SIZE(protocols))], NULL, m, NULL), 0);
@@ -355,7 +372,8 @@ static void damaged_actions(void **state WR_UNUSED)
             ofpacts_format(acts.data, acts.len, NULL, &b);
             ofpacts_encode_instructions(acts.data, acts.len, 4, &w2);
             r = reader_of(w2.data, w2.len);
-            if (ofpacts_decode_instructions(&r, 4, &again) || !ofpacts_equal(acts.data, acts.len, again.data, again.len)) {
+            if (ofpacts_decode_instructions(&r, 4, &again) ||
+                !ofpacts_equal(acts.data, acts.len, again.data, again.len)) {
                 fail_msg("%s is not the same when decoded again", strbuf_str(&b));
             }
         }
@@ -369,8 +387,9 @@ static void damaged_actions(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flows_round_trip), cmocka_unit_test(counters), cmocka_unit_test(flows_through_wire), cmocka_unit_test(errors_name_the_culprit),
-        cmocka_unit_test(cut_text), cmocka_unit_test(random_matches), cmocka_unit_test(damaged_actions),
+        cmocka_unit_test(flows_round_trip),        cmocka_unit_test(counters), cmocka_unit_test(flows_through_wire),
+        cmocka_unit_test(errors_name_the_culprit), cmocka_unit_test(cut_text), cmocka_unit_test(random_matches),
+        cmocka_unit_test(damaged_actions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

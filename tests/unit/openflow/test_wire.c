@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Wire vectors as real clients send them: decoding and encoding again gives the same bytes, and every cut is an error. */
+/* Wire vectors as real clients send them: decoding and encoding again gives the same bytes, and every cut is an error.
+ */
 #include "hex.h"
 #include "openflow/action.h"
 #include "openflow/error.h"
@@ -184,10 +185,11 @@ static void match_vectors(void **state WR_UNUSED)
         {"80000d04 1000 1000", NULL},
         {"00000904 0001 0fff", "80000d04 0001 0fff"},
         {"00000802 1005 ", "80000c02 1005 80000e01 00"},
-        {"80000a02 86dd 80001401 3a 80003a01 88 80003f20 fe80000000000000 0000000000000000 ffffffffffffffff 0000000000000000",
+        {"80000a02 86dd 80001401 3a 80003a01 88 80003f20 fe80000000000000 0000000000000000 ffffffffffffffff "
+         "0000000000000000",
          NULL},
         {"80010408 0000000100000002", "00010804 00000001 00010a04 00000002"}, /* xreg2 */
-        {"00013f08 0a000000 ff000000", NULL}, /* tun_src masked */
+        {"00013f08 0a000000 ff000000", NULL},                                 /* tun_src masked */
         {"00013e04 0a000001", NULL},
         {"0001da10 fe800000000000000000000000000001", NULL},
         {"80000a02 0800 80001401 06 ffff5406 4f4e4600 0012", "80000a02 0800 80001401 06 00014402 0012"},
@@ -273,9 +275,10 @@ static void covers_and_overlaps(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(actions_round_trip), cmocka_unit_test(instructions_round_trip), cmocka_unit_test(action_errors),
-        cmocka_unit_test(deep_clone_is_refused), cmocka_unit_test(match_vectors), cmocka_unit_test(match_errors),
-        cmocka_unit_test(match_cookie), cmocka_unit_test(covers_and_overlaps),
+        cmocka_unit_test(actions_round_trip), cmocka_unit_test(instructions_round_trip),
+        cmocka_unit_test(action_errors),      cmocka_unit_test(deep_clone_is_refused),
+        cmocka_unit_test(match_vectors),      cmocka_unit_test(match_errors),
+        cmocka_unit_test(match_cookie),       cmocka_unit_test(covers_and_overlaps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

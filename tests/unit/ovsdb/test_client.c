@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client against a real ovsdb-server in a directory of its own. */
+#include <event2/event.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <event2/event.h>
-#include <signal.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "base/child.h"
 #include "ovsdb/client.h"
@@ -96,8 +97,8 @@ static int setup(void **state)
     snprintf(w->pidfile, sizeof w->pidfile, "%s/pid", w->dir);
     snprintf(w->remote, sizeof w->remote, "unix:%s", w->socket);
     write_file(w->schema, schema_text);
-    struct ovsdb_embedded_options o = {.db_file = w->db, .schema_file = w->schema, .socket = w->socket,
-                                       .control = w->control, .pidfile = w->pidfile};
+    struct ovsdb_embedded_options o = {
+        .db_file = w->db, .schema_file = w->schema, .socket = w->socket, .control = w->control, .pidfile = w->pidfile};
     if (ovsdb_embedded_start(w->base, &o, &w->server, &why)) {
         fail_msg("%s", why);
     }
@@ -120,15 +121,15 @@ static int teardown(void **state)
 }
 
 /* Runs the loop until CONDITION holds, 10 s at most. */
-#define RUN_UNTIL(w, condition)                                                 \
-    do {                                                                        \
-        int64_t end_ = time_mono_ms() + 10000;                                  \
-        while (!(condition) && time_mono_ms() < end_) {                         \
-            event_base_loop((w)->base, EVLOOP_ONCE);                            \
-        }                                                                       \
-        if (!(condition)) {                                                     \
-            fail_msg("not within 10 s: %s (log \"%s\")", #condition, (w)->log); \
-        }                                                                       \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    do {                                                                                                               \
+        int64_t end_ = time_mono_ms() + 10000;                                                                         \
+        while (!(condition) && time_mono_ms() < end_) {                                                                \
+            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
+        }                                                                                                              \
+        if (!(condition)) {                                                                                            \
+            fail_msg("not within 10 s: %s (log \"%s\")", #condition, (w)->log);                                        \
+        }                                                                                                              \
     } while (0)
 
 static struct ovsdb_client *connect_client(struct world *w, const char *remotes)
@@ -226,7 +227,7 @@ static void insert_modify_delete(void **state)
     assert_string_equal(w->log_at_done, "Da ");
     assert_int_equal(w->n_selected, 0);
     assert_int_equal(ovsdb_client_n_rows(w->client, "Thing"), 0);
-    assert_int_equal(ovsdb_client_n_rows(w->client, "Part"), 0); /* collected by the server */
+    assert_int_equal(ovsdb_client_n_rows(w->client, "Part"), 0);                   /* collected by the server */
     assert_int_equal(commit(w, ovsdb_client_txn(w->client)), OVSDB_TXN_COMMITTED); /* empty */
 }
 
@@ -274,8 +275,8 @@ static void waits_and_errors_change_nothing(void **state)
 static void conditions(void **state)
 {
     struct world *w = *state;
-    json_t *one = json_pack("[[sss]]", "name", "==", "a"), *two = json_pack("[[sss][sss]]", "name", "==", "a", "name",
-                                                                            "==", "b");
+    json_t *one = json_pack("[[sss]]", "name", "==", "a"),
+           *two = json_pack("[[sss][sss]]", "name", "==", "a", "name", "==", "b");
 
     w->client = connect_client(w, w->remote);
     ovsdb_client_set_condition(w->client, "Thing", json_pack("[b]", 0));
@@ -425,7 +426,8 @@ static void destroy_ends_what_is_pending(void **state)
 static void embedded_says_what_is_wrong(void **state)
 {
     struct world *w = *state;
-    struct ovsdb_embedded_options o = {.db_file = "/nonexistent/x.db", .schema_file = w->schema, .socket = "/nonexistent/s"};
+    struct ovsdb_embedded_options o = {
+        .db_file = "/nonexistent/x.db", .schema_file = w->schema, .socket = "/nonexistent/s"};
     struct ovsdb_embedded *e = NULL;
     char *why = NULL;
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client against a server played by this test: one that knows RFC 7047 only, probes, and one that talks nonsense. */
+/* The client against a server played by this test: one that knows RFC 7047 only, probes, and one that talks nonsense.
+ */
+#include <event2/buffer.h>
+#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
-#include <event2/buffer.h>
-#include <event2/event.h>
 #include <stdio.h>
 
-#include "base/stream.h"
+#include <cmocka.h>
+
 #include "base/strbuf.h"
+#include "base/stream.h"
 #include "ovsdb/client.h"
 #include "ovsdb/splitter.h"
 
@@ -105,15 +107,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what, (void)arg;
 }
 
-#define RUN_UNTIL(w, condition)                                \
-    do {                                                       \
-        int64_t end_ = time_mono_ms() + 10000;                 \
-        while (!(condition) && time_mono_ms() < end_) {        \
-            event_base_loop((w)->base, EVLOOP_ONCE);           \
-        }                                                      \
-        if (!(condition)) {                                    \
-            fail_msg("not within 10 s: %s", #condition);       \
-        }                                                      \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    do {                                                                                                               \
+        int64_t end_ = time_mono_ms() + 10000;                                                                         \
+        while (!(condition) && time_mono_ms() < end_) {                                                                \
+            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
+        }                                                                                                              \
+        if (!(condition)) {                                                                                            \
+            fail_msg("not within 10 s: %s", #condition);                                                               \
+        }                                                                                                              \
     } while (0)
 
 static void an_old_server(void **state)
@@ -139,7 +141,8 @@ static void an_old_server(void **state)
     assert_null(ovsdb_row_string(row, "column_of_the_future"));
 
     say(&w, "{\"id\":null,\"method\":\"update\",\"params\":[\"warren\",{\"T\":{\"" U1
-            "\":{\"old\":{\"name\":\"a\"},\"new\":{\"name\":\"b\"}}}}]}{\"id\":\"probe\",\"method\":\"echo\",\"params\":[]}");
+            "\":{\"old\":{\"name\":\"a\"},\"new\":{\"name\":\"b\"}}}}]}{\"id\":\"probe\",\"method\":\"echo\","
+            "\"params\":[]}");
     RUN_UNTIL(&w, w.echo_answered);
     assert_string_equal(ovsdb_row_string(row, "name"), "b");
 

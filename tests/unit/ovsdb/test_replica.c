@@ -3,8 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "ovsdb/replica.h"
 
@@ -46,7 +47,7 @@ static void on_change(const char *table, enum ovsdb_change change, const struct 
     if (old) {
         snprintf(w->old_name, sizeof w->old_name, "%s", ovsdb_row_string(old, "name"));
     }
-    snprintf(w->log + n, sizeof w->log - n, "%c%d ", "IMD"[change], ovsdb_row_uuid(row)->b[15]);
+    snprintf(w->log + n, sizeof w->log - n, "%c%d ", "IMD"[change], ovsdb_row_uuid(row) -> b[15]);
 }
 
 static int setup(void **state)
@@ -97,11 +98,13 @@ static void update1(void **state)
 {
     struct world *w = *state;
 
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"new\":{\"name\":\"a\",\"tag\":5}}}}", REPLICA_UPDATE1, true), 0);
+    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"new\":{\"name\":\"a\",\"tag\":5}}}}", REPLICA_UPDATE1, true),
+                     0);
     assert_string_equal(w->log, "I1 ");
     assert_int_equal(ovsdb_row_int(row(w, U1), "tag", -1), 5);
     assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"old\":{\"name\":\"a\"},\"new\":{\"name\":\"b\",\"tag\":5}}}}",
-                           REPLICA_UPDATE1, false), 0);
+                           REPLICA_UPDATE1, false),
+                     0);
     assert_string_equal(w->log, "M1 ");
     assert_string_equal(w->old_name, "a");
     assert_string_equal(ovsdb_row_string(row(w, U1), "name"), "b");
@@ -129,14 +132,18 @@ static void update2_differences(void **state)
 {
     struct world *w = *state;
 
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"insert\":{\"name\":\"a\",\"tag\":5,\"trunks\":[\"set\",[1,2]],"
-                              "\"interfaces\":[\"uuid\",\"" U2 "\"],"
-                              "\"options\":[\"map\",[[\"k\",\"v\"],[\"x\",\"1\"],[\"y\",\"2\"]]]}}}}",
-                           REPLICA_UPDATE2, false), 0);
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"tag\":[\"set\",[]],\"trunks\":[\"set\",[2,7]],"
-                              "\"interfaces\":[\"set\",[[\"uuid\",\"" U2 "\"],[\"uuid\",\"" U3 "\"]]],"
-                              "\"options\":[\"map\",[[\"k\",\"w\"],[\"x\",\"1\"],[\"z\",\"3\"]]]}}}}",
-                           REPLICA_UPDATE2, false), 0);
+    assert_int_equal(apply(w,
+                           "{\"Port\":{\"" U1 "\":{\"insert\":{\"name\":\"a\",\"tag\":5,\"trunks\":[\"set\",[1,2]],"
+                           "\"interfaces\":[\"uuid\",\"" U2 "\"],"
+                           "\"options\":[\"map\",[[\"k\",\"v\"],[\"x\",\"1\"],[\"y\",\"2\"]]]}}}}",
+                           REPLICA_UPDATE2, false),
+                     0);
+    assert_int_equal(apply(w,
+                           "{\"Port\":{\"" U1 "\":{\"modify\":{\"tag\":[\"set\",[]],\"trunks\":[\"set\",[2,7]],"
+                           "\"interfaces\":[\"set\",[[\"uuid\",\"" U2 "\"],[\"uuid\",\"" U3 "\"]]],"
+                           "\"options\":[\"map\",[[\"k\",\"w\"],[\"x\",\"1\"],[\"z\",\"3\"]]]}}}}",
+                           REPLICA_UPDATE2, false),
+                     0);
     assert_string_equal(w->log, "M1 ");
     const struct ovsdb_row *r = row(w, U1);
     struct uuid uuid;
@@ -155,7 +162,8 @@ static void update2_differences(void **state)
     /* A set of several can come down to one, which OVSDB writes as the element alone, and to none. */
     assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"trunks\":7}}}}", REPLICA_UPDATE2, false), 0);
     assert_int_equal(ovsdb_row_int(row(w, U1), "trunks", -1), 1);
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"trunks\":1,\"tag\":9}}}}", REPLICA_UPDATE2, false), 0);
+    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"trunks\":1,\"tag\":9}}}}", REPLICA_UPDATE2, false),
+                     0);
     assert_int_equal(ovsdb_row_size(row(w, U1), "trunks"), 0);
     assert_int_equal(ovsdb_row_int(row(w, U1), "tag", -1), 9);
     assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"delete\":null}}}", REPLICA_UPDATE2, false), 0);
@@ -166,13 +174,17 @@ static void new_contents_replace_by_difference(void **state)
 {
     struct world *w = *state;
 
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"initial\":{\"name\":\"a\",\"trunks\":[\"set\",[3,1,2]]}},"
-                              "\"" U2 "\":{\"initial\":{\"name\":\"b\"}},\"" U3 "\":{\"initial\":{\"name\":\"c\"}}}}",
-                           REPLICA_UPDATE2, true), 0);
+    assert_int_equal(apply(w,
+                           "{\"Port\":{\"" U1 "\":{\"initial\":{\"name\":\"a\",\"trunks\":[\"set\",[3,1,2]]}},"
+                           "\"" U2 "\":{\"initial\":{\"name\":\"b\"}},\"" U3 "\":{\"initial\":{\"name\":\"c\"}}}}",
+                           REPLICA_UPDATE2, true),
+                     0);
     const struct ovsdb_row *first = row(w, U1);
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"initial\":{\"name\":\"a\",\"trunks\":[\"set\",[2,3,1]]}},"
-                              "\"" U2 "\":{\"initial\":{\"name\":\"B\"}}}}",
-                           REPLICA_UPDATE2, true), 0);
+    assert_int_equal(apply(w,
+                           "{\"Port\":{\"" U1 "\":{\"initial\":{\"name\":\"a\",\"trunks\":[\"set\",[2,3,1]]}},"
+                           "\"" U2 "\":{\"initial\":{\"name\":\"B\"}}}}",
+                           REPLICA_UPDATE2, true),
+                     0);
     assert_string_equal(w->log, "D3 M2 ");
     assert_ptr_equal(first, row(w, U1));
     assert_int_equal(apply(w, "{}", REPLICA_UPDATE2, true), 0);
@@ -184,7 +196,9 @@ static void nonsense_is_refused(void **state)
 {
     struct world *w = *state;
     static const char *const table[] = {
-        "{\"Port\":{\"no-uuid\":{\"initial\":{}}}}", "{\"Port\":{\"" U1 "\":{}}}", "{\"Port\":{\"" U1 "\":7}}",
+        "{\"Port\":{\"no-uuid\":{\"initial\":{}}}}",
+        "{\"Port\":{\"" U1 "\":{}}}",
+        "{\"Port\":{\"" U1 "\":7}}",
         "{\"Port\":{\"" U1 "\":{\"modify\":{\"name\":\"x\"}}}}", /* a row that we do not have */
         "[]",
     };
@@ -195,7 +209,8 @@ static void nonsense_is_refused(void **state)
     }
     assert_int_equal(apply(w, "{\"Other\":{\"" U1 "\":{\"initial\":{}}}}", REPLICA_UPDATE2, false), 0);
     assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"initial\":{\"nonexistent\":1}}}}", REPLICA_UPDATE2, false), 0);
-    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"options\":\"x\"}}}}", REPLICA_UPDATE2, false), -EBADMSG);
+    assert_int_equal(apply(w, "{\"Port\":{\"" U1 "\":{\"modify\":{\"options\":\"x\"}}}}", REPLICA_UPDATE2, false),
+                     -EBADMSG);
 }
 
 static void what_the_schema_lacks_is_told(void **state)

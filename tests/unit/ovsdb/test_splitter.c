@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
 #include <cmocka.h>
 
 #include "ovsdb/splitter.h"
@@ -87,8 +88,7 @@ static void the_limit_is_exact(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(objects_at_any_chunk_size), cmocka_unit_test(what_is_no_object),
-        cmocka_unit_test(deep_nesting_is_refused), cmocka_unit_test(the_limit_is_exact)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(objects_at_any_chunk_size), cmocka_unit_test(what_is_no_object),
+                                       cmocka_unit_test(deep_nesting_is_refused), cmocka_unit_test(the_limit_is_exact)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

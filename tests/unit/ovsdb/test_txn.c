@@ -3,8 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 #include "ovsdb/txn_private.h"
 
@@ -60,7 +61,8 @@ static void operations(void **state)
     ovsdb_txn_delete(t, "Port", &u);
     ovsdb_txn_comment(t, "made by %s", "test");
     assert_int_equal(ovsdb_txn_n_ops(t), 6);
-    commit(t, "{\"id\":1,\"error\":null,\"result\":[{\"uuid\":[\"uuid\",\"" U1 "\"]},{\"count\":1},{},{},{\"count\":1},{}]}");
+    commit(t, "{\"id\":1,\"error\":null,\"result\":[{\"uuid\":[\"uuid\",\"" U1
+              "\"]},{\"count\":1},{},{},{\"count\":1},{}]}");
     assert_string_equal(
         sent, "[{\"op\":\"insert\",\"row\":{\"name\":\"vx\",\"options\":[\"map\",[[\"k\",\"v\"]]],\"tag\":3},"
               "\"table\":\"Port\",\"uuid-name\":\"p\"},"
@@ -93,7 +95,8 @@ static void statuses(void **state)
         {"{\"error\":null,\"result\":[{},{\"error\":\"constraint violation\",\"details\":\"d\"}]}", OVSDB_TXN_ERROR,
          "constraint violation: d"},
         {"{\"error\":\"canceled\",\"result\":null}", OVSDB_TXN_ERROR, "canceled"},
-        {"{\"error\":{\"error\":\"syntax error\",\"details\":\"x\"},\"result\":null}", OVSDB_TXN_ERROR, "syntax error: x"},
+        {"{\"error\":{\"error\":\"syntax error\",\"details\":\"x\"},\"result\":null}", OVSDB_TXN_ERROR,
+         "syntax error: x"},
         {NULL, OVSDB_TXN_DISCONNECTED, "not connected to the database"},
     };
 

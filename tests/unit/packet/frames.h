@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WARREN_TESTS_PACKET_FRAMES_H
 #define WARREN_TESTS_PACKET_FRAMES_H
-/* Frames for tests: bytes from a hex string, L4 frames with right checksums, and a judge of checksums that works from scratch. */
+/* Frames for tests: bytes from a hex string, L4 frames with right checksums, and a judge of checksums that works from
+ * scratch. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
+
 #include <cmocka.h>
 
 #include <arpa/inet.h>
@@ -40,7 +42,8 @@ static inline struct packet *frame_from_hex(const char *hex)
     return packet_new(buf, n);
 }
 
-/* Ethernet, IPv4 or IPv6, and an L4 header of PROTO with N bytes of payload. PARTIAL: the checksum is left to the device. */
+/* Ethernet, IPv4 or IPv6, and an L4 header of PROTO with N bytes of payload. PARTIAL: the checksum is left to the
+ * device. */
 static inline struct packet *frame_l4(bool v6, uint8_t proto, size_t n, bool partial)
 {
     size_t l4_hdr = proto == IP_PROTO_TCP ? 20 : proto == IP_PROTO_SCTP ? 12 : 8, l3 = v6 ? 40 : 20, len = l4_hdr + n;
@@ -67,8 +70,13 @@ static inline struct packet *frame_l4(bool v6, uint8_t proto, size_t n, bool par
         memcpy(p->data + 14, &ip, 40);
         pseudo = csum_pseudo6(&src, &dst, proto, (uint32_t)len);
     } else {
-        struct ipv4_hdr ip = {.ver_ihl = 0x45, .tot_len = htobe16((uint16_t)(20 + len)), .id = htobe16(0xfffe), .ttl = 64,
-                              .proto = proto, .src = htobe32(0x0a000001), .dst = htobe32(0x0a000002)};
+        struct ipv4_hdr ip = {.ver_ihl = 0x45,
+                              .tot_len = htobe16((uint16_t)(20 + len)),
+                              .id = htobe16(0xfffe),
+                              .ttl = 64,
+                              .proto = proto,
+                              .src = htobe32(0x0a000001),
+                              .dst = htobe32(0x0a000002)};
 
         ip.csum = csum_finish(csum_bytes(0, &ip, 20));
         memcpy(p->data + 14, &ip, 20);
@@ -117,7 +125,8 @@ static inline void assert_csums(const struct packet *p)
         assert_int_equal(csum_finish(csum_bytes(0, q->data + q->l3_ofs, (q->data[q->l3_ofs] & 15u) * 4u)), 0);
         len = be16toh(((const struct ipv4_hdr *)(const void *)(q->data + q->l3_ofs))->tot_len) + q->l3_ofs - q->l4_ofs;
     } else {
-        len = be16toh(((const struct ipv6_hdr *)(const void *)(q->data + q->l3_ofs))->plen) + q->l3_ofs + 40u - q->l4_ofs;
+        len =
+            be16toh(((const struct ipv6_hdr *)(const void *)(q->data + q->l3_ofs))->plen) + q->l3_ofs + 40u - q->l4_ofs;
     }
     if (q->l4_ofs && key.ip_proto == IP_PROTO_SCTP) {
         struct sctp_hdr *sctp = (struct sctp_hdr *)(void *)(q->data + q->l4_ofs);

@@ -6,7 +6,8 @@
 
 static const uint8_t protos[] = {IP_PROTO_TCP, IP_PROTO_UDP, IP_PROTO_SCTP, IP_PROTO_ICMP, IP_PROTO_ICMPV6};
 
-/* Runs FN on frames of each protocol that fits, with complete and partial checksums, bare, tagged and with odd lengths. */
+/* Runs FN on frames of each protocol that fits, with complete and partial checksums, bare, tagged and with odd lengths.
+ */
 static void for_frames(void (*fn)(struct packet *p, bool v6, uint8_t proto))
 {
     for (size_t i = 0; i < ARRAY_SIZE(protos); i++) {
@@ -65,7 +66,8 @@ static void edit_addresses(struct packet *p, bool v6, uint8_t proto)
 
 static void edit_ports(struct packet *p, bool v6, uint8_t proto)
 {
-    struct flow_key key = {.tp_src = htobe16(40), .tp_dst = htobe16(3)}, mask = {.tp_src = 0xffff, .tp_dst = 0xffff}, seen;
+    struct flow_key key = {.tp_src = htobe16(40), .tp_dst = htobe16(3)}, mask = {.tp_src = 0xffff, .tp_dst = 0xffff},
+                    seen;
 
     (void)v6;
     (void)proto;
@@ -151,8 +153,10 @@ static void test_vlan_and_mpls(void **state)
 
 static void test_arp(void **state)
 {
-    struct packet *p = frame_from_hex("ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002");
-    struct flow_key key, set = {.ip_proto = 2, .arp_sha = {{2, 0, 0, 0, 0, 9}}, .arp_tha = {{2, 0, 0, 0, 0, 1}}}, mask = {.ip_proto = 0xff};
+    struct packet *p = frame_from_hex(
+        "ffffffffffff 020000000001 0806 0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002");
+    struct flow_key key, set = {.ip_proto = 2, .arp_sha = {{2, 0, 0, 0, 0, 9}}, .arp_tha = {{2, 0, 0, 0, 0, 1}}},
+                         mask = {.ip_proto = 0xff};
 
     (void)state;
     set.ip_src.be32[3] = htobe32(0x0a000002), mask.ip_src.be32[3] = 0xffffffff;
@@ -199,8 +203,8 @@ static void test_nd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_ports), cmocka_unit_test(test_udp_zero),
-        cmocka_unit_test(test_vlan_and_mpls), cmocka_unit_test(test_arp), cmocka_unit_test(test_nd),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_ports), cmocka_unit_test(test_udp_zero),
+        cmocka_unit_test(test_vlan_and_mpls), cmocka_unit_test(test_arp),   cmocka_unit_test(test_nd),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,8 @@ static void check(bool v6, bool tcp, size_t n, uint16_t mss)
             assert_int_equal(be16toh(((const struct udp_hdr *)(const void *)th)->len), payload + 8);
         }
         if (!v6) {
-            assert_int_equal(be16toh(((const struct ipv4_hdr *)(const void *)(seg.data + l3))->id), (uint16_t)(0xfffe + count));
+            assert_int_equal(be16toh(((const struct ipv4_hdr *)(const void *)(seg.data + l3))->id),
+                             (uint16_t)(0xfffe + count));
         }
         at += payload;
         count++;

@@ -17,10 +17,14 @@ static struct flow_tunnel tunnel_of(bool v6, uint16_t flags, uint32_t id)
     return t;
 }
 
-static uint16_t port_of(enum tunnel_kind kind) { return kind == TUNNEL_VXLAN ? 4789 : 6081; }
+static uint16_t port_of(enum tunnel_kind kind)
+{
+    return kind == TUNNEL_VXLAN ? 4789 : 6081;
+}
 
 /* What a parser sees on a buffer of just LEN bytes. */
-static enum drop_reason parse(enum tunnel_kind kind, const uint8_t *data, size_t len, struct flow_tunnel *t, size_t *hdr_len)
+static enum drop_reason parse(enum tunnel_kind kind, const uint8_t *data, size_t len, struct flow_tunnel *t,
+                              size_t *hdr_len)
 {
     uint8_t *buf = malloc(len ? len : 1);
     enum drop_reason reason;
@@ -159,8 +163,8 @@ static void test_outer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_headers), cmocka_unit_test(test_outer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips), cmocka_unit_test(test_headers),
+                                       cmocka_unit_test(test_outer)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

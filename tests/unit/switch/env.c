@@ -30,19 +30,25 @@ static struct port *add(struct bridge *br, const struct port_config *c)
 
 struct port *env_port(struct bridge *br, const char *name, unsigned int n)
 {
-    return add(br, &(struct port_config){.name = name, .ofp_port = ofp_port(n), .kind = PORT_SYSTEM,
+    return add(br, &(struct port_config){.name = name,
+                                         .ofp_port = ofp_port(n),
+                                         .kind = PORT_SYSTEM,
                                          .vlan = {.mode = VLAN_TRUNK, .all_trunks = true}});
 }
 
 struct port *env_access(struct bridge *br, const char *name, unsigned int n, uint16_t tag)
 {
-    return add(br, &(struct port_config){.name = name, .ofp_port = ofp_port(n), .kind = PORT_SYSTEM,
-                                         .vlan = {.mode = VLAN_ACCESS, .tag = tag}});
+    return add(
+        br, &(struct port_config){
+                .name = name, .ofp_port = ofp_port(n), .kind = PORT_SYSTEM, .vlan = {.mode = VLAN_ACCESS, .tag = tag}});
 }
 
 struct port *env_patch(struct bridge *br, const char *name, unsigned int n, const char *peer)
 {
-    return add(br, &(struct port_config){.name = name, .ofp_port = ofp_port(n), .kind = PORT_PATCH, .patch_peer = peer,
+    return add(br, &(struct port_config){.name = name,
+                                         .ofp_port = ofp_port(n),
+                                         .kind = PORT_PATCH,
+                                         .patch_peer = peer,
                                          .vlan = {.mode = VLAN_TRUNK, .all_trunks = true}});
 }
 
@@ -56,10 +62,16 @@ struct ip_addr env_ip(const char *text)
 
 struct port *env_vxlan(struct bridge *br, const char *name, unsigned int n, const char *remote)
 {
-    return add(br, &(struct port_config){.name = name, .ofp_port = ofp_port(n), .kind = PORT_TUNNEL,
+    return add(br, &(struct port_config){.name = name,
+                                         .ofp_port = ofp_port(n),
+                                         .kind = PORT_TUNNEL,
                                          .vlan = {.mode = VLAN_TRUNK, .all_trunks = true},
-                                         .tunnel = {.type = TUNNEL_VXLAN, .remote = TUNNEL_FIXED, .remote_ip = env_ip(remote),
-                                                    .in_key = TUNNEL_FLOW, .out_key = TUNNEL_FLOW, .df = true}});
+                                         .tunnel = {.type = TUNNEL_VXLAN,
+                                                    .remote = TUNNEL_FIXED,
+                                                    .remote_ip = env_ip(remote),
+                                                    .in_key = TUNNEL_FLOW,
+                                                    .out_key = TUNNEL_FLOW,
+                                                    .df = true}});
 }
 
 static struct flow_spec parse(const char *text)
@@ -195,8 +207,20 @@ struct packet *env_arp(unsigned int src, unsigned int target, unsigned int vlan)
 {
     uint8_t b[60] = {0};
     size_t n = put_eth(b, 0xff, src, vlan, 0x0806);
-    const uint8_t arp[] = {0,  1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, (uint8_t)src,
-                           10, 0, 0, (uint8_t)src, 0, 0, 0, 0, 0, 0, 10, 0, 0, (uint8_t)target};
+    const uint8_t arp[] = {0,  1,
+                           8,  0,
+                           6,  4,
+                           0,  1,
+                           2,  0,
+                           0,  0,
+                           0,  (uint8_t)src,
+                           10, 0,
+                           0,  (uint8_t)src,
+                           0,  0,
+                           0,  0,
+                           0,  0,
+                           10, 0,
+                           0,  (uint8_t)target};
 
     memcpy(b + n, arp, sizeof arp);
     return packet_new(b, sizeof b);
@@ -210,7 +234,8 @@ const char *env_in(struct env *e, unsigned int in, struct packet *p)
     return fake_take_executed(e->sw);
 }
 
-const char *env_in_tunnel(struct env *e, unsigned int in, const char *src, const char *dst, uint32_t key, struct packet *p)
+const char *env_in_tunnel(struct env *e, unsigned int in, const char *src, const char *dst, uint32_t key,
+                          struct packet *p)
 {
     p->tunnel.src = env_ip(src);
     p->tunnel.dst = env_ip(dst);

@@ -36,13 +36,15 @@ void env_del(struct bridge *br, const char *text);
 /* The rule whose match is in TEXT ("table=1,priority=5,..."), else NULL. */
 const struct rule *env_rule(struct bridge *br, const char *text);
 
-/* 02:00:00:00:00:DST ← 02:00:00:00:00:SRC (0xff: broadcast), VLAN (0: untagged), IPv4 10.0.0.SRC → 10.0.0.DST, UDP, TTL 64. */
+/* 02:00:00:00:00:DST ← 02:00:00:00:00:SRC (0xff: broadcast), VLAN (0: untagged), IPv4 10.0.0.SRC → 10.0.0.DST, UDP,
+ * TTL 64. */
 struct packet *env_udp(unsigned int dst, unsigned int src, unsigned int vlan);
 /* ARP request of 10.0.0.SRC for 10.0.0.TARGET. */
 struct packet *env_arp(unsigned int src, unsigned int target, unsigned int vlan);
 /* The packet (freed here) comes in by datapath port IN; returns what was executed. */
 const char *env_in(struct env *e, unsigned int in, struct packet *p);
-const char *env_in_tunnel(struct env *e, unsigned int in, const char *src, const char *dst, uint32_t key, struct packet *p);
+const char *env_in_tunnel(struct env *e, unsigned int in, const char *src, const char *dst, uint32_t key,
+                          struct packet *p);
 /* The only megaflow's key and mask as text, the caller's to free. */
 char *env_megaflow(struct env *e);
 

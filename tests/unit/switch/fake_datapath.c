@@ -137,7 +137,8 @@ static int fake_for_each(struct datapath *dp WR_UNUSED, int (*fn)(void *aux, con
     return -EOPNOTSUPP;
 }
 
-static int fake_execute(struct datapath *dp, struct packet *packet WR_UNUSED, const struct dp_action *actions, size_t len)
+static int fake_execute(struct datapath *dp, struct packet *packet WR_UNUSED, const struct dp_action *actions,
+                        size_t len)
 {
     struct fake_dp *f = fake_of(dp);
 

@@ -2,8 +2,8 @@
 #ifndef WARREN_TESTS_FAKE_DATAPATH_H
 #define WARREN_TESTS_FAKE_DATAPATH_H
 /*
- * A datapath in memory: ports are numbers, flows are a list that fake_receive() looks packets up in, and what is executed is kept
- * as text. Counters of megaflows are exact, so tests can compare them with what the rules got.
+ * A datapath in memory: ports are numbers, flows are a list that fake_receive() looks packets up in, and what is
+ * executed is kept as text. Counters of megaflows are exact, so tests can compare them with what the rules got.
  */
 #include "datapath/datapath.h"
 #include "switch/switch_private.h"

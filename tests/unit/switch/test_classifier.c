@@ -117,7 +117,8 @@ static void check_iteration(struct classifier *cls, const struct test_rule *rule
     classifier_for_each(cls, &m, count_one, &n);
     for (size_t i = 0; i < N_RULES; i++) {
         if (rules[i].in) {
-            const uint64_t *mm = (const uint64_t *)(const void *)&m.mask, *rm = (const uint64_t *)(const void *)&rules[i].match.mask;
+            const uint64_t *mm = (const uint64_t *)(const void *)&m.mask,
+                           *rm = (const uint64_t *)(const void *)&rules[i].match.mask;
             bool refines = true;
 
             for (size_t j = 0; j < FLOW_U64S; j++) {
@@ -132,7 +133,8 @@ static void check_iteration(struct classifier *cls, const struct test_rule *rule
 }
 
 /* Every packet that agrees with F under the mask must find the same. */
-static void check_mask(const struct classifier *cls, const struct flow *f, const struct flow *mask, const struct cls_rule *found)
+static void check_mask(const struct classifier *cls, const struct flow *f, const struct flow *mask,
+                       const struct cls_rule *found)
 {
     struct flow other;
     uint64_t *o = (uint64_t *)(void *)&other;

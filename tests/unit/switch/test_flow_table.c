@@ -10,7 +10,8 @@ struct removed {
 
 static struct removed removed;
 
-static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const struct rule *rule, enum flow_removed_reason reason)
+static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const struct rule *rule,
+                       enum flow_removed_reason reason)
 {
     removed.n++;
     removed.reason = reason;
@@ -214,9 +215,9 @@ static void test_unsupported(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_add_replaces), T(test_modify), T(test_delete),        T(test_overlap),
-                                       T(test_bundle),       T(test_timeouts), T(test_final_counters),
-                                       T(test_delete_learned), T(test_unsupported)};
+    const struct CMUnitTest tests[] = {T(test_add_replaces),   T(test_modify),         T(test_delete),
+                                       T(test_overlap),        T(test_bundle),         T(test_timeouts),
+                                       T(test_final_counters), T(test_delete_learned), T(test_unsupported)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,8 +143,9 @@ static void test_missing_netdev(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_every_rule_counts), T(test_counters_over_changes), T(test_idle), T(test_limit),
-                                       T(test_revalidation_by_the_loop), T(test_port_removal), T(test_missing_netdev)};
+    const struct CMUnitTest tests[] = {
+        T(test_every_rule_counts),        T(test_counters_over_changes), T(test_idle),          T(test_limit),
+        T(test_revalidation_by_the_loop), T(test_port_removal),          T(test_missing_netdev)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

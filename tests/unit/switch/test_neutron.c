@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pipeline that the Neutron agent programs: br-int and br-tun joined by patch ports, learned unicast flows, ARP responder. */
+/* The pipeline that the Neutron agent programs: br-int and br-tun joined by patch ports, learned unicast flows, ARP
+ * responder. */
 #include "env.h"
 
 struct cloud {
@@ -7,12 +8,16 @@ struct cloud {
     struct bridge *tun;
 };
 
-/* Datapath ports: 1 tap of VM 1 on br-int, tag 1; 2 all VXLAN. OpenFlow ports on br-tun: 1 patch-int, 2 and 3 two peers. */
+/* Datapath ports: 1 tap of VM 1 on br-int, tag 1; 2 all VXLAN. OpenFlow ports on br-tun: 1 patch-int, 2 and 3 two
+ * peers. */
 static int setup(void **state)
 {
     static const char *const int_flows[] = {
-        "table=23,priority=0,actions=drop", "table=0,priority=0,actions=resubmit(,59)", "table=59,priority=0,actions=resubmit(,60)",
-        "table=60,priority=3,actions=normal", "table=0,priority=65535,vlan_tci=0x0fff/0x1fff,actions=drop",
+        "table=23,priority=0,actions=drop",
+        "table=0,priority=0,actions=resubmit(,59)",
+        "table=59,priority=0,actions=resubmit(,60)",
+        "table=60,priority=3,actions=normal",
+        "table=0,priority=65535,vlan_tci=0x0fff/0x1fff,actions=drop",
     };
     static const char *const tun_flows[] = {
         "table=0,priority=1,in_port=1,actions=resubmit(,2)",
@@ -24,14 +29,16 @@ static int setup(void **state)
         "table=0,priority=1,in_port=2,actions=resubmit(,4)",
         "table=0,priority=1,in_port=3,actions=resubmit(,4)",
         "table=4,priority=1,tun_id=0x64,actions=push_vlan:0x8100,set_field:4097->vlan_vid,resubmit(,10)",
-        "table=10,priority=1,cookie=0xabc,actions=learn(table=20,hard_timeout=300,priority=1,cookie=0xabc,NXM_OF_VLAN_TCI[0..11],"
+        "table=10,priority=1,cookie=0xabc,actions=learn(table=20,hard_timeout=300,priority=1,cookie=0xabc,NXM_OF_VLAN_"
+        "TCI[0..11],"
         "NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0->NXM_OF_VLAN_TCI[],load:NXM_NX_TUN_ID[]->NXM_NX_TUN_ID[],"
         "output:OXM_OF_IN_PORT[]),output:1",
         "table=20,priority=0,actions=resubmit(,22)",
         "table=21,priority=0,actions=resubmit(,22)",
         "table=21,priority=1,arp,dl_vlan=1,arp_tpa=10.0.0.9,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],"
         "mod_dl_src:02:00:00:00:00:09,load:0x2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],"
-        "move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0x020000000009->NXM_NX_ARP_SHA[],load:0x0a000009->NXM_OF_ARP_SPA[],in_port",
+        "move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0x020000000009->NXM_NX_ARP_SHA[],load:0x0a000009->NXM_OF_ARP_SPA["
+        "],in_port",
         "table=22,priority=1,dl_vlan=1,actions=strip_vlan,set_tunnel:0x64,output:2,output:3",
         "table=22,priority=0,actions=drop",
     };
@@ -111,7 +118,8 @@ static void test_isolation(void **state)
     struct cloud *c = *state;
 
     assert_string_equal(env_in_tunnel(&c->e, 2, "192.0.2.3", "192.0.2.1", 101, env_udp(1, 2, 0)), "drop(action)");
-    assert_string_equal(env_in_tunnel(&c->e, 2, "192.0.2.9", "192.0.2.1", 100, env_udp(1, 2, 0)), "drop(tunnel_unknown_remote)");
+    assert_string_equal(env_in_tunnel(&c->e, 2, "192.0.2.9", "192.0.2.1", 100, env_udp(1, 2, 0)),
+                        "drop(tunnel_unknown_remote)");
 }
 
 static void test_arp_responder(void **state)
@@ -130,8 +138,8 @@ static void test_arp_responder(void **state)
 static void test_dead_vlan(void **state)
 {
     struct cloud *c = *state;
-    struct port_config pc = {.name = "tap1", .ofp_port = ofp_port(1), .kind = PORT_SYSTEM,
-                             .vlan = {.mode = VLAN_TRUNK, .tag = 4095}};
+    struct port_config pc = {
+        .name = "tap1", .ofp_port = ofp_port(1), .kind = PORT_SYSTEM, .vlan = {.mode = VLAN_TRUNK, .tag = 4095}};
 
     pc.vlan.trunks[4095 / 8] |= 1 << 4095 % 8;
     assert_int_equal(bridge_port_set(bridge_port_by_name(c->e.br, "tap1"), &pc), 0);

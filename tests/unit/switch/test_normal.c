@@ -7,7 +7,9 @@
 static int setup(void **state)
 {
     struct env *e = xcalloc(1, sizeof *e);
-    struct port_config c = {.name = "nt", .ofp_port = ofp_port(5), .kind = PORT_SYSTEM,
+    struct port_config c = {.name = "nt",
+                            .ofp_port = ofp_port(5),
+                            .kind = PORT_SYSTEM,
                             .vlan = {.mode = VLAN_NATIVE_TAGGED, .tag = 10, .all_trunks = true}};
 
     env_init(e);
@@ -148,9 +150,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_flood_from_access), T(test_flood_other_vlan), T(test_flood_from_trunk),     T(test_native),
-        T(test_tagged_on_access),  T(test_learning),         T(test_move),                 T(test_port_removal_forgets),
-        T(test_reserved_multicast), T(test_no_flood),        T(test_ageing_by_traffic),
+        T(test_flood_from_access),
+        T(test_flood_other_vlan),
+        T(test_flood_from_trunk),
+        T(test_native),
+        T(test_tagged_on_access),
+        T(test_learning),
+        T(test_move),
+        T(test_port_removal_forgets),
+        T(test_reserved_multicast),
+        T(test_no_flood),
+        T(test_ageing_by_traffic),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

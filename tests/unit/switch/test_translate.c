@@ -139,10 +139,11 @@ static void test_registers(void **state)
 {
     struct env *e = *state;
 
-    assert_string_equal(run(e, FLOWS("ip,actions=load:5->NXM_NX_REG0[],move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[8..15],resubmit(,1)",
-                                     "table=1,reg0=5,reg1=0x100/0xff00,actions=output:NXM_NX_REG0[0..1]",
-                                     "table=1,priority=1,actions=output:3")),
-                        "drop(normal_self)"); /* reg0[0..1] is 1 */
+    assert_string_equal(
+        run(e, FLOWS("ip,actions=load:5->NXM_NX_REG0[],move:NXM_OF_IP_SRC[0..7]->NXM_NX_REG1[8..15],resubmit(,1)",
+                     "table=1,reg0=5,reg1=0x100/0xff00,actions=output:NXM_NX_REG0[0..1]",
+                     "table=1,priority=1,actions=output:3")),
+        "drop(normal_self)"); /* reg0[0..1] is 1 */
     assert_mask(e, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),ipv4(src=0.0.0.1/0.0.0.255,frag=no)");
 }
 
@@ -157,11 +158,12 @@ static void test_dec_ttl(void **state)
 
 static void test_goto_and_action_set(void **state)
 {
-    assert_string_equal(run(*state, FLOWS("actions=write_actions(output:2),goto_table:1",
-                                          "table=1,actions=write_actions(set_field:02:00:00:00:00:66->eth_src,output:3),"
-                                          "goto_table:2",
-                                          "table=2,actions=output:2")),
-                        "2,set(eth(src=02:00:00:00:00:66)),3");
+    assert_string_equal(
+        run(*state, FLOWS("actions=write_actions(output:2),goto_table:1",
+                          "table=1,actions=write_actions(set_field:02:00:00:00:00:66->eth_src,output:3),"
+                          "goto_table:2",
+                          "table=2,actions=output:2")),
+        "2,set(eth(src=02:00:00:00:00:66)),3");
 }
 
 static void test_vlan_rewrite(void **state)
@@ -203,8 +205,10 @@ static void test_patch(void **state)
 
     assert_int_equal(bridge_create(e->sw, "br1", &br1), 0);
     env_patch(e->br, "to1", 10, "to0");
-    assert_string_equal(run(e, FLOWS("actions=set_field:9->reg3,set_field:0x7->tun_id,mod_dl_src:02:00:00:00:00:99,output:10,output:2")),
-                        "set(eth(src=02:00:00:00:00:99)),2");
+    assert_string_equal(
+        run(e,
+            FLOWS("actions=set_field:9->reg3,set_field:0x7->tun_id,mod_dl_src:02:00:00:00:00:99,output:10,output:2")),
+        "set(eth(src=02:00:00:00:00:99)),2");
     env_patch(br1, "to0", 20, "to1");
     env_port(br1, "q", 21);
     env_flow(br1, "in_port=20,reg3=0,tun_id=0,dl_src=02:00:00:00:00:99,actions=mod_dl_src:02:00:00:00:00:98,output:21");
@@ -280,11 +284,25 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_outputs),     T(test_own_port),       T(test_all),           T(test_miss_and_drop),
-        T(test_resubmit),    T(test_resubmit_loop),  T(test_resubmit_bomb), T(test_each_output_sees_its_packet),
-        T(test_set_then_match), T(test_clone_restores), T(test_registers),  T(test_dec_ttl),
-        T(test_goto_and_action_set), T(test_vlan_rewrite), T(test_load_zero_tci), T(test_port_down),
-        T(test_patch),       T(test_controller),     T(test_packet_out),
+        T(test_outputs),
+        T(test_own_port),
+        T(test_all),
+        T(test_miss_and_drop),
+        T(test_resubmit),
+        T(test_resubmit_loop),
+        T(test_resubmit_bomb),
+        T(test_each_output_sees_its_packet),
+        T(test_set_then_match),
+        T(test_clone_restores),
+        T(test_registers),
+        T(test_dec_ttl),
+        T(test_goto_and_action_set),
+        T(test_vlan_rewrite),
+        T(test_load_zero_tci),
+        T(test_port_down),
+        T(test_patch),
+        T(test_controller),
+        T(test_packet_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,9 @@ static int teardown(void **state)
 
 static struct port_config tunnel(const char *name, unsigned int n, const char *remote, const char *local, int in_key)
 {
-    struct port_config c = {.name = name, .ofp_port = ofp_port(n), .kind = PORT_TUNNEL,
+    struct port_config c = {.name = name,
+                            .ofp_port = ofp_port(n),
+                            .kind = PORT_TUNNEL,
                             .vlan = {.mode = VLAN_TRUNK, .all_trunks = true},
                             .tunnel = {.type = TUNNEL_VXLAN, .out_key = TUNNEL_FLOW}};
 
@@ -63,13 +65,19 @@ static void test_demux(void **state)
         snprintf(flow, sizeof flow, "in_port=%u,actions=set_field:02:00:00:00:00:%02x->eth_dst,output:10", i, i);
         env_flow(e->br, flow);
     }
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.9", 1, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:01)),2");
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 1, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:02)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.9", 1, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:01)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 1, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:02)),2");
     /* A fixed key is more specific than a local address. */
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 77, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:03)),2");
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 5, env_udp(9, 8, 0)), "set(eth(dst=02:00:00:00:00:04)),2");
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 6, env_udp(9, 8, 0)), "drop(tunnel_unknown_key)");
-    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.9", "198.51.100.1", 5, env_udp(9, 8, 0)), "drop(tunnel_unknown_remote)");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 77, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:03)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 5, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:04)),2");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.4", "198.51.100.1", 6, env_udp(9, 8, 0)),
+                        "drop(tunnel_unknown_key)");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.9", "198.51.100.1", 5, env_udp(9, 8, 0)),
+                        "drop(tunnel_unknown_remote)");
     switch_drops(e->sw, drops);
     assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_KEY], 1);
     assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_REMOTE], 1);
