@@ -15,7 +15,7 @@
 LOG_MODULE("ovsdb_embedded");
 
 #define START_WAIT_MS 10000
-#define MAX_ARGS 12
+#define MAX_ARGS 16
 
 struct ovsdb_embedded {
     struct child *server; /* NULL: somebody else's server is at the socket */
@@ -93,6 +93,11 @@ static int start_server(struct event_base *base, const struct ovsdb_embedded_opt
     }
     if (extra) {
         argv[n++] = extra;
+    }
+    if (o->tls_from_ssl_table) {
+        argv[n++] = "--private-key=db:Open_vSwitch,SSL,private_key";
+        argv[n++] = "--certificate=db:Open_vSwitch,SSL,certificate";
+        argv[n++] = "--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert";
     }
     argv[n++] = o->db_file;
     return child_start(base, "ovsdb-server", argv, NULL, NULL, ret);

@@ -17,6 +17,7 @@ struct ovsdb_embedded_options {
     const char *socket;       /* db.sock; the remote is unix:SOCKET */
     const char *control;      /* control socket for ovs-appctl, or NULL for none */
     const char *pidfile;      /* or NULL */
+    bool tls_from_ssl_table;  /* the server's keys for ssl: managers are those of the Open_vSwitch schema's SSL row */
     const char *extra_remote; /* "db:Open_vSwitch,Open_vSwitch,manager_options", a ptcp: …; or NULL */
 };
 

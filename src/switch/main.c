@@ -92,6 +92,7 @@ static int start_database(struct switchd *s, const char *rundir)
         .socket = socket,
         .control = control,
         .pidfile = pidfile,
+        .tls_from_ssl_table = true,
         .extra_remote = "db:Open_vSwitch,Open_vSwitch,manager_options",
     };
     error = ovsdb_embedded_start(d->base, &o, &s->database, &why);

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from world import wait_for
+from world import run, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +227,14 @@ def test_a_port_is_shut_to_the_hosts_own_stack(hv, bridge):
     assert not pings(hv, bridge[1], "10.5.0.77")
     hv.vsctl("hv1", "del-port", "br0", "p1")
     assert pings(hv, bridge[1], "10.5.0.77")
+
+
+def test_ssl_manager(hv, tmp_path):
+    """`ovs-vsctl set-ssl` and `set-manager pssl:`: the switch's own database serves TLS with the keys of the SSL row."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=hv1")
+    hv.vsctl("hv1", "set-ssl", key, certificate, certificate)
+    hv.vsctl("hv1", "set-manager", "pssl:6640:127.0.0.1")
+    show = ["ovs-vsctl", "--timeout=5", "--db=ssl:127.0.0.1:6640", "-p", key, "-c", certificate, "-C", certificate, "show"]
+    wait_for("the database to answer over TLS", lambda: hv.tool("hv1", *show, check=False).returncode == 0, 10)
+    hv.vsctl("hv1", "del-manager", "--", "del-ssl")
