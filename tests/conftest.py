@@ -26,7 +26,7 @@ def cloud_factory(tmp_path_factory):
         root = tmp_path_factory.mktemp("cloud")
         cloud = Cloud(f"we{os.getpid() % 10000}n{number}", BUILD, underlay, root=root)
         cloud.allowed_warnings = []
-        cloud.api_port = 20000 + (os.getpid() * 7 + number) % 20000
+        cloud.api_port = 20000 + (os.getpid() * 7 + number) % 12000  # below the ephemeral ports
         made.append(cloud)
         return cloud
 

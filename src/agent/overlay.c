@@ -343,8 +343,8 @@ static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
         if (!strcmp(host, o->config->host)) {
             continue;
         }
-        if (!state_is_ip(text_of(row, "ip"))) {
-            log_limited(LOG_LEVEL_WARN, "host %s has no tunnels: its endpoint address %s is none", host,
+        if (!state_is_ip(text_of(row, "ip")) || !strcmp(text_of(row, "ip"), o->config->local_ip)) {
+            log_limited(LOG_LEVEL_WARN, "host %s has no tunnels: its endpoint address %s is none, or our own", host,
                         text_of(row, "ip"));
             continue;
         }
