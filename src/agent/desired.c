@@ -142,21 +142,28 @@ static void tun_arp_responder(const struct state_network *n, const struct state_
     }
 }
 
-/* Where broadcasts of network N go: endpoints in order, each once. */
-static bool flood_to(const struct state *s, size_t n, size_t endpoint)
+/* Which hosts have which networks: one bool for each network and endpoint, the caller's to free. Without l2-population
+ * nobody knows, and all have all. */
+static bool *flood_targets(const struct state *s)
 {
+    bool *targets = xcalloc(s->n_networks * s->n_endpoints, sizeof *targets);
+
     if (!s->options.l2_population) {
-        return true;
+        memset(targets, true, s->n_networks * s->n_endpoints);
+        return targets;
     }
     for (size_t i = 0; i < s->n_ports; i++) {
-        if (!s->ports[i].local && s->ports[i].network == n && s->ports[i].endpoint == endpoint) {
-            return true;
+        const struct state_port *p = &s->ports[i];
+
+        if (!p->local && p->endpoint != SIZE_MAX) {
+            targets[p->network * s->n_endpoints + p->endpoint] = true;
         }
     }
-    return false;
+    return targets;
 }
 
-static void tun_network(const struct state *s, size_t index, struct strbuf *b)
+/* TARGETS: whether each endpoint has the network. */
+static void tun_network(const struct state *s, size_t index, const bool *targets, struct strbuf *b)
 {
     const struct state_network *n = &s->networks[index];
     _cleanup_strbuf_ struct strbuf outputs = {0};
@@ -164,7 +171,7 @@ static void tun_network(const struct state *s, size_t index, struct strbuf *b)
     FLOW(b, "table=%d,priority=1,tun_id=0x%x,actions=push_vlan:0x8100,set_field:%u->vlan_vid,goto_table:%d",
          tun_to_lv[n->type], n->vni, n->vlan | 0x1000u, TUN_LEARN_FROM_TUN);
     for (size_t e = 0; e < s->n_endpoints; e++) {
-        if (s->endpoints[e].ofports[n->type] != OFPORT_NONE && flood_to(s, index, e)) {
+        if (s->endpoints[e].ofports[n->type] != OFPORT_NONE && targets[e]) {
             strbuf_addf(&outputs, ",output:%u", s->endpoints[e].ofports[n->type]);
         }
     }
@@ -179,6 +186,8 @@ void desired_br_tun(const struct state *s, struct strbuf *b)
     if (s->patch_int == OFPORT_NONE) {
         return;
     }
+    _cleanup_free_ bool *targets = flood_targets(s);
+
     tun_fixed(s, b);
     for (size_t e = 0; e < s->n_endpoints; e++) {
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
@@ -190,7 +199,7 @@ void desired_br_tun(const struct state *s, struct strbuf *b)
     }
     for (size_t i = 0; i < s->n_networks; i++) {
         if (s->networks[i].vlan) {
-            tun_network(s, i, b);
+            tun_network(s, i, &targets[i * s->n_endpoints], b);
         }
     }
     for (size_t i = 0; s->options.l2_population && i < s->n_ports; i++) {
