@@ -9,10 +9,10 @@
  */
 #include <event2/event.h>
 #include <stdio.h>
-#include <uthash.h>
 
 #include "agent/agent.h"
 #include "agent/desired.h"
+#include "agent/name_index.h"
 #include "base/log.h"
 
 LOG_MODULE("host");
@@ -77,43 +77,24 @@ bool host_has_bridges(const struct host *h)
     return find_port(h, find_bridge(h, BR_INT), PATCH_TUN) && find_port(h, find_bridge(h, BR_TUN), PATCH_INT);
 }
 
-/* S's local ports by id. */
-struct local_port {
-    struct state_port *port;
-    UT_hash_handle hh;
-};
-
-static struct local_port *index_local_ports(struct state *s)
+static struct name_index *index_local_ports(const struct state *s)
 {
-    struct local_port *table = NULL;
+    struct name_index *index = NULL;
 
     for (size_t i = 0; i < s->n_ports; i++) {
         if (s->ports[i].local) {
-            struct local_port *e = xcalloc(1, sizeof *e);
-
-            e->port = &s->ports[i];
-            HASH_ADD_KEYPTR(hh, table, e->port->id, strlen(e->port->id), e);
+            name_index_add(&index, s->ports[i].id, i);
         }
     }
-    return table;
+    return index;
 }
 
-static struct state_port *find_local_port(struct local_port *table, const char *id)
+/* S's local port that an interface's iface-id names; NULL without an iface-id or a port. */
+static struct state_port *local_port_of(const struct state *s, struct name_index *locals, const char *iface_id)
 {
-    struct local_port *e;
+    size_t at = iface_id ? name_index_find(locals, iface_id) : SIZE_MAX;
 
-    HASH_FIND_STR(table, id, e);
-    return e ? e->port : NULL;
-}
-
-static void free_local_ports(struct local_port *table)
-{
-    struct local_port *e, *next;
-
-    HASH_ITER(hh, table, e, next) {
-        HASH_DEL(table, e);
-        free(e);
-    }
+    return at != SIZE_MAX ? &s->ports[at] : NULL;
 }
 
 /* How good a claim PORT has to be P's: to be there counts, and more to have been it before. */
@@ -126,13 +107,13 @@ static int claim_of(const struct state *s, const struct state_port *p, const str
 
 /* One interface for each local port: two with the same iface-id are a mistake or worse, and the second is connected to
  * nothing. */
-static void claim_ports(struct host *h, struct state *s, const struct ovsdb_row *bridge, struct local_port *locals)
+static void claim_ports(struct host *h, struct state *s, const struct ovsdb_row *bridge, struct name_index *locals)
 {
     for (size_t i = 0; i < ovsdb_row_size(bridge, "ports"); i++) {
         const struct ovsdb_row *port = ovsdb_client_ref(h->client, bridge, "ports", i, "Port");
         const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
         const char *iface_id = interface ? ovsdb_row_map_string(interface, "external_ids", "iface-id") : NULL;
-        struct state_port *p = iface_id ? find_local_port(locals, iface_id) : NULL;
+        struct state_port *p = local_port_of(s, locals, iface_id);
 
         if (p && (!p->claim || claim_of(s, p, port, ofport_of(interface)) > claim_of(s, p, p->claim, p->ofport))) {
             p->claim = port;
@@ -145,7 +126,7 @@ static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row 
 {
     size_t n = ovsdb_row_size(bridge, "ports"), n_existing = 0;
     struct vlan_entry *existing = xcalloc(n + 1, sizeof *existing);
-    struct local_port *locals = index_local_ports(s);
+    struct name_index *locals = index_local_ports(s);
 
     claim_ports(h, s, bridge, locals);
     s->dead = xcalloc(n + 1, sizeof *s->dead);
@@ -163,14 +144,14 @@ static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row 
         if (ofport == OFPORT_NONE) {
             continue;
         }
-        struct state_port *p = iface_id ? find_local_port(locals, iface_id) : NULL;
+        struct state_port *p = local_port_of(s, locals, iface_id);
         if (!iface_id) {
             s->plain[s->n_plain++] = ofport;
         } else if (!p || p->claim != port) {
             s->dead[s->n_dead++] = ofport;
         }
     }
-    free_local_ports(locals);
+    name_index_free(locals);
     if (state_assign_vlans(s, existing, n_existing)) {
         log_limited(LOG_LEVEL_ERR,
                     "no local VLAN left: more than %u networks on this host; the ports of some stay down", VLAN_MAX);
@@ -426,7 +407,7 @@ static void apply_tag(struct ovsdb_txn *txn, const struct ovsdb_row *port, uint1
 static void apply_ports(struct host *h, const struct state *s, struct ovsdb_txn *txn)
 {
     const struct ovsdb_row *br_int = find_bridge(h, BR_INT);
-    struct local_port *locals = index_local_ports((struct state *)(uintptr_t)s);
+    struct name_index *locals = index_local_ports(s);
 
     for (size_t i = 0; br_int && i < ovsdb_row_size(br_int, "ports"); i++) {
         const struct ovsdb_row *port = ovsdb_client_ref(h->client, br_int, "ports", i, "Port");
@@ -436,7 +417,7 @@ static void apply_ports(struct host *h, const struct state *s, struct ovsdb_txn 
         if (!iface_id) {
             continue;
         }
-        const struct state_port *p = find_local_port(locals, iface_id);
+        const struct state_port *p = local_port_of(s, locals, iface_id);
         const struct state_network *n = p ? &s->networks[p->network] : NULL;
         if (n && n->vlan && p->admin_up && p->claim == port) {
             apply_tag(txn, port, n->vlan, n);
@@ -444,7 +425,7 @@ static void apply_ports(struct host *h, const struct state *s, struct ovsdb_txn 
             apply_tag(txn, port, VLAN_DEAD, NULL);
         }
     }
-    free_local_ports(locals);
+    name_index_free(locals);
 }
 
 bool host_apply_bridges(struct host *h)

@@ -6,9 +6,9 @@
  */
 #include <event2/event.h>
 #include <stdio.h>
-#include <uthash.h>
 
 #include "agent/agent.h"
+#include "agent/name_index.h"
 #include "base/log.h"
 
 LOG_MODULE("overlay");
@@ -289,40 +289,6 @@ bool overlay_known(const struct overlay *o)
 
 /* ---- what it says, as state ---- */
 
-/* Index by id, while a state is filled. */
-struct by_id {
-    const char *id;
-    size_t index;
-    UT_hash_handle hh;
-};
-
-static void index_add(struct by_id **table, const char *id, size_t index)
-{
-    struct by_id *e = xcalloc(1, sizeof *e);
-
-    e->id = id;
-    e->index = index;
-    HASH_ADD_KEYPTR(hh, *table, e->id, strlen(e->id), e);
-}
-
-static size_t index_find(struct by_id *table, const char *id)
-{
-    struct by_id *e;
-
-    HASH_FIND_STR(table, id, e);
-    return e ? e->index : SIZE_MAX;
-}
-
-static void index_free(struct by_id *table)
-{
-    struct by_id *e, *next;
-
-    HASH_ITER(hh, table, e, next) {
-        HASH_DEL(table, e);
-        free(e);
-    }
-}
-
 static int by_host(const void *a, const void *b)
 {
     const struct state_endpoint *x = a, *y = b;
@@ -331,9 +297,9 @@ static int by_host(const void *a, const void *b)
 }
 
 /* Sorted by host: the order of outputs in flood flows must be the same after a restart, or they would be sent again. */
-static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
+static struct name_index *fill_endpoints(struct overlay *o, struct state *s)
 {
-    struct by_id *hosts = NULL;
+    struct name_index *hosts = NULL;
 
     s->endpoints = xcalloc(ovsdb_client_n_rows(o->client, "Endpoint"), sizeof *s->endpoints);
     OVSDB_FOR_EACH_ROW(row, o->client, "Endpoint") {
@@ -357,14 +323,14 @@ static struct by_id *fill_endpoints(struct overlay *o, struct state *s)
     }
     qsort(s->endpoints, s->n_endpoints, sizeof *s->endpoints, by_host);
     for (size_t i = 0; i < s->n_endpoints; i++) {
-        index_add(&hosts, s->endpoints[i].host, i);
+        name_index_add(&hosts, s->endpoints[i].host, i);
     }
     return hosts;
 }
 
-static struct by_id *fill_networks(struct overlay *o, struct state *s)
+static struct name_index *fill_networks(struct overlay *o, struct state *s)
 {
-    struct by_id *networks = NULL;
+    struct name_index *networks = NULL;
 
     s->networks = xcalloc(ovsdb_client_n_rows(o->client, "Network"), sizeof *s->networks);
     OVSDB_FOR_EACH_ROW(row, o->client, "Network") {
@@ -377,18 +343,19 @@ static struct by_id *fill_networks(struct overlay *o, struct state *s)
         }
         s->networks[s->n_networks] = (struct state_network){
             .id = text_of(row, "id"), .type = type, .vni = (uint32_t)ovsdb_row_int(row, "vni", 0)};
-        index_add(&networks, text_of(row, "id"), s->n_networks++);
+        name_index_add(&networks, text_of(row, "id"), s->n_networks++);
     }
     return networks;
 }
 
-static struct by_id *fill_ports(struct overlay *o, struct state *s, struct by_id *networks, struct by_id *hosts)
+static struct name_index *fill_ports(struct overlay *o, struct state *s, struct name_index *networks,
+                                     struct name_index *hosts)
 {
-    struct by_id *ports = NULL;
+    struct name_index *ports = NULL;
 
     s->ports = xcalloc(ovsdb_client_n_rows(o->client, "Port"), sizeof *s->ports);
     OVSDB_FOR_EACH_ROW(row, o->client, "Port") {
-        size_t network = index_find(networks, text_of(row, "network_id"));
+        size_t network = name_index_find(networks, text_of(row, "network_id"));
 
         if (network == SIZE_MAX) {
             continue; /* conditions are still on their way */
@@ -405,21 +372,21 @@ static struct by_id *fill_ports(struct overlay *o, struct state *s, struct by_id
             .local = is_here(o, row),
             .admin_up = ovsdb_row_bool(row, "admin_state_up", true),
             .port_security = ovsdb_row_bool(row, "port_security_enabled", true),
-            .endpoint = index_find(hosts, text_of(row, "host")),
+            .endpoint = name_index_find(hosts, text_of(row, "host")),
         };
-        index_add(&ports, text_of(row, "id"), s->n_ports++);
+        name_index_add(&ports, text_of(row, "id"), s->n_ports++);
     }
     return ports;
 }
 
 void overlay_fill(struct overlay *o, struct state *s)
 {
-    struct by_id *hosts = fill_endpoints(o, s);
-    struct by_id *networks = fill_networks(o, s);
-    struct by_id *ports = fill_ports(o, s, networks, hosts);
+    struct name_index *hosts = fill_endpoints(o, s);
+    struct name_index *networks = fill_networks(o, s);
+    struct name_index *ports = fill_ports(o, s, networks, hosts);
 
     OVSDB_FOR_EACH_ROW(row, o->client, "Address") {
-        size_t index = index_find(ports, text_of(row, "port_id"));
+        size_t index = name_index_find(ports, text_of(row, "port_id"));
 
         if (index != SIZE_MAX && !state_is_ip(text_of(row, "ip"))) {
             log_limited(LOG_LEVEL_WARN, "port %s: its address %s is none", text_of(row, "port_id"), text_of(row, "ip"));
@@ -430,9 +397,9 @@ void overlay_fill(struct overlay *o, struct state *s)
             p->ips[p->n_ips++] = text_of(row, "ip");
         }
     }
-    index_free(hosts);
-    index_free(networks);
-    index_free(ports);
+    name_index_free(hosts);
+    name_index_free(networks);
+    name_index_free(ports);
 }
 
 /* ---- reports ---- */
@@ -449,7 +416,7 @@ static void on_reported(const struct ovsdb_result *result, void *arg)
 
 void overlay_report(struct overlay *o, const struct state *s, bool flows_in_place)
 {
-    struct by_id *wired = NULL, *told = NULL;
+    struct name_index *wired = NULL, *told = NULL, *ports = NULL;
 
     if (!o->registered || !ovsdb_client_is_synced(o->client)) {
         return;
@@ -459,31 +426,35 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
         const struct state_port *p = &s->ports[i];
 
         if (p->local && p->ofport != OFPORT_NONE && p->admin_up && s->networks[p->network].vlan) {
-            index_add(&wired, p->id, i);
+            name_index_add(&wired, p->id, i);
         }
+    }
+    OVSDB_FOR_EACH_ROW(row, o->client, "Port") {
+        name_index_add(&ports, text_of(row, "id"), 0);
     }
     OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status") {
         const char *id = text_of(row, "port_id");
-        bool is_wired = index_find(wired, id) != SIZE_MAX;
+        bool is_wired = name_index_find(wired, id) != SIZE_MAX;
 
-        index_add(&told, id, 0);
-        if (!ovsdb_client_find(o->client, "Port", "id", id)) {
+        name_index_add(&told, id, 0);
+        if (name_index_find(ports, id) == SIZE_MAX) {
             ovsdb_txn_delete(txn, "Port_Status", ovsdb_row_uuid(row));
         } else if (ovsdb_row_bool(row, "up", false) ? !is_wired : is_wired && flows_in_place) {
             ovsdb_set_bool(ovsdb_txn_update(txn, "Port_Status", ovsdb_row_uuid(row)), "up", is_wired);
         }
     }
-    for (struct by_id *e = wired; flows_in_place && e; e = e->hh.next) {
-        if (index_find(told, e->id) == SIZE_MAX) {
+    for (struct name_index *e = wired; flows_in_place && e; e = e->hh.next) {
+        if (name_index_find(told, e->name) == SIZE_MAX) {
             json_t *values = ovsdb_txn_insert(txn, "Port_Status", NULL);
 
-            ovsdb_set_string(values, "port_id", e->id);
+            ovsdb_set_string(values, "port_id", e->name);
             ovsdb_set_string(values, "host", o->config->host);
             ovsdb_set_bool(values, "up", true);
         }
     }
-    index_free(wired);
-    index_free(told);
+    name_index_free(wired);
+    name_index_free(told);
+    name_index_free(ports);
     if (ovsdb_txn_n_ops(txn)) {
         ovsdb_txn_commit(txn, on_reported, o);
     } else {
