@@ -86,7 +86,7 @@ static void request_add(struct of_client *c, struct request *r)
     }
 }
 
-static void fail_requests(struct of_client *c, struct request **list, const char *error)
+static void fail_requests(struct request **list, const char *error)
 {
     struct request *gone = *list, *r, *next;
 
@@ -98,14 +98,13 @@ static void fail_requests(struct of_client *c, struct request **list, const char
         }
         request_free(r);
     }
-    (void)c;
 }
 
 static void on_fail_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
 {
     struct of_client *c = arg;
 
-    fail_requests(c, &c->failed, "not connected");
+    fail_requests(&c->failed, "not connected");
 }
 
 void of_client_dump_flows(struct of_client *c, const struct of_flow_request *request, of_client_flow_fn *flow,
@@ -250,7 +249,7 @@ static void lost(struct of_client *c, int error)
     of_conn_destroy(TAKE_PTR(c->conn));
     c->ready = false;
     reconnect_failed(&c->reconnect, time_mono_ms());
-    fail_requests(c, &c->requests, c->last_error);
+    fail_requests(&c->requests, c->last_error);
     if (was_ready && c->cb.connected) {
         c->cb.connected(c, false, c->arg);
     }

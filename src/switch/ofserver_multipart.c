@@ -106,7 +106,9 @@ static int flow_filter_decode(struct reader *body, struct flow_filter *ret)
     return 0;
 }
 
-static int mp_flow(struct ofconn *c, const struct of_header *h, struct reader *body)
+/* FLOW and AGGREGATE ask alike: FN sees each selected rule with fresh counters. */
+static int over_flows(struct ofconn *c, const struct of_header *h, struct reader *body, enum of_multipart_type type,
+                      int (*fn)(void *aux, const struct rule *rule))
 {
     struct flow_filter filter;
     struct reply r;
@@ -116,25 +118,11 @@ static int mp_flow(struct ofconn *c, const struct of_header *h, struct reader *b
         return error;
     }
     megaflow_sync_stats(c->server->bridge->sw);
-    reply_begin(&r, c, h, OFMP_FLOW);
-    flow_table_for_each(c->server->bridge, &filter, put_flow, &r);
-    reply_end(&r);
-    return 0;
-}
-
-static int mp_aggregate(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    struct flow_filter filter;
-    struct reply r;
-    int error = flow_filter_decode(body, &filter);
-
-    if (error) {
-        return error;
+    reply_begin(&r, c, h, type);
+    flow_table_for_each(c->server->bridge, &filter, fn, &r);
+    if (type == OFMP_AGGREGATE) {
+        of_aggregate_encode(&r.w, r.packets, r.bytes, r.flows);
     }
-    megaflow_sync_stats(c->server->bridge->sw);
-    reply_begin(&r, c, h, OFMP_AGGREGATE);
-    flow_table_for_each(c->server->bridge, &filter, count_flow, &r);
-    of_aggregate_encode(&r.w, r.packets, r.bytes, r.flows);
     reply_end(&r);
     return 0;
 }
@@ -319,9 +307,9 @@ int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct 
     case OFMP_DESC:
         return mp_desc(c, h, body);
     case OFMP_FLOW:
-        return mp_flow(c, h, body);
+        return over_flows(c, h, body, OFMP_FLOW, put_flow);
     case OFMP_AGGREGATE:
-        return mp_aggregate(c, h, body);
+        return over_flows(c, h, body, OFMP_AGGREGATE, count_flow);
     case OFMP_TABLE:
         return mp_table(c, h, body);
     case OFMP_PORT_STATS:
