@@ -6,13 +6,13 @@
 /* A mask in compact form: which words of struct flow it looks at, and those words. */
 struct cls_mask {
     unsigned int refs;
-    uint32_t map; /* bit i: word i of struct flow is not zero in the mask */
     unsigned int n;
     struct flow full;
-    uint64_t words[]; /* n of them */
+    uint8_t at[FLOW_U64S]; /* n of them: where in struct flow the words below stand */
+    uint64_t words[];      /* n of them, none zero */
 };
 
-_Static_assert(FLOW_U64S <= 32, "cls_mask.map holds one bit a word");
+_Static_assert(FLOW_U64S <= 128, "cls_mask.at, and arrays of FLOW_U64S words on the stack");
 
 struct cls_priority {
     int32_t priority;
@@ -43,7 +43,7 @@ static struct cls_mask *mask_new(const struct flow *full)
     m->full = *full;
     for (unsigned int i = 0; i < FLOW_U64S; i++) {
         if (w[i]) {
-            m->map |= UINT32_C(1) << i;
+            m->at[m->n] = (uint8_t)i;
             m->words[m->n++] = w[i];
         }
     }
@@ -76,12 +76,10 @@ static uint32_t pick(const struct cls_mask *mask, const struct flow *flow, uint6
 {
     const uint64_t *w = (const uint64_t *)(const void *)flow;
     uint64_t h = mask->n;
-    unsigned int n = 0;
 
-    for (uint32_t map = mask->map; map; map &= map - 1) {
-        out[n] = w[__builtin_ctz(map)] & mask->words[n];
-        h = mix(h, out[n]);
-        n++;
+    for (unsigned int i = 0; i < mask->n; i++) {
+        out[i] = w[mask->at[i]] & mask->words[i];
+        h = mix(h, out[i]);
     }
     return hash_finish(h);
 }
@@ -89,11 +87,10 @@ static uint32_t pick(const struct cls_mask *mask, const struct flow *flow, uint6
 static void mask_expand(const struct cls_mask *mask, const uint64_t *values, struct flow *ret)
 {
     uint64_t *w = (uint64_t *)(void *)ret;
-    unsigned int n = 0;
 
     memset(ret, 0, sizeof *ret);
-    for (uint32_t map = mask->map; map; map &= map - 1) {
-        w[__builtin_ctz(map)] = values[n++];
+    for (unsigned int i = 0; i < mask->n; i++) {
+        w[mask->at[i]] = values[i];
     }
 }
 
@@ -332,10 +329,9 @@ void classifier_remove(struct classifier *cls, struct cls_rule *r)
 static void mask_or(struct flow *dst, const struct cls_mask *mask)
 {
     uint64_t *d = (uint64_t *)(void *)dst;
-    unsigned int n = 0;
 
-    for (uint32_t map = mask->map; map; map &= map - 1) {
-        d[__builtin_ctz(map)] |= mask->words[n++];
+    for (unsigned int i = 0; i < mask->n; i++) {
+        d[mask->at[i]] |= mask->words[i];
     }
 }
 
@@ -378,12 +374,11 @@ struct cls_rule *classifier_find_exact(const struct classifier *cls, const struc
 static bool rule_overlaps(const struct cls_rule *r, const struct match *m)
 {
     const uint64_t *v = (const uint64_t *)(const void *)&m->value, *mm = (const uint64_t *)(const void *)&m->mask;
-    unsigned int n = 0;
 
-    for (uint32_t map = r->mask->map; map; map &= map - 1, n++) {
-        int i = __builtin_ctz(map);
+    for (unsigned int i = 0; i < r->mask->n; i++) {
+        unsigned int at = r->mask->at[i];
 
-        if ((r->values[n] ^ v[i]) & r->mask->words[n] & mm[i]) {
+        if ((r->values[i] ^ v[at]) & r->mask->words[i] & mm[at]) {
             return false;
         }
     }
