@@ -204,6 +204,14 @@ void bridge_set_miss_to_controller(struct bridge *br, bool on)
     }
 }
 
+void bridge_set_frag_mode(struct bridge *br, enum frag_mode mode)
+{
+    if (br->frag_mode != mode) {
+        br->frag_mode = mode;
+        switch_changed(br->sw);
+    }
+}
+
 void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms)
 {
     if (mac_table_set_limits(&br->macs, max, age_ms)) {

@@ -21,6 +21,7 @@
 struct bridge;
 struct port;
 struct rule;
+struct rule_actions;
 struct flow_table;
 struct megaflows;
 
@@ -96,8 +97,27 @@ struct port {
 
 /* ---- bridges ---- */
 
-enum packet_in_reason { PACKET_IN_NO_MATCH = 0, PACKET_IN_ACTION = 1, PACKET_IN_INVALID_TTL = 2 };
-enum flow_removed_reason { FLOW_REMOVED_IDLE = 0, FLOW_REMOVED_HARD = 1, FLOW_REMOVED_DELETE = 2 };
+/* Numbers of OpenFlow 1.4; what a version lacks, it gets as ACTION. IMPLICIT_MISS: no flow matched, not even a
+ * table-miss flow (whose packets are NO_MATCH); on the wire it is NO_MATCH too, and 1.0 controllers only are told, or
+ * all when table_mod asked for it. */
+enum packet_in_reason {
+    PACKET_IN_NO_MATCH = 0,
+    PACKET_IN_ACTION = 1,
+    PACKET_IN_INVALID_TTL = 2,
+    PACKET_IN_ACTION_SET = 3,
+    PACKET_IN_GROUP = 4,
+    PACKET_IN_PACKET_OUT = 5,
+    PACKET_IN_IMPLICIT_MISS = 6,
+};
+enum flow_removed_reason {
+    FLOW_REMOVED_IDLE = 0,
+    FLOW_REMOVED_HARD = 1,
+    FLOW_REMOVED_DELETE = 2,
+    FLOW_REMOVED_GROUP = 3,    /* the group it names was deleted (1.3) */
+    FLOW_REMOVED_METER = 4,    /* 1.4 */
+    FLOW_REMOVED_EVICTION = 5, /* 1.4 */
+};
+enum flow_event { FLOW_EVENT_ADDED, FLOW_EVENT_DELETED, FLOW_EVENT_MODIFIED };
 enum port_status_reason { PORT_STATUS_ADD = 0, PORT_STATUS_DELETE = 1, PORT_STATUS_MODIFY = 2 };
 
 struct packet_in_info {
@@ -117,8 +137,16 @@ struct bridge_hooks {
     /* The rule is already out of its table; its counters are final. Only for rules with RULE_SEND_FLOW_REM. */
     void (*flow_removed)(void *aux, struct bridge *br, const struct rule *rule, enum flow_removed_reason reason);
     void (*port_status)(void *aux, struct bridge *br, const struct port *port, enum port_status_reason reason);
+    /* Any visible rule came, went (REASON) or changed, for flow monitors; OLD_ACTIONS: of a modified one, before. NULL
+     * while nobody monitors. */
+    void (*flow_event)(void *aux, struct bridge *br, const struct rule *rule, enum flow_event event,
+                       enum flow_removed_reason reason, const struct rule_actions *old_actions);
     void *aux;
 };
+
+/* What matches see of IP fragments ("ovs-ofctl set-frags"): NORMAL: no transport ports in any fragment. NX_MATCH: those
+ * of first fragments. Numbers of OpenFlow's switch configuration; 2, reassembly, is not offered. */
+enum frag_mode { FRAG_NORMAL = 0, FRAG_DROP = 1, FRAG_NX_MATCH = 3 };
 
 enum fail_mode { FAIL_STANDALONE, FAIL_SECURE };
 
@@ -127,6 +155,7 @@ struct bridge {
     char *name;
     uint64_t datapath_id;
     enum fail_mode fail_mode;
+    enum frag_mode frag_mode;
     uint32_t of_versions;                      /* bit 1 << wire version; 0: all that there are */
     bool miss_to_controller;                   /* table miss → packet-in (OpenFlow 1.0 controllers); else drop */
     bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
@@ -182,6 +211,7 @@ void bridge_destroy(struct bridge *br);
 struct bridge *bridge_find(const struct switch_ *sw, const char *name);
 void bridge_set_hooks(struct bridge *br, const struct bridge_hooks *hooks); /* NULL: none */
 void bridge_set_miss_to_controller(struct bridge *br, bool on);
+void bridge_set_frag_mode(struct bridge *br, enum frag_mode mode);
 void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms);
 void bridge_flush_macs(struct bridge *br);
 

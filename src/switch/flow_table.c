@@ -53,6 +53,18 @@ void rule_get_match(const struct rule *rule, struct match *ret)
     cls_rule_match(&rule->cls, ret);
 }
 
+bool rule_is_table_miss(const struct rule *rule)
+{
+    struct match match, any;
+
+    if (rule->cls.priority != 0) {
+        return false;
+    }
+    match_init(&any);
+    rule_get_match(rule, &match);
+    return match_equal(&match, &any);
+}
+
 void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms)
 {
     rule->packets += packets;
@@ -388,6 +400,16 @@ static int apply_one(struct change_run *run)
     }
 }
 
+static void tell_event(struct bridge *br, const struct undo *u, enum flow_removed_reason reason)
+{
+    static const enum flow_event events[] = {
+        [UNDO_ADDED] = FLOW_EVENT_ADDED, [UNDO_REMOVED] = FLOW_EVENT_DELETED, [UNDO_CHANGED] = FLOW_EVENT_MODIFIED};
+
+    if (br->hooks.flow_event && !rule_hidden(u->rule)) {
+        br->hooks.flow_event(br->hooks.aux, br, u->rule, events[u->type], reason, u->actions);
+    }
+}
+
 static void tell_removed(struct bridge *br, struct rule *rule, enum flow_removed_reason reason)
 {
     if (rule->flags & RULE_SEND_FLOW_REM && !rule_hidden(rule) && br->hooks.flow_removed) {
@@ -462,6 +484,9 @@ static void commit(struct bridge *br, struct undo_log *log)
     }
     if (log->visible) {
         switch_changed(br->sw);
+    }
+    for (size_t i = 0; br->hooks.flow_event && i < log->n; i++) {
+        tell_event(br, &log->steps[i], FLOW_REMOVED_DELETE);
     }
     for (size_t i = 0; announce && i < log->n; i++) {
         if (log->steps[i].type == UNDO_REMOVED) {
@@ -546,6 +571,7 @@ void flow_table_expire(struct bridge *br, int64_t now)
         switch_changed(br->sw);
     }
     for (size_t i = 0; i < log.n; i++) {
+        tell_event(br, &log.steps[i], log.steps[i].reason);
         tell_removed(br, log.steps[i].rule, log.steps[i].reason);
         delete_learned(br, log.steps[i].rule->actions);
     }
@@ -601,6 +627,23 @@ struct rule *flow_table_lookup(const struct bridge *br, table_id_t table, const 
     return r ? CONTAINER_OF(r, struct rule, cls) : NULL;
 }
 
+/* ---- configuration ---- */
+
+const char *flow_table_name(const struct bridge *br, table_id_t table)
+{
+    const struct flow_table *t = &br->tables[table];
+
+    return t->name ? t->name : t->config_name ? t->config_name : "";
+}
+
+void flow_table_set_config_name(struct bridge *br, table_id_t table, const char *name)
+{
+    struct flow_table *t = &br->tables[table];
+
+    free(t->config_name);
+    t->config_name = name && *name ? xasprintf("%.31s", name) : NULL;
+}
+
 int flow_tables_init(struct bridge *br)
 {
     br->tables = xcalloc(N_TABLES, sizeof *br->tables);
@@ -613,6 +656,8 @@ void flow_tables_done(struct bridge *br)
         flow_table_flush(br, true);
         for (unsigned int i = 0; i < N_TABLES; i++) {
             classifier_done(&br->tables[i].cls);
+            free(br->tables[i].name);
+            free(br->tables[i].config_name);
         }
         free(br->tables);
         br->tables = NULL;

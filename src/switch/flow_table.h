@@ -43,11 +43,28 @@ struct rule {
     struct rule *prev, *next; /* bridge->expirable */
 };
 
+/* What a packet without a match in a table gets. DEFAULT: bridge->miss_to_controller decides (OpenFlow 1.0: packet-in,
+ * else drop); the others are table_mod's of OpenFlow 1.1 and 1.2, which Open vSwitch takes in every version. */
+enum table_miss { TABLE_MISS_DEFAULT, TABLE_MISS_CONTROLLER, TABLE_MISS_CONTINUE, TABLE_MISS_DROP };
+
+/* Who asked a full table to evict: the database (overflow_policy=evict), OpenFlow 1.4 (table_mod). Either suffices. */
+#define TABLE_EVICT_DATABASE 1u
+#define TABLE_EVICT_OPENFLOW 2u
+
 struct flow_table {
     struct classifier cls;
     uint64_t n_lookup, n_matched; /* packets */
     uint32_t max_flows;           /* 0: no limit */
+    enum table_miss miss;
+    unsigned int eviction; /* TABLE_EVICT_* */
+    bool vacancy_events;   /* OpenFlow 1.4: tell table_status at these percentages of free room */
+    uint8_t vacancy_down, vacancy_up;
+    char *name, *config_name; /* OpenFlow's own, and the database's that it overrides; NULL: none */
 };
+/* "" when the table has none. */
+const char *flow_table_name(const struct bridge *br, table_id_t table);
+/* From the Flow_Table row; NULL: none. Cut to the 31 bytes that OpenFlow carries. */
+void flow_table_set_config_name(struct bridge *br, table_id_t table, const char *name);
 
 enum flow_mod_command {
     FLOW_MOD_ADD = 0,
@@ -96,6 +113,8 @@ struct flow_filter {
 int flow_table_for_each(struct bridge *br, const struct flow_filter *filter,
                         int (*fn)(void *aux, const struct rule *rule), void *aux);
 void rule_get_match(const struct rule *rule, struct match *ret);
+/* The table-miss flow of OpenFlow 1.3 (5.4): priority 0, and matching everything. */
+bool rule_is_table_miss(const struct rule *rule);
 
 struct table_stats {
     uint32_t active;

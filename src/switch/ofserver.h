@@ -25,6 +25,8 @@ struct ofserver_target {
         *target; /* "tcp:IP:PORT", "unix:PATH", "ssl:..." to connect to; "ptcp:PORT:IP", "punix:PATH" to listen on */
     int64_t probe_ms;       /* inactivity probe, 0: none */
     int64_t max_backoff_ms; /* 0: 8000 */
+    int64_t rate_limit;     /* controller_rate_limit: packet_ins a second, 0: no limit */
+    int64_t burst_limit;    /* controller_burst_limit; 0: a quarter of rate_limit */
     bool no_async;          /* enable_async_messages=false */
 };
 

@@ -63,9 +63,10 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
 {
     struct ofserver *s = aux;
     struct ofconn *c;
+    uint8_t reason = info->reason == PACKET_IN_IMPLICIT_MISS ? PACKET_IN_NO_MATCH : (uint8_t)info->reason;
     struct of_packet_in pin = {
         .total_len = (uint32_t)info->packet->len,
-        .reason = (uint8_t)info->reason,
+        .reason = reason,
         .table = info->table,
         .cookie = info->cookie,
         .data = info->packet->data,
@@ -74,7 +75,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
 
     metadata_match(info->flow, &pin.match);
     DL_FOREACH(s->conns, c) {
-        if (!wants(c, ASYNC_PACKET_IN, info->reason)) {
+        if (!wants(c, ASYNC_PACKET_IN, reason)) {
             continue;
         }
         met = true;
@@ -82,7 +83,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
             c->packet_in_dropped++;
             continue;
         }
-        uint16_t max_len = info->reason == PACKET_IN_NO_MATCH ? c->miss_send_len : info->max_len;
+        uint16_t max_len = reason == PACKET_IN_NO_MATCH ? c->miss_send_len : info->max_len;
         struct writer w = {0};
 
         /* 0 asks for nothing, but nothing is ever buffered here: the packet would be lost to the controller. */

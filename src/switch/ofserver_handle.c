@@ -300,11 +300,9 @@ static int handle_experimenter(struct ofconn *c, const struct of_header *h, stru
 
 /* ---- dispatch ---- */
 
-typedef int handler_fn(struct ofconn *c, const struct of_header *h, struct reader *body);
-
 /* `changes`: a slave controller may not send it. */
 static const struct {
-    handler_fn *fn;
+    ofconn_handler *fn;
     bool changes;
 } handlers[] = {
     [OFT_EXPERIMENTER] = {handle_experimenter, false},

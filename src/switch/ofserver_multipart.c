@@ -291,6 +291,27 @@ static int mp_queue(struct ofconn *c, const struct of_header *h, struct reader *
     return 0;
 }
 
+static int mp_flow(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    return over_flows(c, h, body, OFMP_FLOW, put_flow);
+}
+
+static int mp_aggregate(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    return over_flows(c, h, body, OFMP_AGGREGATE, count_flow);
+}
+
+static ofconn_handler *const multipart_handlers[] = {
+    [OFMP_DESC] = mp_desc,
+    [OFMP_FLOW] = mp_flow,
+    [OFMP_AGGREGATE] = mp_aggregate,
+    [OFMP_TABLE] = mp_table,
+    [OFMP_PORT_STATS] = mp_port_stats,
+    [OFMP_QUEUE] = mp_queue,
+    [OFMP_TABLE_FEATURES] = mp_table_features,
+    [OFMP_PORT_DESC] = mp_port_desc,
+};
+
 int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     uint16_t type = reader_u16(body);
@@ -303,24 +324,6 @@ int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct 
     if (flags & OFMP_F_MORE) {
         return OFERR_MULTIPART_OVERFLOW; /* none of the requests that we serve needs two messages */
     }
-    switch (type) {
-    case OFMP_DESC:
-        return mp_desc(c, h, body);
-    case OFMP_FLOW:
-        return over_flows(c, h, body, OFMP_FLOW, put_flow);
-    case OFMP_AGGREGATE:
-        return over_flows(c, h, body, OFMP_AGGREGATE, count_flow);
-    case OFMP_TABLE:
-        return mp_table(c, h, body);
-    case OFMP_PORT_STATS:
-        return mp_port_stats(c, h, body);
-    case OFMP_QUEUE:
-        return mp_queue(c, h, body);
-    case OFMP_TABLE_FEATURES:
-        return mp_table_features(c, h, body);
-    case OFMP_PORT_DESC:
-        return mp_port_desc(c, h, body);
-    default:
-        return OFERR_BAD_MULTIPART;
-    }
+    return type < ARRAY_SIZE(multipart_handlers) && multipart_handlers[type] ? multipart_handlers[type](c, h, body)
+                                                                             : OFERR_BAD_MULTIPART;
 }

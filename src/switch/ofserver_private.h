@@ -73,6 +73,11 @@ static inline uint8_t ofconn_version(const struct ofconn *c)
 }
 void ofconn_send(struct ofconn *c, struct writer *w);
 
+/* A request's handler: 0, when its reply (if the type has one) was sent, or the OFERR_* to reply with. BODY begins
+ * behind the header (of multipart and experimenter messages: behind theirs). Dispatch is by the tables `handlers` and
+ * `nx_handlers` in ofserver_handle.c and `multipart_handlers` and `nx_stats_handlers` in ofserver_multipart.c. */
+typedef int ofconn_handler(struct ofconn *c, const struct of_header *h, struct reader *body);
+
 /* ofserver_handle.c */
 void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *msg);
 void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, const uint8_t *msg);

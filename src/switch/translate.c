@@ -76,10 +76,16 @@ void xlate_look_subfield(struct xlate_ctx *x, const struct subfield *sf)
 static void table_miss(struct xlate_ctx *x, table_id_t table)
 {
     const struct ofpact_controller c = {.max_len = UINT16_MAX};
+    enum table_miss miss = x->s.br->tables[table].miss;
+    struct rule *rule = x->s.rule;
 
     xlate_effect_put(x, XLATE_EFFECT_MISS)->table = table;
-    if (x->s.br->miss_to_controller) {
-        xlate_controller(x, &c, PACKET_IN_NO_MATCH);
+    if (miss == TABLE_MISS_CONTINUE && table < TABLE_ID_MAX) {
+        xlate_table(x, x->s.flow.in_port, table + 1);
+    } else if (miss == TABLE_MISS_CONTROLLER || (miss == TABLE_MISS_DEFAULT && x->s.br->miss_to_controller)) {
+        x->s.rule = NULL;
+        xlate_controller(x, &c, PACKET_IN_IMPLICIT_MISS);
+        x->s.rule = rule;
     } else {
         xlate_note_drop(x, DROP_TABLE_MISS);
     }
@@ -221,7 +227,8 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         output_reg(x, (const struct ofpact_output_reg *)a);
         return;
     case OFPACT_CONTROLLER:
-        xlate_controller(x, (const struct ofpact_controller *)a, PACKET_IN_ACTION);
+        xlate_controller(x, (const struct ofpact_controller *)a,
+                         x->s.rule && rule_is_table_miss(x->s.rule) ? PACKET_IN_NO_MATCH : PACKET_IN_ACTION);
         return;
     case OFPACT_DEC_TTL:
         x->stop |= !xlate_dec_ttl(x);

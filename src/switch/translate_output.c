@@ -443,7 +443,7 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
         .flow = &x->s.flow,
         .reason = reason,
         .table = x->s.table,
-        .cookie = reason == PACKET_IN_NO_MATCH || !x->s.rule ? UINT64_MAX : x->s.rule->cookie,
+        .cookie = !x->s.rule ? UINT64_MAX : x->s.rule->cookie,
         .max_len = c->max_len,
         .controller_id = c->controller_id,
         .userdata = c->userdata_len ? c->userdata : NULL,
