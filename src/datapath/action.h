@@ -22,6 +22,7 @@ enum dp_action_type {
     DP_ACTION_METER, /* dp_action_u32: meter id */
     DP_ACTION_CLONE, /* nested actions, run on a copy */
     DP_ACTION_DROP,  /* dp_action_u32 (enum drop_reason): counted; ends the list */
+    DP_ACTION_SET_PRIORITY, /* dp_action_u32: skb->priority of the outputs to come (DP_QUEUE_PRIORITY), 0: none */
 };
 
 /* Why a flow's packets go up one by one. */
@@ -32,6 +33,11 @@ struct dp_action {
     __u16 len;
     __u32 arg; /* the u32 or the port of actions that have no other body; else 0 */
 };
+
+/* The priority by which tc's class 1:(queue + 1) takes a packet: OpenFlow queue QUEUE of whichever port it leaves by
+ * (QoS rows make these classes). Queues from 0xfffe have no class. */
+#define DP_QUEUE_PRIORITY(queue) ((__u32)0x10000 | ((__u32)(queue) + 1))
+#define DP_QUEUE_MAX 0xfffd
 
 /* DP_ACTION_SET: the fields of `key` whose bits are set in `mask` are written to the packet. Which headers are touched
  * is told by `what`, so that a datapath need not scan the mask. Only in-packet fields (and pkt_mark) may be set here.

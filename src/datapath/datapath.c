@@ -45,6 +45,11 @@ int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats 
     return dp->class->port_get_stats(dp, port, ret_stats);
 }
 
+int dp_port_set_policing(struct datapath *dp, dp_port_t port, const struct dp_policing *policing)
+{
+    return dp->class->port_set_policing ? dp->class->port_set_policing(dp, port, policing) : -EOPNOTSUPP;
+}
+
 int dp_flow_put(struct datapath *dp, const struct dp_flow *flow)
 {
     return dp->class->flow_put(dp, flow);

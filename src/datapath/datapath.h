@@ -38,6 +38,12 @@ struct dp_port_stats {
     uint64_t tx_packets, tx_bytes, tx_dropped, tx_errors;
 };
 
+/* What a port may receive; 0: unlimited. Bursts of 0 stand for the defaults (8000 kbit, 16000 packets). */
+struct dp_policing {
+    uint32_t rate_kbps, burst_kbits;
+    uint32_t rate_kpps, burst_kpkts; /* thousands of packets */
+};
+
 struct dp_flow_stats {
     uint64_t packets, bytes;
     int64_t used_ms;    /* time_mono_ms() of the last packet, 0: never */
@@ -80,6 +86,7 @@ struct dp_class {
     int (*port_add)(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
     int (*port_del)(struct datapath *dp, dp_port_t port);
     int (*port_get_stats)(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
+    int (*port_set_policing)(struct datapath *dp, dp_port_t port, const struct dp_policing *policing); /* may be NULL */
     int (*flow_put)(struct datapath *dp, const struct dp_flow *flow);
     int (*flow_del)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
     int (*flow_get_stats)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
@@ -106,6 +113,9 @@ void dp_close(struct datapath *dp); /* NULL is fine; ports and flows go with it,
 int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
 int dp_port_del(struct datapath *dp, dp_port_t port);
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
+/* What PORT may receive from now on: frames beyond it are dropped (DROP_POLICING) and counted in rx_dropped.
+ * -EOPNOTSUPP: this datapath or this kind of port cannot. */
+int dp_port_set_policing(struct datapath *dp, dp_port_t port, const struct dp_policing *policing);
 
 /* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters
  * stay). -EEXIST: another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath

@@ -388,6 +388,9 @@ static void format_action(const struct dp_action *a, struct strbuf *b)
         dp_actions_format(a + 1, a->len - sizeof *a, b);
         strbuf_add(b, ")");
         break;
+    case DP_ACTION_SET_PRIORITY:
+        strbuf_addf(b, "set(skb_priority(0x%x))", a->arg);
+        break;
     case DP_ACTION_DROP:
         strbuf_addf(b, "drop(%s)", a->arg < DROP_MAX ? drop_reason_name((enum drop_reason)a->arg) : "unknown");
         break;

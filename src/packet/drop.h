@@ -36,7 +36,9 @@
     X(FRAGMENT, "fragment", "fragments are dropped by the switch configuration")                                       \
     X(MIRROR, "mirror", "arrived on a mirror's output port")                                                           \
     X(SECURE, "secure", "fail_mode secure and no controller")                                                          \
-    X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")
+    X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")                                  \
+    X(POLICING, "policing", "over the interface's ingress_policing_rate")                                              \
+    X(RESTORE_WAIT, "restore_wait", "flows are being restored (other_config:flow-restore-wait)")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

@@ -40,6 +40,7 @@ struct packet *packet_clone(const struct packet *p)
 
     copy->in_port = p->in_port;
     copy->pkt_mark = p->pkt_mark;
+    copy->priority = p->priority;
     copy->tunnel = p->tunnel;
     copy->offload = p->offload;
     copy->l2_5_ofs = p->l2_5_ofs;

@@ -239,6 +239,7 @@ void port_unref(struct port *port)
     if (port && --port->refs == 0) {
         free(port->name);
         free(port->patch_peer);
+        free(port->queues);
         free(port);
     }
 }
@@ -502,6 +503,37 @@ int bridge_port_get_stats(const struct port *port, struct dp_port_stats *ret)
         return 0;
     }
     return dp_port_get_stats(port->bridge->sw->dp, port->dp_port, ret);
+}
+
+const struct port_queue *bridge_port_queue(const struct port *port, uint32_t queue_id)
+{
+    for (size_t i = 0; i < port->n_queues; i++) {
+        if (port->queues[i].id == queue_id) {
+            return &port->queues[i];
+        }
+    }
+    return NULL;
+}
+
+void bridge_port_set_queues(struct port *port, const struct port_queue *queues, size_t n)
+{
+    struct port_queue *copy = n ? xmemdup(queues, n * sizeof *queues) : NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct port_queue *old = bridge_port_queue(port, copy[i].id);
+
+        copy[i].created_ms = old ? old->created_ms : time_mono_ms();
+    }
+    free(port->queues);
+    port->queues = copy;
+    port->n_queues = n;
+}
+
+int bridge_port_get_queue_stats(const struct port *port, uint32_t queue_id, struct port_queue_stats *ret)
+{
+    const struct switch_hooks *h = &port->bridge->sw->hooks;
+
+    return bridge_port_queue(port, queue_id) && h->queue_stats ? h->queue_stats(h->aux, port, queue_id, ret) : -ENOENT;
 }
 
 struct port *bridge_port_patch_peer(const struct port *port)

@@ -77,6 +77,17 @@ struct port_config {
 #define PORT_STATE_BLOCKED (1u << 1)
 #define PORT_STATE_LIVE (1u << 2)
 
+/* An egress queue that a QoS row made for the port. */
+struct port_queue {
+    uint32_t id;                 /* OpenFlow's */
+    uint64_t min_rate, max_rate; /* bit/s, 0: not given */
+    int64_t created_ms;
+};
+
+struct port_queue_stats {
+    uint64_t tx_packets, tx_bytes, tx_errors;
+};
+
 struct port {
     struct bridge *bridge; /* NULL once deleted (megaflows may hold a reference a little longer) */
     unsigned int refs;
@@ -90,6 +101,8 @@ struct port {
     struct vlan_config vlan;
     char *patch_peer;
     struct tunnel_config tunnel;
+    struct port_queue *queues; /* sorted by id; without any, every queue number leads to the one that is there */
+    size_t n_queues;
     struct dp_port_stats own_stats; /* patch and tunnel ports: counted here, from the megaflows that cross them */
     int64_t created_ms;
     UT_hash_handle hh_ofp, hh_name;
@@ -173,6 +186,8 @@ struct switch_hooks {
     void (*port_gone)(void *aux, struct port *port); /* its netdev vanished; the port still exists */
     /* PORT_CONFIG_DOWN was changed by OpenFlow: bring the netdev down or up. */
     void (*port_admin)(void *aux, struct port *port, bool up);
+    /* Asked for from inside calls: what went through a queue of PORT. 0 or a negative errno. */
+    int (*queue_stats)(void *aux, const struct port *port, uint32_t queue_id, struct port_queue_stats *ret);
     void *aux;
 };
 
@@ -189,6 +204,7 @@ struct switch_ {
     size_t n_by_dp_port;
     struct megaflows *megaflows;
     struct event *timer; /* once a second: timeouts, ageing */
+    bool restore_wait;   /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
     uint64_t generation; /* counts changes that may alter translations */
     struct switch_hooks hooks;
 };
@@ -235,6 +251,11 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
                           uint32_t curr_features, uint32_t speed_kbps);
 /* The datapath's counters, or the port's own (patch and tunnel). */
 int bridge_port_get_stats(const struct port *port, struct dp_port_stats *ret);
+/* The N queues that PORT has from now on; copied. created_ms is kept for those that were there. */
+void bridge_port_set_queues(struct port *port, const struct port_queue *queues, size_t n);
+const struct port_queue *bridge_port_queue(const struct port *port, uint32_t queue_id);
+/* -ENOENT: no such queue. */
+int bridge_port_get_queue_stats(const struct port *port, uint32_t queue_id, struct port_queue_stats *ret);
 /* Is the other half of this patch port there and naming this one back? Its port, else NULL. */
 struct port *bridge_port_patch_peer(const struct port *port);
 struct port *port_ref(struct port *port);

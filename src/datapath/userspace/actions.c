@@ -58,6 +58,7 @@ static int check(const struct dp_action *actions, size_t len, unsigned int depth
         case DP_ACTION_POP_VLAN:
         case DP_ACTION_TRUNC:
         case DP_ACTION_SLOW:
+        case DP_ACTION_SET_PRIORITY:
             break;
         default:
             return -EINVAL;
@@ -224,6 +225,9 @@ static void run(struct execution *x, struct packet *p, const struct dp_action *a
             break;
         case DP_ACTION_TRUNC:
             x->trunc = a->arg;
+            break;
+        case DP_ACTION_SET_PRIORITY:
+            p->priority = a->arg;
             break;
         case DP_ACTION_SLOW:
         case DP_ACTION_CLONE:

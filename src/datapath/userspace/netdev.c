@@ -255,6 +255,14 @@ static int system_receive(struct us_port *port, int fd)
     return n;
 }
 
+/* AF_PACKET sends with its socket's priority (per message only since Linux 6.14), so it follows the packets'. */
+static void set_priority(struct us_port *port, uint32_t priority)
+{
+    if (port->priority != priority && !set_option(port->fd, SOL_SOCKET, SO_PRIORITY, (int)priority)) {
+        port->priority = priority;
+    }
+}
+
 static enum drop_reason system_send(struct us_port *port, struct packet *p, const struct flow_key *key WR_UNUSED,
                                     const struct flow_tunnel *tunnel WR_UNUSED)
 {
@@ -270,6 +278,7 @@ static enum drop_reason system_send(struct us_port *port, struct packet *p, cons
         return DROP_PORT_TX;
     }
     offload_to_vnet(&vnet, &p->offload);
+    set_priority(port, p->priority);
     if (p->pkt_mark) {
         memset(&control, 0, sizeof(control));
         control.h =

@@ -26,8 +26,9 @@ struct route {
 };
 
 struct tunnel_tx {
-    int raw4, udp6, gre6; /* -1: not open yet */
-    uint16_t next_id;     /* of fragmented IPv4 packets */
+    int raw4, udp6, gre6;   /* -1: not open yet */
+    uint32_t priorities[3]; /* SO_PRIORITY of each as it is set now */
+    uint16_t next_id;       /* of fragmented IPv4 packets */
     struct route routes[N_ROUTES];
     struct packet segments[TUNNEL_TX_BATCH];
 };
@@ -188,8 +189,19 @@ static void add_int(struct target *t, int level, int type, int value)
     add_cmsg(t, level, type, &value, sizeof(value));
 }
 
-static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint32_t mark,
-                       struct target *t)
+/* Raw sockets send with their own priority (per message only since Linux 6.14), so it follows the packets'. */
+static void set_priority(struct tunnel_tx *tx, const int *fd, uint32_t priority)
+{
+    uint32_t *now = &tx->priorities[fd == &tx->raw4 ? 0 : fd == &tx->udp6 ? 1 : 2];
+    int value = (int)priority;
+
+    if (*now != priority && !setsockopt(*fd, SOL_SOCKET, SO_PRIORITY, &value, sizeof(value))) {
+        *now = priority;
+    }
+}
+
+static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct flow_tunnel *tunnel,
+                       const struct packet *p, struct target *t)
 {
     int *fd = &tx->raw4, error;
 
@@ -215,9 +227,10 @@ static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct
         add_int(t, IPPROTO_IPV6, IPV6_TCLASS, tunnel->tos);
         add_int(t, IPPROTO_IPV6, IPV6_DONTFRAG, !!(tunnel->flags & FLOW_TNL_DF));
     }
-    if (mark) {
-        add_int(t, SOL_SOCKET, SO_MARK, (int)mark);
+    if (p->pkt_mark) {
+        add_int(t, SOL_SOCKET, SO_MARK, (int)p->pkt_mark);
     }
+    set_priority(tx, fd, p->priority);
     return 0;
 }
 
@@ -358,7 +371,7 @@ enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uin
         }
         tunnel.src = route->src;
     }
-    error = target_init(tx, kind, &tunnel, p->pkt_mark, &t);
+    error = target_init(tx, kind, &tunnel, p, &t);
     if (error) {
         return reason_of(-error);
     }

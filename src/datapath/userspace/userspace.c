@@ -93,6 +93,15 @@ static void upcall_miss(struct us_datapath *dp, struct packet *p, const struct f
     }
 }
 
+/* How many packets the wire would have seen. */
+static uint32_t count_segments(const struct packet *p)
+{
+    const struct packet_offload *o = &p->offload;
+
+    return o->gso_type && o->gso_size && p->len > o->hdr_len ? (uint32_t)DIV_ROUND_UP(p->len - o->hdr_len, o->gso_size)
+                                                             : 1;
+}
+
 void us_receive(struct us_port *port, struct packet *p)
 {
     struct us_datapath *dp = port->dp;
@@ -105,6 +114,11 @@ void us_receive(struct us_port *port, struct packet *p)
     if (p->len < 14) {
         port->stats.rx_errors++;
         us_drop(dp, DROP_TRUNCATED);
+        return;
+    }
+    if (policer_is_on(&port->policer) && !policer_admit(&port->policer, p->len, count_segments(p), dp->now_ms)) {
+        port->stats.rx_dropped++;
+        us_drop(dp, DROP_POLICING);
         return;
     }
     p->in_port = port->number;
@@ -277,6 +291,17 @@ static int us_port_get_stats(struct datapath *dp, dp_port_t number, struct dp_po
     return 0;
 }
 
+static int us_port_set_policing(struct datapath *dp, dp_port_t number, const struct dp_policing *policing)
+{
+    struct us_port *port = us_port_find(us_of(dp), number);
+
+    if (!port) {
+        return -ENOENT;
+    }
+    policer_set(&port->policer, policing, time_mono_ms());
+    return 0;
+}
+
 static int us_flow_put(struct datapath *dp, const struct dp_flow *flow)
 {
     int error = us_actions_check(flow->actions, flow->actions_len);
@@ -367,6 +392,7 @@ const struct dp_class dp_userspace_class = {
     .port_add = us_port_add,
     .port_del = us_port_del,
     .port_get_stats = us_port_get_stats,
+    .port_set_policing = us_port_set_policing,
     .flow_put = us_flow_put,
     .flow_del = us_flow_del,
     .flow_get_stats = us_flow_get_stats,

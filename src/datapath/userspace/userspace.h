@@ -5,7 +5,7 @@
  * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the
  * owner's event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table),
  * actions.c (the executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending
- * tunnel packets).
+ * tunnel packets), policer.c (ingress policing).
  *
  * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what
  * the kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in
@@ -13,6 +13,7 @@
  */
 #include "datapath/datapath.h"
 #include "datapath/userspace/megaflows.h"
+#include "datapath/userspace/policer.h"
 #include "packet/tunnel.h"
 
 #define RX_BATCH 32
@@ -49,8 +50,10 @@ struct us_port {
     size_t n_events;
     bool gone;    /* port_gone was called */
     bool deleted; /* by dp_port_del() while it receives: freed when that is done */
-    int fd;       /* netdevs: the AF_PACKET socket or TAP */
-    int ifindex;  /* SYSTEM */
+    struct policer policer;
+    uint32_t priority; /* SO_PRIORITY of `fd` as it is set now */
+    int fd;            /* netdevs: the AF_PACKET socket or TAP */
+    int ifindex;       /* SYSTEM */
     uint16_t udp_dst_port;
     int tunnel_fds[2]; /* what is received from: IPv4, IPv6 */
 };
