@@ -6,7 +6,9 @@
 #include <linux/if_ether.h>
 #include <netinet/in.h>
 
+#include "base/cursor.h"
 #include "packet/drop.h"
+#include "packet/tunnel_opts.h"
 
 /* Fields of one group, "name(a=1,b=2/0xf)": opened by the first field that is in the mask, closed by group_end(). */
 struct group {
@@ -114,7 +116,7 @@ static void number(struct group *g, const char *name, uint64_t value, uint64_t m
 
 static void format_tunnel_flags(struct group *g, uint16_t flags)
 {
-    static const char *const names[] = {"key", "csum", "df", "oam"};
+    static const char *const names[] = {"key", "csum", "df", "oam", "crit"};
     field(g, "flags");
     g->b->len--; /* "flags(" has no '=' */
     strbuf_add(g->b, "(");
@@ -132,6 +134,28 @@ static bool tunnel_is_v4(const struct flow_tunnel *t)
     return !ip->u64[0] && !ip->be16[4] && ip->be16[5] == 0xffff;
 }
 
+static void format_options(struct group *g, uint32_t opts_id)
+{
+    size_t len;
+    const uint8_t *opts = tunnel_opts_get(opts_id, &len);
+    struct reader r = reader_of(opts, len);
+
+    field(g, "geneve");
+    g->b->len--; /* "geneve(" has no '=' */
+    strbuf_add(g->b, "(");
+    while (r.left && !r.error) {
+        unsigned int class = reader_u16(&r), type = reader_u8(&r), n = (reader_u8(&r) & 0x1fu) * 4;
+        const uint8_t *value = reader_take(&r, n);
+
+        strbuf_addf(g->b, "{class=%#x,type=%#x,len=%u", class, type, n);
+        for (unsigned int i = 0; value && i < n; i++) {
+            strbuf_addf(g->b, i ? "%02x" : ",0x%02x", value[i]);
+        }
+        strbuf_add(g->b, "}");
+    }
+    strbuf_add(g->b, ")");
+}
+
 static void format_tunnel(const struct flow_tunnel *t, const struct flow_tunnel *mask, struct strbuf *b)
 {
     struct group g = {b, "tunnel", false};
@@ -141,6 +165,9 @@ static void format_tunnel(const struct flow_tunnel *t, const struct flow_tunnel 
     ip_field(&g, "dst", &t->dst, &mask->dst, v4);
     number(&g, "tos", t->tos, mask->tos, 0xff, true);
     number(&g, "ttl", t->ttl, mask->ttl, 0xff, false);
+    if (mask->opts_id && t->opts_id) {
+        format_options(&g, t->opts_id);
+    }
     if (mask->flags) {
         format_tunnel_flags(&g, t->flags & mask->flags);
     }

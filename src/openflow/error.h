@@ -81,6 +81,16 @@ static inline uint16_t oferr_code(int e)
 #define OFERR_FLOW_MOD_BAD_TIMEOUT OFERR(5, 5)
 #define OFERR_FLOW_MOD_BAD_COMMAND OFERR(5, 6)
 #define OFERR_FLOW_MOD_BAD_FLAGS OFERR(5, 7)
+/* Nicira's, by their numbers under OpenFlow 1.2 and newer. */
+#define OFERR_NX 0xb0c2
+#define OFERR_TLV_BAD_COMMAND OFERR(OFERR_NX, 16)
+#define OFERR_TLV_BAD_OPT_LEN OFERR(OFERR_NX, 17)
+#define OFERR_TLV_BAD_FIELD_IDX OFERR(OFERR_NX, 18)
+#define OFERR_TLV_TABLE_FULL OFERR(OFERR_NX, 19)
+#define OFERR_TLV_ALREADY_MAPPED OFERR(OFERR_NX, 20)
+#define OFERR_TLV_DUP_ENTRY OFERR(OFERR_NX, 21)
+#define OFERR_TLV_INVALID_FIELD OFERR(OFERR_NX, 37)
+#define OFERR_TLV_INVALID_DEL OFERR(OFERR_NX, 38)
 #define OFERR_METER_MOD_INVALID_METER OFERR(12, 2)
 
 const char *oferr_name(int e); /* "OFPBMC_BAD_PREREQ"; a text for an errno too */

@@ -4,12 +4,16 @@
  * bytes at an offset; the rest are bit groups of a word (VLAN, MPLS, TOS), numbers in host order (registers), or values
  * with a meaning of their own (16-bit ports, IPv4 in mapped form). field_get_bits() and put_bits() are the only two
  * functions that know places.
+ *
+ * The tun_metadata fields exist only while Geneve options are mapped to them (tlv_map.h in the switch): then they have
+ * a length and a place, the same in every bridge.
  */
 #include "openflow/field.h"
 
 #include <endian.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <strings.h>
 
 enum place {
@@ -30,6 +34,7 @@ enum place {
     AT_TOS_HIGH,
     AT_TOS_DSCP,
     AT_TOS_ECN,
+    AT_TUN_METADATA, /* bytes, and a bit of tun_metadata.present */
 };
 
 #define K(member) offsetof(struct flow, key.member)
@@ -67,279 +72,98 @@ enum place {
 #define XXREG(n)                                                                                                       \
     F(XXREG##n, "xxreg" #n, NULL, 16, 128, 1, 1, NONE, NX("XXREG" #n, 111 + (n), 16), NO, HEX, HOST32, R(4 * (n)))
 
-static const struct field fields[FIELD_MAX] = {
-    F(
-        IN_PORT, "in_port", NULL, 2, 16, 0, 1, NONE, OF("IN_PORT", 0, 2), NO, PORT, PORT16, offsetof(struct flow, in_port)) F(IN_PORT_OXM, "in_port_oxm", NULL, 4, 32, 0, 1, NONE, NO, OX("IN_PORT", 0, 4), PORT, HOST32, offsetof(struct flow, in_port)) F(METADATA, "metadata", NULL, 8, 64, 1, 1, NONE, NO, OX("METADATA", 2, 8), HEX, BYTES, offsetof(struct flow, metadata)) F(ETH_DST,
-                                                                                                                                                                                                                                                                                                                                                                                    "eth_dst", "dl_dst",
-                                                                                                                                                                                                                                                                                                                                                                                    6, 48, 1, 1, NONE, OF("ETH_DST", 1, 6), OX("ETH_DST", 3, 6), ETH, BYTES, K(eth_dst)) F(ETH_SRC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "eth_src",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           "dl_src",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           6, 48, 1, 1, NONE,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           OF("ETH_SRC", 2, 6), OX("ETH_SRC", 4, 6),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           ETH,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           BYTES,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                           K(eth_src)) F(ETH_TYPE,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "eth_type",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         "dl_type", 2,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         16,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         0,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         0,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         NONE,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         OF("ETH_TYPE",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            3,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            2),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                         OX("ETH_TYPE", 5, 2), HEX, BYTES, K(eth_type)) F(VLAN_TCI,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          "vlan_tci",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          NULL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          2, 16, 1, 1, NONE, OF("VLAN_TCI", 4, 2), NO, HEX,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          TCI_ALL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          K(vlan
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                [0]
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    .tci)) F(VLAN_VID, "vlan_vid", NULL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             2, 13, 1, 1, NONE,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             NO,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             OX("VLAN_VID", 6, 2), DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             TCI_VID13,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             K(vlan
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   [0]
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       .tci)) F(VLAN_PCP,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "vlan_pcp", NULL, 1, 3, 0, 1, VLAN, NO, OX("VLAN_PCP", 7, 1),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                TCI_PCP,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                K(
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    vlan[0]
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                        .tci)) F(DL_VLAN,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "dl_vlan",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 NULL, 2, 12, 0, 1, NONE, NO, NO, DEC, TCI_VID12,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 K(vlan[0]
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       .tci)) F(DL_VLAN_PCP,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "dl_vlan_pcp",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NULL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                1,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                3,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                0,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                1,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NONE,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NO,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                NO,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                TCI_PCP,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                K(vlan[0]
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                      .tci)) F(MPLS_LABEL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               "mpls_label", NULL, 4, 20, 0, 1,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               MPLS,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               NO, OX("MPLS_LABEL", 34, 4), DEC, LSE_LABEL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                               K(mpls_lse
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     [0])) F(MPLS_TC, "mpls_tc", NULL, 1, 3, 0, 1, MPLS, NO, OX("MPLS_TC", 35, 1),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             LSE_TC, K(mpls_lse[0])) F(MPLS_BOS,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       "mpls_bos", NULL, 1, 1, 0, 0,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       MPLS,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       NO,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       OX("MPLS_BOS",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          36,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                          1),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       LSE_BOS,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                       K(mpls_lse
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                             [0])) F(MPLS_TTL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     "mpls_ttl",
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     NULL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     1,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     8,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     0,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     1, MPLS, NX("MPLS_TTL", 30, 1), NO, DEC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     LSE_TTL,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                     K(mpls_lse
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                           [0])) F(IPV4_SRC,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   "ip_src", "nw_src", 4, 32,
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   1, 1, IPV4, OF("IP_SRC", 7, 4),
-                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                   OX("IPV4_SRC", 11, 4), IPV4, BYTES, V4(ip_src))
-        F(IPV4_DST, "ip_dst", "nw_dst", 4, 32, 1, 1, IPV4, OF("IP_DST", 8, 4), OX("IPV4_DST", 12, 4), IPV4, BYTES, V4(ip_dst)) F(
-            IPV6_SRC,
-            "ipv6_src",
-            NULL,
-            16,
-            128, 1,
-            1, IPV6, NX("IPV6_SRC", 19, 16),
-            OX("IPV6_SRC", 26, 16),
-            IPV6,
-            BYTES,
-            K(ip_src)) F(IPV6_DST, "ipv6_dst", NULL, 16, 128, 1, 1, IPV6, NX("IPV6_DST", 20, 16), OX("IPV6_DST", 27, 16), IPV6, BYTES, K(ip_dst))
-            F(IPV6_LABEL, "ipv6_label", NULL, 4, 20, 1, 1, IPV6, NX("IPV6_LABEL", 27, 4), OX("IPV6_FLABEL", 28, 4), HEX, BYTES, K(ipv6_label)) F(
-                IP_PROTO,
-                "nw_proto",
-                "ip_proto",
-                1, 8,
-                0,
-                0, IP_ANY, OF("IP_PROTO", 6, 1),
-                OX("IP_PROTO", 10, 1),
-                DEC, BYTES,
-                K(ip_proto)) F(IP_TOS, "nw_tos", NULL, 1, 8, 0, 1, IP_ANY, OF("IP_TOS", 5, 1), NO, DEC, TOS_HIGH,
-                               K(ip_tos)) F(IP_DSCP, "ip_dscp", NULL, 1, 6, 0, 1, IP_ANY, NO, OX("IP_DSCP", 8, 1), DEC, TOS_DSCP, K(ip_tos))
-                F(IP_ECN, "nw_ecn", "ip_ecn", 1, 2, 0, 1, IP_ANY, NX("IP_ECN", 28, 1), OX("IP_ECN", 9, 1), DEC, TOS_ECN, K(ip_tos)) F(
-                    IP_TTL,
-                    "nw_ttl",
-                    NULL,
-                    1, 8,
-                    0, 1,
-                    IP_ANY,
-                    NX("IP_TTL", 29, 1),
-                    NO,
-                    DEC, BYTES,
-                    K(ip_ttl)) F(IP_FRAG, "ip_frag", "nw_frag", 1, 2, 1, 0, IP_ANY, NX("IP_FRAG", 26, 1), NO, FRAG, BYTES, K(ip_frag))
-                    F(TCP_SRC, "tcp_src", "tp_src", 2, 16, 1, 1, TCP, OF("TCP_SRC", 9, 2), OX("TCP_SRC", 13, 2), DEC, BYTES, K(tp_src)) F(
-                        TCP_DST, "tcp_dst",
-                        "tp_dst",
-                        2, 16, 1,
-                        1, TCP,
-                        OF("TCP_DST", 10, 2),
-                        OX("TCP_DST", 14, 2),
-                        DEC, BYTES,
-                        K(tp_dst)) F(TCP_FLAGS, "tcp_flags", NULL, 2, 12, 1, 0, TCP, NX("TCP_FLAGS", 34, 2), OX("TCP_FLAGS", 42, 2), TCP_FLAGS, BYTES, K(tcp_flags))
-                        F(UDP_SRC, "udp_src", NULL, 2, 16, 1, 1, UDP, OF("UDP_SRC", 11, 2), OX("UDP_SRC", 15, 2), DEC, BYTES, K(tp_src)) F(
-                            UDP_DST, "udp_dst",
-                            NULL,
-                            2, 16, 1,
-                            1, UDP,
-                            OF("UDP_DST", 12, 2),
-                            OX("UDP_DST", 16, 2),
-                            DEC, BYTES,
-                            K(tp_dst)) F(SCTP_SRC, "sctp_src", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_SRC", 17, 2), DEC, BYTES, K(tp_src))
-                            F(SCTP_DST, "sctp_dst", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_DST", 18, 2), DEC, BYTES, K(tp_dst)) F(
-                                ICMPV4_TYPE,
-                                "icmp_type",
-                                "icmpv4_type",
-                                1, 8,
-                                0, 1,
-                                ICMPV4,
-                                OF("ICMP_TYPE", 13, 1),
-                                OX("ICMPV4_TYPE", 19, 1),
-                                DEC,
-                                BYTES, K(tp_src) + 1)
-                                F(ICMPV4_CODE, "icmp_code", "icmpv4_code", 1, 8, 0, 1, ICMPV4, OF("ICMP_CODE", 14, 1),
-                                  OX("ICMPV4_CODE", 20, 1),
-                                  DEC, BYTES,
-                                  K(tp_dst) +
-                                      1) F(ICMPV6_TYPE, "icmpv6_type", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_TYPE", 21, 1), OX("ICMPV6_TYPE", 29, 1), DEC, BYTES,
-                                           K(tp_src) +
-                                               1)
-                                    F(ICMPV6_CODE, "icmpv6_code", NULL, 1, 8, 0, 1, ICMPV6, NX("ICMPV6_CODE", 22, 1),
-                                      OX("ICMPV6_CODE", 30, 1),
-                                      DEC, BYTES,
-                                      K(tp_dst) +
-                                          1) F(ARP_OP, "arp_op", NULL, 2, 16, 0, 1, ARP, OF("ARP_OP", 15, 2), OX("ARP_OP", 21, 2), DEC, ARP_OP,
-                                               K(ip_proto))
-                                        F(ARP_SPA, "arp_spa", NULL, 4, 32, 1, 1, ARP, OF("ARP_SPA", 16, 4),
-                                          OX("ARP_SPA", 22, 4),
-                                          IPV4,
-                                          BYTES, V4(ip_src))
-                                            F(ARP_TPA, "arp_tpa", NULL, 4, 32, 1, 1, ARP, OF("ARP_TPA", 17, 4),
-                                              OX("ARP_TPA", 23, 4),
-                                              IPV4,
-                                              BYTES, V4(ip_dst))
-                                                F(ARP_SHA, "arp_sha", NULL, 6, 48, 1, 1, ARP, NX("ARP_SHA", 17, 6),
-                                                  OX("ARP_SHA", 24, 6),
-                                                  ETH, BYTES,
-                                                  K(arp_sha))
-                                                    F(ARP_THA, "arp_tha", NULL, 6, 48, 1, 1, ARP, NX("ARP_THA", 18, 6),
-                                                      OX("ARP_THA", 25, 6),
-                                                      ETH, BYTES,
-                                                      K(arp_tha))
-                                                        F(ND_TARGET, "nd_target", NULL, 16, 128, 1, 1, ND,
-                                                          NX("ND_TARGET", 23, 16), OX("IPV6_ND_TARGET", 31, 16),
-                                                          IPV6,
-                                                          BYTES, K(nd_target))
-                                                            F(ND_SLL, "nd_sll", NULL, 6, 48, 1, 1, ND_SOLICIT,
-                                                              NX("ND_SLL", 24, 6), OX("IPV6_ND_SLL", 32, 6),
-                                                              ETH, BYTES,
-                                                              K(arp_sha))
-                                                                F(ND_TLL, "nd_tll", NULL, 6, 48, 1, 1, ND_ADVERT,
-                                                                  NX("ND_TLL", 25, 6), OX("IPV6_ND_TLL", 33, 6),
-                                                                  ETH, BYTES,
-                                                                  K(arp_tha))
-                                                                    F(TUN_ID, "tun_id", "tunnel_id", 8, 64, 1, 1, NONE,
-                                                                      NX("TUN_ID", 16, 8), OX("TUNNEL_ID", 38, 8),
-                                                                      HEX, BYTES,
-                                                                      K(tunnel.id))
-                                                                        F(TUN_SRC, "tun_src", NULL, 4, 32, 1, 1, NONE,
-                                                                          NX("TUN_IPV4_SRC", 31, 4), NO, IPV4, MAPPED,
-                                                                          K(tunnel.src))
-                                                                            F(TUN_DST, "tun_dst", NULL, 4, 32, 1, 1,
-                                                                              NONE,
-                                                                              NX("TUN_IPV4_DST", 32, 4), NO, IPV4,
-                                                                              MAPPED,
-                                                                              K(tunnel.dst))
-                                                                                F(TUN_IPV6_SRC, "tun_ipv6_src", NULL,
-                                                                                  16,
-                                                                                  128, 1,
-                                                                                  1, NONE, NX("TUN_IPV6_SRC", 109, 16),
-                                                                                  NO,
-                                                                                  IPV6,
-                                                                                  BYTES, K(tunnel.src))
-                                                                                    F(TUN_IPV6_DST, "tun_ipv6_dst",
-                                                                                      NULL,
-                                                                                      16,
-                                                                                      128, 1,
-                                                                                      1, NONE,
-                                                                                      NX("TUN_IPV6_DST", 110, 16), NO,
-                                                                                      IPV6,
-                                                                                      BYTES, K(tunnel.dst))
-                                                                                        F(TUN_FLAGS, "tun_flags", NULL,
-                                                                                          2, 1,
-                                                                                          1, 1,
-                                                                                          NONE,
-                                                                                          NX("TUN_FLAGS", 104, 2), NO,
-                                                                                          TUN_FLAGS, TUN_OAM,
-                                                                                          K(tunnel.flags)) REG(0) REG(1)
-                                                                                            REG(2) REG(3) REG(4) REG(
-                                                                                                5) REG(6) REG(7) REG(8)
-                                                                                                REG(9) REG(10) REG(11) REG(12) REG(13) REG(14) REG(
-                                                                                                    15) XREG(0) XREG(1) XREG(2) XREG(3) XREG(4)
-                                                                                                    XREG(
-                                                                                                        5) XREG(6)
-                                                                                                        XREG(
-                                                                                                            7) XXREG(0) XXREG(1)
-                                                                                                            XXREG(2) XXREG(3) F(
-                                                                                                                PKT_MARK,
-                                                                                                                "pkt_"
-                                                                                                                "mark",
-                                                                                                                NULL,
-                                                                                                                4, 32,
-                                                                                                                1, 1,
-                                                                                                                NONE,
-                                                                                                                NX("PKT"
-                                                                                                                   "_MA"
-                                                                                                                   "RK",
-                                                                                                                   33,
-                                                                                                                   4),
-                                                                                                                NO,
-                                                                                                                HEX,
-                                                                                                                HOST32,
-                                                                                                                K(pkt_mark))
-                                                                                                                F(CONJ_ID,
-                                                                                                                  "conj"
-                                                                                                                  "_id",
-                                                                                                                  NULL,
-                                                                                                                  4, 32,
-                                                                                                                  0, 0,
-                                                                                                                  NONE,
-                                                                                                                  NX("C"
-                                                                                                                     "O"
-                                                                                                                     "N"
-                                                                                                                     "J"
-                                                                                                                     "_"
-                                                                                                                     "I"
-                                                                                                                     "D",
-                                                                                                                     37,
-                                                                                                                     4),
-                                                                                                                  NO,
-                                                                                                                  DEC,
-                                                                                                                  HOST32,
-                                                                                                                  offsetof(
-                                                                                                                      struct
-                                                                                                                      flow,
-                                                                                                                      conj_id))};
+/* A field a line. */
+/* clang-format off */
+static struct field fields[FIELD_MAX] = {
+    F(IN_PORT, "in_port", NULL, 2, 16, 0, 1, NONE,
+      OF("IN_PORT", 0, 2), NO, PORT, PORT16, offsetof(struct flow, in_port))
+    F(IN_PORT_OXM, "in_port_oxm", NULL, 4, 32, 0, 1, NONE,
+      NO, OX("IN_PORT", 0, 4), PORT, HOST32, offsetof(struct flow, in_port))
+    F(METADATA, "metadata", NULL, 8, 64, 1, 1, NONE,
+      NO, OX("METADATA", 2, 8), HEX, BYTES, offsetof(struct flow, metadata))
+    F(ETH_DST, "eth_dst", "dl_dst", 6, 48, 1, 1, NONE,
+      OF("ETH_DST", 1, 6), OX("ETH_DST", 3, 6), ETH, BYTES, K(eth_dst))
+    F(ETH_SRC, "eth_src", "dl_src", 6, 48, 1, 1, NONE,
+      OF("ETH_SRC", 2, 6), OX("ETH_SRC", 4, 6), ETH, BYTES, K(eth_src))
+    F(ETH_TYPE, "eth_type", "dl_type", 2, 16, 0, 0, NONE,
+      OF("ETH_TYPE", 3, 2), OX("ETH_TYPE", 5, 2), HEX, BYTES, K(eth_type))
+    F(VLAN_TCI, "vlan_tci", NULL, 2, 16, 1, 1, NONE, OF("VLAN_TCI", 4, 2), NO, HEX, TCI_ALL, K(vlan[0].tci))
+    F(VLAN_VID, "vlan_vid", NULL, 2, 13, 1, 1, NONE, NO, OX("VLAN_VID", 6, 2), DEC, TCI_VID13, K(vlan[0].tci))
+    F(VLAN_PCP, "vlan_pcp", NULL, 1, 3, 0, 1, VLAN, NO, OX("VLAN_PCP", 7, 1), DEC, TCI_PCP, K(vlan[0].tci))
+    F(DL_VLAN, "dl_vlan", NULL, 2, 12, 0, 1, NONE, NO, NO, DEC, TCI_VID12, K(vlan[0].tci))
+    F(DL_VLAN_PCP, "dl_vlan_pcp", NULL, 1, 3, 0, 1, NONE, NO, NO, DEC, TCI_PCP, K(vlan[0].tci))
+    F(MPLS_LABEL, "mpls_label", NULL, 4, 20, 0, 1, MPLS, NO, OX("MPLS_LABEL", 34, 4), DEC, LSE_LABEL, K(mpls_lse[0]))
+    F(MPLS_TC, "mpls_tc", NULL, 1, 3, 0, 1, MPLS, NO, OX("MPLS_TC", 35, 1), DEC, LSE_TC, K(mpls_lse[0]))
+    F(MPLS_BOS, "mpls_bos", NULL, 1, 1, 0, 0, MPLS, NO, OX("MPLS_BOS", 36, 1), DEC, LSE_BOS, K(mpls_lse[0]))
+    F(MPLS_TTL, "mpls_ttl", NULL, 1, 8, 0, 1, MPLS, NX("MPLS_TTL", 30, 1), NO, DEC, LSE_TTL, K(mpls_lse[0]))
+    F(IPV4_SRC, "ip_src", "nw_src", 4, 32, 1, 1, IPV4,
+      OF("IP_SRC", 7, 4), OX("IPV4_SRC", 11, 4), IPV4, BYTES, V4(ip_src))
+    F(IPV4_DST, "ip_dst", "nw_dst", 4, 32, 1, 1, IPV4,
+      OF("IP_DST", 8, 4), OX("IPV4_DST", 12, 4), IPV4, BYTES, V4(ip_dst))
+    F(IPV6_SRC, "ipv6_src", NULL, 16, 128, 1, 1, IPV6,
+      NX("IPV6_SRC", 19, 16), OX("IPV6_SRC", 26, 16), IPV6, BYTES, K(ip_src))
+    F(IPV6_DST, "ipv6_dst", NULL, 16, 128, 1, 1, IPV6,
+      NX("IPV6_DST", 20, 16), OX("IPV6_DST", 27, 16), IPV6, BYTES, K(ip_dst))
+    F(IPV6_LABEL, "ipv6_label", NULL, 4, 20, 1, 1, IPV6,
+      NX("IPV6_LABEL", 27, 4), OX("IPV6_FLABEL", 28, 4), HEX, BYTES, K(ipv6_label))
+    F(IP_PROTO, "nw_proto", "ip_proto", 1, 8, 0, 0, IP_ANY,
+      OF("IP_PROTO", 6, 1), OX("IP_PROTO", 10, 1), DEC, BYTES, K(ip_proto))
+    F(IP_TOS, "nw_tos", NULL, 1, 8, 0, 1, IP_ANY, OF("IP_TOS", 5, 1), NO, DEC, TOS_HIGH, K(ip_tos))
+    F(IP_DSCP, "ip_dscp", NULL, 1, 6, 0, 1, IP_ANY, NO, OX("IP_DSCP", 8, 1), DEC, TOS_DSCP, K(ip_tos))
+    F(IP_ECN, "nw_ecn", "ip_ecn", 1, 2, 0, 1, IP_ANY,
+      NX("IP_ECN", 28, 1), OX("IP_ECN", 9, 1), DEC, TOS_ECN, K(ip_tos))
+    F(IP_TTL, "nw_ttl", NULL, 1, 8, 0, 1, IP_ANY, NX("IP_TTL", 29, 1), NO, DEC, BYTES, K(ip_ttl))
+    F(IP_FRAG, "ip_frag", "nw_frag", 1, 2, 1, 0, IP_ANY, NX("IP_FRAG", 26, 1), NO, FRAG, BYTES, K(ip_frag))
+    F(TCP_SRC, "tcp_src", "tp_src", 2, 16, 1, 1, TCP,
+      OF("TCP_SRC", 9, 2), OX("TCP_SRC", 13, 2), DEC, BYTES, K(tp_src))
+    F(TCP_DST, "tcp_dst", "tp_dst", 2, 16, 1, 1, TCP,
+      OF("TCP_DST", 10, 2), OX("TCP_DST", 14, 2), DEC, BYTES, K(tp_dst))
+    F(TCP_FLAGS, "tcp_flags", NULL, 2, 12, 1, 0, TCP,
+      NX("TCP_FLAGS", 34, 2), OX("TCP_FLAGS", 42, 2), TCP_FLAGS, BYTES, K(tcp_flags))
+    F(UDP_SRC, "udp_src", NULL, 2, 16, 1, 1, UDP, OF("UDP_SRC", 11, 2), OX("UDP_SRC", 15, 2), DEC, BYTES, K(tp_src))
+    F(UDP_DST, "udp_dst", NULL, 2, 16, 1, 1, UDP, OF("UDP_DST", 12, 2), OX("UDP_DST", 16, 2), DEC, BYTES, K(tp_dst))
+    F(SCTP_SRC, "sctp_src", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_SRC", 17, 2), DEC, BYTES, K(tp_src))
+    F(SCTP_DST, "sctp_dst", NULL, 2, 16, 1, 1, SCTP, NO, OX("SCTP_DST", 18, 2), DEC, BYTES, K(tp_dst))
+    F(ICMPV4_TYPE, "icmp_type", "icmpv4_type", 1, 8, 0, 1, ICMPV4,
+      OF("ICMP_TYPE", 13, 1), OX("ICMPV4_TYPE", 19, 1), DEC, BYTES, K(tp_src) + 1)
+    F(ICMPV4_CODE, "icmp_code", "icmpv4_code", 1, 8, 0, 1, ICMPV4,
+      OF("ICMP_CODE", 14, 1), OX("ICMPV4_CODE", 20, 1), DEC, BYTES, K(tp_dst) + 1)
+    F(ICMPV6_TYPE, "icmpv6_type", NULL, 1, 8, 0, 1, ICMPV6,
+      NX("ICMPV6_TYPE", 21, 1), OX("ICMPV6_TYPE", 29, 1), DEC, BYTES, K(tp_src) + 1)
+    F(ICMPV6_CODE, "icmpv6_code", NULL, 1, 8, 0, 1, ICMPV6,
+      NX("ICMPV6_CODE", 22, 1), OX("ICMPV6_CODE", 30, 1), DEC, BYTES, K(tp_dst) + 1)
+    F(ARP_OP, "arp_op", NULL, 2, 16, 0, 1, ARP, OF("ARP_OP", 15, 2), OX("ARP_OP", 21, 2), DEC, ARP_OP, K(ip_proto))
+    F(ARP_SPA, "arp_spa", NULL, 4, 32, 1, 1, ARP, OF("ARP_SPA", 16, 4), OX("ARP_SPA", 22, 4), IPV4, BYTES, V4(ip_src))
+    F(ARP_TPA, "arp_tpa", NULL, 4, 32, 1, 1, ARP, OF("ARP_TPA", 17, 4), OX("ARP_TPA", 23, 4), IPV4, BYTES, V4(ip_dst))
+    F(ARP_SHA, "arp_sha", NULL, 6, 48, 1, 1, ARP, NX("ARP_SHA", 17, 6), OX("ARP_SHA", 24, 6), ETH, BYTES, K(arp_sha))
+    F(ARP_THA, "arp_tha", NULL, 6, 48, 1, 1, ARP, NX("ARP_THA", 18, 6), OX("ARP_THA", 25, 6), ETH, BYTES, K(arp_tha))
+    F(ND_TARGET, "nd_target", NULL, 16, 128, 1, 1, ND,
+      NX("ND_TARGET", 23, 16), OX("IPV6_ND_TARGET", 31, 16), IPV6, BYTES, K(nd_target))
+    F(ND_SLL, "nd_sll", NULL, 6, 48, 1, 1, ND_SOLICIT,
+      NX("ND_SLL", 24, 6), OX("IPV6_ND_SLL", 32, 6), ETH, BYTES, K(arp_sha))
+    F(ND_TLL, "nd_tll", NULL, 6, 48, 1, 1, ND_ADVERT,
+      NX("ND_TLL", 25, 6), OX("IPV6_ND_TLL", 33, 6), ETH, BYTES, K(arp_tha))
+    F(TUN_ID, "tun_id", "tunnel_id", 8, 64, 1, 1, NONE,
+      NX("TUN_ID", 16, 8), OX("TUNNEL_ID", 38, 8), HEX, BYTES, K(tunnel.id))
+    F(TUN_SRC, "tun_src", NULL, 4, 32, 1, 1, NONE, NX("TUN_IPV4_SRC", 31, 4), NO, IPV4, MAPPED, K(tunnel.src))
+    F(TUN_DST, "tun_dst", NULL, 4, 32, 1, 1, NONE, NX("TUN_IPV4_DST", 32, 4), NO, IPV4, MAPPED, K(tunnel.dst))
+    F(TUN_IPV6_SRC, "tun_ipv6_src", NULL, 16, 128, 1, 1, NONE,
+      NX("TUN_IPV6_SRC", 109, 16), NO, IPV6, BYTES, K(tunnel.src))
+    F(TUN_IPV6_DST, "tun_ipv6_dst", NULL, 16, 128, 1, 1, NONE,
+      NX("TUN_IPV6_DST", 110, 16), NO, IPV6, BYTES, K(tunnel.dst))
+    F(TUN_FLAGS, "tun_flags", NULL, 2, 1, 1, 1, NONE,
+      NX("TUN_FLAGS", 104, 2), NO, TUN_FLAGS, TUN_OAM, K(tunnel.flags))
+    REG(0) REG(1) REG(2) REG(3) REG(4) REG(5) REG(6) REG(7)
+    REG(8) REG(9) REG(10) REG(11) REG(12) REG(13) REG(14) REG(15)
+    XREG(0) XREG(1) XREG(2) XREG(3) XREG(4) XREG(5) XREG(6) XREG(7)
+    XXREG(0) XXREG(1) XXREG(2) XXREG(3)
+    F(PKT_MARK, "pkt_mark", NULL, 4, 32, 1, 1, NONE, NX("PKT_MARK", 33, 4), NO, HEX, HOST32, K(pkt_mark))
+    F(CONJ_ID, "conj_id", NULL, 4, 32, 0, 0, NONE,
+      NX("CONJ_ID", 37, 4), NO, DEC, HOST32, offsetof(struct flow, conj_id))
+    F(ACTSET_OUTPUT, "actset_output", NULL, 4, 32, 0, 0, NONE, NO, OX("ACTSET_OUTPUT", 43, 4), PORT, HOST32,
+      offsetof(struct flow, actset_output))
+};
+/* clang-format on */
 
 const struct field *field_get(enum field_id id)
 {
@@ -356,6 +180,9 @@ const struct field *field_by_name(const char *name, size_t len)
     for (size_t i = 0; i < FIELD_MAX; i++) {
         const struct field *f = &fields[i];
 
+        if (!f->n_bytes) {
+            continue; /* tun_metadata without a mapping */
+        }
         if (name_is(f->name, name, len) || name_is(f->extra_name, name, len) || name_is(f->nxm_name, name, len) ||
             name_is(f->oxm_name, name, len)) {
             return f;
@@ -363,6 +190,115 @@ const struct field *field_by_name(const char *name, size_t len)
     }
     return NULL;
 }
+
+/* ---- fields for Geneve options ---- */
+
+static struct {
+    char name[16], nxm_name[24];
+    unsigned int users;
+} tun_metadata[FIELD_N_TUN_METADATA];
+
+static void init_tun_metadata(void)
+{
+    for (unsigned int i = 0; i < FIELD_N_TUN_METADATA; i++) {
+        snprintf(tun_metadata[i].name, sizeof tun_metadata[i].name, "tun_metadata%u", i);
+        snprintf(tun_metadata[i].nxm_name, sizeof tun_metadata[i].nxm_name, "NXM_NX_TUN_METADATA%u", i);
+        fields[FIELD_TUN_METADATA0 + i] = (struct field){
+            .id = (enum field_id)(FIELD_TUN_METADATA0 + i),
+            .name = tun_metadata[i].name,
+            .nxm_name = tun_metadata[i].nxm_name,
+            .nxm_header = H(0x0001, 40 + i, 0),
+            .maskable = true,
+            .writable = true,
+            .prereq = PREREQ_NONE,
+            .format = FIELD_FORMAT_HEX,
+            .place = AT_TUN_METADATA,
+        };
+    }
+}
+
+/* The first free place for LEN bytes; -ENOSPC. Places are multiples of 4, as options are. */
+static int find_place(uint8_t len)
+{
+    unsigned int start = 0;
+
+    while (start + len <= FLOW_TUN_METADATA_LEN) {
+        unsigned int next = start;
+
+        for (unsigned int i = 0; i < FIELD_N_TUN_METADATA; i++) {
+            const struct field *f = &fields[FIELD_TUN_METADATA0 + i];
+            unsigned int at = f->offset - offsetof(struct flow, tun_metadata.opts);
+
+            if (f->n_bytes && at < start + len && start < at + f->n_bytes) {
+                next = MAX(next, at + f->n_bytes);
+            }
+        }
+        if (next == start) {
+            return (int)start;
+        }
+        start = next;
+    }
+    return -ENOSPC;
+}
+
+int field_map_tun_metadata(unsigned int i, uint8_t len)
+{
+    struct field *f = &fields[FIELD_TUN_METADATA0 + i];
+    int place;
+
+    if (!f->n_bytes) {
+        place = find_place(len);
+        if (place < 0) {
+            return place;
+        }
+        f->offset = (uint16_t)(offsetof(struct flow, tun_metadata.opts) + (unsigned int)place);
+        f->n_bytes = len;
+        f->n_bits = (uint8_t)(8 * len);
+        f->nxm_header |= len;
+    } else if (f->n_bytes != len) {
+        return -EEXIST;
+    }
+    tun_metadata[i].users++;
+    return 0;
+}
+
+void field_unmap_tun_metadata(unsigned int i)
+{
+    struct field *f = &fields[FIELD_TUN_METADATA0 + i];
+
+    if (--tun_metadata[i].users == 0) {
+        f->n_bytes = f->n_bits = 0;
+        f->nxm_header &= ~0xffu;
+    }
+}
+
+bool field_is_tun_metadata(const struct field *f)
+{
+    return f->place == AT_TUN_METADATA;
+}
+
+static uint64_t present_bit(const struct field *f)
+{
+    return UINT64_C(1) << (f->id - FIELD_TUN_METADATA0);
+}
+
+bool field_is_matched(const struct field *f, const struct flow *mask)
+{
+    union field_value bits;
+
+    if (f->place == AT_TUN_METADATA) {
+        return mask->tun_metadata.present & present_bit(f);
+    }
+    field_get_bits(f, mask, &bits);
+    for (size_t i = 0; i < f->n_bytes; i++) {
+        if (bits.b[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- headers ---- */
 
 /* Class and field number → id + 1. Field numbers have 7 bits. */
 static uint8_t by_header[4][128];
@@ -385,6 +321,7 @@ static int class_slot(uint32_t header)
 
 static void __attribute__((constructor)) index_headers(void)
 {
+    init_tun_metadata();
     for (size_t i = 0; i < FIELD_MAX; i++) {
         const struct field *f = &fields[i];
 
@@ -407,7 +344,7 @@ const struct field *field_by_header(uint32_t header)
     if (f && f->id == FIELD_MPLS_TTL && (header & 0xff) != 1) {
         return NULL;
     }
-    return f;
+    return f && f->n_bytes ? f : NULL;
 }
 
 uint32_t field_header(const struct field *f, uint8_t version)
@@ -482,6 +419,7 @@ void field_get_bits(const struct field *f, const struct flow *flow, union field_
     memset(ret, 0, sizeof *ret);
     switch ((enum place)f->place) {
     case AT_BYTES:
+    case AT_TUN_METADATA:
         memcpy(ret->b, at, f->n_bytes);
         return;
     case AT_MAPPED:
@@ -518,6 +456,9 @@ static void put_bits(const struct field *f, struct flow *flow, const union field
     size_t start = f->place == AT_MAPPED ? 12 : 0;
 
     switch ((enum place)f->place) {
+    case AT_TUN_METADATA:
+        flow->tun_metadata.present |= present_bit(f);
+        /* fall through */
     case AT_BYTES:
     case AT_MAPPED:
         for (size_t i = 0; i < f->n_bytes; i++) {
@@ -587,7 +528,7 @@ bool field_value_fits(const struct field *f, const union field_value *value)
             return false;
         }
     }
-    if (f->id == FIELD_IN_PORT_OXM) {
+    if (f->format == FIELD_FORMAT_PORT && f->n_bytes == 4) {
         uint32_t port =
             (uint32_t)value->b[0] << 24 | (uint32_t)value->b[1] << 16 | (uint32_t)value->b[2] << 8 | value->b[3];
 

@@ -10,6 +10,8 @@
  */
 #include "openflow/flow.h"
 
+#define FIELD_N_TUN_METADATA 64
+
 enum field_id {
     FIELD_IN_PORT,     /* NXM 16-bit */
     FIELD_IN_PORT_OXM, /* OXM 32-bit; the same storage */
@@ -92,7 +94,9 @@ enum field_id {
     FIELD_XXREG3,
     FIELD_PKT_MARK,
     FIELD_CONJ_ID,
-    FIELD_MAX,
+    FIELD_ACTSET_OUTPUT,
+    FIELD_TUN_METADATA0, /* and 63 more */
+    FIELD_MAX = FIELD_TUN_METADATA0 + FIELD_N_TUN_METADATA,
     FIELD_INVALID = -EINVAL,
 };
 
@@ -154,6 +158,15 @@ const struct field *field_by_name(const char *name, size_t len);
 const struct field *field_by_header(uint32_t header);
 /* The header that actions of wire version VERSION carry: OXM from OpenFlow 1.2 on where the field has one, else NXM. */
 uint32_t field_header(const struct field *f, uint8_t version);
+
+/* Geneve options as fields (ovs-fields(7), "Tunnel Metadata"). Gives tun_metadataI a length of LEN bytes (4, 8, 12 or
+ * 16) and a place in struct flow, until as many unmaps. -ENOSPC: no room; -EEXIST: it is mapped with another length.
+ * A field without a mapping has n_bytes 0 and is not found by name or header. */
+int field_map_tun_metadata(unsigned int i, uint8_t len);
+void field_unmap_tun_metadata(unsigned int i);
+bool field_is_tun_metadata(const struct field *f);
+/* Does MASK look at the field? (Of tun_metadata the presence alone counts, too.) */
+bool field_is_matched(const struct field *f, const struct flow *mask);
 
 /* Plain bits, for matches: gets the field's bits out of FLOW, ORs them in, or replaces them, with none of
  * field_write()'s side effects. FLOW may be a mask. An IPv4 tunnel address takes only its 32 bits: match_set_field()

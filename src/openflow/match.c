@@ -10,6 +10,7 @@
 #define CLASS_EXPERIMENTER 0xffffu
 #define ONF_EXPERIMENTER 0x4f4e4600u
 #define ONF_TCP_FLAGS 42
+#define ONF_ACTSET_OUTPUT 43
 
 static bool is_zero(const void *p, size_t n)
 {
@@ -60,7 +61,7 @@ int match_set_field(struct match *m, const struct field *f, const union field_va
             return -EINVAL;
         }
     }
-    if (!f->maskable && !is_zero(k.b, sizeof k.b) && memcmp(k.b, ones.b, sizeof k.b)) {
+    if (!f->n_bytes || (!f->maskable && !is_zero(k.b, sizeof k.b) && memcmp(k.b, ones.b, sizeof k.b))) {
         return -EINVAL;
     }
     field_put_bits(f, &m->value, &v);
@@ -155,6 +156,8 @@ static int read_tlv(struct reader *r, struct tlv *t)
     t->header = (header & 0xfffffe00) | (uint32_t)t->n;
     if (experimenter == ONF_EXPERIMENTER && (header >> 9 & 127) == ONF_TCP_FLAGS) {
         t->header = field_get(FIELD_TCP_FLAGS)->nxm_header;
+    } else if (experimenter == ONF_EXPERIMENTER && (header >> 9 & 127) == ONF_ACTSET_OUTPUT) {
+        t->header = field_get(FIELD_ACTSET_OUTPUT)->oxm_header;
     }
     return 0;
 }
@@ -180,19 +183,35 @@ static bool already_matched(const struct match *m, const struct field *f)
 {
     struct flow mask = m->mask;
     struct ip_addr *addr = tunnel_addr(f, &mask);
-    union field_value bits;
 
-    if (addr) {
-        return !is_zero(addr, sizeof *addr);
-    }
-    field_get_bits(f, &m->mask, &bits);
-    return !is_zero(&bits, sizeof bits);
+    return addr ? !is_zero(addr, sizeof *addr) : field_is_matched(f, &m->mask);
 }
 
-static int decode_tlv(const struct tlv *t, struct match *m, __be64 *cookie, __be64 *cookie_mask)
+/* Who writes a tun_metadata field may not know how long the option is: shorter values are right-aligned. */
+static bool widen(struct tlv *t, const struct field *f, uint8_t *value, uint8_t *mask)
+{
+    size_t before = f->n_bytes - t->n;
+
+    if (!field_is_tun_metadata(f) || t->n > f->n_bytes || !t->n) {
+        return false;
+    }
+    memset(value, 0, before);
+    memcpy(value + before, t->value, t->n);
+    t->value = value;
+    if (t->mask) {
+        memset(mask, 0, before);
+        memcpy(mask + before, t->mask, t->n);
+        t->mask = mask;
+    }
+    t->n = f->n_bytes;
+    return true;
+}
+
+static int decode_tlv(struct tlv *t, struct match *m, __be64 *cookie, __be64 *cookie_mask)
 {
     const struct field *f;
     union field_value value = {0}, mask, ones;
+    uint8_t wide_value[sizeof value], wide_mask[sizeof value];
 
     if (t->header == HEADER_COOKIE) {
         return take_cookie(t, cookie, cookie_mask);
@@ -201,7 +220,7 @@ static int decode_tlv(const struct tlv *t, struct match *m, __be64 *cookie, __be
     if (!f) {
         return OFERR_MATCH_BAD_FIELD;
     }
-    if (t->n != f->n_bytes) {
+    if (t->n != f->n_bytes && !widen(t, f, wide_value, wide_mask)) {
         return OFERR_MATCH_BAD_LEN;
     }
     mask = ones = field_ones(f);
@@ -284,10 +303,10 @@ static void put_field(struct writer *w, const struct match *m, enum field_id id,
     const struct field *f = field_get(id);
     union field_value value, mask, ones = field_ones(f);
 
-    field_get_bits(f, &m->mask, &mask);
-    if (is_zero(&mask, sizeof mask) || !field_prereq_ok(f, &m->value)) {
+    if (!field_is_matched(f, &m->mask) || !field_prereq_ok(f, &m->value)) {
         return;
     }
+    field_get_bits(f, &m->mask, &mask);
     field_get_bits(f, &m->value, &value);
     if (id == FIELD_ARP_OP) { /* only the low byte is stored, both are matched */
         mask = ones;
@@ -336,6 +355,16 @@ enum field_id match_tunnel_field(const struct match *m, bool src)
     return is_ipv4_tunnel(&v->dst, &k->dst) ? FIELD_TUN_DST : FIELD_TUN_IPV6_DST;
 }
 
+/* Before OpenFlow 1.5 it is ONF's extension EXT-233. */
+static void put_actset_output(struct writer *w, const struct match *m)
+{
+    if (field_is_matched(field_get(FIELD_ACTSET_OUTPUT), &m->mask)) {
+        writer_u32(w, CLASS_EXPERIMENTER << 16 | ONF_ACTSET_OUTPUT << 9 | 8);
+        writer_u32(w, ONF_EXPERIMENTER);
+        writer_u32(w, ofp_port_u32(m->value.actset_output));
+    }
+}
+
 void match_encode(const struct match *m, bool oxm, struct writer *w)
 {
     static const enum field_id before_vlan[] = {FIELD_CONJ_ID, FIELD_MAX, FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE};
@@ -358,9 +387,13 @@ void match_encode(const struct match *m, bool oxm, struct writer *w)
     put_field(w, m, match_tunnel_field(m, true), oxm);
     put_field(w, m, match_tunnel_field(m, false), oxm);
     put_field(w, m, FIELD_TUN_FLAGS, oxm);
+    for (enum field_id id = FIELD_TUN_METADATA0; m->mask.tun_metadata.present && id < FIELD_MAX; id++) {
+        put_field(w, m, id, oxm);
+    }
     for (enum field_id id = FIELD_REG0; id <= FIELD_REG15; id++) {
         put_field(w, m, id, oxm);
     }
     put_field(w, m, FIELD_PKT_MARK, oxm);
     put_field(w, m, FIELD_METADATA, oxm);
+    put_actset_output(w, m);
 }

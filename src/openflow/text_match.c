@@ -164,6 +164,9 @@ int match_parse_key(struct match *m, const char *key, const char *value, const s
     if (!f) {
         return -ENOENT;
     }
+    if (!*value && field_is_tun_metadata(f)) { /* is it there? */
+        return match_set_field(m, f, &(union field_value){0}, &(union field_value){0});
+    }
     if (!*value) {
         return text_fail(ret_error, "field %s missing value", key);
     }
@@ -226,11 +229,15 @@ static void format_field(const struct match *m, const char *name, enum field_id 
     const struct field *f = field_get(id);
     union field_value v, mask, zero = {0};
 
-    field_get_bits(f, &m->mask, &mask);
-    if (!memcmp(&mask, &zero, sizeof zero)) {
+    if (!field_is_matched(f, &m->mask)) {
         return;
     }
+    field_get_bits(f, &m->mask, &mask);
     field_get_bits(f, &m->value, &v);
+    if (field_is_tun_metadata(f) && !memcmp(&mask, &zero, sizeof zero)) {
+        strbuf_addf(b, "%s,", f->name);
+        return;
+    }
     strbuf_addf(b, "%s=", name ? name : f->name);
     if (f->format == FIELD_FORMAT_DEC && f->n_bytes == 2 && f->maskable) {
         union field_value ones = field_ones(f);
@@ -370,6 +377,9 @@ void match_format(const struct match *m, const struct name_map *names, struct st
     if (m->mask.key.tunnel.flags & FLOW_TNL_OAM) {
         strbuf_addf(b, "tun_flags=%coam,", m->value.key.tunnel.flags & FLOW_TNL_OAM ? '+' : '-');
     }
+    for (enum field_id id = FIELD_TUN_METADATA0; m->mask.tun_metadata.present && id < FIELD_MAX; id++) {
+        format_field(m, NULL, id, names, b);
+    }
     format_field(m, NULL, FIELD_METADATA, names, b);
     format_field(m, "in_port", FIELD_IN_PORT_OXM, names, b);
     format_vlan(m, b);
@@ -377,5 +387,6 @@ void match_format(const struct match *m, const struct name_map *names, struct st
     format_field(m, "dl_dst", FIELD_ETH_DST, names, b);
     format_l3(m, skip_type, skip_proto, b);
     format_l4(m, b);
+    format_field(m, NULL, FIELD_ACTSET_OUTPUT, names, b);
     strbuf_chomp(b, ',');
 }

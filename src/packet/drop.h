@@ -38,7 +38,8 @@
     X(SECURE, "secure", "fail_mode secure and no controller")                                                          \
     X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")                                  \
     X(POLICING, "policing", "over the interface's ingress_policing_rate")                                              \
-    X(RESTORE_WAIT, "restore_wait", "flows are being restored (other_config:flow-restore-wait)")
+    X(RESTORE_WAIT, "restore_wait", "flows are being restored (other_config:flow-restore-wait)")                       \
+    X(TUNNEL_OPTIONS, "tunnel_options", "Geneve options that must be understood and are not, or too many kinds of them")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

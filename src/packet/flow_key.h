@@ -21,11 +21,12 @@
 #define FLOW_FRAG_LATER 2
 
 /* tun_flags. KEY: the packet has a tunnel key (GRE may have none). CSUM, DF: outer checksum, don't fragment. OAM:
- * Geneve's. */
+ * Geneve's. CRIT: received with a critical Geneve option, which the receiver must understand (RFC 8926, 3.5). */
 #define FLOW_TNL_KEY 1
 #define FLOW_TNL_CSUM 2
 #define FLOW_TNL_DF 4
 #define FLOW_TNL_OAM 8
+#define FLOW_TNL_CRIT 16
 
 struct flow_vlan {
     __be16 tpid;
@@ -37,7 +38,7 @@ struct flow_tunnel {
     struct ip_addr src, dst; /* as in the outer header; both zero: no tunnel */
     __u16 flags;             /* FLOW_TNL_* */
     __u8 tos, ttl;           /* outer */
-    __u32 pad;
+    __u32 opts_id;           /* Geneve options: the whole block under a number (datapath/tunnel_opts.h), 0: none */
 };
 
 struct flow_key {

@@ -6,6 +6,7 @@
 #include "base/cursor.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/tunnel_opts.h"
 
 static enum drop_reason parse_vxlan(struct reader *r, struct flow_tunnel *t)
 {
@@ -22,34 +23,53 @@ static enum drop_reason parse_vxlan(struct reader *r, struct flow_tunnel *t)
     return DROP_NONE;
 }
 
+/* Do the options fill exactly LEN bytes? *RET_CRITICAL: one of them must be understood. */
+static bool check_options(const uint8_t *opts, size_t len, bool *ret_critical)
+{
+    struct reader r = reader_of(opts, len);
+
+    *ret_critical = false;
+    while (r.left) {
+        uint8_t type, words;
+
+        reader_skip(&r, 2); /* class */
+        type = reader_u8(&r);
+        words = reader_u8(&r) & 0x1f;
+        reader_skip(&r, words * 4u);
+        if (r.error) {
+            return false;
+        }
+        *ret_critical |= type & GENEVE_OPT_CRITICAL;
+    }
+    return true;
+}
+
 static enum drop_reason parse_geneve(struct reader *r, struct flow_tunnel *t)
 {
     const struct geneve_hdr *h = reader_take(r, sizeof(*h));
-    struct reader options;
+    const uint8_t *opts;
+    size_t opts_len;
+    bool critical;
 
     if (!h) {
         return DROP_TUNNEL_TRUNCATED;
     }
-    if (h->ver_optlen >> 6 || h->proto != htobe16(ETH_TYPE_TEB) || h->flags & GENEVE_C) {
+    if (h->ver_optlen >> 6 || h->proto != htobe16(ETH_TYPE_TEB)) {
         return DROP_TUNNEL_BAD_HEADER;
     }
-    options = reader_sub(r, (h->ver_optlen & 0x3fu) * 4u);
+    opts_len = (h->ver_optlen & 0x3fu) * 4u;
+    opts = reader_take(r, opts_len);
     if (r->error) {
         return DROP_TUNNEL_TRUNCATED;
     }
-    while (options.left) {
-        uint8_t type, len;
-
-        reader_skip(&options, 2); /* class */
-        type = reader_u8(&options);
-        len = reader_u8(&options);
-        reader_skip(&options, (len & 0x1fu) * 4u);
-        if (options.error || type & GENEVE_OPT_CRITICAL) {
-            return DROP_TUNNEL_BAD_HEADER;
-        }
+    if (!check_options(opts, opts_len, &critical) || (h->flags & GENEVE_C && !critical)) {
+        return DROP_TUNNEL_BAD_HEADER;
+    }
+    if (tunnel_opts_intern(opts, opts_len, &t->opts_id)) {
+        return DROP_TUNNEL_OPTIONS;
     }
     t->id = htobe64(be32toh(h->vni) >> 8);
-    t->flags = FLOW_TNL_KEY | (h->flags & GENEVE_O ? FLOW_TNL_OAM : 0);
+    t->flags = (uint16_t)(FLOW_TNL_KEY | (h->flags & GENEVE_O ? FLOW_TNL_OAM : 0) | (critical ? FLOW_TNL_CRIT : 0));
     return DROP_NONE;
 }
 
@@ -231,8 +251,12 @@ enum drop_reason tunnel_parse(enum tunnel_kind kind, const void *ip, size_t len,
 
 size_t tunnel_hdr_len(enum tunnel_kind kind, const struct flow_tunnel *t, bool with_ip)
 {
-    size_t len = sizeof(struct udp_hdr) + sizeof(struct vxlan_hdr); /* Geneve without options is as long */
+    size_t len = sizeof(struct udp_hdr) + sizeof(struct vxlan_hdr), opts_len; /* Geneve's header is as long */
 
+    if (kind == TUNNEL_GENEVE) {
+        tunnel_opts_get(t->opts_id, &opts_len);
+        len += opts_len;
+    }
     if (kind == TUNNEL_GRE) {
         len = sizeof(struct gre_hdr) + (t->flags & FLOW_TNL_CSUM ? 4 : 0) + (t->flags & FLOW_TNL_KEY ? 4 : 0);
     }
@@ -264,6 +288,23 @@ static void build_gre(uint8_t *at, const struct flow_tunnel *t, size_t len)
     }
 }
 
+static void build_geneve(uint8_t *at, const struct flow_tunnel *t, __be32 vni)
+{
+    struct geneve_hdr h = {.flags = t->flags & FLOW_TNL_OAM ? GENEVE_O : 0, .proto = htobe16(ETH_TYPE_TEB), .vni = vni};
+    size_t opts_len;
+    const uint8_t *opts = tunnel_opts_get(t->opts_id, &opts_len);
+    bool critical = false;
+
+    if (opts && check_options(opts, opts_len, &critical) && critical) {
+        h.flags |= GENEVE_C;
+    }
+    h.ver_optlen = (uint8_t)(opts_len / 4);
+    memcpy(at, &h, sizeof(h));
+    if (opts) {
+        memcpy(at + sizeof(h), opts, opts_len);
+    }
+}
+
 static void build_udp(uint8_t *at, enum tunnel_kind kind, const struct flow_tunnel *t, uint16_t src, uint16_t dst,
                       size_t len)
 {
@@ -276,10 +317,7 @@ static void build_udp(uint8_t *at, enum tunnel_kind kind, const struct flow_tunn
 
         memcpy(udp + 1, &h, sizeof(h));
     } else {
-        struct geneve_hdr h = {
-            .flags = t->flags & FLOW_TNL_OAM ? GENEVE_O : 0, .proto = htobe16(ETH_TYPE_TEB), .vni = vni};
-
-        memcpy(udp + 1, &h, sizeof(h));
+        build_geneve((uint8_t *)(udp + 1), t, vni);
     }
     if (t->flags & FLOW_TNL_CSUM || !ip_addr_is_v4mapped(&t->dst)) {
         __be16 csum = csum_finish(csum_bytes(pseudo(t, len), at, len));

@@ -6,8 +6,8 @@
  * Geneve (RFC 8926), behind an outer IPv4 or IPv6 header. No I/O, no routing: who sends fills in the outer source
  * address first.
  *
- * Left out: Geneve options are passed over on receive (one marked critical is a bad header, as RFC 8926 3.5 asks) and
- * never sent; GRE sequence numbers are passed over and never sent.
+ * Geneve options go by their number (tunnel_opts.h); what they mean is the pipeline's business, also whether a critical
+ * one (FLOW_TNL_CRIT) is understood. Left out: GRE sequence numbers are passed over and never sent.
  */
 #include "packet/packet.h"
 

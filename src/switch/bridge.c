@@ -176,6 +176,7 @@ void bridge_destroy(struct bridge *br)
     }
     flow_tables_done(br);
     mac_table_done(&br->macs);
+    tlv_map_clear(&br->tlv_map);
     HASH_DELETE(hh, br->sw->bridges, br);
     switch_changed(br->sw);
     free(br->name);

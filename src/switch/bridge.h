@@ -17,6 +17,7 @@
 #include "openflow/action.h"
 #include "openflow/error.h"
 #include "switch/mac_table.h"
+#include "switch/tlv_map.h"
 
 struct bridge;
 struct port;
@@ -176,6 +177,7 @@ struct bridge {
     struct flow_table *tables;                 /* N_TABLES of them */
     struct rule *expirable;                    /* rules with a timeout, utlist */
     struct mac_table macs;
+    struct tlv_map tlv_map; /* Geneve options as fields */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;

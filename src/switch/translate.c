@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "packet/tunnel_opts.h"
 #include "switch/megaflow.h"
 #include "switch/switch_private.h"
 #include "switch/translate_private.h"
@@ -45,6 +46,14 @@ struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_typ
     return e;
 }
 
+void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id)
+{
+    if (opts_id) {
+        tunnel_opts_ref(opts_id);
+        xlate_effect_put(x, XLATE_EFFECT_OPTIONS)->opts_id = opts_id;
+    }
+}
+
 void xlate_look(struct xlate_ctx *x, const struct flow *bits)
 {
     const uint64_t *b = (const uint64_t *)(const void *)&bits->key, *w = (const uint64_t *)(const void *)&x->s.written;
@@ -52,6 +61,9 @@ void xlate_look(struct xlate_ctx *x, const struct flow *bits)
 
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
         wc[i] |= b[i] & ~w[i];
+    }
+    if (bits->tun_metadata.present) {
+        x->wc.key.tunnel.opts_id |= ~x->s.written.tunnel.opts_id;
     }
 }
 
@@ -317,6 +329,7 @@ static struct port *find_in_port(struct xlate_ctx *x, enum drop_reason *ret_reas
     memset(&x->wc.key.tunnel.id, 0xff, sizeof x->wc.key.tunnel.id);
     memset(&x->wc.key.tunnel.src, 0xff, sizeof x->wc.key.tunnel.src);
     memset(&x->wc.key.tunnel.dst, 0xff, sizeof x->wc.key.tunnel.dst);
+    x->wc.key.tunnel.flags |= FLOW_TNL_CRIT;
     return tunnel_port_receive(dp, key, ret_reason);
 }
 
@@ -325,6 +338,7 @@ static void start_state(struct xlate_ctx *x)
     const struct xlate_in *in = x->in;
 
     x->s.flow.key = *in->key;
+    x->s.flow.actset_output = OFPP_UNSET;
     x->base = *in->key;
     x->s.vlans[0] = in->key->vlan[0];
     x->s.vlans[1] = in->key->vlan[1];
@@ -332,6 +346,19 @@ static void start_state(struct xlate_ctx *x)
     if (!tunnel_dp_port_find(in->sw, in->key->in_port)) {
         memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel); /* zero for every packet of this port */
     }
+}
+
+/* The Geneve options that PORT's bridge knows become fields. False: it ought to know one that it does not. */
+static bool read_options(struct xlate_ctx *x, const struct port *port)
+{
+    const struct flow_tunnel *t = &x->in->key->tunnel;
+    size_t len;
+    const uint8_t *opts = tunnel_opts_get(t->opts_id, &len);
+
+    if (t->flags & FLOW_TNL_CRIT) {
+        x->wc.key.tunnel.opts_id = UINT32_MAX;
+    }
+    return !opts || tlv_map_read(&port->bridge->tlv_map, opts, len, &x->s.flow.tun_metadata);
 }
 
 static void enter(struct xlate_ctx *x, struct port *port)
@@ -344,6 +371,10 @@ static void enter(struct xlate_ctx *x, struct port *port)
     }
     if (port->config & (PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV)) {
         xlate_note_drop(x, DROP_PORT_DOWN);
+        return;
+    }
+    if (port->kind == PORT_TUNNEL && !read_options(x, port)) {
+        xlate_note_drop(x, DROP_TUNNEL_OPTIONS);
         return;
     }
     xlate_pipeline(x);
@@ -369,6 +400,7 @@ static void finish(struct xlate_ctx *x)
     struct xlate_out *out = x->out;
 
     out->mask = x->wc.key;
+    xlate_keep_options(x, x->in->key->tunnel.opts_id & out->mask.tunnel.opts_id);
     if (!x->n_outputs && !out->slow) {
         out->drop = x->reason ? x->reason : DROP_ACTION;
         out->actions_len = 0;
@@ -416,6 +448,7 @@ void xlate_effects_free(struct xlate_effect *effects, size_t n)
         rule_unref(effects[i].rule);
         port_unref(effects[i].port);
         rule_actions_unref(effects[i].actions);
+        tunnel_opts_unref(effects[i].opts_id);
         free(effects[i].flow);
     }
     free(effects);
@@ -468,6 +501,8 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         break;
     case XLATE_EFFECT_FIN_TIMEOUT:
         run_fin_timeout(e, tcp_flags);
+        break;
+    case XLATE_EFFECT_OPTIONS:
         break;
     }
 }

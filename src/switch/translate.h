@@ -33,6 +33,7 @@ enum xlate_effect_type {
     XLATE_EFFECT_LEARN,       /* a learn action: flow as it was then */
     XLATE_EFFECT_MAC,         /* NORMAL learns an address */
     XLATE_EFFECT_FIN_TIMEOUT, /* fin_timeout of RULE */
+    XLATE_EFFECT_OPTIONS,     /* nothing but a reference to Geneve options that the mask or an action names */
 };
 
 struct xlate_effect {
@@ -45,6 +46,7 @@ struct xlate_effect {
     struct eth_addr mac;
     ofp_port_t ofp_port;
     uint16_t fin_idle, fin_hard;
+    uint32_t opts_id;             /* OPTIONS: a reference */
     struct rule_actions *actions; /* LEARN: a reference that keeps `learn` alive */
     const struct ofpact_learn *learn;
     struct flow *flow; /* LEARN: owned */

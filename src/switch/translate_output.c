@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "packet/edit.h"
+#include "packet/tunnel_opts.h"
 #include "switch/translate_private.h"
 
 LOG_MODULE("translate");
@@ -204,13 +205,16 @@ static void look_tos(struct xlate_ctx *x, uint8_t bits)
 }
 
 /* The outer header for PORT, from its settings and the flow. */
-static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct flow_tunnel *t)
+static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct flow_tunnel *t,
+                          enum drop_reason *ret_reason)
 {
     const struct tunnel_config *c = &port->tunnel;
     const struct flow_key *key = &x->s.flow.key;
     bool ip = key->eth_type == htons(0x0800) || key->eth_type == htons(0x86dd);
     struct flow look = {0};
+    uint8_t opts[TUNNEL_OPTS_MAX_LEN];
 
+    *ret_reason = DROP_TUNNEL_NO_ROUTE;
     *t = (struct flow_tunnel){.ttl = c->ttl ? c->ttl : 64, .tos = c->tos};
     t->dst = c->remote == TUNNEL_FLOW ? key->tunnel.dst : c->remote_ip;
     if (c->local == TUNNEL_FIXED) {
@@ -228,8 +232,19 @@ static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct f
     } else if (c->out_key == TUNNEL_FIXED) {
         t->id = __builtin_bswap64(c->out_key_value);
     }
+    if (c->type == TUNNEL_GENEVE && port->bridge->tlv_map.n) {
+        look.tun_metadata.present = UINT64_MAX;
+        if (tunnel_opts_intern(opts, tlv_map_write(&port->bridge->tlv_map, &x->s.flow, opts), &t->opts_id)) {
+            *ret_reason = DROP_TUNNEL_OPTIONS;
+            return false;
+        }
+    }
+    if (c->type == TUNNEL_GENEVE) {
+        look.key.tunnel.flags = FLOW_TNL_OAM;
+    }
     t->flags = (uint16_t)((c->out_key == TUNNEL_NONE && c->type == TUNNEL_GRE ? 0 : FLOW_TNL_KEY) |
-                          (c->csum ? FLOW_TNL_CSUM : 0) | (c->df ? FLOW_TNL_DF : 0));
+                          (c->csum ? FLOW_TNL_CSUM : 0) | (c->df ? FLOW_TNL_DF : 0) |
+                          (c->type == TUNNEL_GENEVE ? key->tunnel.flags & FLOW_TNL_OAM : 0));
     xlate_look(x, &look);
     if (ip) {
         /* ECN goes outside always (RFC 6040). */
@@ -247,15 +262,17 @@ static bool output_tunnel(struct xlate_ctx *x, struct port *port)
 {
     struct dp_action_tunnel *set;
     struct flow_tunnel t;
+    enum drop_reason reason;
 
-    if (!tunnel_header(x, port, &t)) {
-        xlate_note_drop(x, DROP_TUNNEL_NO_ROUTE);
+    if (!tunnel_header(x, port, &t, &reason)) {
+        xlate_note_drop(x, reason);
         return false;
     }
     xlate_commit(x);
     if (!x->tunnel_sent || memcmp(&t, &x->sent_tunnel, sizeof t)) {
         set = xlate_put_action(x->out, DP_ACTION_SET_TUNNEL, sizeof *set);
         set->tunnel = t;
+        xlate_keep_options(x, t.opts_id);
         x->sent_tunnel = t;
         x->tunnel_sent = true;
     }
@@ -297,6 +314,8 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->s.flow.conj_id = 0;
     memset(x->s.flow.regs, 0, sizeof x->s.flow.regs);
     memset(&x->s.flow.key.tunnel, 0, sizeof x->s.flow.key.tunnel);
+    x->s.flow.tun_metadata = (struct flow_tun_metadata){0};
+    x->s.flow.actset_output = OFPP_UNSET;
     memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel);
     x->s.action_set = (struct ofpacts){0};
     x->s.rule = NULL;

@@ -41,6 +41,8 @@ struct xlate_ctx {
 void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason);
 void xlate_trace(struct xlate_ctx *x, const char *fmt, ...) WR_PRINTF(2, 3);
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
+/* Keeps the block of Geneve options OPTS_ID (0: none) as long as the translation. */
+void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id);
 /* Marks bits as looked at, but those that are no longer the packet's. */
 void xlate_look(struct xlate_ctx *x, const struct flow *bits);
 void xlate_look_field(struct xlate_ctx *x, const struct field *f);

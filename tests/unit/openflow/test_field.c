@@ -31,7 +31,14 @@ static void assert_field(const struct flow *flow, enum field_id id, const char *
 
 static void table_is_consistent(void **state WR_UNUSED)
 {
-    for (int id = 0; id < FIELD_MAX; id++) {
+    assert_null(field_by_name("tun_metadata1", 13)); /* exists while something is mapped to it */
+    assert_null(field_by_header(field_get(FIELD_TUN_METADATA0)->nxm_header));
+    for (unsigned int i = 0; i < FLOW_TUN_METADATA_LEN / 4; i++) {
+        assert_int_equal(field_map_tun_metadata(i, 4), 0);
+    }
+    assert_int_equal(field_map_tun_metadata(63, 4), -ENOSPC);
+    assert_int_equal(field_map_tun_metadata(1, 8), -EEXIST);
+    for (int id = 0; id < FIELD_TUN_METADATA0 + FLOW_TUN_METADATA_LEN / 4; id++) {
         const struct field *f = field_get((enum field_id)id);
 
         assert_int_equal(f->id, id);
@@ -47,6 +54,9 @@ static void table_is_consistent(void **state WR_UNUSED)
             assert_int_equal(f->oxm_header & 0xff, f->n_bytes);
         }
         assert_true(f->n_bits <= 8 * f->n_bytes);
+    }
+    for (unsigned int i = 0; i < FLOW_TUN_METADATA_LEN / 4; i++) {
+        field_unmap_tun_metadata(i);
     }
     assert_null(field_by_name("nosuch", 6));
     assert_null(field_by_header(0x80007e02));

@@ -3,6 +3,7 @@
 #include "frames.h"
 
 #include "packet/tunnel.h"
+#include "packet/tunnel_opts.h"
 
 static struct flow_tunnel tunnel_of(bool v6, uint16_t flags, uint32_t id)
 {
@@ -108,7 +109,7 @@ static const struct {
     {TUNNEL_VXLAN, "without I", "00000000 00002a00", DROP_TUNNEL_BAD_HEADER, 0, 0},
     {TUNNEL_GENEVE, "plain", "00006558 00002a00", DROP_NONE, 42, 8},
     {TUNNEL_GENEVE, "an option", "02006558 00002a00 01040101 00000000", DROP_NONE, 42, 16},
-    {TUNNEL_GENEVE, "a critical option", "02006558 00002a00 01048101 00000000", DROP_TUNNEL_BAD_HEADER, 0, 0},
+    {TUNNEL_GENEVE, "a critical option", "02006558 00002a00 01048101 00000000", DROP_NONE, 42, 16},
     {TUNNEL_GENEVE, "option longer than all", "02006558 00002a00 01040102 00000000", DROP_TUNNEL_BAD_HEADER, 0, 0},
     {TUNNEL_GENEVE, "C flag", "00406558 00002a00", DROP_TUNNEL_BAD_HEADER, 0, 0},
     {TUNNEL_GENEVE, "version 1", "40006558 00002a00", DROP_TUNNEL_BAD_HEADER, 0, 0},
@@ -122,6 +123,28 @@ static const struct {
     {TUNNEL_GRE, "routing", "60006558 0000002a", DROP_TUNNEL_BAD_HEADER, 0, 0},
     {TUNNEL_GRE, "bad checksum", "80006558 12340000", DROP_TUNNEL_BAD_CHECKSUM, 0, 0},
 };
+
+/* Options go with the packet under their number, both ways. */
+static void test_options(void **state)
+{
+    static const uint8_t opts[] = {1, 2, 3, 2, 0xde, 0xad, 0xbe, 0xef, 9, 8, 7, 6, 0xff, 0xff, 0x80, 0};
+    struct flow_tunnel t = tunnel_of(false, FLOW_TNL_KEY, 42), got;
+    struct packet *p = frame_l4(false, IP_PROTO_TCP, 33, false);
+    size_t len = p->len, hdr_len = 0;
+
+    (void)state;
+    assert_int_equal(tunnel_opts_intern(opts, sizeof opts, &t.opts_id), 0);
+    tunnel_push(p, TUNNEL_GENEVE, &t, 40000, 6081, true);
+    assert_int_equal(p->len, len + 20 + 8 + 8 + sizeof opts);
+    assert_int_equal(p->data[28], sizeof opts / 4);
+    assert_int_equal(p->data[29], 0x40); /* the second is critical */
+    assert_memory_equal(p->data + 36, opts, sizeof opts);
+    assert_int_equal(tunnel_parse(TUNNEL_GENEVE, p->data, p->len, 6081, &got, &hdr_len), DROP_NONE);
+    assert_int_equal(hdr_len, p->len - len);
+    assert_int_equal(got.opts_id, t.opts_id);
+    assert_int_equal(got.flags, FLOW_TNL_KEY | FLOW_TNL_CRIT);
+    packet_free(p);
+}
 
 static void test_headers(void **state)
 {
@@ -163,8 +186,8 @@ static void test_outer(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips), cmocka_unit_test(test_headers),
-                                       cmocka_unit_test(test_outer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips), cmocka_unit_test(test_options),
+                                       cmocka_unit_test(test_headers), cmocka_unit_test(test_outer)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
