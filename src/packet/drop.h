@@ -39,7 +39,13 @@
     X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")                                  \
     X(POLICING, "policing", "over the interface's ingress_policing_rate")                                              \
     X(RESTORE_WAIT, "restore_wait", "flows are being restored (other_config:flow-restore-wait)")                       \
-    X(TUNNEL_OPTIONS, "tunnel_options", "Geneve options that must be understood and are not, or too many kinds of them")
+    X(TUNNEL_OPTIONS, "tunnel_options",                                                                                \
+      "Geneve options that must be understood and are not, or too many kinds of them")                                 \
+    X(BOND_INACTIVE, "bond_inactive", "arrived on a bond's member that is not the active one")                         \
+    X(BOND_MOVED, "bond_moved", "came back by a bond from a host that is elsewhere")                                   \
+    X(BOND_NO_MEMBER, "bond_no_member", "no member of the bond is up")                                                 \
+    X(PROTECTED, "protected", "from one protected port to another")                                                    \
+    X(MCAST_NOBODY, "mcast_nobody", "no port wants the multicast group")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

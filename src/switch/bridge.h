@@ -25,13 +25,19 @@ struct rule;
 struct rule_actions;
 struct flow_table;
 struct megaflows;
+struct bundle_bond;
+struct mirrors;
+struct mcast_table;
 
 /* ---- ports ---- */
 
 enum port_kind { PORT_SYSTEM, PORT_INTERNAL, PORT_PATCH, PORT_TUNNEL };
 enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE };
-/* Of the Port row. ACCESS: `tag`. TRUNK: `trunks` (tag unused). NATIVE: both. */
-enum vlan_mode { VLAN_TRUNK, VLAN_ACCESS, VLAN_NATIVE_TAGGED, VLAN_NATIVE_UNTAGGED };
+/* Of the Port row. ACCESS: `tag`. TRUNK: `trunks` (tag unused). NATIVE: both. DOT1Q_TUNNEL: `tag` is the service VLAN,
+ * `cvlans` the customer VLANs that may come inside it. */
+enum vlan_mode { VLAN_TRUNK, VLAN_ACCESS, VLAN_NATIVE_TAGGED, VLAN_NATIVE_UNTAGGED, VLAN_DOT1Q_TUNNEL };
+/* What becomes of the tag of a frame in VLAN 0 that goes out: gone, kept when its priority is not zero, kept. */
+enum priority_tags { PRIORITY_TAGS_NEVER, PRIORITY_TAGS_IF_NONZERO, PRIORITY_TAGS_ALWAYS };
 /* in_key/out_key, and also remote_ip/local_ip: absent, one value, or taken from (matched in) the flow. */
 enum tunnel_value { TUNNEL_NONE, TUNNEL_FIXED, TUNNEL_FLOW };
 
@@ -42,6 +48,10 @@ struct vlan_config {
     uint16_t tag;                      /* 0..4095 */
     bool all_trunks;                   /* `trunks` is empty in the database: every VLAN */
     uint8_t trunks[VLAN_TRUNKS_BYTES]; /* bit (vid % 8) of byte (vid / 8) */
+    bool all_cvlans;                   /* DOT1Q_TUNNEL: `cvlans` is empty in the database */
+    uint8_t cvlans[VLAN_TRUNKS_BYTES];
+    uint16_t qinq_ethtype; /* DOT1Q_TUNNEL: TPID of the service tag elsewhere; 0: 0x88a8 */
+    enum priority_tags priority_tags;
 };
 
 struct tunnel_config {
@@ -66,6 +76,10 @@ struct port_config {
     struct vlan_config vlan;
     const char *patch_peer; /* PATCH: the peer's port name, in whichever bridge */
     struct tunnel_config tunnel;
+    const char *bond;         /* a bond of the bridge (bundle.h) that it is a member of, or NULL */
+    bool is_protected;        /* NORMAL passes nothing between two protected ports */
+    bool mcast_flood;         /* snooping: gets all multicast but reports */
+    bool mcast_flood_reports; /* snooping: gets all reports */
 };
 
 /* OpenFlow 1.3, 7.2.1, plus NO_FLOOD of OpenFlow 1.0 under its own number. */
@@ -205,9 +219,10 @@ struct switch_ {
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
     struct megaflows *megaflows;
-    struct event *timer; /* once a second: timeouts, ageing */
-    bool restore_wait;   /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
-    uint64_t generation; /* counts changes that may alter translations */
+    unsigned int vlan_limit; /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
+    struct event *timer;     /* once a second: timeouts, ageing */
+    bool restore_wait;       /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
+    uint64_t generation;     /* counts changes that may alter translations */
     struct switch_hooks hooks;
 };
 
@@ -217,6 +232,8 @@ void switch_destroy(struct switch_ *sw); /* bridges and ports go too */
 void switch_set_hooks(struct switch_ *sw, const struct switch_hooks *hooks);
 /* Something that translations depend on has changed: revalidate all megaflows soon. */
 void switch_changed(struct switch_ *sw);
+/* Tags that matches see: 1 or 2. */
+void switch_set_vlan_limit(struct switch_ *sw, unsigned int n);
 /* Drops by reason, the datapath's and the pipeline's added. RET has DROP_MAX entries. */
 void switch_drops(const struct switch_ *sw, uint64_t *ret);
 /* The once-a-second work at time NOW (time_mono_ms()): flow timeouts, MAC ageing. The switch's timer calls it; tests
@@ -232,6 +249,22 @@ void bridge_set_miss_to_controller(struct bridge *br, bool on);
 void bridge_set_frag_mode(struct bridge *br, enum frag_mode mode);
 void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms);
 void bridge_flush_macs(struct bridge *br);
+/* Static addresses (ovs-appctl fdb/add, fdb/del). -ENODEV: no such port; -EINVAL: no unicast address; -ENOENT: none. */
+int bridge_add_static_mac(struct bridge *br, uint16_t vlan, struct eth_addr mac, ofp_port_t port);
+int bridge_del_mac(struct bridge *br, uint16_t vlan, struct eth_addr mac);
+/* Reserved multicast goes through NORMAL (other_config:forward-bpdu). */
+void bridge_set_forward_bpdu(struct bridge *br, bool on);
+/* VLANs in which NORMAL learns nothing: VLAN_TRUNKS_BYTES of bits, copied; NULL: none. */
+void bridge_set_flood_vlans(struct bridge *br, const uint8_t *vlans);
+/* Multicast snooping, off or with these limits. Turning it off forgets everything. */
+struct mcast_settings {
+    bool enable;
+    int64_t age_ms;
+    size_t max;
+    bool flood_unregistered;
+};
+void bridge_set_mcast(struct bridge *br, const struct mcast_settings *settings);
+void bridge_flush_mcast(struct bridge *br); /* ovs-appctl mdb/flush */
 
 /* Adds a port: also to the datapath (but patch ports), -ENODEV etc. as dp_port_add(). -EEXIST: the name is taken in the
  * switch or the number in the bridge, or another tunnel port receives exactly the same packets. -EINVAL: the
@@ -263,10 +296,12 @@ struct port *bridge_port_patch_peer(const struct port *port);
 struct port *port_ref(struct port *port);
 void port_unref(struct port *port);
 
+/* Is the port in VLAN vid? (Of a DOT1Q_TUNNEL port that is the service VLAN.) */
 static inline bool vlan_config_carries(const struct vlan_config *v, uint16_t vid)
 {
     switch (v->mode) {
     case VLAN_ACCESS:
+    case VLAN_DOT1Q_TUNNEL:
         return vid == v->tag;
     case VLAN_NATIVE_TAGGED:
     case VLAN_NATIVE_UNTAGGED:

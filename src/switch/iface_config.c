@@ -80,7 +80,9 @@ static bool tunnel_config_equal(const struct tunnel_config *a, const struct tunn
 bool vlan_config_equal(const struct vlan_config *a, const struct vlan_config *b)
 {
     return a->mode == b->mode && a->tag == b->tag && a->all_trunks == b->all_trunks &&
-           !memcmp(a->trunks, b->trunks, sizeof a->trunks);
+           !memcmp(a->trunks, b->trunks, sizeof a->trunks) && a->all_cvlans == b->all_cvlans &&
+           !memcmp(a->cvlans, b->cvlans, sizeof a->cvlans) && a->qinq_ethtype == b->qinq_ethtype &&
+           a->priority_tags == b->priority_tags;
 }
 
 bool port_config_equal(const struct port_config *a, const struct port_config *b)
@@ -88,7 +90,9 @@ bool port_config_equal(const struct port_config *a, const struct port_config *b)
     return !strcmp(a->name, b->name) && a->ofp_port == b->ofp_port && a->kind == b->kind &&
            !memcmp(a->mac.a, b->mac.a, sizeof a->mac.a) && vlan_config_equal(&a->vlan, &b->vlan) &&
            (a->kind != PORT_TUNNEL || tunnel_config_equal(&a->tunnel, &b->tunnel)) &&
-           (a->kind != PORT_PATCH || !strcmp(a->patch_peer, b->patch_peer));
+           (a->kind != PORT_PATCH || !strcmp(a->patch_peer, b->patch_peer)) &&
+           !strcmp(a->bond ? a->bond : "", b->bond ? b->bond : "") && a->is_protected == b->is_protected &&
+           a->mcast_flood == b->mcast_flood && a->mcast_flood_reports == b->mcast_flood_reports;
 }
 
 bool tunnel_config_conflict(const struct tunnel_config *a, const struct tunnel_config *b)

@@ -25,6 +25,8 @@ static int input_vlan(const struct xlate_ctx *x, const struct port *port)
             return c->tag;
         }
         break;
+    case VLAN_DOT1Q_TUNNEL:
+        return -1;
     case VLAN_TRUNK:
         break;
     }
