@@ -16,6 +16,7 @@
 #include "datapath/datapath.h"
 #include "openflow/action.h"
 #include "openflow/error.h"
+#include "switch/heap.h"
 #include "switch/mac_table.h"
 #include "switch/tlv_map.h"
 
@@ -189,7 +190,7 @@ struct bridge {
     bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
     struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */
     struct flow_table *tables;                 /* N_TABLES of them */
-    struct rule *expirable;                    /* rules with a timeout, utlist */
+    struct heap rules_due;                     /* rules with a timeout */
     struct mac_table macs;
     struct tlv_map tlv_map; /* Geneve options as fields */
     struct bridge_hooks hooks;

@@ -117,6 +117,11 @@ void cls_rule_match(const struct cls_rule *r, struct match *ret)
     mask_expand(r->mask, r->values, &ret->value);
 }
 
+bool cls_rule_matches_all(const struct cls_rule *r)
+{
+    return !r->mask->n;
+}
+
 static bool same_values(const struct cls_rule *r, const struct cls_mask *mask, uint32_t hash, const uint64_t *values)
 {
     return r->hash == hash && (!mask->n || !memcmp(r->values, values, mask->n * sizeof *values));

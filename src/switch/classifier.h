@@ -43,6 +43,7 @@ void cls_rule_init(struct cls_rule *r, const struct match *m, int32_t priority);
 void cls_rule_done(struct cls_rule *r);
 /* Expands the rule's match. */
 void cls_rule_match(const struct cls_rule *r, struct match *ret);
+bool cls_rule_matches_all(const struct cls_rule *r);
 
 /* Rules left inside are forgotten, not freed: remove them before. */
 void classifier_done(struct classifier *cls);

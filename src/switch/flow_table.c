@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "switch/flow_table.h"
-
-#include <utlist.h>
-
-#include "switch/megaflow.h"
-#include "switch/translate.h"
+#include "switch/flow_table_private.h"
 
 /* ---- rules ---- */
 
-static struct rule_actions *rule_actions_new(const void *data, size_t len)
+struct rule_actions *rule_actions_new(const void *data, size_t len)
 {
     struct rule_actions *a = xcalloc(1, sizeof *a + len);
 
@@ -55,527 +50,38 @@ void rule_get_match(const struct rule *rule, struct match *ret)
 
 bool rule_is_table_miss(const struct rule *rule)
 {
-    struct match match, any;
-
-    if (rule->cls.priority != 0) {
-        return false;
-    }
-    match_init(&any);
-    rule_get_match(rule, &match);
-    return match_equal(&match, &any);
+    return rule->cls.priority == 0 && cls_rule_matches_all(&rule->cls);
 }
 
 void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms)
 {
-    rule->packets += packets;
-    rule->bytes += bytes;
+    rule->packets += rule->flags & RULE_NO_PKT_COUNTS ? 0 : packets;
+    rule->bytes += rule->flags & RULE_NO_BYT_COUNTS ? 0 : bytes;
     rule->used_ms = MAX(rule->used_ms, used_ms);
 }
 
-static bool rule_hidden(const struct rule *rule)
-{
-    return rule->cls.priority > UINT16_MAX;
-}
-
-static void rule_update_expirable(struct rule *rule)
-{
-    bool want = rule->in_table && (rule->idle_timeout || rule->hard_timeout);
-
-    if (want && !rule->expirable) {
-        DL_APPEND(rule->bridge->expirable, rule);
-    } else if (!want && rule->expirable) {
-        DL_DELETE(rule->bridge->expirable, rule);
-    }
-    rule->expirable = want;
-}
-
-/* The table's own reference moves with the rule. */
-static void table_insert(struct rule *rule)
+void rule_insert(struct rule *rule)
 {
     classifier_insert(&rule->bridge->tables[rule->table].cls, &rule->cls);
     rule->in_table = true;
-    rule_update_expirable(rule);
+    rule_update_timers(rule);
 }
 
-static void table_remove(struct rule *rule)
+void rule_remove(struct rule *rule)
 {
     classifier_remove(&rule->bridge->tables[rule->table].cls, &rule->cls);
     rule->in_table = false;
-    rule_update_expirable(rule);
+    rule_update_timers(rule);
 }
 
-/* ---- undo log ---- */
-
-enum undo_type { UNDO_ADDED, UNDO_REMOVED, UNDO_CHANGED };
-
-/* One step that was taken, with a reference to its rule and what CHANGED overwrote. */
-struct undo {
-    enum undo_type type;
-    enum flow_removed_reason reason; /* of an expiry, which uses the log without ever going back */
-    struct rule *rule;
-    struct rule_actions *actions;
-    __be64 cookie;
-    uint16_t idle_timeout, hard_timeout, flags;
-    int64_t created_ms, modified_ms, used_ms;
-    uint64_t packets, bytes;
-};
-
-struct undo_log {
-    struct undo *steps;
-    size_t n, allocated;
-    bool visible; /* some step alters what packets get */
-};
-
-static struct undo *undo_put(struct undo_log *log, enum undo_type type, struct rule *rule)
-{
-    struct undo *u;
-
-    if (log->n == log->allocated) {
-        log->allocated = MAX(log->allocated * 2, (size_t)16);
-        log->steps = xrealloc(log->steps, log->allocated * sizeof *log->steps);
-    }
-    u = &log->steps[log->n++];
-    *u = (struct undo){.type = type, .rule = rule_ref(rule)};
-    return u;
-}
-
-static void undo_put_changed(struct undo_log *log, struct rule *rule)
-{
-    struct undo *u = undo_put(log, UNDO_CHANGED, rule);
-
-    u->actions = rule_actions_ref(rule->actions);
-    u->cookie = rule->cookie;
-    u->idle_timeout = rule->idle_timeout;
-    u->hard_timeout = rule->hard_timeout;
-    u->flags = rule->flags;
-    u->created_ms = rule->created_ms;
-    u->modified_ms = rule->modified_ms;
-    u->used_ms = rule->used_ms;
-    u->packets = rule->packets;
-    u->bytes = rule->bytes;
-}
-
-static void undo_changed(const struct undo *u)
-{
-    struct rule *rule = u->rule;
-
-    rule_actions_unref(rule->actions);
-    rule->actions = rule_actions_ref(u->actions);
-    rule->cookie = u->cookie;
-    rule->idle_timeout = u->idle_timeout;
-    rule->hard_timeout = u->hard_timeout;
-    rule->flags = u->flags;
-    rule->created_ms = u->created_ms;
-    rule->modified_ms = u->modified_ms;
-    rule->used_ms = u->used_ms;
-    rule->packets = u->packets;
-    rule->bytes = u->bytes;
-    rule_update_expirable(rule);
-}
-
-static void undo_log_rollback(struct undo_log *log)
-{
-    for (size_t i = log->n; i-- > 0;) {
-        struct undo *u = &log->steps[i];
-
-        switch (u->type) {
-        case UNDO_ADDED:
-            table_remove(u->rule);
-            rule_unref(u->rule); /* the table's */
-            break;
-        case UNDO_REMOVED:
-            table_insert(rule_ref(u->rule));
-            break;
-        case UNDO_CHANGED:
-            undo_changed(u);
-            break;
-        }
-    }
-}
-
-static void undo_log_done(struct undo_log *log)
-{
-    for (size_t i = 0; i < log->n; i++) {
-        rule_unref(log->steps[i].rule);
-        rule_actions_unref(log->steps[i].actions);
-    }
-    free(log->steps);
-}
-
-/* ---- changes ---- */
-
-struct change_run {
-    struct bridge *br;
-    const struct flow_change *change;
-    int64_t now;
-    struct undo_log *log;
-    size_t n_selected;
-};
-
-static void remove_rule(struct undo_log *log, struct rule *rule)
-{
-    undo_put(log, UNDO_REMOVED, rule);
-    table_remove(rule);
-    rule_unref(rule);
-    log->visible = true;
-}
-
-static void set_actions(struct undo_log *log, struct rule *rule, const void *actions, size_t len)
-{
-    if (!ofpacts_equal(rule->actions->data, rule->actions->len, actions, len)) {
-        rule_actions_unref(rule->actions);
-        rule->actions = rule_actions_new(actions, len);
-        log->visible = true;
-    }
-}
-
-static void set_timeouts(struct rule *rule, const struct flow_change *c)
-{
-    rule->idle_timeout = c->idle_timeout;
-    rule->hard_timeout = c->hard_timeout;
-    rule->flags = c->flags & (uint16_t) ~(RULE_CHECK_OVERLAP | RULE_RESET_COUNTS);
-    rule_update_expirable(rule);
-}
-
-static void reset_counts(struct rule *rule)
-{
-    rule->packets = rule->bytes = 0;
-}
-
-/* ADD onto a rule of the same match and priority: takes its place, which in effect changes it. */
-static void replace_rule(struct change_run *run, struct rule *rule)
-{
-    const struct flow_change *c = run->change;
-
-    undo_put_changed(run->log, rule);
-    set_actions(run->log, rule, c->actions, c->actions_len);
-    rule->cookie = c->cookie;
-    set_timeouts(rule, c);
-    rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
-    if (c->flags & RULE_RESET_COUNTS) {
-        reset_counts(rule);
-    }
-}
-
-static int change_add(struct change_run *run, __be64 cookie)
-{
-    const struct flow_change *c = run->change;
-    struct flow_table *t;
-    struct cls_rule *same;
-    struct rule *rule;
-
-    if (c->table >= N_TABLES) {
-        return OFERR_FLOW_MOD_BAD_TABLE_ID;
-    }
-    t = &run->br->tables[c->table];
-    if (c->flags & RULE_CHECK_OVERLAP && classifier_overlaps(&t->cls, &c->match, c->priority)) {
-        return OFERR_FLOW_MOD_OVERLAP;
-    }
-    same = classifier_find_exact(&t->cls, &c->match, c->priority);
-    if (same) {
-        if (c->flags & RULE_CHECK_OVERLAP) {
-            return OFERR_FLOW_MOD_OVERLAP;
-        }
-        replace_rule(run, CONTAINER_OF(same, struct rule, cls));
-        return 0;
-    }
-    if (t->max_flows && t->cls.n_rules >= t->max_flows) {
-        return OFERR_FLOW_MOD_TABLE_FULL;
-    }
-    rule = xcalloc(1, sizeof *rule);
-    rule->refs = 1;
-    rule->bridge = run->br;
-    rule->table = c->table;
-    rule->cookie = cookie;
-    rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
-    rule->actions = rule_actions_new(c->actions, c->actions_len);
-    cls_rule_init(&rule->cls, &c->match, c->priority);
-    set_timeouts(rule, c);
-    table_insert(rule);
-    undo_put(run->log, UNDO_ADDED, rule);
-    run->log->visible = true;
-    return 0;
-}
-
-static bool cookie_selects(const struct rule *rule, __be64 cookie, __be64 mask)
+bool rule_selected_by_cookie(const struct rule *rule, __be64 cookie, __be64 mask)
 {
     return !((rule->cookie ^ cookie) & mask);
 }
 
-static bool output_selects(const struct rule *rule, ofp_port_t port)
+bool rule_outputs_to(const struct rule *rule, ofp_port_t port)
 {
     return port == OFPP_ANY || ofpacts_output_to(rule->actions->data, rule->actions->len, port);
-}
-
-static int modify_one(void *aux, struct cls_rule *cr)
-{
-    struct change_run *run = aux;
-    const struct flow_change *c = run->change;
-    struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
-
-    if (!cookie_selects(rule, c->cookie, c->cookie_mask) || (rule_hidden(rule) && c->command == FLOW_MOD_MODIFY)) {
-        return 0;
-    }
-    run->n_selected++;
-    undo_put_changed(run->log, rule);
-    set_actions(run->log, rule, c->actions, c->actions_len);
-    rule->modified_ms = MAX(rule->modified_ms, run->now);
-    if (c->modify_cookie) {
-        rule->cookie = c->new_cookie;
-    }
-    if (!c->keep_timeouts) {
-        set_timeouts(rule, c);
-    }
-    if (c->flags & RULE_RESET_COUNTS) {
-        reset_counts(rule);
-    }
-    return 0;
-}
-
-static int delete_one(void *aux, struct cls_rule *cr)
-{
-    struct change_run *run = aux;
-    const struct flow_change *c = run->change;
-    struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
-
-    if (cookie_selects(rule, c->cookie, c->cookie_mask) && output_selects(rule, c->out_port) &&
-        !(rule_hidden(rule) && c->command == FLOW_MOD_DELETE)) {
-        run->n_selected++;
-        remove_rule(run->log, rule);
-    }
-    return 0;
-}
-
-/* Runs FN on the rules that the change's table, match and, when strict, priority select. */
-static int select_rules(struct change_run *run, bool strict, int (*fn)(void *aux, struct cls_rule *r))
-{
-    const struct flow_change *c = run->change;
-    unsigned int first = c->table == TABLE_ID_ALL ? 0 : c->table;
-    unsigned int last = c->table == TABLE_ID_ALL ? N_TABLES - 1 : c->table;
-
-    if (last >= N_TABLES) {
-        return OFERR_FLOW_MOD_BAD_TABLE_ID;
-    }
-    for (unsigned int i = first; i <= last; i++) {
-        struct classifier *cls = &run->br->tables[i].cls;
-
-        if (strict) {
-            struct cls_rule *r = classifier_find_exact(cls, &c->match, c->priority);
-
-            if (r) {
-                fn(run, r);
-            }
-        } else {
-            classifier_for_each(cls, &c->match, fn, run);
-        }
-    }
-    return 0;
-}
-
-static int apply_one(struct change_run *run)
-{
-    const struct flow_change *c = run->change;
-    int error = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT
-                    ? 0
-                    : xlate_supports(c->actions, c->actions_len);
-
-    if (error) {
-        return error;
-    }
-    switch (c->command) {
-    case FLOW_MOD_ADD:
-        return change_add(run, c->cookie);
-    case FLOW_MOD_MODIFY:
-    case FLOW_MOD_MODIFY_STRICT:
-        error = select_rules(run, c->command == FLOW_MOD_MODIFY_STRICT, modify_one);
-        if (!error && !run->n_selected && c->modify_adds && !c->cookie_mask) {
-            error = change_add(run, c->modify_cookie ? c->new_cookie : c->cookie);
-        }
-        return error;
-    case FLOW_MOD_DELETE:
-    case FLOW_MOD_DELETE_STRICT:
-        return select_rules(run, c->command == FLOW_MOD_DELETE_STRICT, delete_one);
-    default:
-        return OFERR_FLOW_MOD_BAD_COMMAND;
-    }
-}
-
-static void tell_event(struct bridge *br, const struct undo *u, enum flow_removed_reason reason)
-{
-    static const enum flow_event events[] = {
-        [UNDO_ADDED] = FLOW_EVENT_ADDED, [UNDO_REMOVED] = FLOW_EVENT_DELETED, [UNDO_CHANGED] = FLOW_EVENT_MODIFIED};
-
-    if (br->hooks.flow_event && !rule_hidden(u->rule)) {
-        br->hooks.flow_event(br->hooks.aux, br, u->rule, events[u->type], reason, u->actions);
-    }
-}
-
-static void tell_removed(struct bridge *br, struct rule *rule, enum flow_removed_reason reason)
-{
-    if (rule->flags & RULE_SEND_FLOW_REM && !rule_hidden(rule) && br->hooks.flow_removed) {
-        br->hooks.flow_removed(br->hooks.aux, br, rule, reason);
-    }
-}
-
-/* ---- flows that go with the flow that learned them (delete_learned) ---- */
-
-struct learner {
-    const struct ofpact_learn *learn;
-};
-
-static bool same_learned(const struct ofpact *a, const struct ofpact_learn *learn)
-{
-    const struct ofpact_learn *l = (const struct ofpact_learn *)a;
-
-    return a->type == OFPACT_LEARN && l->flags & LEARN_F_DELETE_LEARNED && l->table == learn->table &&
-           l->cookie == learn->cookie;
-}
-
-static int still_learns(void *aux, struct cls_rule *cr)
-{
-    const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
-    const struct learner *l = aux;
-
-    OFPACT_FOR_EACH(a, rule->actions->data, rule->actions->len) {
-        if (same_learned(a, l->learn)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static void delete_learned_by(struct bridge *br, const struct ofpact_learn *learn)
-{
-    const struct flow_change change = {.command = FLOW_MOD_DELETE,
-                                       .table = learn->table,
-                                       .cookie = learn->cookie,
-                                       .cookie_mask = UINT64_MAX,
-                                       .out_port = OFPP_ANY};
-    struct learner l = {learn};
-
-    for (unsigned int i = 0; i < N_TABLES; i++) {
-        if (classifier_for_each(&br->tables[i].cls, NULL, still_learns, &l)) {
-            return; /* another flow learns the same */
-        }
-    }
-    flow_table_apply(br, &change, time_mono_ms());
-}
-
-/* ACTIONS stand in the table no more: what they learned goes, when they say so. */
-static void delete_learned(struct bridge *br, const struct rule_actions *actions)
-{
-    OFPACT_FOR_EACH(a, actions->data, actions->len) {
-        if (same_learned(a, (const struct ofpact_learn *)a)) {
-            delete_learned_by(br, (const struct ofpact_learn *)a);
-        }
-    }
-}
-
-/* What stood at the start and is gone at the end is announced, with final counters. */
-static void commit(struct bridge *br, struct undo_log *log)
-{
-    bool announce = false;
-
-    for (size_t i = 0; i < log->n; i++) {
-        announce |= log->steps[i].type == UNDO_REMOVED && log->steps[i].rule->flags & RULE_SEND_FLOW_REM;
-    }
-    if (announce) {
-        megaflow_sync_stats(br->sw);
-    }
-    if (log->visible) {
-        switch_changed(br->sw);
-    }
-    for (size_t i = 0; br->hooks.flow_event && i < log->n; i++) {
-        tell_event(br, &log->steps[i], FLOW_REMOVED_DELETE);
-    }
-    for (size_t i = 0; announce && i < log->n; i++) {
-        if (log->steps[i].type == UNDO_REMOVED) {
-            tell_removed(br, log->steps[i].rule, FLOW_REMOVED_DELETE);
-        }
-    }
-    for (size_t i = 0; log->visible && i < log->n; i++) {
-        const struct undo *u = &log->steps[i];
-
-        if (u->type == UNDO_REMOVED || (u->type == UNDO_CHANGED && u->actions != u->rule->actions)) {
-            delete_learned(br, u->type == UNDO_REMOVED ? u->rule->actions : u->actions);
-        }
-    }
-}
-
-int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad)
-{
-    struct undo_log log = {0};
-    int error = 0;
-
-    for (size_t i = 0; i < n && !error; i++) {
-        struct change_run run = {.br = br, .change = &changes[i], .now = now, .log = &log};
-
-        error = apply_one(&run);
-        if (error && ret_bad) {
-            *ret_bad = i;
-        }
-    }
-    if (error) {
-        undo_log_rollback(&log);
-    } else {
-        commit(br, &log);
-    }
-    undo_log_done(&log);
-    return error;
-}
-
-int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now)
-{
-    return flow_table_apply_all(br, change, 1, now, NULL);
-}
-
-/* ---- removal at large ---- */
-
-static int flush_one(void *aux, struct cls_rule *cr)
-{
-    remove_rule(aux, CONTAINER_OF(cr, struct rule, cls));
-    return 0;
-}
-
-void flow_table_flush(struct bridge *br, bool quiet)
-{
-    struct undo_log log = {0};
-
-    for (unsigned int i = 0; i < N_TABLES; i++) {
-        classifier_for_each(&br->tables[i].cls, NULL, flush_one, &log);
-    }
-    if (!quiet) {
-        commit(br, &log);
-    } else if (log.visible) {
-        switch_changed(br->sw);
-    }
-    undo_log_done(&log);
-}
-
-void flow_table_expire(struct bridge *br, int64_t now)
-{
-    struct undo_log log = {0};
-    struct rule *rule, *next;
-
-    /* First all that is due, then the telling: that may change tables in turn. */
-    DL_FOREACH_SAFE(br->expirable, rule, next) {
-        bool hard = rule->hard_timeout && now - rule->modified_ms >= (int64_t)rule->hard_timeout * 1000;
-        bool idle = rule->idle_timeout && now - rule->used_ms >= (int64_t)rule->idle_timeout * 1000;
-
-        if (hard || idle) {
-            remove_rule(&log, rule);
-            log.steps[log.n - 1].reason = hard ? FLOW_REMOVED_HARD : FLOW_REMOVED_IDLE;
-        }
-    }
-    if (log.visible) {
-        switch_changed(br->sw);
-    }
-    for (size_t i = 0; i < log.n; i++) {
-        tell_event(br, &log.steps[i], log.steps[i].reason);
-        tell_removed(br, log.steps[i].rule, log.steps[i].reason);
-        delete_learned(br, log.steps[i].rule->actions);
-    }
-    undo_log_done(&log);
 }
 
 /* ---- reading ---- */
@@ -592,7 +98,7 @@ static int filter_one(void *aux, struct cls_rule *cr)
     const struct flow_filter *f = run->filter;
     const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
 
-    if (!cookie_selects(rule, f->cookie, f->cookie_mask) || !output_selects(rule, f->out_port) ||
+    if (!rule_selected_by_cookie(rule, f->cookie, f->cookie_mask) || !rule_outputs_to(rule, f->out_port) ||
         (rule_hidden(rule) && !f->hidden)) {
         return 0;
     }
@@ -656,10 +162,12 @@ void flow_tables_done(struct bridge *br)
         flow_table_flush(br, true);
         for (unsigned int i = 0; i < N_TABLES; i++) {
             classifier_done(&br->tables[i].cls);
+            flow_table_evict_done(&br->tables[i]);
             free(br->tables[i].name);
             free(br->tables[i].config_name);
         }
         free(br->tables);
         br->tables = NULL;
+        heap_done(&br->rules_due);
     }
 }

@@ -13,6 +13,7 @@
  */
 #include "switch/bridge.h"
 #include "switch/classifier.h"
+#include "switch/heap.h"
 
 /* Flow flags: as OpenFlow 1.3's OFPFF_*. RULE_NO_READONLY etc. do not exist. */
 #define RULE_SEND_FLOW_REM 1u
@@ -33,14 +34,16 @@ struct rule {
     unsigned int refs;
     table_id_t table;
     bool in_table;
-    bool expirable;
     uint16_t flags;                      /* RULE_* */
+    uint16_t importance;                 /* OpenFlow 1.4: lower ones are evicted first */
     uint16_t idle_timeout, hard_timeout; /* seconds, 0: none */
     __be64 cookie;
     struct rule_actions *actions;
     int64_t created_ms, modified_ms, used_ms; /* time_mono_ms(); idle counts from used_ms, hard from modified_ms */
     uint64_t packets, bytes;
-    struct rule *prev, *next; /* bridge->expirable */
+    struct heap_node due; /* bridge->rules_due: rules with a timeout */
+    struct heap_node evict;
+    struct evict_group *evict_group; /* NULL: cannot be evicted */
 };
 
 /* What a packet without a match in a table gets. DEFAULT: bridge->miss_to_controller decides (OpenFlow 1.0: packet-in,
@@ -56,8 +59,12 @@ struct flow_table {
     uint64_t n_lookup, n_matched; /* packets */
     uint32_t max_flows;           /* 0: no limit */
     enum table_miss miss;
-    unsigned int eviction; /* TABLE_EVICT_* */
-    bool vacancy_events;   /* OpenFlow 1.4: tell table_status at these percentages of free room */
+    unsigned int eviction; /* TABLE_EVICT_*; 0: a full table refuses. Set by the functions below only */
+    struct subfield *evict_fields;
+    size_t n_evict_fields;
+    struct heap evict_groups;
+    struct evict_group *evict_by_value; /* uthash */
+    bool vacancy_events;                /* OpenFlow 1.4: tell table_status at these percentages of free room */
     uint8_t vacancy_down, vacancy_up;
     char *name, *config_name; /* OpenFlow's own, and the database's that it overrides; NULL: none */
 };
@@ -65,6 +72,12 @@ struct flow_table {
 const char *flow_table_name(const struct bridge *br, table_id_t table);
 /* From the Flow_Table row; NULL: none. Cut to the 31 bytes that OpenFlow carries. */
 void flow_table_set_config_name(struct bridge *br, table_id_t table, const char *name);
+/* From the Flow_Table row: at most MAX_FLOWS (0: no limit); a full table evicts rather than refuses; flows with equal
+ * values in the FIELDS (copied) form the groups that eviction looks at. Evicts at once what is too much. */
+void flow_table_set_limit(struct bridge *br, table_id_t table, uint32_t max_flows, bool evict,
+                          const struct subfield *fields, size_t n_fields);
+/* By OpenFlow 1.4's table_mod. */
+void flow_table_set_openflow_eviction(struct bridge *br, table_id_t table, bool on);
 
 enum flow_mod_command {
     FLOW_MOD_ADD = 0,
@@ -86,8 +99,9 @@ struct flow_change {
     bool modify_adds; /* MODIFY that selects nothing adds (OpenFlow 1.0, learn) */
     uint16_t idle_timeout, hard_timeout;
     uint16_t flags;      /* RULE_* */
+    uint16_t importance; /* ADD, and MODIFY that adds or sets timeouts */
     ofp_port_t out_port; /* OFPP_ANY: no filter. DELETE only */
-    bool keep_timeouts;  /* MODIFY leaves timeouts and flags of the rule (OpenFlow's); learn sets it false */
+    bool keep_timeouts;  /* MODIFY leaves timeouts, importance and flags of the rule (OpenFlow's); learn: false */
     const void *actions; /* ofpacts, already checked (ofpacts_check) */
     size_t actions_len;
 };
@@ -126,8 +140,10 @@ void flow_table_get_stats(const struct bridge *br, table_id_t table, struct tabl
 
 /* Rule or NULL (miss). MASK gets what was looked at. Counts nothing. */
 struct rule *flow_table_lookup(const struct bridge *br, table_id_t table, const struct flow *flow, struct flow *mask);
-/* Adds traffic; USED 0: leave. */
+/* Adds traffic, but to counters that the rule's flags turn off; USED 0: leave. */
 void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms);
+/* For fin_timeout: timeouts that the rule has are cut to these; 0: leave. */
+void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard);
 struct rule *rule_ref(struct rule *rule);
 void rule_unref(struct rule *rule);
 struct rule_actions *rule_actions_ref(struct rule_actions *a);

@@ -34,8 +34,9 @@ struct megaflows {
     struct switch_ *sw;
     struct megaflow *by_name, *list;
     struct event *event;
-    struct megaflow *cursor;  /* next one of the pass; NULL: none runs */
-    uint64_t pass_generation; /* when it began */
+    struct megaflow *cursor;         /* next one of the pass; NULL: none runs */
+    uint64_t pass_generation;        /* when it began */
+    int64_t pass_began_ms, stats_ms; /* this pass; the last one that came to its end */
     dp_flow_id next_id;
     size_t max_flows;
     int64_t idle_ms;
@@ -254,8 +255,9 @@ static void schedule(struct megaflows *m, long usec)
     event_add(m->event, &tv);
 }
 
-static void start_pass(struct megaflows *m)
+static void start_pass(struct megaflows *m, int64_t now)
 {
+    m->pass_began_ms = now;
     m->cursor = m->list;
     m->pass_generation = m->sw->generation;
 }
@@ -285,9 +287,13 @@ static bool run_slice(struct megaflows *m, int64_t now, bool unbounded)
         m->cursor = f->next;
         visit(m, f, now);
         if (++n % SLICE_FLOWS == 0 && !unbounded && time_mono_ms() >= until) {
-            return !m->cursor;
+            break;
         }
     }
+    if (m->cursor) {
+        return false;
+    }
+    m->stats_ms = MAX(m->stats_ms, m->pass_began_ms);
     return true;
 }
 
@@ -296,7 +302,7 @@ static void go_on(struct megaflows *m, int64_t now)
     if (!run_slice(m, now, false)) {
         schedule(m, 0);
     } else if (m->pass_generation != m->sw->generation && m->list) {
-        start_pass(m);
+        start_pass(m, now);
         schedule(m, PASS_PAUSE_USEC);
     }
 }
@@ -305,10 +311,12 @@ static void on_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
 {
     struct megaflows *m = aux;
 
+    int64_t now = time_mono_ms();
+
     if (!m->cursor) {
-        start_pass(m);
+        start_pass(m, now);
     }
-    go_on(m, time_mono_ms());
+    go_on(m, now);
 }
 
 void megaflows_changed(struct megaflows *m)
@@ -323,7 +331,7 @@ void megaflow_tick(struct switch_ *sw, int64_t now)
     struct megaflows *m = sw->megaflows;
 
     if (!m->cursor) {
-        start_pass(m);
+        start_pass(m, now);
     }
     go_on(m, now);
 }
@@ -334,8 +342,10 @@ void megaflow_revalidate_all(struct switch_ *sw)
 
     /* A pass may itself change tables (learned flows that traffic brings back), but not for ever: three settle it. */
     for (int i = 0; i < 3; i++) {
-        start_pass(m);
-        run_slice(m, time_mono_ms(), true);
+        int64_t now = time_mono_ms();
+
+        start_pass(m, now);
+        run_slice(m, now, true);
         if (m->pass_generation == sw->generation) {
             break;
         }
@@ -352,6 +362,11 @@ void megaflow_sync_stats(struct switch_ *sw)
     DL_FOREACH_SAFE(sw->megaflows->list, f, next) {
         pull_stats(sw->megaflows, f);
     }
+}
+
+int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now)
+{
+    return sw->megaflows && sw->megaflows->list ? sw->megaflows->stats_ms : now;
 }
 
 void megaflow_flush(struct switch_ *sw)

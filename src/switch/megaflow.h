@@ -35,6 +35,8 @@ void megaflows_changed(struct megaflows *m);
 void megaflow_revalidate_all(struct switch_ *sw);
 /* Reads all counters from the datapath and pushes them on. */
 void megaflow_sync_stats(struct switch_ *sw);
+/* Traffic before this time is counted: when the last complete reading of all counters began. NOW without megaflows. */
+int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now);
 /* Pushes counters, removes idle megaflows; called from switch_tick(). */
 void megaflow_tick(struct switch_ *sw, int64_t now);
 /* Removes all, counters pushed. Needed before a bridge goes. */

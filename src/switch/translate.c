@@ -461,12 +461,7 @@ static void run_fin_timeout(const struct xlate_effect *e, uint16_t tcp_flags)
     if (!(tcp_flags & 5) || !rule->in_table) { /* FIN, RST */
         return;
     }
-    if (e->fin_idle && rule->idle_timeout > e->fin_idle) {
-        rule->idle_timeout = e->fin_idle;
-    }
-    if (e->fin_hard && rule->hard_timeout > e->fin_hard) {
-        rule->hard_timeout = e->fin_hard;
-    }
+    rule_shorten_timeouts(rule, e->fin_idle, e->fin_hard);
 }
 
 static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t bytes, uint16_t tcp_flags,

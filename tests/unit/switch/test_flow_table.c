@@ -137,7 +137,7 @@ static void test_bundle(void **state)
     assert_int_equal(count(e), 2);
     assert_int_equal(__builtin_bswap64(env_rule(e->br, "in_port=1,priority=5,actions=drop")->cookie), 7);
     assert_int_equal(env_rule(e->br, "in_port=1,priority=5,actions=drop")->actions->len, 0);
-    assert_true(env_rule(e->br, "in_port=2,priority=5,actions=drop")->expirable);
+    assert_true(heap_has(&env_rule(e->br, "in_port=2,priority=5,actions=drop")->due));
     assert_int_equal(flow_table_apply_all(e->br, changes, 3, time_mono_ms(), NULL), 0);
     assert_int_equal(count(e), 2);
     assert_int_equal(__builtin_bswap64(env_rule(e->br, "in_port=1,priority=5,actions=drop")->cookie), 8);

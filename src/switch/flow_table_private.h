@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_FLOW_TABLE_PRIVATE_H
+#define WARREN_SWITCH_FLOW_TABLE_PRIVATE_H
+/*
+ * What the files behind flow_table.h share: flow_table.c (rules, reading, configuration), flow_change.c (changes with
+ * their undo log, and the telling), flow_expire.c (timeouts, eviction).
+ */
+#include "switch/flow_table.h"
+
+/* The flows of a table that may be evicted and have the same values in the table's evict_fields. */
+struct evict_group {
+    struct heap_node by_size; /* in flow_table.evict_groups; fewest last: the key is the complement of the size */
+    struct heap rules;        /* rule.evict, by importance, then by expiry */
+    UT_hash_handle hh;
+    size_t n; /* values */
+    union field_value values[];
+};
+
+static inline bool rule_hidden(const struct rule *rule)
+{
+    return rule->cls.priority > UINT16_MAX;
+}
+
+struct rule_actions *rule_actions_new(const void *data, size_t len);
+/* Into and out of the rule's table, its timers along. The table's reference is the caller's matter. */
+void rule_insert(struct rule *rule);
+void rule_remove(struct rule *rule);
+bool rule_selected_by_cookie(const struct rule *rule, __be64 cookie, __be64 mask);
+/* OFPP_ANY: always. */
+bool rule_outputs_to(const struct rule *rule, ofp_port_t port);
+
+/* ---- flow_change.c ---- */
+
+enum undo_type { UNDO_ADDED, UNDO_REMOVED, UNDO_CHANGED };
+
+/* One step that was taken, with a reference to its rule and what CHANGED overwrote. */
+struct undo {
+    enum undo_type type;
+    enum flow_removed_reason reason; /* REMOVED */
+    struct rule *rule;
+    struct rule_actions *actions;
+    __be64 cookie;
+    uint16_t idle_timeout, hard_timeout, flags, importance;
+    int64_t created_ms, modified_ms, used_ms;
+    uint64_t packets, bytes;
+};
+
+struct undo_log {
+    struct undo *steps;
+    size_t n, allocated;
+    bool visible; /* some step alters what packets get */
+};
+
+/* Takes RULE out of its table and drops the table's reference. */
+void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_removed_reason reason);
+/* Makes what the log says final: translations are told, then hooks, and learned flows go with their flows. SYNC: the
+ * final counters that flow_removed carries are read from the datapath first. */
+void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync);
+void undo_log_done(struct undo_log *log);
+
+/* ---- flow_expire.c ---- */
+
+/* The rule's timeouts or importance changed, or it came into its table (or went: then it is in no heap). */
+void rule_update_timers(struct rule *rule);
+/* The rule of T that has to go first, or NULL when none may. */
+struct rule *flow_table_pick_victim(struct flow_table *t);
+void flow_table_evict_done(struct flow_table *t);
+
+#endif
