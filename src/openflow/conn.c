@@ -87,6 +87,9 @@ static void handle_message(struct of_conn *c, const struct of_header *h, const u
 {
     c->heard = time_mono_ms();
     c->probing = false;
+    if (c->cb.tap) {
+        c->cb.tap(c, false, msg, h->length, c->arg);
+    }
     if (h->type == OFT_HELLO) {
         handle_hello(c, h, msg);
         return;
@@ -222,6 +225,22 @@ static const struct stream_callbacks stream_cb = {
     .closed = on_closed,
 };
 
+void of_conn_set_probe(struct of_conn *c, int64_t probe_ms)
+{
+    c->probe_ms = probe_ms;
+    c->probing &= probe_ms != 0;
+    event_del(c->timer);
+    if (probe_ms) {
+        event_add(c->timer,
+                  &(struct timeval){.tv_sec = probe_ms / 2000, .tv_usec = MAX(probe_ms * 500 % 1000000, 1000)});
+    }
+}
+
+bool of_conn_is_probing(const struct of_conn *c)
+{
+    return c->probing;
+}
+
 int of_conn_new(struct event_base *base, struct stream *stream, uint32_t versions, int64_t probe_ms,
                 const struct of_conn_callbacks *cb, void *arg, struct of_conn **ret)
 {
@@ -241,10 +260,7 @@ int of_conn_new(struct event_base *base, struct stream *stream, uint32_t version
     if (!c->more || !c->timer) {
         goto err;
     }
-    if (probe_ms) {
-        struct timeval tv = {.tv_sec = probe_ms / 2000, .tv_usec = probe_ms / 2 % 1000 * 1000};
-        event_add(c->timer, &tv);
-    }
+    of_conn_set_probe(c, probe_ms);
     stream_set_callbacks(stream, &stream_cb, c);
     struct writer w = {0};
     of_hello_encode(&w, versions, of_conn_next_xid(c));
@@ -288,6 +304,9 @@ int of_conn_send(struct of_conn *c, struct writer *w)
 
     if (!error && w->len) {
         error = stream_write(c->stream, w->data, w->len);
+        if (!error && c->cb.tap) {
+            c->cb.tap(c, true, w->data, w->len, c->arg);
+        }
     }
     writer_done(w);
     w->error = 0;

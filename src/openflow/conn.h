@@ -22,6 +22,9 @@ struct of_conn_callbacks {
     /* The connection ended: ERROR is 0 for a clean end by the peer, -EPROTO when there is no common version or the peer
      * does not speak OpenFlow, -ETIMEDOUT when it did not answer a probe. The owner calls of_conn_destroy(). */
     void (*closed)(struct of_conn *c, int error, void *arg);
+    /* Every message as it passes, SENT or received, DATA being one or more whole ones: for listeners-in. May be NULL;
+     * must not destroy the connection. */
+    void (*tap)(struct of_conn *c, bool sent, const void *data, size_t len, void *arg);
 };
 
 /* Takes STREAM over (also on failure); it must be connected. VERSIONS: those offered, bit 1 << wire version. PROBE_MS:
@@ -30,6 +33,10 @@ int of_conn_new(struct event_base *base, struct stream *stream, uint32_t version
                 const struct of_conn_callbacks *cb, void *arg, struct of_conn **ret);
 void of_conn_destroy(struct of_conn *c); /* NULL is fine; no callback */
 DEFINE_CLEANUP(struct of_conn *, of_conn_destroy)
+/* Another probe interval from now on. */
+void of_conn_set_probe(struct of_conn *c, int64_t probe_ms);
+/* An echo request is under way to a peer that was silent for the probe interval. */
+bool of_conn_is_probing(const struct of_conn *c);
 uint8_t of_conn_version(const struct of_conn *c); /* 0 before `established` */
 uint32_t of_conn_next_xid(struct of_conn *c);
 /* Sends the messages in W, which is empty afterwards. 0, or -EMSGSIZE/-ENOTCONN when nothing was sent. */

@@ -150,12 +150,6 @@ static void add_unsupported_of_ports(const struct configurator *c, const struct 
             strbuf_addf(b, " ingress_policing_rate of interface %s,", ovsdb_row_string(iface, "name"));
         }
     }
-    for (size_t i = 0; i < ovsdb_row_size(cb->row, "controller"); i++) {
-        const struct ovsdb_row *row = ovsdb_client_ref(c->client, cb->row, "controller", i, "Controller");
-        if (row && ovsdb_row_size(row, "controller_rate_limit") > 0) {
-            strbuf_addf(b, " controller_rate_limit of %s,", ovsdb_row_string(row, "target"));
-        }
-    }
     strbuf_chomp(b, ',');
 }
 

@@ -57,6 +57,8 @@ static size_t read_targets(struct configurator *c, struct cbridge *cb, struct of
             .target = target,
             .probe_ms = MAX(0, probe),
             .max_backoff_ms = ovsdb_row_int(row, "max_backoff", DEFAULT_BACKOFF_MS),
+            .rate_limit = ovsdb_row_int(row, "controller_rate_limit", 0),
+            .burst_limit = ovsdb_row_int(row, "controller_burst_limit", 0),
             .no_async = !ovsdb_row_bool(row, "enable_async_messages", true),
         };
         if (is_primary(target)) {
@@ -193,16 +195,18 @@ bool servers_tick(struct configurator *c, bool rows_are_valid)
 
 static void write_controller(struct ovsdb_txn *txn, const struct ovsdb_row *row, const struct ofserver_status *s)
 {
-    char seconds[24];
+    char connect[24], disconnect[24];
+    int64_t now = time_mono_ms();
     struct row_writer w = row_writer_of(txn, "Controller", row);
-    snprintf(seconds, sizeof seconds, "%lld", (long long)(time_mono_ms() - s->since_ms) / 1000);
+    snprintf(connect, sizeof connect, "%lld", (long long)(now - s->connected_ms) / 1000);
+    snprintf(disconnect, sizeof disconnect, "%lld", (long long)(now - s->disconnected_ms) / 1000);
     row_write_bool(&w, "is_connected", s->is_connected);
     row_write_opt_string(&w, "role", s->is_connected ? s->role : NULL);
     row_write_map(&w, "status",
                   (struct row_map_pair[]){
                       {"last_error", s->last_error},
-                      {"sec_since_connect", s->since_ms && s->is_connected ? seconds : NULL},
-                      {"sec_since_disconnect", s->since_ms && !s->is_connected ? seconds : NULL},
+                      {"sec_since_connect", s->connected_ms ? connect : NULL},
+                      {"sec_since_disconnect", s->disconnected_ms ? disconnect : NULL},
                       {"state", s->state},
                   },
                   4);

@@ -37,10 +37,11 @@ void ofserver_set_targets(struct ofserver *s, const struct ofserver_target *targ
 
 struct ofserver_status {
     bool is_connected;
-    const char *role;       /* "other", "master", "slave"; NULL: not connected */
-    const char *state;      /* "ACTIVE", "BACKOFF", "CONNECTING", "IDLE" (listener) */
-    const char *last_error; /* or NULL */
-    int64_t since_ms;       /* time_mono_ms() of the last change, 0: never */
+    const char *role;        /* "other", "master", "slave"; NULL: not connected */
+    const char *state;       /* "VOID", "BACKOFF", "CONNECTING", "ACTIVE", "IDLE" (probed, or a listener by itself) */
+    const char *last_error;  /* or NULL */
+    int64_t connected_ms;    /* time_mono_ms() when it was connected last, 0: never */
+    int64_t disconnected_ms; /* likewise, when that ended last */
 };
 /* Of the target with that text. -ENOENT. Strings live until the next call of this module. */
 int ofserver_get_status(const struct ofserver *s, const char *target, struct ofserver_status *ret);

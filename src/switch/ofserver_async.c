@@ -23,6 +23,36 @@ void ofconn_async_defaults(struct ofconn *c)
     }
 }
 
+void ofserver_update_misses(struct ofserver *s)
+{
+    const struct ofconn *c;
+    bool on = false;
+
+    DL_FOREACH(s->conns, c) {
+        on |= c->role != OF_ROLE_SLAVE && ofconn_version(c) && ofconn_version(c) < OF_VERSION_13 &&
+              c->async[0][ASYNC_PACKET_IN] >> PACKET_IN_NO_MATCH & 1;
+    }
+    bridge_set_miss_to_controller(s->bridge, on);
+}
+
+/* Token bucket: full at the start. */
+static bool take_token(struct ofconn *c, int64_t now)
+{
+    const struct target *t = c->target;
+
+    if (!t || !t->rate_limit) {
+        return true;
+    }
+    int64_t limit = t->burst_limit * 1000;
+    c->tokens = c->tokens_ms ? MIN(c->tokens + (now - c->tokens_ms) * t->rate_limit, limit) : limit;
+    c->tokens_ms = now;
+    if (c->tokens < 1000) {
+        return false;
+    }
+    c->tokens -= 1000;
+    return true;
+}
+
 static bool wants(const struct ofconn *c, enum async_kind kind, unsigned int reason)
 {
     return ofconn_version(c) && c->async[c->role == OF_ROLE_SLAVE][kind] >> reason & 1;
@@ -72,6 +102,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         .data = info->packet->data,
     };
     bool met = false, delivered = false;
+    int64_t now = time_mono_ms();
 
     metadata_match(info->flow, &pin.match);
     DL_FOREACH(s->conns, c) {
@@ -79,7 +110,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
             continue;
         }
         met = true;
-        if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG) {
+        if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG || !take_token(c, now)) {
             c->packet_in_dropped++;
             continue;
         }

@@ -22,13 +22,14 @@ struct target {
     bool keep; /* while the set is being replaced */
     bool no_async;
     int64_t probe_ms;
+    int64_t rate_limit, burst_limit; /* packet_ins a second and at once; rate 0: no limit */
     struct stream_listener *listener;
     struct reconnect reconnect;
     struct event *timer;
     struct stream *stream; /* while connecting */
     struct ofconn *conn;
     char *last_error;
-    int64_t since_ms;
+    int64_t connected_ms, disconnected_ms; /* last time, 0: never */
     struct target *prev, *next;
 };
 
@@ -36,7 +37,8 @@ struct ofserver {
     struct bridge *bridge;
     struct event_base *base;
     char *rundir;
-    struct stream_listener *mgmt;
+    struct stream_listener *mgmt, *snoop;
+    struct snooper *snoopers;
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -63,6 +65,7 @@ struct ofconn {
     uint32_t async[2][N_ASYNC]; /* [0]: master and equal, [1]: slave; bits by reason */
     struct bundle *bundles;
     uint64_t packet_in_dropped;
+    int64_t tokens_ms, tokens; /* of the rate limit: thousandths of packets, as of when */
     struct ofconn *prev, *next;
 };
 
@@ -71,7 +74,31 @@ static inline uint8_t ofconn_version(const struct ofconn *c)
 {
     return of_conn_version(c->conn);
 }
+/* Made by the switch, to a controller that the database names; not by a peer that connected. */
+static inline bool ofconn_is_controller(const struct ofconn *c)
+{
+    return c->target && !c->target->remote.passive;
+}
 void ofconn_send(struct ofconn *c, struct writer *w);
+/* Takes STREAM over. NULL (logged) when the connection cannot be served. */
+struct ofconn *ofconn_new(struct ofserver *s, struct stream *stream, struct target *t);
+void ofconn_free(struct ofconn *c);
+/* Those that the bridge may speak, bit 1 << wire version. */
+uint32_t ofserver_versions(const struct ofserver *s);
+
+/* ofserver_target.c */
+/* The connection to a controller ended, or did not come up. */
+void target_lost(struct target *t, int error);
+/* Connects at once, whatever it waited for. */
+void target_restart(struct target *t);
+void target_free(struct target *t);
+
+/* ofserver_snoop.c */
+void ofserver_accept_snooper(struct stream *stream, void *ofserver);
+/* DATA passed between the bridge and TARGET. */
+void ofserver_snoop(struct ofserver *s, const struct target *target, const void *data, size_t len);
+/* Of TARGET only, unless that is NULL. */
+void ofserver_snoopers_free(struct ofserver *s, const struct target *target);
 
 /* A request's handler: 0, when its reply (if the type has one) was sent, or the OFERR_* to reply with. BODY begins
  * behind the header (of multipart and experimenter messages: behind theirs). Dispatch is by the tables `handlers` and
@@ -98,5 +125,7 @@ void ofserver_hook_bridge(struct ofserver *s);
 /* What a new connection is told unasked: a controller everything, others nothing (miss_send_len 0 keeps packet_ins
  * away). */
 void ofconn_async_defaults(struct ofconn *c);
+/* Whether table misses go to controllers depends on who is connected, and on what they want. */
+void ofserver_update_misses(struct ofserver *s);
 
 #endif
