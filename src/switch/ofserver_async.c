@@ -89,24 +89,47 @@ static void metadata_match(const struct flow *flow, struct match *ret)
     }
 }
 
+/* What REASON is called in VERSION. A table-miss flow's packets are NO_MATCH where there is such a thing (1.3). */
+static uint8_t wire_reason(enum packet_in_reason reason, uint8_t version)
+{
+    switch (reason) {
+    case PACKET_IN_IMPLICIT_MISS:
+        return PACKET_IN_NO_MATCH;
+    case PACKET_IN_NO_MATCH:
+        return version < OF_VERSION_13 ? PACKET_IN_ACTION : PACKET_IN_NO_MATCH;
+    case PACKET_IN_ACTION_SET:
+    case PACKET_IN_GROUP:
+    case PACKET_IN_PACKET_OUT:
+        return version > OF_VERSION_13 ? (uint8_t)reason : PACKET_IN_ACTION;
+    default:
+        return (uint8_t)reason;
+    }
+}
+
+static bool wants_packet_in(const struct ofconn *c, const struct packet_in_info *info)
+{
+    return wants(c, ASYNC_PACKET_IN, wire_reason(info->reason, ofconn_version(c))) &&
+           info->controller_id == c->controller_id &&
+           (info->reason != PACKET_IN_IMPLICIT_MISS || ofconn_version(c) < OF_VERSION_13);
+}
+
 static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct packet_in_info *info)
 {
     struct ofserver *s = aux;
     struct ofconn *c;
-    uint8_t reason = info->reason == PACKET_IN_IMPLICIT_MISS ? PACKET_IN_NO_MATCH : (uint8_t)info->reason;
     struct of_packet_in pin = {
         .total_len = (uint32_t)info->packet->len,
-        .reason = reason,
         .table = info->table,
         .cookie = info->cookie,
         .data = info->packet->data,
+        .data_len = info->packet->len, /* all of it, whatever max_len: nothing is ever buffered */
     };
     bool met = false, delivered = false;
     int64_t now = time_mono_ms();
 
     metadata_match(info->flow, &pin.match);
     DL_FOREACH(s->conns, c) {
-        if (!wants(c, ASYNC_PACKET_IN, reason)) {
+        if (!wants_packet_in(c, info)) {
             continue;
         }
         met = true;
@@ -114,11 +137,9 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
             c->packet_in_dropped++;
             continue;
         }
-        uint16_t max_len = reason == PACKET_IN_NO_MATCH ? c->miss_send_len : info->max_len;
         struct writer w = {0};
 
-        /* 0 asks for nothing, but nothing is ever buffered here: the packet would be lost to the controller. */
-        pin.data_len = max_len ? MIN(info->packet->len, (size_t)max_len) : info->packet->len;
+        pin.reason = wire_reason(info->reason, ofconn_version(c));
         of_packet_in_encode(&w, ofconn_version(c), &pin);
         ofconn_send(c, &w);
         delivered = true;

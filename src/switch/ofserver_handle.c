@@ -13,7 +13,10 @@ LOG_MODULE("openflow");
 
 /* OpenFlow 1.3 capabilities: FLOW_STATS, TABLE_STATS, PORT_STATS. Groups and queues are not there. */
 #define CAPABILITIES 0x7
-#define FRAG_NORMAL 0
+/* Switch configuration: what happens to fragments, and OpenFlow 1.1's and 1.2's wish for packets with a bad TTL. */
+#define CONFIG_FRAG_MASK 3u
+#define CONFIG_INVALID_TTL 4u
+#define FRAG_REASSEMBLE 2u
 
 void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, const uint8_t *msg)
 {
@@ -45,19 +48,27 @@ static int handle_features(struct ofconn *c, const struct of_header *h, struct r
     return 0;
 }
 
-static int handle_get_config(struct ofconn *c, const struct of_header *h, struct reader *body WR_UNUSED)
+static int handle_get_config(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct writer w = {0};
+
+    if (body->left) {
+        return OFERR_BAD_LEN;
+    }
     size_t start = of_begin(&w, h->version, OFT_GET_CONFIG_REPLY, h->xid);
 
-    writer_u16(&w, c->config_flags);
+    uint16_t flags = (uint16_t)c->server->bridge->frag_mode;
+    if (h->version < OF_VERSION_13 && c->async[0][ASYNC_PACKET_IN] >> PACKET_IN_INVALID_TTL & 1) {
+        flags |= CONFIG_INVALID_TTL;
+    }
+    writer_u16(&w, flags);
     writer_u16(&w, c->miss_send_len);
     of_end(&w, start);
     ofconn_send(c, &w);
     return 0;
 }
 
-static int handle_set_config(struct ofconn *c, const struct of_header *h WR_UNUSED, struct reader *body)
+static int handle_set_config(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     uint16_t flags = reader_u16(body);
     uint16_t miss_send_len = reader_u16(body);
@@ -65,14 +76,24 @@ static int handle_set_config(struct ofconn *c, const struct of_header *h WR_UNUS
     if (body->error || body->left) {
         return OFERR_BAD_LEN;
     }
-    if (flags != FRAG_NORMAL) {
-        return OFERR_CONFIG_BAD_FLAGS; /* fragments are passed on as they are */
+    unsigned int frags = flags & CONFIG_FRAG_MASK;
+    unsigned int known = CONFIG_FRAG_MASK | (h->version < OF_VERSION_13 ? CONFIG_INVALID_TTL : 0);
+    if (flags & ~known || frags == FRAG_REASSEMBLE) {
+        return OFERR_CONFIG_BAD_FLAGS;
     }
-    c->config_flags = flags;
+    if (c->role != OF_ROLE_SLAVE) {
+        bridge_set_frag_mode(c->server->bridge, (enum frag_mode)frags);
+    }
+    bool asked = c->miss_send_len != 0;
     c->miss_send_len = miss_send_len;
-    if (!c->target || c->target->remote.passive) {
+    if (!ofconn_is_controller(c) && !c->async_set && asked != (miss_send_len != 0)) {
         ofconn_async_defaults(c);
     }
+    if (h->version < OF_VERSION_13) {
+        uint32_t bit = 1u << PACKET_IN_INVALID_TTL, *mask = &c->async[0][ASYNC_PACKET_IN];
+        *mask = flags & CONFIG_INVALID_TTL ? *mask | bit : *mask & ~bit;
+    }
+    ofserver_update_misses(c->server);
     return 0;
 }
 
@@ -251,9 +272,13 @@ static int handle_role(struct ofconn *c, const struct of_header *h, struct reade
     return 0;
 }
 
-static int handle_get_async(struct ofconn *c, const struct of_header *h, struct reader *body WR_UNUSED)
+static int handle_get_async(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct writer w = {0};
+
+    if (body->left) {
+        return OFERR_BAD_LEN;
+    }
     size_t start = of_begin(&w, h->version, OFT_GET_ASYNC_REPLY, h->xid);
 
     for (size_t kind = 0; kind < N_ASYNC; kind++) {
@@ -277,6 +302,8 @@ static int handle_set_async(struct ofconn *c, const struct of_header *h WR_UNUSE
         return OFERR_BAD_LEN;
     }
     memcpy(c->async, masks, sizeof masks);
+    c->async_set = true;
+    ofserver_update_misses(c->server);
     return 0;
 }
 

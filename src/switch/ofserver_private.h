@@ -61,8 +61,10 @@ struct ofconn {
     struct of_conn *conn;
     struct target *target; /* the controller that it was made to, or the listener; NULL: management socket */
     enum of_role role;
-    uint16_t miss_send_len, config_flags;
+    uint16_t miss_send_len;
+    uint16_t controller_id;     /* only packets for this one (NX set_controller_id) */
     uint32_t async[2][N_ASYNC]; /* [0]: master and equal, [1]: slave; bits by reason */
+    bool async_set;             /* by the peer, rather than the defaults */
     struct bundle *bundles;
     uint64_t packet_in_dropped;
     int64_t tokens_ms, tokens; /* of the rate limit: thousandths of packets, as of when */

@@ -10,6 +10,7 @@
 #include "switch/ofserver_private.h"
 
 #define BACKLOG_MAX (1u << 20)
+#define EVERY_VERSION 0x7e
 
 struct snooper {
     struct ofserver *server;
@@ -69,7 +70,7 @@ void ofserver_accept_snooper(struct stream *stream, void *arg)
     *sn = (struct snooper){.server = s, .target = target, .stream = stream};
     DL_APPEND(s->snoopers, sn);
     stream_set_callbacks(stream, &cb, sn);
-    of_hello_encode(&hello, ofserver_versions(s), 1);
+    of_hello_encode(&hello, EVERY_VERSION, 1); /* the copies are of whichever the controller speaks */
     stream_write(stream, hello.data, hello.len);
     writer_done(&hello);
 }

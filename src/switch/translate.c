@@ -117,10 +117,28 @@ static void trace_rule(struct xlate_ctx *x, const struct rule *rule)
     }
 }
 
+/* With IN_PORT standing for in_port. Only FRAG_NX_MATCH shows the ports of a first fragment. */
+static struct rule *lookup(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table, struct flow *looked)
+{
+    struct flow_key *key = &x->s.flow.key;
+    ofp_port_t old_port = x->s.flow.in_port;
+    __be16 src = key->tp_src, dst = key->tp_dst;
+    struct rule *rule;
+
+    x->s.flow.in_port = in_port;
+    if (key->ip_frag && x->s.br->frag_mode == FRAG_NORMAL) {
+        key->tp_src = key->tp_dst = 0;
+    }
+    rule = flow_table_lookup(x->s.br, table, &x->s.flow, looked);
+    x->s.flow.in_port = old_port;
+    key->tp_src = src;
+    key->tp_dst = dst;
+    return rule;
+}
+
 void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
 {
     table_id_t old_table = x->s.table;
-    ofp_port_t old_port = x->s.flow.in_port;
     struct rule *rule, *old_rule = x->s.rule;
     struct rule_actions *old_actions = x->s.rule_actions;
     struct flow looked = {0};
@@ -130,10 +148,12 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
         return;
     }
+    if (x->s.flow.key.ip_frag && x->s.br->frag_mode == FRAG_DROP) {
+        xlate_note_drop(x, DROP_FRAGMENT);
+        return;
+    }
     x->resubmits++;
-    x->s.flow.in_port = in_port;
-    rule = flow_table_lookup(x->s.br, table, &x->s.flow, &looked);
-    x->s.flow.in_port = old_port;
+    rule = lookup(x, in_port, table, &looked);
     xlate_look(x, &looked);
     x->s.table = table;
     if (!rule) {
@@ -239,8 +259,7 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         output_reg(x, (const struct ofpact_output_reg *)a);
         return;
     case OFPACT_CONTROLLER:
-        xlate_controller(x, (const struct ofpact_controller *)a,
-                         x->s.rule && rule_is_table_miss(x->s.rule) ? PACKET_IN_NO_MATCH : PACKET_IN_ACTION);
+        xlate_controller(x, (const struct ofpact_controller *)a, PACKET_IN_ACTION);
         return;
     case OFPACT_DEC_TTL:
         x->stop |= !xlate_dec_ttl(x);
@@ -413,7 +432,7 @@ static void finish(struct xlate_ctx *x)
 
 void translate(const struct xlate_in *in, struct xlate_out *ret)
 {
-    struct xlate_ctx x = {.in = in, .out = ret};
+    struct xlate_ctx x = {.in = in, .out = ret, .why = in->actions ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
     enum drop_reason reason;
     struct port *port;
 

@@ -343,11 +343,14 @@ static void run_rank(struct xlate_ctx *x, const struct ofpacts *set, int rank)
 void xlate_run_set(struct xlate_ctx *x)
 {
     struct ofpacts set = x->s.action_set;
+    enum packet_in_reason why = x->why;
 
     x->s.action_set = (struct ofpacts){0};
+    x->why = PACKET_IN_ACTION_SET;
     x->stop = x->stop && x->reason == DROP_RESUBMIT_DEPTH;
     for (int rank = 1; rank <= 9 && set.len; rank++) {
         run_rank(x, &set, rank);
     }
+    x->why = why;
     ofpacts_done(&set);
 }

@@ -480,6 +480,12 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
 
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
 {
+    if (reason == PACKET_IN_ACTION) {
+        /* Rules run for their own reason, also within a packet-out that went to the tables. */
+        reason = x->s.rule && x->why != PACKET_IN_ACTION_SET && rule_is_table_miss(x->s.rule) ? PACKET_IN_NO_MATCH
+                 : x->s.rule && x->why == PACKET_IN_PACKET_OUT                                ? PACKET_IN_ACTION
+                                                                                              : x->why;
+    }
     if (!x->s.br->hooks.packet_in || (x->s.in_port && x->s.in_port->config & PORT_CONFIG_NO_PACKET_IN)) {
         xlate_note_drop(x, DROP_CONTROLLER_NONE);
         return;

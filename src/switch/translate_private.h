@@ -33,6 +33,7 @@ struct xlate_ctx {
     struct flow wc;               /* bits of the packet that were looked at (its key part) */
     struct flow_tunnel sent_tunnel;
     bool tunnel_sent;
+    enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
     bool stop; /* exit: no further actions of this walk */
     enum drop_reason reason;
@@ -70,6 +71,7 @@ void xlate_commit(struct xlate_ctx *x);
 void xlate_output(struct xlate_ctx *x, ofp_port_t port);
 /* To PORT of the present bridge. True when it left. */
 bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
+/* REASON ACTION stands for what the walk knows better: x->why, or NO_MATCH of a table-miss flow. */
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason);
 void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
 

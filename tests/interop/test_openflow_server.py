@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenFlow server byte by byte: negotiation, errors, roles, asynchronous messages, controllers and fail modes."""
+import struct
+import subprocess
+import time
+
+import ofclient as of
+import pytest
+from world import wait_for
+
+
+@pytest.fixture(scope="module")
+def hv(cloud_factory):
+    cloud = cloud_factory()
+    cloud.hypervisors = ["hv1"]
+    cloud.underlay_up(["hv1"])
+    cloud.switchd_up("hv1")
+    cloud.allowed_warnings += ["switching by itself", "controller:", "refused: only punix"]
+    return cloud
+
+
+@pytest.fixture
+def br(hv):
+    hv.vsctl("hv1", "add-br", "br0", "--", "set-fail-mode", "br0", "secure")
+    yield hv.rundir("hv1") / "br0.mgmt"
+    hv.vsctl("hv1", "del-br", "br0")
+
+
+@pytest.fixture
+def controller(hv, br, tmp_path):
+    c = of.Controller(tmp_path / "ctl")
+    yield c
+    c.down()
+
+
+def set_controller(hv, *controllers, **columns):
+    hv.vsctl("hv1", "set-controller", "br0", *[c.target for c in controllers])
+    if columns:
+        for uuid in hv.vsctl("hv1", "--bare", "--columns=_uuid", "list", "Controller").split():
+            hv.vsctl("hv1", "set", "Controller", uuid, *[f"{k}={v}" for k, v in columns.items()])
+
+
+def status(hv, column):
+    return hv.vsctl("hv1", "--bare", f"--columns={column}", "list", "Controller").strip()
+
+
+# ---- negotiation ----
+
+def test_hello(hv, br):
+    with of.Conn.to_unix(br, 4) as c:  # no bitmap: everything up to its version
+        assert c.peer_hello.body[:2] == b"\0\1"
+        assert c.request(of.ECHO_REQUEST, b"abc")[0][1:] == (of.ECHO_REPLY, c.xid - 1, b"abc")
+    with of.Conn.to_unix(br, 9) as c:  # a version that nobody knows yet, with a bitmap that has 1.3 only
+        pass
+    with of.Conn.to_unix(br, 4, hello=False) as c:
+        c.send_raw(of.pack(9, of.HELLO, 1, of.hello_bitmap(4, 9)))
+        assert c.recv().type == of.HELLO
+        assert c.request(of.FEATURES_REQUEST)[0].version == 4
+
+
+def test_hello_without_common_version(hv, br):
+    hv.vsctl("hv1", "set", "Bridge", "br0", "protocols=OpenFlow13")
+    for hello in (of.pack(1, of.HELLO, 7), of.pack(6, of.HELLO, 7, of.hello_bitmap(1, 6))):
+        with of.Conn.to_unix(br, 1, hello=False) as c:
+            c.send_raw(hello)
+            assert c.recv().type == of.HELLO
+            error = c.recv()
+            assert (error.type, error.xid, error.body[:4]) == (of.ERROR, 7, b"\0\0\0\0"), error
+            assert c.closed()
+
+
+def test_garbage_instead_of_hello(hv, br):
+    for garbage in (of.pack(4, of.FEATURES_REQUEST, 1), b"\4\0\0\7\0\0\0\1"):
+        with of.Conn.to_unix(br, 4, hello=False) as c:
+            c.send_raw(garbage)
+            assert c.closed()
+
+
+# ---- errors ----
+
+def test_request_errors(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        assert c.error(99) == (1, 1)  # BAD_TYPE
+        assert c.error(of.FEATURES_REQUEST, b"12345678") == (1, 6)  # BAD_LEN
+        assert c.error(7, b"x") == (1, 6)
+        assert c.error(9, b"x") == (1, 6)
+        assert c.error(9, struct.pack("!HH", 2, 128)) == (10, 0)  # reassembly: OFPSCFC_BAD_FLAGS
+        assert c.multipart(99) == (1, 2)  # BAD_MULTIPART
+        assert c.multipart(0, b"x") == (1, 6)
+        assert c.error(of.EXPERIMENTER, struct.pack("!II", 0x123456, 1)) == (1, 3)
+        assert c.error(of.EXPERIMENTER, struct.pack("!II", of.NX, 9999)) == (1, 4)
+        assert c.error(13, struct.pack("!IIH6x", 5, 0xfffffffd, 0)) == (1, 8)  # BUFFER_UNKNOWN
+        assert c.error(14, of.flow_mod13(buffer_id=7)) == (1, 8)
+        assert c.error(14, of.flow_mod13(command=9)) == (5, 6)  # BAD_COMMAND
+        assert c.error(14, of.flow_mod13(table=255)) == (5, 2)  # BAD_TABLE_ID
+        assert c.error(16, struct.pack("!I4x6s2xIII4x", 77, b"", 0, 0, 0)) == (7, 0)  # port_mod: BAD_PORT
+        assert c.error(17, struct.pack("!B3xI", 254, 0)) == (8, 0)  # table_mod: BAD_TABLE
+        assert c.multipart(4, struct.pack("!I4x", 77)) == (1, 11)  # BAD_PORT
+        xid = c.send(of.FEATURES_REQUEST, version=3)
+        error = c.recv()
+        assert (error.type, error.xid, error.body[:4]) == (of.ERROR, xid, struct.pack("!HH", 1, 0))  # BAD_VERSION
+        long = c.request(14, of.flow_mod13(command=9) + b"\0" * 400)[0]
+        assert len(long.body) >= 4 + 64 and long.body[4:68] == of.pack(4, 14, long.xid, of.flow_mod13(command=9))[:2] + (
+            struct.pack("!H", 8 + 48 + 400)) + of.pack(4, 14, long.xid, of.flow_mod13(command=9) + b"\0" * 8)[4:64]
+
+
+def test_replies_come_in_order_before_the_barriers(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        sent = []
+        for n in range(300):
+            sent.append((c.send(of.FEATURES_REQUEST), of.FEATURES_REPLY))
+            sent.append((c.send(99), of.ERROR))
+            sent.append((c.send(20), 21))
+            c.send(14, of.flow_mod13(priority=n))
+        assert [(m.xid, m.type) for m in c.sync()] == sent
+        assert struct.unpack("!QQI4x", c.multipart(2, struct.pack("!B3xII4xQQ", 255, 0xffffffff, 0xffffffff, 0, 0) +
+                                                   of.match13()))[2] == 300
+
+
+# ---- roles ----
+
+def role(c, value, generation):
+    answers = c.request(24, struct.pack("!I4xQ", value, generation))
+    if answers[0].type == of.ERROR:
+        return struct.unpack("!HH", answers[0].body[:4])
+    return struct.unpack("!I4xQ", answers[0].body)
+
+
+def test_roles(hv, br):
+    with of.Conn.to_unix(br, 4) as a, of.Conn.to_unix(br, 4) as b:
+        assert role(a, 0, 0)[0] == 1  # equal
+        assert role(a, 2, 5) == (2, 5)
+        assert role(b, 2, 4) == (11, 0)  # stale
+        assert role(b, 9, 6) == (11, 2)  # BAD_ROLE
+        assert role(b, 2, 6) == (2, 6)
+        assert role(a, 0, 0)[0] == 3  # demoted
+        for kind, body in ((14, of.flow_mod13()), (16, struct.pack("!I4x6s2xIII4x", 1, b"", 0, 0, 0)),
+                           (13, struct.pack("!IIH6x", 0xffffffff, 0xfffffffd, 0)), (17, struct.pack("!B3xI", 0, 0))):
+            assert a.error(kind, body) == (1, 10), kind  # IS_SLAVE
+        assert a.request(of.FEATURES_REQUEST)[0].type == of.FEATURES_REPLY
+        assert role(a, 1, 0)[0] == 1  # to equal: no generation is looked at
+        assert a.error(14, of.flow_mod13()) is None
+        assert role(a, 3, 0x8000000000000007) == (11, 0)  # behind, circularly
+        assert role(a, 3, 6) == (3, 6)
+
+
+# ---- asynchronous messages ----
+
+PACKET = bytes.fromhex("ffffffffffff0200000000aa88b5") + b"\x5a" * 86
+
+
+def packet_out13(*actions, in_port=0xfffffffd):
+    body = b"".join(actions)
+    return struct.pack("!IIH6x", 0xffffffff, in_port, len(body)) + body + PACKET
+
+
+def test_packet_in_wants_and_reasons(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        send = lambda *actions: [m for m in c.request(13, packet_out13(*actions), xid=0) if m.type == 10]  # noqa: E731
+        assert send(of.output13(0xfffffffd)) == []  # a management connection is told nothing until it asks
+        assert c.request(9, struct.pack("!HH", 0, 128)) == []
+        pin, = send(of.output13(0xfffffffd, 32))
+        buffer_id, total, reason, table, cookie = struct.unpack("!IHBBQ", pin.body[:16])
+        assert (buffer_id, total, reason, cookie) == (0xffffffff, len(PACKET), 1, 0xffffffffffffffff)
+        assert pin.body.endswith(PACKET)  # nothing is buffered, so all of it comes
+        assert send(of.output13(0xfffffff9)) == []  # table 0 has nothing: dropped
+        assert c.error(14, of.flow_mod13(priority=0, cookie=9, instructions=of.apply13(of.output13(0xfffffffd)))) is None
+        pin, = send(of.output13(0xfffffff9))
+        assert struct.unpack("!BBQ", pin.body[6:16]) == (0, 0, 9)  # the table-miss flow: NO_MATCH
+        c.request(28, struct.pack("!6I", 2, 0, 0, 0, 0, 0))  # ACTION only
+        assert send(of.output13(0xfffffff9)) == []
+        assert len(send(of.output13(0xfffffffd))) == 1
+        asked, = c.request(26)
+        assert (asked.type, asked.body) == (27, struct.pack("!6I", 2, 0, 0, 0, 0, 0))
+
+
+def test_flow_removed_and_port_status(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        c.request(14, of.flow_mod13(cookie=3, flags=1, idle=7))
+        c.request(14, of.flow_mod13(cookie=4, priority=9))
+        c.send(14, of.flow_mod13(command=3, table=255))
+        removed, = [m for m in c.sync() if m.type == 11]
+        cookie, priority, reason, table, _, _, idle, hard = struct.unpack("!QHBBIIHH", removed.body[:24])
+        assert (cookie, priority, reason, table, idle, hard) == (3, 0x8000, 2, 0, 7, 0)
+        hv.vsctl("hv1", "add-port", "br0", "int0", "--", "set", "Interface", "int0", "type=internal", "ofport_request=5")
+        added = c.wait(lambda m: m.type == 12 and m.body[0] == 0)
+        assert struct.unpack("!I", added.body[8:12]) == (5,) and added.body[24:28] == b"int0"
+        hv.vsctl("hv1", "del-port", "br0", "int0")
+        c.wait(lambda m: m.type == 12 and m.body[0] == 1)
+
+
+# ---- controllers ----
+
+def test_controller_status_and_probe(hv, br, controller):
+    set_controller(hv, controller, inactivity_probe=1000)
+    c = controller.accept()
+    wait_for("is_connected", lambda: status(hv, "is_connected") == "true", 5)
+    assert status(hv, "role") == "other"
+    assert "state=ACTIVE" in status(hv, "status") and "sec_since_connect=" in status(hv, "status")
+    echo = of.Message(*struct.unpack("!BBxxI", c.sock.recv(8)), b"")
+    assert echo.type == of.ECHO_REQUEST
+    assert c.closed(5)  # no answer: given up
+    again = controller.accept()
+    wait_for("the status", lambda: "last_error=" in status(hv, "status"), 8)
+    again.close()
+
+
+def test_protocols_change_drops_connections(hv, br, controller):
+    set_controller(hv, controller)
+    c, m = controller.accept(), of.Conn.to_unix(br, 4)
+    hv.vsctl("hv1", "set", "Bridge", "br0", "protocols=OpenFlow13")
+    assert c.closed() and m.closed()
+    controller.accept().close()
+
+
+def test_rate_limit(hv, br, controller):
+    set_controller(hv, controller, controller_rate_limit=100, controller_burst_limit=25)
+    c = controller.accept()
+    with of.Conn.to_unix(br, 4) as m:
+        for _ in range(200):
+            m.send(13, packet_out13(of.output13(0xfffffffd)))
+        m.sync()
+    got = [x for x in c.sync() if x.type == 10]
+    assert 25 <= len(got) < 100, len(got)
+    shown = hv.appctl("hv1", "coverage/show")
+    assert any("controller_rate" in line for line in shown.splitlines()), shown
+    time.sleep(0.1)  # ten tokens later
+    with of.Conn.to_unix(br, 4) as m:
+        m.request(13, packet_out13(of.output13(0xfffffffd)))
+    c.wait(lambda x: x.type == 10)
+
+
+def test_snoop(hv, br, controller):
+    set_controller(hv, controller)
+    c = controller.accept()
+    snoop = subprocess.Popen(["ip", "netns", "exec", hv.hv_ns("hv1"), "env", f"OVS_RUNDIR={hv.rundir('hv1')}",
+                              "ovs-ofctl", "snoop", "br0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        seen = ""
+        deadline = time.monotonic() + 10
+        while "OFPT_FEATURES_REPLY" not in seen and time.monotonic() < deadline:
+            c.request(of.FEATURES_REQUEST)  # more than one: the client may come after the first
+            c.sock.settimeout(5)
+            seen += snoop.stdout.readline()
+        assert "OFPT_FEATURES_REPLY" in seen or "OFPT_FEATURES_REQUEST" in seen, seen
+    finally:
+        snoop.terminate()
+        snoop.wait()
+
+
+def test_fail_modes(hv, br, controller):
+    flows = lambda: hv.ofctl("hv1", "--no-stats", "dump-flows", "br0").count("actions=")  # noqa: E731
+    hv.vsctl("hv1", "set-fail-mode", "br0", "standalone")
+    assert flows() == 1  # NORMAL
+    set_controller(hv, controller, inactivity_probe=1000, max_backoff=1000)
+    c = controller.accept()
+    wait_for("the flush", lambda: flows() == 0, 5)
+    assert c.error(14, of.flow_mod13(instructions=of.apply13(of.output13(1)))) is None
+    assert flows() == 1
+    controller.down()
+    c.close()
+    wait_for("the flows to go", lambda: flows() == 0, 10)
+    assert "NORMAL" in hv.appctl("hv1", "bridge/dump-flows", "br0")  # the hidden rule
+    controller.up()
+    c = controller.accept()
+    wait_for("control given back", lambda: "NORMAL" not in hv.appctl("hv1", "bridge/dump-flows", "br0"), 5)
+    c.close()
+    hv.vsctl("hv1", "set-fail-mode", "br0", "secure")
+    hv.vsctl("hv1", "del-controller", "br0")
+    assert flows() == 0
+
+
+def test_listener(hv, br):
+    path = hv.rundir("hv1") / "br0.listener"
+    hv.vsctl("hv1", "set-controller", "br0", f"punix:{path}")
+    wait_for("the listener", path.exists, 5)
+    with of.Conn.to_unix(path, 4) as c:
+        assert c.request(of.FEATURES_REQUEST)[0].type == of.FEATURES_REPLY
+    hv.vsctl("hv1", "set-controller", "br0", "punix:/tmp/elsewhere.sock")
+    wait_for("the listener's end", lambda: not path.exists(), 5)
