@@ -673,6 +673,13 @@ const struct ovsdb_row *ovsdb_row_next(const struct ovsdb_row *row)
     return row->hh.next;
 }
 
+uint64_t ovsdb_client_serial(const struct ovsdb_client *c, const char *table)
+{
+    const struct replica_table *t = replica_table(&c->replica, table);
+
+    return t ? t->serial : 0;
+}
+
 size_t ovsdb_client_n_rows(const struct ovsdb_client *c, const char *table)
 {
     const struct replica_table *t = replica_table(&c->replica, table);

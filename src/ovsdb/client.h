@@ -80,6 +80,8 @@ const struct ovsdb_row *ovsdb_row_next(const struct ovsdb_row *row);
 /* Rows of TABLE in no particular order; they must not change meanwhile (they only do in the event loop). */
 #define OVSDB_FOR_EACH_ROW(row, client, table)                                                                         \
     for (const struct ovsdb_row *row = ovsdb_client_first(client, table); row; row = ovsdb_row_next(row))
+/* Of the newest change to any row of TABLE, deletions too; 0: none yet. */
+uint64_t ovsdb_client_serial(const struct ovsdb_client *c, const char *table);
 size_t ovsdb_client_n_rows(const struct ovsdb_client *c, const char *table);
 /* The first row of TABLE whose string COLUMN is VALUE. Looks at every row. */
 const struct ovsdb_row *ovsdb_client_find(const struct ovsdb_client *c, const char *table, const char *column,

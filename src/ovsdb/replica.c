@@ -311,6 +311,8 @@ static struct ovsdb_row *find_row(const struct replica_table *t, const struct uu
     return row;
 }
 
+static uint64_t newest_serial;
+
 static void note(struct batch *b, enum ovsdb_change kind, struct ovsdb_row *row, json_t *old)
 {
     if (b->n == b->allocated) {
@@ -318,6 +320,7 @@ static void note(struct batch *b, enum ovsdb_change kind, struct ovsdb_row *row,
         b->list = xrealloc(b->list, b->allocated * sizeof *b->list);
     }
     b->list[b->n++] = (struct change){kind, row, old};
+    row->serial = row->table->serial = ++newest_serial;
 }
 
 static void remove_row(struct batch *b, struct ovsdb_row *row)

@@ -20,6 +20,7 @@ struct ovsdb_row {
     struct uuid uuid;
     struct replica_table *table;
     json_t *columns; /* object: column → value; values are never changed in place, so old rows can share them */
+    uint64_t serial; /* ovsdb_row_serial() */
     UT_hash_handle hh;
 };
 
@@ -29,6 +30,7 @@ struct replica_table {
     json_t *columns; /* object: monitored column → its default; NULL while the schema has no such table */
     json_t *kinds;   /* object: monitored column → "set" for several, "map", "scalar" for at most one */
     struct ovsdb_row *rows;
+    uint64_t serial; /* of the newest change to any row */
     UT_hash_handle hh;
 };
 

@@ -49,6 +49,11 @@ const struct uuid *ovsdb_row_uuid(const struct ovsdb_row *row)
     return &row->uuid;
 }
 
+uint64_t ovsdb_row_serial(const struct ovsdb_row *row)
+{
+    return row->serial;
+}
+
 const json_t *ovsdb_row_json(const struct ovsdb_row *row, const char *column)
 {
     return json_object_get(row->columns, column);

@@ -13,6 +13,9 @@
 struct ovsdb_row;
 
 const struct uuid *ovsdb_row_uuid(const struct ovsdb_row *row);
+/* Grows with every change of the row, and no two rows ever have the same: whoever remembers it knows whether there is
+ * something new to read. */
+uint64_t ovsdb_row_serial(const struct ovsdb_row *row);
 /* The column as OVSDB's JSON (RFC 7047 5.1), NULL if absent. A set of one element is that element. */
 const json_t *ovsdb_row_json(const struct ovsdb_row *row, const char *column);
 bool ovsdb_row_column_equal(const struct ovsdb_row *a, const struct ovsdb_row *b, const char *column);

@@ -18,16 +18,40 @@ LOG_MODULE("configurator");
 static const char *const root_columns[] = {"bridges",     "next_cfg",    "cur_cfg",    "datapath_types",
                                            "iface_types", "ovs_version", "db_version", "other_config",
                                            "ssl",         NULL};
-static const char *const bridge_columns[] = {
-    "name",        "datapath_id", "datapath_version", "ports",       "controller",
-    "fail_mode",   "protocols",   "other_config",     "mirrors",     "netflow",
-    "sflow",       "ipfix",       "stp_enable",       "rstp_enable", "mcast_snooping_enable",
-    "flow_tables", NULL};
+static const char *const bridge_columns[] = {"name",        "datapath_id",  "datapath_version",
+                                             "ports",       "controller",   "fail_mode",
+                                             "protocols",   "other_config", "mirrors",
+                                             "netflow",     "sflow",        "ipfix",
+                                             "stp_enable",  "rstp_enable",  "mcast_snooping_enable",
+                                             "flow_tables", "auto_attach",  NULL};
 static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks", "vlan_mode", "mac", "qos", NULL};
-static const char *const interface_columns[] = {
-    "name",       "type",        "options", "ofport",     "ofport_request",        "mac",        "mac_in_use",
-    "mtu",        "mtu_request", "error",   "ifindex",    "admin_state",           "link_state", "link_resets",
-    "link_speed", "duplex",      "status",  "statistics", "ingress_policing_rate", NULL};
+static const char *const interface_columns[] = {"name",
+                                                "type",
+                                                "options",
+                                                "ofport",
+                                                "ofport_request",
+                                                "mac",
+                                                "mac_in_use",
+                                                "mtu",
+                                                "mtu_request",
+                                                "error",
+                                                "ifindex",
+                                                "admin_state",
+                                                "link_state",
+                                                "link_resets",
+                                                "link_speed",
+                                                "duplex",
+                                                "status",
+                                                "statistics",
+                                                "ingress_policing_rate",
+                                                "ingress_policing_burst",
+                                                "ingress_policing_kpkts_rate",
+                                                "ingress_policing_kpkts_burst",
+                                                "lldp",
+                                                "bfd",
+                                                "bfd_status",
+                                                "cfm_mpid",
+                                                NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
 static const char *const controller_columns[] = {"target",
                                                  "connection_mode",
@@ -138,25 +162,21 @@ static void prune_bridges(struct configurator *c)
     }
 }
 
-static void add_unsupported_of_ports(const struct configurator *c, const struct cbridge *cb, struct strbuf *b)
+void tell_unsupported(const char *what, const char *name, const struct strbuf *list, char **told)
 {
-    for (size_t i = 0; i < ovsdb_row_size(cb->row, "ports"); i++) {
-        const struct ovsdb_row *port = ovsdb_client_ref(c->client, cb->row, "ports", i, "Port");
-        const struct ovsdb_row *iface = port ? ovsdb_client_ref(c->client, port, "interfaces", 0, "Interface") : NULL;
-        if (port && ovsdb_row_size(port, "qos") > 0) {
-            strbuf_addf(b, " qos of port %s,", ovsdb_row_string(port, "name"));
+    if (strcmp(strbuf_str(list), *told ? *told : "") != 0) {
+        if (list->len) {
+            log_warn("%s %s: not supported and without effect:%s", what, name, list->s);
         }
-        if (iface && ovsdb_row_int(iface, "ingress_policing_rate", 0) > 0) {
-            strbuf_addf(b, " ingress_policing_rate of interface %s,", ovsdb_row_string(iface, "name"));
-        }
+        free(*told);
+        *told = list->len ? xstrdup(list->s) : NULL;
     }
-    strbuf_chomp(b, ',');
 }
 
 /* What the row asks for and this switch lacks: once in the log, until it changes. */
-static void tell_unsupported(const struct configurator *c, struct cbridge *cb)
+static void tell_unsupported_of_bridge(struct cbridge *cb)
 {
-    static const char *const sets[] = {"mirrors", "netflow", "sflow", "ipfix", "flow_tables"};
+    static const char *const sets[] = {"mirrors", "netflow", "sflow", "ipfix", "flow_tables", "auto_attach"};
     static const char *const flags[] = {"stp_enable", "rstp_enable", "mcast_snooping_enable"};
     _cleanup_strbuf_ struct strbuf b = {0};
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
@@ -169,14 +189,7 @@ static void tell_unsupported(const struct configurator *c, struct cbridge *cb)
             strbuf_addf(&b, " %s", flags[i]);
         }
     }
-    add_unsupported_of_ports(c, cb, &b);
-    if (strcmp(strbuf_str(&b), cb->unsupported ? cb->unsupported : "") != 0) {
-        if (b.len) {
-            log_warn("bridge %s: not supported and without effect:%s", cb->name, b.s);
-        }
-        free(cb->unsupported);
-        cb->unsupported = strbuf_take(&b);
-    }
+    tell_unsupported("bridge", cb->name, &b, &cb->unsupported);
 }
 
 static uint64_t choose_datapath_id(const struct cbridge *cb)
@@ -230,9 +243,11 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
         }
         log_info("bridge %s made", cb->name);
     }
-    cb->mac = ports_choose_mac(c, cb);
+    if (cb->changed) {
+        cb->mac = ports_choose_mac(c, cb);
+    }
     ports_apply(c, cb);
-    tell_unsupported(c, cb);
+    tell_unsupported_of_bridge(cb);
     apply_mac_limits(cb);
     cb->bridge->forward_bpdu = ovsdb_row_map_bool(cb->row, "other_config", "forward-bpdu", false);
     cb->bridge->datapath_id = choose_datapath_id(cb);
@@ -251,7 +266,10 @@ static void txn_done(const struct ovsdb_result *result, void *aux)
             c->ready(c->aux);
             c->ready = NULL;
         }
-    } else if (result->status != OVSDB_TXN_DISCONNECTED) {
+    } else if (result->status == OVSDB_TXN_DISCONNECTED) {
+        c->write_all = true;
+    } else {
+        c->write_all = true;
         log_limited(LOG_LEVEL_WARN, "the database refused our state: %s; next attempt in %d ms", result->error,
                     RETRY_MS);
         c->rerun = false;
@@ -317,14 +335,29 @@ static void read_tls(struct configurator *c, const struct ovsdb_row *root)
     c->tls = TAKE_PTR(identity);
 }
 
-static void find_egress(struct configurator *c)
+static void find_egress_of(struct configurator *c, struct iface *iface, const struct port *port)
 {
+    int ifindex = 0;
+    links_route(c->links, &port->tunnel.remote_ip, &ifindex);
+    iface->dirty = iface->dirty || ifindex != iface->egress_ifindex;
+    iface->egress_ifindex = ifindex;
+}
+
+/* Where tunnels leave: asked for anew for those that changed, and for all when ALL and some route changed. */
+static void find_egress(struct configurator *c, bool all)
+{
+    all = all && c->routes_serial != links_routes_serial(c->links);
+    if (all) {
+        c->routes_serial = links_routes_serial(c->links);
+    }
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
         for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+            if (!all && !iface->changed) {
+                continue;
+            }
             const struct port *port = iface_port(iface);
             if (port && port->kind == PORT_TUNNEL && port->tunnel.remote == TUNNEL_FIXED) {
-                iface->egress_ifindex = 0;
-                links_route(c->links, &port->tunnel.remote_ip, &iface->egress_ifindex);
+                find_egress_of(c, iface, port);
             }
         }
     }
@@ -352,7 +385,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
     /* What was just made and changed should be in the answer already; what else turned up gets a run of its own. */
     c->rerun = links_refresh(c->links);
     ports_sync_links(c);
-    find_egress(c);
+    find_egress(c, !c->ran);
     if (!c->ran) {
         c->ran = true;
         set_timer(c->stats, c->stats_interval_ms);
@@ -371,7 +404,7 @@ static void write_stats(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void
         return;
     }
     megaflow_sync_stats(c->sw);
-    find_egress(c);
+    find_egress(c, true);
     struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
     const struct ovsdb_row *root = ovsdb_client_first(c->client, "Open_vSwitch");
     if (root) {

@@ -11,6 +11,7 @@ void iface_destroy(struct iface *iface)
     free(iface->name);
     free(iface->error);
     free(iface->logged_error);
+    free(iface->unsupported);
     free(iface);
 }
 
@@ -22,6 +23,7 @@ struct port *iface_port(const struct iface *iface)
 static void set_error(struct iface *iface, const char *text)
 {
     char *copy = text ? xstrdup(text) : NULL;
+    iface->dirty = true;
     free(iface->error);
     iface->error = copy;
 }
@@ -93,8 +95,29 @@ static bool is_netdev(enum port_kind kind)
     return kind == PORT_SYSTEM;
 }
 
+static uint16_t read_ofport(const struct iface *iface, const char *column)
+{
+    int64_t n = ovsdb_row_int(iface->row, column, 0);
+    return n > 0 && n <= OFPORT_MAX ? (uint16_t)n : 0;
+}
+
+static void tell_unsupported_of_iface(struct iface *iface)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+    if (ovsdb_row_map_bool(iface->row, "lldp", "enable", false)) {
+        strbuf_add(&b, " lldp");
+    }
+    if (ovsdb_row_map_bool(iface->row, "bfd", "enable", false)) {
+        strbuf_add(&b, " bfd");
+    }
+    if (ovsdb_row_size(iface->row, "cfm_mpid") > 0) {
+        strbuf_add(&b, " cfm");
+    }
+    tell_unsupported("interface", iface->name, &b, &iface->unsupported);
+}
+
 /* The row's wishes → iface->config; false with the error set if there can be no port. */
-static bool iface_read(struct configurator *c, struct iface *iface, bool bonded)
+static bool iface_read(struct configurator *c, struct iface *iface)
 {
     _cleanup_strbuf_ struct strbuf message = {0};
     struct iface_option options[MAX_OPTIONS];
@@ -110,7 +133,7 @@ static bool iface_read(struct configurator *c, struct iface *iface, bool bonded)
     int error = read_options(iface->row, options, &row.n_options, &message);
     error = error ? error : iface_config_parse(&row, &iface->config, &message);
     error = error ? error : read_vlan(iface->port_row, &iface->config.vlan, &message);
-    if (!error && bonded) {
+    if (!error && iface->n_siblings > 1) {
         strbuf_add(&message, "bonds are not supported");
         error = -EOPNOTSUPP;
     }
@@ -119,6 +142,9 @@ static bool iface_read(struct configurator *c, struct iface *iface, bool bonded)
         error = -ENODEV;
     }
     set_error(iface, message.len ? message.s : NULL);
+    iface->request = read_ofport(iface, "ofport_request");
+    iface->previous = read_ofport(iface, "ofport");
+    tell_unsupported_of_iface(iface);
     return !error;
 }
 
@@ -135,7 +161,7 @@ static void collect_port(struct configurator *c, struct cbridge *cb, const struc
         iface->wanted = true;
         iface->row = row;
         iface->port_row = port;
-        iface->usable = iface_read(c, iface, n > 1);
+        iface->n_siblings = n;
     }
 }
 
@@ -144,10 +170,11 @@ static int by_name(const struct iface *a, const struct iface *b)
     return strcmp(a->name, b->name);
 }
 
-void ports_collect(struct configurator *c, struct cbridge *cb)
+/* Which interfaces the rows name. */
+static void collect(struct configurator *c, struct cbridge *cb)
 {
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
-        iface->wanted = iface->usable = false;
+        iface->wanted = false;
         iface->row = iface->port_row = NULL;
     }
     for (size_t i = 0; i < ovsdb_row_size(cb->row, "ports"); i++) {
@@ -159,10 +186,48 @@ void ports_collect(struct configurator *c, struct cbridge *cb)
     struct iface *local = iface_get(cb, cb->name);
     if (!local->wanted && ovsdb_row_size(cb->row, "controller") > 0) {
         /* Controllers may count on LOCAL even where the database has no row for it. */
-        local->wanted = local->usable = true;
+        local->wanted = local->usable = local->dirty = true;
         local->config = (struct port_config){.name = local->name, .kind = PORT_INTERNAL, .vlan = {.all_trunks = true}};
+        local->row_serial = local->port_serial = 0;
     }
     HASH_SORT(cb->ifaces, by_name);
+}
+
+/* Reads what is new: a row or a netdev that changed, and whatever failed the last time. */
+static void refresh(struct configurator *c, struct iface *iface)
+{
+    const struct link *link = links_find(c->links, iface->name);
+    uint64_t link_serial = link ? link->serial : 0, row_serial = ovsdb_row_serial(iface->row);
+    uint64_t port_serial = ovsdb_row_serial(iface->port_row);
+    if (iface->usable && !iface->gone && iface->row_serial == row_serial && iface->port_serial == port_serial &&
+        iface->link_serial == link_serial) {
+        return;
+    }
+    iface->usable = iface_read(c, iface);
+    iface->row_serial = row_serial;
+    iface->port_serial = port_serial;
+    iface->link_serial = link_serial;
+    iface->changed = iface->dirty = true;
+    iface->owner->changed = true;
+}
+
+void ports_collect(struct configurator *c, struct cbridge *cb)
+{
+    uint64_t row_serial = ovsdb_row_serial(cb->row), ports_serial = ovsdb_client_serial(c->client, "Port");
+    cb->changed = cb->row_serial != row_serial || cb->ports_serial != ports_serial;
+    if (cb->changed) {
+        collect(c, cb);
+        cb->row_serial = row_serial;
+        cb->ports_serial = ports_serial;
+    }
+    for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+        iface->changed = false;
+        if (iface->wanted && iface->row) {
+            refresh(c, iface);
+        } else if (iface->wanted && !iface_port(iface)) {
+            iface->usable = iface->changed = cb->changed = true;
+        }
+    }
 }
 
 /* A port that exists and cannot become what is wanted by bridge_port_set(). */
@@ -184,6 +249,7 @@ void ports_prune(struct configurator *c, struct cbridge *cb)
             log_info("bridge %s: port %s removed", cb->name, iface->name);
             bridge_port_del(port);
             iface->ifindex = 0;
+            iface->changed = iface->dirty = cb->changed = true;
         }
         iface->gone = false;
         if (!iface->wanted) {
@@ -193,28 +259,36 @@ void ports_prune(struct configurator *c, struct cbridge *cb)
     }
 }
 
+static void set_number(struct cbridge *cb, struct iface *iface, uint16_t ofport)
+{
+    struct port_config *config = &iface->config;
+    if (iface->is_local) {
+        iface->changed = iface->changed || memcmp(config->mac.a, cb->mac.a, sizeof cb->mac.a) != 0;
+        config->ofp_port = OFPP_LOCAL;
+        config->mac = cb->mac;
+    } else {
+        iface->dirty = iface->dirty || iface->ofport != ofport;
+        iface->changed = iface->changed || iface->ofport != ofport;
+        iface->ofport = ofport;
+        config->ofp_port = ofp_port(ofport);
+    }
+}
+
 static void assign_numbers(struct cbridge *cb)
 {
     size_t n = 0;
     struct ofport_want *wants = xcalloc(HASH_COUNT(cb->ifaces) + 1, sizeof *wants);
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
         if (iface->usable && !iface->is_local) {
-            int64_t previous = ovsdb_row_int(iface->row, "ofport", 0);
-            wants[n++] = (struct ofport_want){
-                .request = (uint16_t)ovsdb_row_int(iface->row, "ofport_request", 0),
-                .current = iface->ofport,
-                .previous = previous > 0 && previous <= OFPORT_MAX ? (uint16_t)previous : 0,
-            };
+            wants[n++] =
+                (struct ofport_want){.request = iface->request, .current = iface->ofport, .previous = iface->previous};
         }
     }
     ofport_assign(&cb->ofports, wants, n, time_mono_ms());
     n = 0;
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
-        iface->ofport = iface->usable && !iface->is_local ? wants[n++].ofport : 0;
-        iface->config.ofp_port = iface->is_local ? OFPP_LOCAL : ofp_port(iface->ofport);
-        if (iface->is_local) {
-            iface->config.mac = cb->mac;
-        } else if (iface->usable && !iface->ofport) {
+        set_number(cb, iface, iface->usable && !iface->is_local ? wants[n++].ofport : 0);
+        if (iface->usable && !iface->is_local && !iface->ofport) {
             set_error(iface, "all OpenFlow port numbers are taken");
             iface->usable = false;
         }
@@ -265,7 +339,7 @@ static size_t change_ports(const struct configurator *c, struct cbridge *cb, boo
 {
     size_t waiting = 0;
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
-        struct port *port = iface->usable ? iface_port(iface) : NULL;
+        struct port *port = iface->usable && iface->changed ? iface_port(iface) : NULL;
         if (!port) {
             continue;
         }
@@ -330,14 +404,15 @@ static void add_port(const struct configurator *c, struct cbridge *cb, struct if
     }
     const struct link *link = links_find(c->links, iface->name);
     iface->ifindex = link ? link->ifindex : 0;
+    iface->synced_serial = 0;
+    iface->dirty = true;
     log_info("bridge %s: port %s added, number %u", cb->name, iface->name, iface->is_local ? 65534 : iface->ofport);
 }
 
-void ports_apply(struct configurator *c, struct cbridge *cb)
+static void move_numbers(struct configurator *c, struct cbridge *cb)
 {
     bool progress = true;
     size_t waiting = 1;
-    assign_numbers(cb);
     while (progress && waiting) {
         progress = false;
         waiting = change_ports(c, cb, &progress);
@@ -349,7 +424,19 @@ void ports_apply(struct configurator *c, struct cbridge *cb)
             bridge_port_del(port);
         }
     }
+}
+
+void ports_apply(struct configurator *c, struct cbridge *cb)
+{
+    if (!cb->changed) {
+        return;
+    }
+    assign_numbers(cb);
+    move_numbers(c, cb);
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+        if (!iface->changed) {
+            continue;
+        }
         if (iface->usable && !iface_port(iface)) {
             add_port(c, cb, iface);
         }
@@ -381,6 +468,11 @@ static uint32_t features_of(const struct link_details *d)
 static void sync_link(struct configurator *c, struct iface *iface, struct port *port)
 {
     const struct link *link = links_find(c->links, iface->name);
+    if (port->kind == PORT_TUNNEL) {
+        link = iface->egress_ifindex ? links_find_index(c->links, iface->egress_ifindex) : NULL;
+        iface->dirty = iface->dirty || iface->synced_serial != (link ? link->serial : 0);
+        iface->synced_serial = link ? link->serial : 0;
+    }
     if (port->kind == PORT_PATCH || port->kind == PORT_TUNNEL) {
         return;
     }
@@ -388,6 +480,11 @@ static void sync_link(struct configurator *c, struct iface *iface, struct port *
         /* An internal port that was moved to another namespace: it works, we just cannot see its device. */
         return;
     }
+    if (iface->synced_serial == link->serial) {
+        return;
+    }
+    iface->synced_serial = link->serial;
+    iface->dirty = true;
     if (iface->details_ifindex != link->ifindex || iface->details_resets != link->resets) {
         link_details_get(iface->name, &iface->details);
         iface->details_ifindex = link->ifindex;

@@ -26,12 +26,21 @@ struct iface {
     struct link_details details; /* of the netdev, as of its last change */
     uint32_t details_resets;
     int details_ifindex;
-    int egress_ifindex; /* tunnels: where the route to the remote leaves; 0: unknown */
+    int egress_ifindex;         /* tunnels: where the route to the remote leaves; 0: unknown */
+    char *unsupported;          /* what the rows ask for and we lack, as last logged */
+    uint16_t request, previous; /* ofport_request, and the number that the database knew; 0: none */
 
-    /* Of the present run only: */
+    /* What `config`, `usable` and `error` were read from: while these stand, nothing is read again. */
+    uint64_t row_serial, port_serial, link_serial;
+    uint64_t synced_serial; /* of the link that OpenFlow knows */
+    bool changed;           /* in this run: something was read, or the port is another one */
+    bool dirty;             /* the database may not say what is true of it */
+
+    /* Rows live until the run after they were deleted: ports_collect() finds them again whenever a Port changed. */
     bool wanted, usable;
     const struct ovsdb_row *row, *port_row; /* NULL: a LOCAL port that no row asks for */
-    struct port_config config;              /* strings belong to the row */
+    size_t n_siblings;                      /* interfaces of its Port row */
+    struct port_config config;              /* strings belong to the rows */
     UT_hash_handle hh;
 };
 
@@ -52,6 +61,8 @@ struct cbridge {
 
     bool wanted;
     const struct ovsdb_row *row;
+    uint64_t row_serial, ports_serial; /* of the row and of all Port rows when `ifaces` was collected */
+    bool changed;                      /* in this run: its row, or something of a port */
     UT_hash_handle hh;
 };
 
@@ -68,6 +79,8 @@ struct configurator {
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
     bool standing_by;        /* another process holds the lock */
     bool ran;                /* at least one run was made */
+    bool write_all;          /* the database did not take what was written: state everything again */
+    uint64_t routes_serial;  /* links_routes_serial() when tunnels' egress was asked for */
     int64_t retry_ms;        /* wait before the next run after a refused transaction */
     int64_t stats_interval_ms;
     void (*ready)(void *aux);
@@ -76,6 +89,9 @@ struct configurator {
 
 /* Soon, once for any number of calls. */
 void configurator_schedule(struct configurator *c);
+
+/* LIST (" a b") is what the WHAT called NAME asks for and we lack: says so in the log unless *TOLD is the same text. */
+void tell_unsupported(const char *what, const char *name, const struct strbuf *list, char **told);
 
 /* configurator_ports.c */
 void iface_destroy(struct iface *iface);

@@ -103,12 +103,14 @@ void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ov
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
         write_bridge(txn, cb);
         server_write_status(c, cb, txn);
-        for (const struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
-            if (iface->row) {
+        for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+            if (iface->row && (iface->dirty || c->write_all)) {
                 write_iface(c, txn, iface);
+                iface->dirty = false;
             }
         }
     }
+    c->write_all = false;
     row_write_int(&w, "cur_cfg", ovsdb_row_int(root, "next_cfg", 0));
 }
 

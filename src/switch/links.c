@@ -16,6 +16,10 @@
 LOG_MODULE("links");
 
 #define NL_BUFFER 32768
+#define EVENT_BUFFER (8 << 20)
+#define EVENTS_PER_TURN 4096
+#define GROUPS                                                                                                         \
+    (RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE)
 
 struct links {
     struct link *by_index, *by_name;
@@ -23,6 +27,7 @@ struct links {
     struct event *readable;
     bool dirty;
     unsigned int seq;
+    uint64_t newest_serial, routes_serial;
     int route_oif; /* what the present route request found */
     void (*changed)(void *aux);
     void *aux;
@@ -84,6 +89,9 @@ static bool read_link(const struct nlmsghdr *h, struct link *ret)
 static void learn(struct links *l, const struct link *fresh)
 {
     struct link *link = (struct link *)(uintptr_t)links_find_index(l, fresh->ifindex);
+    if (link) {
+        link->stale = false;
+    }
     struct link *namesake = (struct link *)(uintptr_t)links_find(l, fresh->name);
     if (namesake && namesake != link) {
         forget(l, namesake); /* went without a word that we heard */
@@ -108,7 +116,13 @@ static void learn(struct links *l, const struct link *fresh)
     link->carrier = fresh->carrier;
     link->mtu = fresh->mtu;
     link->mac = fresh->mac;
+    link->serial = ++l->newest_serial;
     l->dirty = true;
+}
+
+uint64_t links_routes_serial(const struct links *l)
+{
+    return l->routes_serial;
 }
 
 static int message_cb(const struct nlmsghdr *h, void *data)
@@ -123,6 +137,8 @@ static int message_cb(const struct nlmsghdr *h, void *data)
         if (ifi->ifi_family == AF_UNSPEC && link) {
             forget(l, link);
         }
+    } else if (h->nlmsg_type != RTM_NEWLINK) {
+        l->routes_serial++;
     }
     return MNL_CB_OK;
 }
@@ -151,27 +167,35 @@ static int request(struct links *l, char *buf, mnl_cb_t cb)
 static int reload(struct links *l)
 {
     char buf[NL_BUFFER];
-    struct link *old_by_index = l->by_index;
     struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
     h->nlmsg_type = RTM_GETLINK;
     h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof *ifi);
     ifi->ifi_family = AF_UNSPEC;
     struct link *link, *tmp;
-    HASH_ITER(hh, old_by_index, link, tmp) {
-        forget(l, link);
+    for (link = l->by_index; link; link = link->hh.next) {
+        link->stale = true;
     }
-    return request(l, buf, message_cb);
+    int error = request(l, buf, message_cb);
+    HASH_ITER(hh, l->by_index, link, tmp) {
+        if (link->stale && !error) {
+            forget(l, link);
+        } else {
+            link->stale = false;
+        }
+    }
+    return error;
 }
 
 bool links_refresh(struct links *l)
 {
     char buf[NL_BUFFER];
-    for (int i = 0; i < 64; i++) {
+    for (int i = 0; i < EVENTS_PER_TURN; i++) {
         ssize_t n = mnl_socket_recvfrom(l->events, buf, sizeof buf);
         if (n < 0 && errno == ENOBUFS) {
             log_info("too many link events at once: reading all links anew");
             reload(l);
+            l->routes_serial++;
             continue;
         }
         if (n <= 0) {
@@ -198,9 +222,12 @@ int links_create(struct event_base *base, void (*changed)(void *aux), void *aux,
     l->changed = changed;
     l->aux = aux;
     l->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!l->events || mnl_socket_bind(l->events, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0) {
+    if (!l->events || mnl_socket_bind(l->events, GROUPS, MNL_SOCKET_AUTOPID) < 0) {
         return -errno;
     }
+    /* Room for the events of thousands of links at once; without the privilege, an overrun is read up on. */
+    int size = EVENT_BUFFER;
+    setsockopt(mnl_socket_get_fd(l->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
     l->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
     if (!l->requests || mnl_socket_bind(l->requests, 0, MNL_SOCKET_AUTOPID) < 0) {
         return -errno;

@@ -24,6 +24,8 @@ struct link {
     uint32_t mtu;
     bool admin_up, carrier; /* IFF_UP; carrier and operationally up */
     uint32_t resets;        /* carrier changes that we saw */
+    uint64_t serial;        /* of the newest change to it; no two links ever have the same, and none has 0 */
+    bool stale;             /* inside links.c: not heard of yet while all links are read anew */
     UT_hash_handle hh, hh_name;
 };
 
@@ -45,6 +47,9 @@ int links_set_mac(struct links *l, const char *name, struct eth_addr mac);
 int links_set_up(struct links *l, const char *name, bool up);
 /* Interface index of the route to DST (mapped IPv4 or IPv6). */
 int links_route(struct links *l, const struct ip_addr *dst, int *ret_ifindex);
+
+/* Changes whenever some route, address or rule of the kernel's did: links_route() may answer otherwise then. */
+uint64_t links_routes_serial(const struct links *l);
 
 struct link_details {
     char driver[32], version[32], firmware[32];
