@@ -194,7 +194,7 @@ static void format_l4(const struct flow_key *k, const struct flow_key *m, struct
                        : k->ip_proto == IPPROTO_UDP  ? "udp"
                        : k->ip_proto == IPPROTO_SCTP ? "sctp"
                                                      : NULL;
-    if (!name || !m->ip_proto) {
+    if (!name || !m->ip_proto || k->ip_frag & FLOW_FRAG_LATER) {
         return;
     }
     struct group g = {b, name, false};
@@ -203,13 +203,18 @@ static void format_l4(const struct flow_key *k, const struct flow_key *m, struct
     number(&g, icmp ? "code" : "dst", ntohs(k->tp_dst), ntohs(m->tp_dst), full, false);
     group_end(&g);
     struct group flags = {b, "tcp_flags", false};
-    number(&flags, "flags", ntohs(k->tcp_flags), ntohs(m->tcp_flags), 0xfff, true);
-    group_end(&flags);
+    if (k->ip_proto == IPPROTO_TCP) {
+        number(&flags, "flags", ntohs(k->tcp_flags), ntohs(m->tcp_flags), 0xfff, true);
+        group_end(&flags);
+    }
     struct group nd = {b, "nd", false};
-    if (icmp && type == ETH_P_IPV6) {
+    if (icmp && type == ETH_P_IPV6 && (k->tp_src == htons(135) || k->tp_src == htons(136))) { /* ND */
         ip_field(&nd, "target", &k->nd_target, &m->nd_target, false);
-        mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
-        mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
+        if (k->tp_src == htons(135)) {
+            mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
+        } else {
+            mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
+        }
         group_end(&nd);
     }
 }
@@ -346,8 +351,11 @@ static void format_set(const struct dp_action_set *set, struct strbuf *b)
     }
     if (set->h.arg & DP_SET_ND) {
         ip_field(&nd, "target", &k->nd_target, &m->nd_target, false);
-        mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
-        mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
+        if (k->tp_src == htons(135)) {
+            mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
+        } else {
+            mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
+        }
         group_end(&nd);
     }
     if (set->h.arg & DP_SET_MARK) {

@@ -16,6 +16,7 @@
 #include "switch/configurator.h"
 #include "switch/pidfile.h"
 #include "switch/switch_ctl.h"
+#include "switch/trace_ctl.h"
 #include "switch/unixctl.h"
 
 LOG_MODULE("switchd");
@@ -133,6 +134,7 @@ static int start_control(struct switchd *s, const char *rundir)
     }
     unixctl_register(s->unixctl, "exit", "[--cleanup]", 0, 1, ctl_exit, s);
     switch_ctl_register(s->unixctl, s->sw);
+    trace_ctl_register(s->unixctl, s->sw);
     return 0;
 }
 

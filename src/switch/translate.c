@@ -2,8 +2,6 @@
 #include "switch/translate.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "packet/tunnel_opts.h"
 #include "switch/megaflow.h"
@@ -16,20 +14,7 @@
 void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason)
 {
     x->reason = reason;
-    xlate_trace(x, "drop: %s", drop_reason_text(reason));
-}
-
-void xlate_trace(struct xlate_ctx *x, const char *fmt, ...)
-{
-    char line[256];
-    va_list args;
-
-    if (x->in->trace) {
-        va_start(args, fmt);
-        vsnprintf(line, sizeof line, fmt, args);
-        va_end(args);
-        strbuf_addf(x->in->trace, "%*s%s\n", (int)MIN(x->depth * 4 + 4, 80u), "", line);
-    }
+    xlate_trace(x, "drop (%s): %s", drop_reason_name(reason), drop_reason_text(reason));
 }
 
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type)
@@ -103,20 +88,6 @@ static void table_miss(struct xlate_ctx *x, table_id_t table)
     }
 }
 
-static void trace_rule(struct xlate_ctx *x, const struct rule *rule)
-{
-    struct strbuf b = {0};
-    struct match m;
-
-    if (x->in->trace) {
-        rule_get_match(rule, &m);
-        match_format(&m, NULL, &b);
-        xlate_trace(x, "%u. %s, priority %d, cookie 0x%llx", rule->table, strbuf_str(&b), rule->cls.priority,
-                    (unsigned long long)__builtin_bswap64(rule->cookie));
-        strbuf_done(&b);
-    }
-}
-
 /* With IN_PORT standing for in_port. Only FRAG_NX_MATCH shows the ports of a first fragment. */
 static struct rule *lookup(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table, struct flow *looked)
 {
@@ -156,15 +127,15 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
     rule = lookup(x, in_port, table, &looked);
     xlate_look(x, &looked);
     x->s.table = table;
+    xlate_trace_rule(x, table, rule);
+    x->trace_depth++;
     if (!rule) {
-        xlate_trace(x, "%u. no match", table);
         table_miss(x, table);
     } else {
         struct xlate_effect *e = xlate_effect_put(x, XLATE_EFFECT_RULE);
 
         e->rule = rule_ref(rule);
         e->table = table;
-        trace_rule(x, rule);
         /* The effect holds rule and actions while they run: a learn of this very walk may replace them. */
         e->actions = rule_actions_ref(rule->actions);
         x->s.rule = rule;
@@ -178,6 +149,7 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         x->s.rule = old_rule;
         x->s.rule_actions = old_actions;
     }
+    x->trace_depth--;
     x->s.table = old_table;
 }
 
@@ -190,11 +162,13 @@ void xlate_pipeline(struct xlate_ctx *x)
 /* goto_table: the rest of the same packet's way, so it costs no depth, but is counted. */
 static void goto_table(struct xlate_ctx *x, table_id_t table)
 {
-    unsigned int depth = x->depth;
+    unsigned int depth = x->depth, trace_depth = x->trace_depth;
 
     x->depth = depth ? depth - 1 : 0;
+    x->trace_depth = trace_depth ? trace_depth - 1 : 0;
     xlate_table(x, x->s.flow.in_port, table);
     x->depth = depth;
+    x->trace_depth = trace_depth;
 }
 
 static void resubmit(struct xlate_ctx *x, const struct ofpact_resubmit *r)
@@ -311,6 +285,7 @@ void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len)
         if (x->stop) {
             return;
         }
+        xlate_trace_action(x, a);
         one_action(x, a);
     }
 }
@@ -356,6 +331,9 @@ static void start_state(struct xlate_ctx *x)
 {
     const struct xlate_in *in = x->in;
 
+    if (in->flow) {
+        x->s.flow = *in->flow;
+    }
     x->s.flow.key = *in->key;
     x->s.flow.actset_output = OFPP_UNSET;
     x->base = *in->key;
@@ -385,6 +363,7 @@ static void enter(struct xlate_ctx *x, struct port *port)
     x->s.br = x->out->bridge = port->bridge;
     x->s.in_port = port;
     x->s.flow.in_port = port->ofp_port;
+    xlate_trace_bridge(x);
     if (port->kind == PORT_TUNNEL) {
         xlate_effect_put(x, XLATE_EFFECT_PORT_RX)->port = port_ref(port);
     }
@@ -406,6 +385,7 @@ static void start_at_bridge(struct xlate_ctx *x)
     x->s.br = x->out->bridge = in->bridge;
     x->s.in_port = bridge_port_by_ofp(in->bridge, in->in_port);
     x->s.flow.in_port = in->in_port;
+    xlate_trace_bridge(x);
     if (in->actions || in->actions_len) {
         xlate_actions(x, in->actions, in->actions_len);
         xlate_run_set(x);
@@ -427,6 +407,7 @@ static void finish(struct xlate_ctx *x)
     } else if (!x->n_outputs) {
         out->actions_len = 0; /* only the controller gets it */
     }
+    xlate_trace_finish(x);
     ofpacts_done(&x->s.action_set);
 }
 

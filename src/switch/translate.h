@@ -58,11 +58,12 @@ struct xlate_in {
     struct packet *packet;      /* for packet-ins; NULL: none are sent */
     bool effects;               /* run packet-ins now (the recorded effects are the caller's to run) */
     int64_t now;
-    struct strbuf *trace; /* NULL, or gets one line a step, as for ofproto/trace */
+    struct strbuf *trace; /* NULL, or gets the walk in words, as ofproto/trace shows it */
     /* packet_out and trace: start here instead of where the key came in. */
     struct bridge *bridge;
     ofp_port_t in_port;
-    const void *actions; /* run these instead of table 0 */
+    const struct flow *flow; /* registers and metadata to begin with; NULL: zero */
+    const void *actions;     /* run these instead of table 0 */
     size_t actions_len;
 };
 
@@ -87,6 +88,8 @@ void xlate_out_done(struct xlate_out *out);
 /* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */
 void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes,
                        uint16_t tcp_flags, int64_t used_ms);
+/* FLOW, a packet of BR (NULL: of a bridge that nobody knows), with every field that it has, in ovs-ofctl's syntax. */
+void flow_format_all(const struct bridge *br, const struct flow *flow, struct strbuf *b);
 void xlate_effects_free(struct xlate_effect *effects, size_t n);
 
 #endif

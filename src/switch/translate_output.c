@@ -288,6 +288,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
 {
     struct port *peer = bridge_port_patch_peer(port);
     struct xlate_state saved;
+    unsigned int trace_depth;
     bool stop;
 
     if (!peer) {
@@ -304,8 +305,9 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     }
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
     xlate_effect_put(x, XLATE_EFFECT_PORT_RX)->port = port_ref(peer);
-    xlate_trace(x, "bridge %s, port %s", peer->bridge->name, peer->name);
     saved = x->s;
+    trace_depth = x->trace_depth;
+    x->trace_depth = 0;
     stop = x->stop;
     x->s.br = peer->bridge;
     x->s.in_port = peer;
@@ -321,11 +323,13 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->s.rule = NULL;
     x->s.rule_actions = NULL;
     x->stop = false;
+    xlate_trace_bridge(x);
     x->depth++;
     xlate_pipeline(x);
     x->depth--;
     ofpacts_done(&x->s.action_set);
     x->s = saved;
+    x->trace_depth = trace_depth;
     x->stop = stop;
     return true;
 }
@@ -493,7 +497,7 @@ void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, en
     /* The controller may look at everything, but each packet goes up anyway: the mask need not grow. */
     xlate_commit(x);
     x->out->slow = true;
-    xlate_trace(x, "to the controller");
+    xlate_trace(x, "sending packet to the controller");
     if (x->in->effects && x->in->packet) {
         send_packet_in(x, c, reason);
     }

@@ -35,12 +35,20 @@ struct xlate_ctx {
     bool tunnel_sent;
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
-    bool stop; /* exit: no further actions of this walk */
+    unsigned int trace_depth; /* indentation */
+    bool stop;                /* exit: no further actions of this walk */
     enum drop_reason reason;
 };
 
 void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason);
+/* translate_trace.c: the text of ofproto/trace. Nothing happens unless the caller of translate() asked for it. A detail
+ * of the action at hand: */
 void xlate_trace(struct xlate_ctx *x, const char *fmt, ...) WR_PRINTF(2, 3);
+void xlate_trace_bridge(struct xlate_ctx *x); /* the walk enters x->s.br */
+/* RULE (NULL: none) was found in TABLE. */
+void xlate_trace_rule(struct xlate_ctx *x, table_id_t table, const struct rule *rule);
+void xlate_trace_action(struct xlate_ctx *x, const struct ofpact *a);
+void xlate_trace_finish(struct xlate_ctx *x); /* the flow as it left, the megaflow, the datapath's actions */
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
 /* Keeps the block of Geneve options OPTS_ID (0: none) as long as the translation. */
 void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id);
