@@ -392,25 +392,57 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
     }
 }
 
+struct flow_txn {
+    struct bridge *br;
+    int64_t now;
+    struct undo_log log;
+};
+
+struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now)
+{
+    struct flow_txn *txn = xcalloc(1, sizeof *txn);
+
+    *txn = (struct flow_txn){.br = br, .now = now};
+    return txn;
+}
+
+int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change)
+{
+    struct change_run run = {.br = txn->br, .change = change, .now = txn->now, .log = &txn->log};
+
+    return apply_one(&run);
+}
+
+void flow_txn_commit(struct flow_txn *txn)
+{
+    undo_log_commit(txn->br, &txn->log, true);
+    undo_log_done(&txn->log);
+    free(txn);
+}
+
+void flow_txn_abort(struct flow_txn *txn)
+{
+    undo_log_rollback(&txn->log);
+    undo_log_done(&txn->log);
+    free(txn);
+}
+
 int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad)
 {
-    struct undo_log log = {0};
+    struct flow_txn *txn = flow_txn_begin(br, now);
     int error = 0;
 
     for (size_t i = 0; i < n && !error; i++) {
-        struct change_run run = {.br = br, .change = &changes[i], .now = now, .log = &log};
-
-        error = apply_one(&run);
+        error = flow_txn_apply(txn, &changes[i]);
         if (error && ret_bad) {
             *ret_bad = i;
         }
     }
     if (error) {
-        undo_log_rollback(&log);
+        flow_txn_abort(txn);
     } else {
-        undo_log_commit(br, &log, true);
+        flow_txn_commit(txn);
     }
-    undo_log_done(&log);
     return error;
 }
 

@@ -110,6 +110,13 @@ struct flow_change {
 int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now);
 /* Applies N changes in order, or none. On failure *RET_BAD (may be NULL) is the index of the one that was refused. */
 int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad);
+/* The same, for lists that are made one change at a time: each takes effect on the tables at once, but nobody is told
+ * (translations, hooks) before the commit, and nothing else may touch the bridge between begin and end. What was
+ * refused has changed nothing; the caller then aborts. Both ends free TXN. */
+struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now);
+int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change);
+void flow_txn_commit(struct flow_txn *txn);
+void flow_txn_abort(struct flow_txn *txn);
 /* Every rule goes, without flow_removed when QUIET. */
 void flow_table_flush(struct bridge *br, bool quiet);
 

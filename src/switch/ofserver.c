@@ -127,6 +127,18 @@ void ofserver_reconnect(struct ofserver *s)
     ofserver_update_misses(s);
 }
 
+/* Once a second. */
+static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    const struct ofserver *s = arg;
+    int64_t now = time_mono_ms();
+    struct ofconn *c;
+
+    DL_FOREACH(s->conns, c) {
+        ofconn_bundles_expire(c, now);
+    }
+}
+
 int ofserver_create(struct bridge *br, const char *rundir, struct ofserver **ret)
 {
     struct ofserver *s = xcalloc(1, sizeof *s);
@@ -142,11 +154,21 @@ int ofserver_create(struct bridge *br, const char *rundir, struct ofserver **ret
     if (error) {
         goto err_mgmt;
     }
+    s->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
+    if (!s->tick || event_add(s->tick, &(struct timeval){.tv_sec = 1})) {
+        error = -ENOMEM;
+        goto err_snoop;
+    }
     br->server = s;
     ofserver_hook_bridge(s);
     *ret = s;
     return 0;
 
+err_snoop:
+    if (s->tick) {
+        event_free(s->tick);
+    }
+    stream_listener_destroy(s->snoop);
 err_mgmt:
     stream_listener_destroy(s->mgmt);
 err_free:
@@ -163,6 +185,7 @@ void ofserver_destroy(struct ofserver *s)
     if (!s) {
         return;
     }
+    event_free(s->tick);
     bridge_set_hooks(s->bridge, NULL);
     s->bridge->server = NULL;
     stream_listener_destroy(s->mgmt);

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bundles (ONF extension 230): flow_mods that are collected, checked as they come, and applied as one at commit, or not
- * at all. Bounded: a connection has few bundles and a bundle so many messages; one that was not touched for a while is
- * dropped when the next control message of the connection comes.
+ * Bundles (OpenFlow 1.4, 7.3.9; ONF extension 230 for 1.3): messages that are collected, checked as they come, and
+ * applied as one at commit, or not at all. All bundles are atomic and ordered, whatever their flags ask.
+ *
+ * A bundle holds its messages as the bytes that came, one behind the other, and reads them again at commit: a flow
+ * takes some 150 bytes for as long as the bundle is open, where its decoded form would take over a kilobyte. At commit
+ * each flow_mod goes into a flow_txn, which can be taken back; what cannot (port_mod, packet_out) is checked first and
+ * done when nothing can fail any more.
+ *
+ * Bounded: a connection has few bundles and all of its bundles together so many bytes; one that is not touched for ten
+ * seconds goes.
  */
 #include <utlist.h>
 
 #include "switch/ofserver_private.h"
 
 #define MAX_BUNDLES 8
-#define MAX_MESSAGES 1000000 /* of all bundles of a connection */
+#define MAX_BYTES (512u << 20) /* of all bundles of a connection */
 #define IDLE_MS 10000
 #define KNOWN_FLAGS (OF_BUNDLE_ATOMIC | OF_BUNDLE_ORDERED)
 
@@ -28,11 +35,7 @@ static struct bundle *bundle_find(struct ofconn *c, uint32_t id)
 static void bundle_free(struct ofconn *c, struct bundle *b)
 {
     DL_DELETE(c->bundles, b);
-    for (size_t i = 0; i < b->n; i++) {
-        of_flow_mod_done(&b->mods[i]);
-    }
-    free(b->mods);
-    free(b->xids);
+    writer_done(&b->messages);
     free(b);
 }
 
@@ -45,7 +48,7 @@ void ofconn_bundles_free(struct ofconn *c)
     }
 }
 
-static void drop_idle(struct ofconn *c, int64_t now)
+void ofconn_bundles_expire(struct ofconn *c, int64_t now)
 {
     struct bundle *b, *next;
 
@@ -63,7 +66,7 @@ static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, int64_t no
 
     if (old) {
         bundle_free(c, old);
-        return OFERR_BUNDLE_BAD_ID;
+        return OFERR_BUNDLE_BAD_ID; /* as Open vSwitch; BUNDLE_EXIST by the standard */
     }
     DL_COUNT(c->bundles, b, n);
     if (n >= MAX_BUNDLES) {
@@ -75,29 +78,99 @@ static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, int64_t no
     return 0;
 }
 
+/* ---- commit ---- */
+
+struct commit {
+    struct ofconn *c;
+    struct flow_txn *txn;
+    struct writer later; /* the messages that are done last */
+};
+
+static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *body)
+{
+    struct flow_change change;
+    struct of_flow_mod fm;
+    int error = of_flow_mod_decode(body, version, &fm);
+
+    if (error) {
+        return error;
+    }
+    flow_change_from_mod(&fm, &change);
+    error = flow_txn_apply(cm->txn, &change);
+    of_flow_mod_done(&fm);
+    return error;
+}
+
+/* One message; what must wait is checked and put off. */
+static int commit_one(struct commit *cm, const struct of_header *h, const uint8_t *msg)
+{
+    struct reader body = reader_of(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN);
+    int error;
+
+    switch (h->type) {
+    case OFT_FLOW_MOD:
+        return commit_flow_mod(cm, h->version, &body);
+    case OFT_PORT_MOD:
+        error = ofconn_port_mod(cm->c, h, &body, false);
+        break;
+    case OFT_PACKET_OUT:
+        error = ofconn_packet_out(cm->c, h, &body, false);
+        break;
+    default:
+        return OFERR_BUNDLE_UNSUP;
+    }
+    if (!error) {
+        writer_bytes(&cm->later, msg, h->length);
+    }
+    return error;
+}
+
+static void commit_later(struct ofconn *c, const struct writer *later)
+{
+    struct of_header h;
+
+    for (size_t at = 0; at < later->len; at += h.length) {
+        if (of_header_decode(later->data + at, later->len - at, &h)) {
+            return;
+        }
+        struct reader body = reader_of(later->data + at + OF_HEADER_LEN, h.length - OF_HEADER_LEN);
+        if (h.type == OFT_PORT_MOD) {
+            ofconn_port_mod(c, &h, &body, true);
+        } else {
+            ofconn_packet_out(c, &h, &body, true);
+        }
+    }
+}
+
 /* All of the bundle or nothing; an error is also sent about the message that was refused. */
 static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
 {
-    struct flow_change *changes = xcalloc(b->n, sizeof *changes);
-    size_t bad = 0;
+    struct commit cm = {.c = c, .txn = flow_txn_begin(c->server->bridge, now)};
+    struct of_header h;
+    int error = 0;
 
-    for (size_t i = 0; i < b->n; i++) {
-        flow_change_from_mod(&b->mods[i], &changes[i]);
-    }
-    int error = flow_table_apply_all(c->server->bridge, changes, b->n, now, &bad);
-    if (error && bad < b->n) {
-        struct writer request = {0};
-        struct of_header h = {.version = ofconn_version(c), .type = OFT_FLOW_MOD, .xid = b->xids[bad]};
+    for (size_t at = 0; at < b->messages.len && !error; at += h.length) {
+        const uint8_t *msg = b->messages.data + at;
 
-        of_flow_mod_encode(&request, h.version, &b->mods[bad], h.xid);
-        h.length = (uint16_t)request.len;
-        ofconn_send_error(c, error, &h, request.data);
-        writer_done(&request);
-        error = OFERR_BUNDLE_MSG_FAILED;
+        error = of_header_decode(msg, b->messages.len - at, &h);
+        if (!error) {
+            error = commit_one(&cm, &h, msg);
+        }
+        if (error) {
+            ofconn_send_error(c, error, &h, msg);
+        }
     }
-    free(changes);
-    return error;
+    if (error) {
+        flow_txn_abort(cm.txn);
+    } else {
+        flow_txn_commit(cm.txn);
+        commit_later(c, &cm.later);
+    }
+    writer_done(&cm.later);
+    return error ? OFERR_BUNDLE_MSG_FAILED : 0;
 }
+
+/* ---- messages ---- */
 
 static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t flags)
 {
@@ -105,37 +178,34 @@ static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t
     struct bundle *b;
     int error = 0;
 
-    drop_idle(c, now);
+    ofconn_bundles_expire(c, now);
     if (type == OF_BUNDLE_OPEN_REQUEST) {
         return bundle_open(c, id, flags, now);
+    }
+    if (type != OF_BUNDLE_CLOSE_REQUEST && type != OF_BUNDLE_COMMIT_REQUEST && type != OF_BUNDLE_DISCARD_REQUEST) {
+        return OFERR_BUNDLE_BAD_TYPE;
     }
     b = bundle_find(c, id);
     if (!b) {
         return OFERR_BUNDLE_BAD_ID;
     }
-    if (b->flags != flags && type != OF_BUNDLE_DISCARD_REQUEST) {
+    if (type == OF_BUNDLE_DISCARD_REQUEST) {
         bundle_free(c, b);
-        return OFERR_BUNDLE_BAD_FLAGS;
-    }
-    b->used_ms = now;
-    switch (type) {
-    case OF_BUNDLE_CLOSE_REQUEST:
-        if (b->closed) {
-            bundle_free(c, b);
-            return OFERR_BUNDLE_CLOSED;
-        }
-        b->closed = true;
         return 0;
-    case OF_BUNDLE_COMMIT_REQUEST:
-        error = c->role == OF_ROLE_SLAVE ? OFERR_IS_SLAVE : bundle_commit(c, b, now);
+    }
+    if (b->flags != flags || (type == OF_BUNDLE_CLOSE_REQUEST && b->closed)) {
+        error = b->flags != flags ? OFERR_BUNDLE_BAD_FLAGS : OFERR_BUNDLE_CLOSED;
         bundle_free(c, b);
         return error;
-    case OF_BUNDLE_DISCARD_REQUEST:
-        bundle_free(c, b);
-        return 0;
-    default:
-        return OFERR_BUNDLE_BAD_TYPE;
     }
+    b->used_ms = now;
+    if (type == OF_BUNDLE_CLOSE_REQUEST) {
+        b->closed = true;
+        return 0;
+    }
+    error = bundle_commit(c, b, now);
+    bundle_free(c, b);
+    return error;
 }
 
 int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body)
@@ -144,6 +214,9 @@ int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reade
     uint16_t type = reader_u16(body);
     uint16_t flags = reader_u16(body);
 
+    if (c->role == OF_ROLE_SLAVE) {
+        return OFERR_IS_SLAVE;
+    }
     if (body->error) {
         return OFERR_BAD_LEN;
     }
@@ -160,55 +233,62 @@ int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reade
     return 0;
 }
 
-static int bundle_append(struct ofconn *c, struct bundle *b, struct reader *inner, const struct of_header *h)
+/* Would it be understood at commit? */
+static int check_message(const struct of_header *h, struct reader body)
 {
+    struct of_packet_out po;
+    struct of_port_mod pm;
     struct of_flow_mod fm;
+    int error;
 
-    size_t held = 0;
+    switch (h->type) {
+    case OFT_FLOW_MOD:
+        error = of_flow_mod_decode(&body, h->version, &fm);
+        if (!error) {
+            of_flow_mod_done(&fm);
+        }
+        return error;
+    case OFT_PORT_MOD:
+        return of_port_mod_decode(&body, h->version, &pm);
+    case OFT_PACKET_OUT:
+        error = of_packet_out_decode(&body, h->version, &po);
+        if (!error) {
+            ofpacts_done(&po.acts);
+        }
+        return error;
+    default:
+        return OFERR_BUNDLE_UNSUP;
+    }
+}
+
+static int bundle_append(struct ofconn *c, struct bundle *b, const struct of_header *h, const uint8_t *msg)
+{
+    size_t held = h->length;
     const struct bundle *each;
 
     DL_FOREACH(c->bundles, each) {
-        held += each->n;
+        held += each->messages.len;
     }
-    if (held >= MAX_MESSAGES) {
+    if (held > MAX_BYTES) {
         return OFERR_BUNDLE_TOO_MANY;
     }
-    int error = of_flow_mod_decode(inner, h->version, &fm);
-    if (error) {
-        return error;
+    int error = check_message(h, reader_of(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN));
+    if (!error) {
+        writer_bytes(&b->messages, msg, h->length);
     }
-    if (b->n == b->allocated) {
-        b->allocated = MAX(b->allocated * 2, 16u);
-        b->mods = xrealloc(b->mods, b->allocated * sizeof *b->mods);
-        b->xids = xrealloc(b->xids, b->allocated * sizeof *b->xids);
-    }
-    b->xids[b->n] = h->xid;
-    b->mods[b->n++] = fm;
-    return 0;
+    return error;
 }
 
-int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body)
+/* The bundle that an add belongs to; it may open it (1.4, 7.3.9.6). */
+static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, struct bundle **ret)
 {
-    uint32_t id = reader_u32(body);
-    struct of_header inner;
+    int64_t now = time_mono_ms();
+    struct bundle *b;
 
-    reader_skip(body, 2);
-    uint16_t flags = reader_u16(body);
-    if (body->error || of_header_decode(body->data, body->left, &inner) || inner.length > body->left) {
-        return OFERR_BUNDLE_BAD_LEN;
-    }
-    if (inner.version != h->version) {
-        return OFERR_BAD_VERSION;
-    }
-    if (inner.xid != h->xid) {
-        return OFERR_BUNDLE_BAD_XID;
-    }
-    if (inner.type != OFT_FLOW_MOD) {
-        return OFERR_BUNDLE_UNSUP;
-    }
-    struct bundle *b = bundle_find(c, id);
-    if (!b) { /* an add may open the bundle (1.4, 7.3.9.6) */
-        int error = bundle_open(c, id, flags, time_mono_ms());
+    ofconn_bundles_expire(c, now);
+    b = bundle_find(c, id);
+    if (!b) {
+        int error = bundle_open(c, id, flags, now);
 
         if (error) {
             return error;
@@ -221,8 +301,31 @@ int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader
         bundle_free(c, b);
         return error;
     }
-    b->used_ms = time_mono_ms();
-    reader_skip(body, OF_HEADER_LEN);
-    struct reader message = reader_sub(body, inner.length - OF_HEADER_LEN);
-    return bundle_append(c, b, &message, &inner);
+    b->used_ms = now;
+    *ret = b;
+    return 0;
+}
+
+int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    uint32_t id = reader_u32(body);
+    struct of_header inner;
+    struct bundle *b;
+
+    if (c->role == OF_ROLE_SLAVE) {
+        return OFERR_IS_SLAVE;
+    }
+    reader_skip(body, 2);
+    uint16_t flags = reader_u16(body);
+    if (body->error || of_header_decode(body->data, body->left, &inner) || inner.length > body->left) {
+        return OFERR_BUNDLE_BAD_LEN;
+    }
+    if (inner.version != h->version) {
+        return OFERR_BAD_VERSION;
+    }
+    if (inner.xid != h->xid) {
+        return OFERR_BUNDLE_BAD_XID;
+    }
+    int error = flags & ~KNOWN_FLAGS ? OFERR_BUNDLE_BAD_FLAGS : bundle_for_add(c, id, flags, &b);
+    return error ? error : bundle_append(c, b, &inner, body->data);
 }

@@ -97,7 +97,7 @@ static int handle_set_config(struct ofconn *c, const struct of_header *h, struct
     return 0;
 }
 
-static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body)
+int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
 {
     struct of_packet_out po;
     int error = of_packet_out_decode(body, h->version, &po);
@@ -105,11 +105,19 @@ static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct
     if (error) {
         return error;
     }
-    struct packet *packet = packet_new(po.data, po.data_len);
-    error = bridge_packet_out(c->server->bridge, packet, po.in_port, po.acts.data, po.acts.len);
-    packet_free(packet);
+    if (apply) {
+        struct packet *packet = packet_new(po.data, po.data_len);
+
+        error = bridge_packet_out(c->server->bridge, packet, po.in_port, po.acts.data, po.acts.len);
+        packet_free(packet);
+    }
     ofpacts_done(&po.acts);
     return error;
+}
+
+static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    return ofconn_packet_out(c, h, body, true);
 }
 
 void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret)
@@ -156,7 +164,7 @@ static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct r
     return error;
 }
 
-static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
+int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
 {
     struct of_port_mod pm;
     int error = of_port_mod_decode(body, h->version, &pm);
@@ -176,8 +184,15 @@ static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct r
     if (pm.mask & ~known) {
         return OFERR_PORT_MOD_BAD_CONFIG;
     }
-    bridge_port_set_config(port, pm.config, pm.mask);
+    if (apply) {
+        bridge_port_set_config(port, pm.config, pm.mask);
+    }
     return 0;
+}
+
+static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    return ofconn_port_mod(c, h, body, true);
 }
 
 /* OpenFlow 1.3 gives table_mod no bit that means anything (OFPTC_DEPRECATED_MASK): only the table is checked. */

@@ -39,6 +39,7 @@ struct ofserver {
     char *rundir;
     struct stream_listener *mgmt, *snoop;
     struct snooper *snoopers;
+    struct event *tick;
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -49,9 +50,7 @@ struct bundle {
     uint32_t id;
     uint16_t flags;
     bool closed;
-    struct of_flow_mod *mods;
-    uint32_t *xids;
-    size_t n, allocated;
+    struct writer messages; /* whole, one behind the other */
     int64_t used_ms;
     struct bundle *prev, *next;
 };
@@ -113,6 +112,10 @@ void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, c
 /* Decoded flow_mod → what tables take. Borrows FM's actions. */
 void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret);
 
+/* These only check, unless APPLY. */
+int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply);
+int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply);
+
 /* ofserver_multipart.c: 0 after replying, or the OFERR_* to reply with. */
 int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct reader *body);
 void ofserver_describe_port(const struct port *port, struct of_port *ret);
@@ -121,6 +124,8 @@ void ofserver_describe_port(const struct port *port, struct of_port *ret);
 int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body);
 int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body);
 void ofconn_bundles_free(struct ofconn *c);
+/* Those that were not touched for too long. */
+void ofconn_bundles_expire(struct ofconn *c, int64_t now);
 
 /* ofserver_async.c */
 void ofserver_hook_bridge(struct ofserver *s);

@@ -279,3 +279,75 @@ def test_listener(hv, br):
         assert c.request(of.FEATURES_REQUEST)[0].type == of.FEATURES_REPLY
     hv.vsctl("hv1", "set-controller", "br0", "punix:/tmp/elsewhere.sock")
     wait_for("the listener's end", lambda: not path.exists(), 5)
+
+
+# ---- bundles (1.3: ONF extension) ----
+
+def bundle_ctrl(c, bundle, kind, flags=3):
+    answers = c.request(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, bundle, kind, flags))
+    assert len(answers) == 1, answers
+    if answers[0].type == of.ERROR:
+        kind, code, vendor = struct.unpack("!HHI", answers[0].body[:8])
+        assert (kind, vendor) == (0xffff, of.ONF)
+        return -code
+    return struct.unpack("!IIIHH", answers[0].body)[2:]
+
+
+def bundle_add(c, bundle, kind, body, flags=3, inner_xid=None):
+    """None, or the errors."""
+    c.xid += 1
+    inner = of.pack(c.version, kind, c.xid if inner_xid is None else inner_xid, body)
+    answers = c.request(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2301, bundle, 0, flags) + inner, xid=c.xid)
+    return [struct.unpack("!HH", m.body[:4]) for m in answers] or None
+
+
+def count_flows(c):
+    aggregate = c.multipart(2, struct.pack("!B3xII4xQQ", 255, 0xffffffff, 0xffffffff, 0, 0) + of.match13())
+    return struct.unpack("!QQI4x", aggregate)[2]
+
+
+def test_bundles(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        assert bundle_ctrl(c, 1, 0) == (1, 1, 3)
+        assert bundle_add(c, 1, 14, of.flow_mod13(priority=1)) is None
+        assert bundle_add(c, 1, 14, of.flow_mod13(priority=2)) is None
+        assert count_flows(c) == 0
+        assert bundle_ctrl(c, 1, 2) == (1, 3, 3)  # closed
+        assert bundle_ctrl(c, 1, 4) == (1, 5, 3)  # committed
+        assert count_flows(c) == 2
+        assert bundle_ctrl(c, 1, 4) == -2302  # BAD_ID: gone
+        # Discarded; adding opens by itself.
+        assert bundle_add(c, 2, 14, of.flow_mod13(command=3, table=255)) is None
+        assert bundle_ctrl(c, 2, 6) == (2, 7, 3)
+        assert count_flows(c) == 2
+        # One that fails takes back all: the error about the message, with its xid, then that about the commit.
+        assert bundle_add(c, 3, 14, of.flow_mod13(command=3, table=255)) is None
+        assert bundle_add(c, 3, 14, of.flow_mod13(priority=7)) is None
+        assert bundle_add(c, 3, 14, of.flow_mod13(priority=7, flags=2)) is None
+        bad = c.xid - 1  # the barrier took the last
+        xid = c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 3, 4, 3))
+        first, second = c.sync()
+        assert (first.type, first.xid, first.body[:4]) == (of.ERROR, bad, struct.pack("!HH", 5, 3))
+        assert first.body[4:12] == of.pack(4, 14, bad, of.flow_mod13(priority=7, flags=2))[:8]
+        assert (second.type, second.xid, second.body[:4]) == (of.ERROR, xid, struct.pack("!HH", 0xffff, 2313))
+        assert count_flows(c) == 2
+        # What is refused.
+        assert bundle_ctrl(c, 4, 9) == -2306  # BAD_TYPE
+        assert bundle_ctrl(c, 4, 0, flags=8) == -2307
+        assert bundle_ctrl(c, 4, 0) == (4, 1, 3)
+        assert bundle_ctrl(c, 4, 0) == -2302
+        assert bundle_ctrl(c, 4, 0) == (4, 1, 3)
+        assert bundle_add(c, 4, 14, of.flow_mod13(), inner_xid=77) == [(0xffff, 2309)]
+        assert bundle_add(c, 4, of.FEATURES_REQUEST, b"") == [(0xffff, 2310)]
+        assert bundle_add(c, 4, 14, of.flow_mod13(command=9)) == [(5, 6)]
+        assert bundle_add(c, 4, 14, of.flow_mod13(), flags=1) == [(0xffff, 2307)]  # and the bundle is gone
+        assert bundle_ctrl(c, 4, 4) == -2302
+        # port_mod and packet_out wait for the commit.
+        c.request(9, struct.pack("!HH", 0, 128))
+        assert bundle_add(c, 5, 16, struct.pack("!I4x6s2xIII4x", 9, b"", 0, 0, 0)) is None
+        assert bundle_ctrl(c, 5, 4) == -2313
+        assert bundle_add(c, 5, 13, packet_out13(of.output13(0xfffffffd))) is None
+        assert bundle_ctrl(c, 5, 4)[0] == 5
+        # A slave may not.
+        assert role(c, 3, 1) == (3, 1)
+        assert c.error(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 6, 0, 3)) == (1, 10)
