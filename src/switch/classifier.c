@@ -1,120 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "switch/classifier.h"
+#include "switch/classifier_private.h"
 
-#include <uthash.h>
-
-/* A mask in compact form: which words of struct flow it looks at, and those words. */
-struct cls_mask {
-    unsigned int refs;
-    unsigned int n;
-    struct flow full;
-    uint8_t at[FLOW_U64S]; /* n of them: where in struct flow the words below stand */
-    uint64_t words[];      /* n of them, none zero */
-};
-
-_Static_assert(FLOW_U64S <= 128, "cls_mask.at, and arrays of FLOW_U64S words on the stack");
-
-struct cls_priority {
-    int32_t priority;
-    uint32_t count;
-};
-
-struct cls_tuple {
-    struct cls_mask *mask;
-    struct cls_rule **buckets;
-    size_t n_buckets, n_heads;       /* power of 2; distinct matches */
-    struct cls_priority *priorities; /* descending: how many rules of each */
-    size_t n_priorities;
-    struct cls_tuple *prev, *next;
-    UT_hash_handle hh; /* by mask->full */
-};
+#include <arpa/inet.h>
 
 static int32_t tuple_max(const struct cls_tuple *t)
 {
     return t->priorities[0].priority;
 }
 
-static struct cls_mask *mask_new(const struct flow *full)
-{
-    const uint64_t *w = (const uint64_t *)(const void *)full;
-    struct cls_mask *m = xcalloc(1, sizeof *m + FLOW_U64S * sizeof(uint64_t));
-
-    m->refs = 1;
-    m->full = *full;
-    for (unsigned int i = 0; i < FLOW_U64S; i++) {
-        if (w[i]) {
-            m->at[m->n] = (uint8_t)i;
-            m->words[m->n++] = w[i];
-        }
-    }
-    return m;
-}
-
-static void mask_unref(struct cls_mask *m)
-{
-    if (m && --m->refs == 0) {
-        free(m);
-    }
-}
-
-static inline uint64_t mix(uint64_t h, uint64_t v)
-{
-    h ^= v;
-    h *= UINT64_C(0x9e3779b97f4a7c15);
-    return h ^ (h >> 29);
-}
-
-static inline uint32_t hash_finish(uint64_t h)
-{
-    h ^= h >> 32;
-    h *= UINT64_C(0xd6e8feb86659fd93);
-    return (uint32_t)(h ^ (h >> 32));
-}
-
-/* Picks FLOW's words under MASK into OUT and hashes them. */
-static uint32_t pick(const struct cls_mask *mask, const struct flow *flow, uint64_t *out)
-{
-    const uint64_t *w = (const uint64_t *)(const void *)flow;
-    uint64_t h = mask->n;
-
-    for (unsigned int i = 0; i < mask->n; i++) {
-        out[i] = w[mask->at[i]] & mask->words[i];
-        h = mix(h, out[i]);
-    }
-    return hash_finish(h);
-}
-
-static void mask_expand(const struct cls_mask *mask, const uint64_t *values, struct flow *ret)
-{
-    uint64_t *w = (uint64_t *)(void *)ret;
-
-    memset(ret, 0, sizeof *ret);
-    for (unsigned int i = 0; i < mask->n; i++) {
-        w[mask->at[i]] = values[i];
-    }
-}
+/* ---- rules ---- */
 
 void cls_rule_init(struct cls_rule *r, const struct match *m, int32_t priority)
 {
     uint64_t values[FLOW_U64S];
 
-    *r = (struct cls_rule){.priority = priority, .mask = mask_new(&m->mask)};
-    r->hash = pick(r->mask, &m->value, values);
+    *r = (struct cls_rule){.priority = priority, .mask = cls_mask_get(&m->mask)};
+    r->hash = cls_mask_pick(r->mask, &m->value, values);
     r->values = r->mask->n ? xmemdup(values, r->mask->n * sizeof *values) : NULL;
 }
 
 void cls_rule_done(struct cls_rule *r)
 {
-    mask_unref(r->mask);
+    cls_mask_unref(r->mask);
     free(r->values);
+    free(r->conj);
     r->mask = NULL;
     r->values = NULL;
+    r->conj = NULL;
+}
+
+void cls_rule_set_conj(struct classifier *cls, struct cls_rule *r, const struct cls_conj *items, size_t n)
+{
+    struct cls_conj_set *set = NULL;
+
+    if (n) {
+        set = xmalloc(sizeof *set + n * sizeof *items);
+        set->n = n;
+        memcpy(set->items, items, n * sizeof *items);
+    }
+    if (cls) {
+        cls->n_conj += set != NULL;
+        cls->n_conj -= r->conj != NULL;
+    }
+    free(r->conj);
+    r->conj = set;
 }
 
 void cls_rule_match(const struct cls_rule *r, struct match *ret)
 {
-    ret->mask = r->mask->full;
-    mask_expand(r->mask, r->values, &ret->value);
+    cls_mask_expand(r->mask, NULL, &ret->mask);
+    cls_mask_expand(r->mask, r->values, &ret->value);
 }
 
 bool cls_rule_matches_all(const struct cls_rule *r)
@@ -122,21 +57,133 @@ bool cls_rule_matches_all(const struct cls_rule *r)
     return !r->mask->n;
 }
 
-static bool same_values(const struct cls_rule *r, const struct cls_mask *mask, uint32_t hash, const uint64_t *values)
+/* ---- stage sets ---- */
+
+static struct cls_stage_hash *set_slot(struct cls_stage_set *s, uint32_t hash)
 {
-    return r->hash == hash && (!mask->n || !memcmp(r->values, values, mask->n * sizeof *values));
+    size_t i = hash & (s->n_slots - 1);
+
+    while (s->slots[i].count && s->slots[i].hash != hash) {
+        i = (i + 1) & (s->n_slots - 1);
+    }
+    return &s->slots[i];
 }
 
-/* The head of the match VALUES: its best rule. */
-static struct cls_rule *tuple_find(const struct cls_tuple *t, uint32_t hash, const uint64_t *values)
+static void set_grow(struct cls_stage_set *s)
 {
-    for (struct cls_rule *r = t->buckets[hash & (t->n_buckets - 1)]; r; r = r->next) {
-        if (same_values(r, t->mask, hash, values)) {
-            return r;
+    struct cls_stage_set bigger = {.n_slots = MAX(s->n_slots * 2, (size_t)4), .n = s->n};
+
+    bigger.slots = xcalloc(bigger.n_slots, sizeof *bigger.slots);
+    for (size_t i = 0; i < s->n_slots; i++) {
+        if (s->slots[i].count) {
+            *set_slot(&bigger, s->slots[i].hash) = s->slots[i];
         }
     }
-    return NULL;
+    free(s->slots);
+    *s = bigger;
 }
+
+static void set_add(struct cls_stage_set *s, uint32_t hash)
+{
+    struct cls_stage_hash *slot;
+
+    if ((s->n + 1) * 4 > s->n_slots * 3) {
+        set_grow(s);
+    }
+    slot = set_slot(s, hash);
+    s->n += !slot->count;
+    slot->hash = hash;
+    slot->count++;
+}
+
+/* Empties the slot and moves up what only stood further on because of it. */
+static void set_remove(struct cls_stage_set *s, uint32_t hash)
+{
+    struct cls_stage_hash *slot = set_slot(s, hash);
+    size_t hole = (size_t)(slot - s->slots);
+
+    if (--slot->count) {
+        return;
+    }
+    s->n--;
+    for (size_t i = (hole + 1) & (s->n_slots - 1); s->slots[i].count; i = (i + 1) & (s->n_slots - 1)) {
+        size_t home = s->slots[i].hash & (s->n_slots - 1);
+
+        if (((i - home) & (s->n_slots - 1)) >= ((i - hole) & (s->n_slots - 1))) {
+            s->slots[hole] = s->slots[i];
+            s->slots[i].count = 0;
+            hole = i;
+        }
+    }
+}
+
+/* Counts the match VALUES in the tuple's stage sets, in or out. */
+static void tuple_count_stages(struct cls_tuple *t, const uint64_t *values, bool in)
+{
+    const struct cls_mask *mask = t->mask;
+    uint64_t h = mask->n;
+    unsigned int i = 0;
+
+    for (unsigned int stage = 0; stage < CLS_N_STAGES - 1; stage++) {
+        for (; i < mask->ends[stage]; i++) {
+            h = cls_hash_add(h, values[i]);
+        }
+        if (cls_stage_used(mask, stage)) {
+            (in ? set_add : set_remove)(&t->stages[stage], cls_hash_finish(h));
+        }
+    }
+}
+
+/* ---- tries ---- */
+
+const __be32 *cls_trie_key(enum cls_trie_id trie, const struct flow_key *key, __be32 *buf, unsigned int *ret_bits)
+{
+    *ret_bits = 32;
+    switch (trie) {
+    case CLS_TRIE_IPV4_SRC:
+        return &key->ip_src.be32[3];
+    case CLS_TRIE_IPV4_DST:
+        return &key->ip_dst.be32[3];
+    case CLS_TRIE_IPV6_SRC:
+        *ret_bits = 128;
+        return key->ip_src.be32;
+    case CLS_TRIE_IPV6_DST:
+        *ret_bits = 128;
+        return key->ip_dst.be32;
+    case CLS_TRIE_TP_SRC:
+    case CLS_TRIE_TP_DST:
+    case CLS_N_TRIES:
+        break;
+    }
+    *ret_bits = 16;
+    *buf = htonl((uint32_t)ntohs(trie == CLS_TRIE_TP_SRC ? key->tp_src : key->tp_dst) << 16);
+    return buf;
+}
+
+/* Puts the match's prefixes into the tries, or takes them out. */
+static void count_prefixes(struct classifier *cls, const struct cls_rule *r, bool in)
+{
+    struct flow value;
+    bool expanded = false;
+
+    for (unsigned int i = 0; i < CLS_N_TRIES; i++) {
+        unsigned int n_bits;
+        const __be32 *key;
+        __be32 buf;
+
+        if (!r->mask->plens[i]) {
+            continue;
+        }
+        if (!expanded) {
+            cls_mask_expand(r->mask, r->values, &value);
+            expanded = true;
+        }
+        key = cls_trie_key(i, &value.key, &buf, &n_bits);
+        (in ? cls_trie_insert : cls_trie_remove)(&cls->tries[i], key, r->mask->plens[i]);
+    }
+}
+
+/* ---- tuples ---- */
 
 static void tuple_resize(struct cls_tuple *t, size_t n)
 {
@@ -154,28 +201,46 @@ static void tuple_resize(struct cls_tuple *t, size_t n)
     t->n_buckets = n;
 }
 
-static void tuple_link(struct classifier *cls, struct cls_tuple *t)
+/* Where the first tuple of a maximum below MAX stands. */
+static size_t order_below(const struct classifier *cls, int32_t max)
 {
-    struct cls_tuple **p = &cls->tuples, *prev = NULL;
+    size_t lo = 0, hi = cls->n_tuples;
 
-    while (*p && tuple_max(*p) >= tuple_max(t)) {
-        prev = *p;
-        p = &(*p)->next;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (cls->order[mid].max >= max) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
     }
-    t->prev = prev;
-    t->next = *p;
-    if (*p) {
-        (*p)->prev = t;
-    }
-    *p = t;
+    return lo;
 }
 
-static void tuple_unlink(struct classifier *cls, struct cls_tuple *t)
+static void tuple_link(struct classifier *cls, struct cls_tuple *t)
 {
-    *(t->prev ? &t->prev->next : &cls->tuples) = t->next;
-    if (t->next) {
-        t->next->prev = t->prev;
+    size_t i = order_below(cls, tuple_max(t));
+
+    if (cls->n_tuples == cls->allocated) {
+        cls->allocated = MAX(cls->allocated * 2, (size_t)4);
+        cls->order = xrealloc(cls->order, cls->allocated * sizeof *cls->order);
     }
+    memmove(&cls->order[i + 1], &cls->order[i], (cls->n_tuples - i) * sizeof *cls->order);
+    cls->order[i] = (struct cls_order){tuple_max(t), t};
+    cls->n_tuples++;
+}
+
+/* MAX: the one that it is linked by. */
+static void tuple_unlink(struct classifier *cls, struct cls_tuple *t, int32_t max)
+{
+    size_t i = order_below(cls, max) - 1;
+
+    while (cls->order[i].tuple != t) {
+        i--;
+    }
+    cls->n_tuples--;
+    memmove(&cls->order[i], &cls->order[i + 1], (cls->n_tuples - i) * sizeof *cls->order);
 }
 
 /* Counts a rule of PRIORITY in (+1) or out (-1). */
@@ -205,18 +270,23 @@ static void tuple_count(struct cls_tuple *t, int32_t priority, int delta)
     }
 }
 
-static struct cls_tuple *find_tuple(const struct classifier *cls, const struct flow *mask)
+static struct cls_tuple *find_tuple(const struct classifier *cls, const struct cls_mask *mask)
 {
-    struct cls_tuple *t;
+    struct cls_tuple *t = NULL;
 
-    HASH_FIND(hh, cls->by_mask, mask, sizeof *mask, t);
+    if (mask) {
+        HASH_FIND_PTR(cls->by_mask, &mask, t);
+    }
     return t;
 }
 
 static void tuple_free(struct classifier *cls, struct cls_tuple *t)
 {
     HASH_DELETE(hh, cls->by_mask, t);
-    mask_unref(t->mask);
+    cls_mask_unref(t->mask);
+    for (size_t i = 0; i < ARRAY_SIZE(t->stages); i++) {
+        free(t->stages[i].slots);
+    }
     free(t->buckets);
     free(t->priorities);
     free(t);
@@ -224,44 +294,43 @@ static void tuple_free(struct classifier *cls, struct cls_tuple *t)
 
 void classifier_done(struct classifier *cls)
 {
-    struct cls_tuple *t, *next;
-
-    for (t = cls->tuples; t; t = next) {
-        next = t->next;
-        tuple_free(cls, t);
+    for (size_t i = 0; i < cls->n_tuples; i++) {
+        tuple_free(cls, cls->order[i].tuple);
     }
+    for (size_t i = 0; i < CLS_N_TRIES; i++) {
+        cls_trie_done(&cls->tries[i]);
+    }
+    free(cls->order);
     *cls = (struct classifier){0};
 }
 
-/* The tuple for R's mask, whose mask object R then shares. */
-static struct cls_tuple *tuple_for(struct classifier *cls, struct cls_rule *r, bool *ret_new)
+static struct cls_tuple *tuple_new(struct classifier *cls, struct cls_mask *mask)
 {
-    struct cls_tuple *t = find_tuple(cls, &r->mask->full);
+    struct cls_tuple *t = xcalloc(1, sizeof *t);
 
-    *ret_new = !t;
-    if (!t) {
-        t = xcalloc(1, sizeof *t);
-        t->mask = r->mask;
-        t->mask->refs++;
-        tuple_resize(t, 4);
-        HASH_ADD_KEYPTR(hh, cls->by_mask, &t->mask->full, sizeof t->mask->full, t);
-    } else if (t->mask != r->mask) {
-        mask_unref(r->mask);
-        r->mask = t->mask;
-        r->mask->refs++;
+    t->mask = cls_mask_ref(mask);
+    tuple_resize(t, 4);
+    for (unsigned int i = 0; i < CLS_N_STAGES - 1; i++) {
+        if (cls_stage_used(mask, i)) {
+            set_grow(&t->stages[i]);
+        }
     }
+    HASH_ADD_PTR(cls->by_mask, mask, t);
     return t;
 }
 
 void classifier_insert(struct classifier *cls, struct cls_rule *r)
 {
-    bool is_new;
-    struct cls_tuple *t = tuple_for(cls, r, &is_new);
+    struct cls_tuple *t = find_tuple(cls, r->mask);
     struct cls_rule **bucket, *head;
+    bool is_new = !t;
     int32_t old_max = is_new ? 0 : tuple_max(t);
 
+    if (is_new) {
+        t = tuple_new(cls, r->mask);
+    }
     bucket = &t->buckets[r->hash & (t->n_buckets - 1)];
-    while (*bucket && !same_values(*bucket, t->mask, r->hash, r->values)) {
+    while (*bucket && !cls_rule_has(*bucket, t->mask, r->hash, r->values)) {
         bucket = &(*bucket)->next;
     }
     head = *bucket;
@@ -270,6 +339,8 @@ void classifier_insert(struct classifier *cls, struct cls_rule *r)
     if (!head) {
         *bucket = r;
         t->n_heads++;
+        tuple_count_stages(t, r->values, true);
+        count_prefixes(cls, r, true);
     } else if (head->priority < r->priority) {
         r->lower = head;
         r->next = head->next;
@@ -286,13 +357,14 @@ void classifier_insert(struct classifier *cls, struct cls_rule *r)
     if (is_new) {
         tuple_link(cls, t);
     } else if (tuple_max(t) != old_max) {
-        tuple_unlink(cls, t);
+        tuple_unlink(cls, t, old_max);
         tuple_link(cls, t);
     }
     if (t->n_heads > t->n_buckets) {
         tuple_resize(t, t->n_buckets * 2);
     }
     cls->n_rules++;
+    cls->n_conj += r->conj != NULL;
 }
 
 void classifier_remove(struct classifier *cls, struct cls_rule *r)
@@ -301,7 +373,7 @@ void classifier_remove(struct classifier *cls, struct cls_rule *r)
     struct cls_rule **p = &t->buckets[r->hash & (t->n_buckets - 1)];
     int32_t old_max = tuple_max(t);
 
-    while (!same_values(*p, t->mask, r->hash, r->values)) {
+    while (!cls_rule_has(*p, t->mask, r->hash, r->values)) {
         p = &(*p)->next;
     }
     if (*p != r) {
@@ -317,51 +389,26 @@ void classifier_remove(struct classifier *cls, struct cls_rule *r)
     } else {
         *p = r->next;
         t->n_heads--;
+        tuple_count_stages(t, r->values, false);
+        count_prefixes(cls, r, false);
     }
     r->tuple = NULL;
     r->next = r->lower = NULL;
     cls->n_rules--;
+    cls->n_conj -= r->conj != NULL;
     tuple_count(t, r->priority, -1);
     if (!t->n_priorities) {
-        tuple_unlink(cls, t);
+        tuple_unlink(cls, t, old_max);
         tuple_free(cls, t);
     } else if (tuple_max(t) != old_max) {
-        tuple_unlink(cls, t);
+        tuple_unlink(cls, t, old_max);
         tuple_link(cls, t);
     }
 }
 
-static void mask_or(struct flow *dst, const struct cls_mask *mask)
-{
-    uint64_t *d = (uint64_t *)(void *)dst;
-
-    for (unsigned int i = 0; i < mask->n; i++) {
-        d[mask->at[i]] |= mask->words[i];
-    }
-}
-
-struct cls_rule *classifier_lookup(const struct classifier *cls, const struct flow *flow, struct flow *mask)
-{
-    struct cls_rule *best = NULL, *r;
-    uint64_t values[FLOW_U64S];
-
-    for (const struct cls_tuple *t = cls->tuples; t && (!best || tuple_max(t) > best->priority); t = t->next) {
-        uint32_t hash = pick(t->mask, flow, values);
-
-        if (mask) {
-            mask_or(mask, t->mask);
-        }
-        r = tuple_find(t, hash, values);
-        if (r && (!best || r->priority > best->priority)) {
-            best = r;
-        }
-    }
-    return best;
-}
-
 struct cls_rule *classifier_find_exact(const struct classifier *cls, const struct match *m, int32_t priority)
 {
-    struct cls_tuple *t = find_tuple(cls, &m->mask);
+    struct cls_tuple *t = find_tuple(cls, cls_mask_find(&m->mask));
     uint64_t values[FLOW_U64S];
     struct cls_rule *r;
     uint32_t hash;
@@ -369,8 +416,8 @@ struct cls_rule *classifier_find_exact(const struct classifier *cls, const struc
     if (!t) {
         return NULL;
     }
-    hash = pick(t->mask, &m->value, values);
-    for (r = tuple_find(t, hash, values); r && r->priority > priority; r = r->lower) {
+    hash = cls_mask_pick(t->mask, &m->value, values);
+    for (r = cls_tuple_find(t, hash, values); r && r->priority > priority; r = r->lower) {
     }
     return r && r->priority == priority ? r : NULL;
 }
@@ -404,7 +451,9 @@ bool classifier_overlaps(const struct classifier *cls, const struct match *m, in
 {
     const struct cls_rule *same = classifier_find_exact(cls, m, priority);
 
-    for (const struct cls_tuple *t = cls->tuples; t && tuple_max(t) >= priority; t = t->next) {
+    for (size_t j = 0; j < cls->n_tuples && cls->order[j].max >= priority; j++) {
+        const struct cls_tuple *t = cls->order[j].tuple;
+
         if (!tuple_has_priority(t, priority)) {
             continue;
         }
@@ -424,8 +473,11 @@ bool classifier_overlaps(const struct classifier *cls, const struct match *m, in
 /* Does every bit of M's mask stand in the tuple's too? Only then can M cover a rule of it. */
 static bool tuple_refines(const struct cls_tuple *t, const struct match *m)
 {
-    const uint64_t *tm = (const uint64_t *)(const void *)&t->mask->full, *mm = (const uint64_t *)(const void *)&m->mask;
+    const uint64_t *tm, *mm = (const uint64_t *)(const void *)&m->mask;
+    struct flow full;
 
+    cls_mask_expand(t->mask, NULL, &full);
+    tm = (const uint64_t *)(const void *)&full;
     for (size_t i = 0; i < FLOW_U64S; i++) {
         if (mm[i] & ~tm[i]) {
             return false;
@@ -447,15 +499,17 @@ static int visit_head(struct cls_rule *head, int (*fn)(void *aux, struct cls_rul
     return error;
 }
 
-static int visit_tuple(struct cls_tuple *t, const struct match *m, int (*fn)(void *aux, struct cls_rule *r), void *aux)
+/* SAME: M has the very mask of the tuple. */
+static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, int (*fn)(void *aux, struct cls_rule *r),
+                       void *aux)
 {
     size_t n_heads = t->n_heads, seen = 0, n_buckets = t->n_buckets;
     struct cls_rule *next;
     uint64_t values[FLOW_U64S];
     int error = 0;
 
-    if (m && !memcmp(&m->mask, &t->mask->full, sizeof m->mask)) {
-        struct cls_rule *head = tuple_find(t, pick(t->mask, &m->value, values), values);
+    if (m && same) {
+        struct cls_rule *head = cls_tuple_find(t, cls_mask_pick(t->mask, &m->value, values), values);
 
         return head ? visit_head(head, fn, aux) : 0;
     }
@@ -475,17 +529,15 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, int (*fn)(voi
 int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r),
                         void *aux)
 {
-    size_t n = HASH_COUNT(cls->by_mask), i = 0;
-    _cleanup_free_ struct cls_tuple **all = n ? xmalloc(n * sizeof *all) : NULL;
+    const struct cls_mask *mask = m ? cls_mask_find(&m->mask) : NULL;
+    size_t n = cls->n_tuples;
+    _cleanup_free_ struct cls_order *all = n ? xmemdup(cls->order, n * sizeof *all) : NULL;
     int error = 0;
 
-    /* Removing rules moves tuples about in the list, so walk a copy of it. */
-    for (struct cls_tuple *t = cls->tuples; t; t = t->next) {
-        all[i++] = t;
-    }
-    for (i = 0; i < n && !error; i++) {
-        if (!m || tuple_refines(all[i], m)) {
-            error = visit_tuple(all[i], m, fn, aux);
+    /* Removing rules moves tuples about in the order, so walk a copy of it. */
+    for (size_t i = 0; i < n && !error; i++) {
+        if (!m || tuple_refines(all[i].tuple, m)) {
+            error = visit_tuple(all[i].tuple, m, all[i].tuple->mask == mask, fn, aux);
         }
     }
     return error;
@@ -493,5 +545,5 @@ int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)
 
 size_t classifier_n_masks(const struct classifier *cls)
 {
-    return HASH_COUNT(cls->by_mask);
+    return cls->n_tuples;
 }

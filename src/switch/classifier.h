@@ -6,41 +6,69 @@
  *
  * Problem: 100,000 rules with masks in a table, a lookup per table and packet miss, and the megaflow that comes out
  * should be as wide as possible. Idea: tuple-space search. Rules with the same mask form a tuple with one hash table
- * over the masked bits; tuples stand in a list by their highest priority, and the search ends at the first tuple that
+ * over the masked bits; tuples stand in an array by their highest priority, and the search ends at the first tuple that
  * cannot beat what was found. Rules of equal match and different priority hang in one bucket entry, best first.
  *
- * Costs: lookup is a hash of the mask's non-zero words per tuple probed; insert and remove are O(1) plus keeping a
- * short sorted histogram of priorities per tuple. A rule stores only the words its mask looks at; the mask itself is
- * shared and reference counted, so that a removed rule can still tell its match.
+ * Two things keep the reported mask narrow. A tuple is looked up in stages (cls_mask.h): for each stage but the last it
+ * has the set of its rules' hashes up to there, and a packet that no rule agrees with so far is not looked at further.
+ * And prefix tries (cls_trie.h) of addresses and ports tell, before a tuple is asked, that none of its rules has the
+ * packet's prefix, and by how many bits that is known.
  *
- * Invariants: in a tuple (match, priority) is unique; the histogram counts exactly the tuple's rules; tuples are never
- * empty. The megaflow mask gets the masks of all tuples that were probed, also of those that did not match.
+ * Conjunctive matches (ovs-fields(7)): a rule may be a clause of conjunctions rather than an answer. A lookup collects
+ * the clauses that hit; from the highest priority down, a conjunction with all of its clauses is looked up once more as
+ * conj_id, and what that finds is the answer, if it is not beaten by a plain rule of that priority or above.
+ *
+ * Costs: lookup is a hash of the mask's non-zero words per tuple probed; insert and remove are O(1) plus keeping a
+ * short sorted histogram of priorities per tuple, and tries. A rule stores only the words its mask looks at.
+ *
+ * Invariants: in a tuple (match, priority) is unique; the histogram and the stage sets count exactly the tuple's rules;
+ * tuples are never empty. The reported mask holds whatever any probe looked at, also of those that did not match.
  */
-#include "openflow/flow.h"
+#include "switch/cls_mask.h"
+#include "switch/cls_trie.h"
 
-struct cls_mask;
 struct cls_tuple;
 
-/* Embedded in the caller's rule. Private to classifier.c but `priority`. */
+/* A rule is clause CLAUSE (0 ...) of the N_CLAUSES (2..64) that conjunction ID consists of. */
+struct cls_conj {
+    uint32_t id;
+    uint8_t clause, n_clauses;
+};
+struct cls_conj_set {
+    size_t n;
+    struct cls_conj items[];
+};
+
+/* Embedded in the caller's rule. Private to the classifier but `priority`. */
 struct cls_rule {
     int32_t priority; /* 0..65535 for OpenFlow; above: hidden rules */
     uint32_t hash;
-    struct cls_mask *mask;   /* a reference */
-    uint64_t *values;        /* one a set bit of the mask's map */
-    struct cls_tuple *tuple; /* NULL: in no classifier */
-    struct cls_rule *next;   /* other matches in the bucket */
-    struct cls_rule *lower;  /* same match, lower priority */
+    struct cls_mask *mask;     /* a reference */
+    uint64_t *values;          /* one a word of the mask */
+    struct cls_conj_set *conj; /* NULL: a plain rule */
+    struct cls_tuple *tuple;   /* NULL: in no classifier */
+    struct cls_rule *next;     /* other matches in the bucket */
+    struct cls_rule *lower;    /* same match, lower priority */
+};
+
+struct cls_order {
+    int32_t max; /* the tuple's highest priority */
+    struct cls_tuple *tuple;
 };
 
 struct classifier {
-    struct cls_tuple *tuples;  /* by descending highest priority */
+    struct cls_order *order; /* by descending highest priority */
+    size_t n_tuples, allocated;
     struct cls_tuple *by_mask; /* uthash over the same tuples */
-    size_t n_rules;
+    size_t n_rules, n_conj;    /* of them with conjunctions */
+    struct cls_trie tries[CLS_N_TRIES];
 };
 
 void cls_rule_init(struct cls_rule *r, const struct match *m, int32_t priority);
 /* The rule must be in no classifier. */
 void cls_rule_done(struct cls_rule *r);
+/* Makes the rule a clause of N conjunctions (copied), or with N 0 a plain rule. CLS: where it is in; NULL: nowhere. */
+void cls_rule_set_conj(struct classifier *cls, struct cls_rule *r, const struct cls_conj *items, size_t n);
 /* Expands the rule's match. */
 void cls_rule_match(const struct cls_rule *r, struct match *ret);
 bool cls_rule_matches_all(const struct cls_rule *r);
@@ -50,7 +78,8 @@ void classifier_done(struct classifier *cls);
 /* There must be no rule of the same match and priority (cls_find_exact). */
 void classifier_insert(struct classifier *cls, struct cls_rule *r);
 void classifier_remove(struct classifier *cls, struct cls_rule *r);
-/* The best rule for FLOW or NULL. MASK (may be NULL) gets all bits ORed in that were looked at. */
+/* The best rule for FLOW, conjunctions resolved, or NULL. MASK (may be NULL) gets all bits ORed in that were looked at.
+ */
 struct cls_rule *classifier_lookup(const struct classifier *cls, const struct flow *flow, struct flow *mask);
 /* The rule of exactly this match and priority. */
 struct cls_rule *classifier_find_exact(const struct classifier *cls, const struct match *m, int32_t priority);
