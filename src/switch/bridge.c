@@ -76,6 +76,7 @@ void switch_destroy(struct switch_ *sw)
         return;
     }
     megaflow_flush(sw);
+    sw->closing = true;
     HASH_ITER(hh, sw->bridges, br, next) {
         bridge_destroy(br);
     }
@@ -309,7 +310,9 @@ static void port_detach(struct port *port)
         tunnel_port_detach(sw, port);
     } else if (port->kind != PORT_PATCH) {
         set_by_dp_port(sw, port->dp_port, NULL);
-        dp_port_del(sw->dp, port->dp_port);
+        if (!sw->closing) {
+            dp_port_del(sw->dp, port->dp_port);
+        }
     }
     port->dp_port = DP_PORT_NONE;
 }

@@ -222,6 +222,7 @@ struct switch_ {
     struct megaflows *megaflows;
     unsigned int vlan_limit; /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
     struct event *timer;     /* once a second: timeouts, ageing */
+    bool closing;            /* switch_destroy(): ports leave the datapath with it, all at once */
     bool restore_wait;       /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
     uint64_t generation;     /* counts changes that may alter translations */
     struct switch_hooks hooks;

@@ -11,6 +11,7 @@
 
 #include "base/daemon.h"
 #include "base/log.h"
+#include "base/slow_close.h"
 #include "ovsdb/embedded.h"
 #include "switch/bridge.h"
 #include "switch/configurator.h"
@@ -197,6 +198,7 @@ static void stop(struct switchd *s)
     configurator_destroy(s->configurator);
     unixctl_destroy(s->unixctl);
     switch_destroy(s->sw);
+    slow_close_wait();
     ovsdb_embedded_destroy(s->database);
     pidfile_remove(&s->pidfile);
     free(s->db);

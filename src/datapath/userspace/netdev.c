@@ -21,6 +21,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "base/slow_close.h"
 #include "datapath/userspace/host_guard.h"
 #include "datapath/userspace/userspace.h"
 #include "packet/edit.h"
@@ -153,15 +154,25 @@ static int system_open(struct us_port *port, const struct dp_port_spec *spec)
 
 static void system_close(struct us_port *port)
 {
-    if (port->ifindex) {
-        host_guard_del(port->ifindex);
+    struct packet_mreq promisc = {.mr_ifindex = port->ifindex, .mr_type = PACKET_MR_PROMISC};
+
+    if (port->fd < 0) {
+        return;
     }
-    closep(&port->fd);
+    host_guard_del(port->ifindex);
+    /* What concerns the device is undone at once, only the socket lives a little longer. */
+    setsockopt(port->fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &promisc, sizeof(promisc));
+    slow_close(TAKE_FD(port->fd));
 }
 
-static void netdev_close(struct us_port *port)
+/* The device goes with its descriptor: whoever removes a port may count on that. When all go, they go together. */
+static void internal_close(struct us_port *port)
 {
-    closep(&port->fd);
+    if (port->dp->closing) {
+        slow_close(TAKE_FD(port->fd));
+    } else {
+        closep(&port->fd);
+    }
 }
 
 /* True when the device that the socket was bound to is no more in this namespace. */
@@ -393,7 +404,7 @@ static enum drop_reason internal_send(struct us_port *port, struct packet *p, co
 
 const struct us_port_ops us_internal_ops = {
     .open = internal_open,
-    .close = netdev_close,
+    .close = internal_close,
     .receive = internal_receive,
     .send = internal_send,
 };

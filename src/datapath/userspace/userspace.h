@@ -68,6 +68,7 @@ struct us_datapath {
     uint32_t next_port;
     struct us_port *receiving;
     unsigned int depth;
+    bool closing; /* every port goes */
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
     int64_t now_ms; /* read once a turn of the loop and an execute */
