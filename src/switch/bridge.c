@@ -2,8 +2,11 @@
 #include "switch/bridge.h"
 
 #include "base/log.h"
+#include "switch/bundle.h"
 #include "switch/flow_table.h"
+#include "switch/mcast_table.h"
 #include "switch/megaflow.h"
+#include "switch/mirror.h"
 #include "switch/switch_private.h"
 #include "switch/translate.h"
 #include "switch/tunnel_port.h"
@@ -36,6 +39,7 @@ int switch_create_class(struct event_base *base, const struct dp_class *class, s
 
     sw->base = base;
     sw->generation = 1;
+    sw->vlan_limit = VLAN_LIMIT_DEFAULT;
     error = class->open(base, &callbacks, &sw->dp);
     if (error) {
         goto err_free;
@@ -116,7 +120,12 @@ void switch_tick(struct switch_ *sw, int64_t now)
     megaflow_tick(sw, now);
     HASH_ITER(hh, sw->bridges, br, next) {
         flow_table_expire(br, now);
-        if (mac_table_expire(&br->macs, now)) {
+        bool changed = mac_table_expire(&br->macs, now);
+
+        if (br->mcast) {
+            changed |= mcast_table_expire(br->mcast, now);
+        }
+        if (changed) {
             switch_changed(sw);
         }
     }
@@ -176,6 +185,10 @@ void bridge_destroy(struct bridge *br)
         bridge_port_del(port);
     }
     flow_tables_done(br);
+    bundles_destroy(br);
+    mirrors_destroy(br);
+    mcast_table_destroy(br->mcast);
+    free(br->flood_vlans);
     mac_table_done(&br->macs);
     tlv_map_clear(&br->tlv_map);
     HASH_DELETE(hh, br->sw->bridges, br);
@@ -255,8 +268,14 @@ static void port_tell(const struct port *port, enum port_status_reason reason)
     }
 }
 
-static int port_config_check(const struct port_config *c)
+static int port_config_check(const struct bridge *br, const struct port_config *c)
 {
+    if (c->bond && !bridge_bond_find(br, c->bond)) {
+        return -ENOENT;
+    }
+    if (c->bond && (c->kind == PORT_PATCH || c->kind == PORT_TUNNEL || c->ofp_port == OFPP_LOCAL)) {
+        return -EINVAL;
+    }
     if (!c->name || !*c->name || c->vlan.tag > 4095 ||
         (c->ofp_port != OFPP_LOCAL &&
          (ofp_port_u32(c->ofp_port) == 0 || ofp_port_u32(c->ofp_port) >= ofp_port_u32(OFPP_MAX)))) {
@@ -319,7 +338,7 @@ static void port_detach(struct port *port)
 
 int bridge_port_add(struct bridge *br, const struct port_config *config, struct port **ret)
 {
-    int error = port_config_check(config);
+    int error = port_config_check(br, config);
     struct port *port;
 
     if (error) {
@@ -347,6 +366,7 @@ int bridge_port_add(struct bridge *br, const struct port_config *config, struct 
     }
     HASH_ADD(hh_ofp, br->ports_by_ofp, ofp_port, sizeof port->ofp_port, port);
     HASH_ADD_KEYPTR(hh_name, br->ports_by_name, port->name, strlen(port->name), port);
+    port_set_normal(port, config);
     switch_changed(br->sw);
     port_tell(port, PORT_STATUS_ADD);
     if (ret) {
@@ -381,7 +401,7 @@ static void set_ofp_port(struct port *port, ofp_port_t ofp_port)
     struct bridge *br = port->bridge;
 
     port_tell(port, PORT_STATUS_DELETE);
-    mac_table_flush_port(&br->macs, port->ofp_port);
+    port_forget(port);
     HASH_DELETE(hh_ofp, br->ports_by_ofp, port);
     port->ofp_port = ofp_port;
     HASH_ADD(hh_ofp, br->ports_by_ofp, ofp_port, sizeof port->ofp_port, port);
@@ -390,7 +410,7 @@ static void set_ofp_port(struct port *port, ofp_port_t ofp_port)
 
 int bridge_port_set(struct port *port, const struct port_config *config)
 {
-    int error = port_config_check(config);
+    int error = port_config_check(port->bridge, config);
 
     if (error) {
         return error;
@@ -411,13 +431,10 @@ int bridge_port_set(struct port *port, const struct port_config *config)
         free(port->patch_peer);
         port->patch_peer = xstrdup(config->patch_peer);
     }
-    if (memcmp(&port->vlan, &config->vlan, sizeof port->vlan)) {
-        port->vlan = config->vlan;
-        mac_table_flush_port(&port->bridge->macs, port->ofp_port);
-    }
     if (config->ofp_port != port->ofp_port) {
         set_ofp_port(port, config->ofp_port);
     }
+    port_set_normal(port, config);
     switch_changed(port->bridge->sw);
     return 0;
 }
@@ -427,9 +444,9 @@ void bridge_port_del(struct port *port)
     struct bridge *br = port->bridge;
 
     port_tell(port, PORT_STATUS_DELETE);
+    port_forget(port);
     HASH_DELETE(hh_ofp, br->ports_by_ofp, port);
     HASH_DELETE(hh_name, br->ports_by_name, port);
-    mac_table_flush_port(&br->macs, port->ofp_port);
     port_detach(port);
     port->bridge = NULL;
     switch_changed(br->sw);
@@ -471,6 +488,7 @@ void bridge_port_set_config(struct port *port, uint32_t config, uint32_t mask)
         return;
     }
     port->config = new;
+    bundle_link_changed(port);
     switch_changed(port->bridge->sw);
     port_tell(port, PORT_STATUS_MODIFY);
     if (diff & PORT_CONFIG_DOWN && h->port_admin) {
@@ -487,6 +505,9 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
 
     if (config == port->config && state == port->state && !memcmp(&mac, &port->mac, sizeof mac) &&
         curr_features == port->curr_features && speed_kbps == port->speed_kbps) {
+        if (port->bond) {
+            bundle_link_changed(port); /* a bond takes a new member for down until it is told */
+        }
         return;
     }
     if (config != port->config) {
@@ -497,6 +518,7 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
     port->mac = mac;
     port->curr_features = curr_features;
     port->speed_kbps = speed_kbps;
+    bundle_link_changed(port);
     port_tell(port, PORT_STATUS_MODIFY);
 }
 

@@ -43,6 +43,7 @@ enum priority_tags { PRIORITY_TAGS_NEVER, PRIORITY_TAGS_IF_NONZERO, PRIORITY_TAG
 enum tunnel_value { TUNNEL_NONE, TUNNEL_FIXED, TUNNEL_FLOW };
 
 #define VLAN_TRUNKS_BYTES (4096 / 8)
+#define VLAN_LIMIT_DEFAULT 1
 
 struct vlan_config {
     enum vlan_mode mode;
@@ -119,6 +120,10 @@ struct port {
     struct tunnel_config tunnel;
     struct port_queue *queues; /* sorted by id; without any, every queue number leads to the one that is there */
     size_t n_queues;
+    struct bundle_bond *bond; /* of which it is a member, or NULL */
+    bool is_protected, mcast_flood, mcast_flood_reports;
+    bool mirror_out;                   /* reserved for a mirror's output */
+    uint32_t src_mirrors, dst_mirrors; /* bits of the bridge's mirrors that select it (mirror.h) */
     struct dp_port_stats own_stats; /* patch and tunnel ports: counted here, from the megaflows that cross them */
     int64_t created_ms;
     UT_hash_handle hh_ofp, hh_name;
@@ -192,6 +197,11 @@ struct bridge {
     struct flow_table *tables;                 /* N_TABLES of them */
     struct heap rules_due;                     /* rules with a timeout */
     struct mac_table macs;
+    struct mcast_table *mcast;     /* multicast snooping; NULL: off */
+    bool mcast_flood_unregistered; /* groups that nobody joined are flooded */
+    struct mirrors *mirrors;       /* NULL: none */
+    struct bundle_bond *bonds;     /* uthash, by name */
+    uint8_t *flood_vlans;          /* bitmap of VLANs in which nothing is learned; NULL: none */
     struct tlv_map tlv_map; /* Geneve options as fields */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */

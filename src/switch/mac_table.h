@@ -2,8 +2,14 @@
 #ifndef WARREN_SWITCH_MAC_TABLE_H
 #define WARREN_SWITCH_MAC_TABLE_H
 /*
- * What NORMAL learned: (VLAN, MAC) → OpenFlow port of one bridge. Entries age from their last use and the least
- * recently used one makes room when the table is full. Pure: time comes in as an argument (time_mono_ms()).
+ * What NORMAL learned: (VLAN, MAC) → OpenFlow port of one bridge. Entries age from their last use. Pure: time comes in
+ * as an argument (time_mono_ms()).
+ *
+ * When the table is full, the least recently used entry of the port that holds the most makes room: a host that makes
+ * addresses up by the thousand only pushes out its own. Finding that port costs a look at each port that has entries;
+ * everything else is a hash lookup and list moves.
+ *
+ * An entry can be locked for a while against gratuitous ARPs that come back by a bond (bundle.h says why).
  */
 #include <uthash.h>
 
@@ -17,19 +23,36 @@ struct mac_key {
     uint16_t vlan;
 };
 
+#define MAC_TABLE_LOCK_MS 5000
+
+struct mac_port;
+
 struct mac_entry {
     struct mac_key key;
     ofp_port_t port;
     int64_t used_ms;
-    bool is_static;                /* never ages, never moves by learning */
-    struct mac_entry *prev, *next; /* LRU, oldest first */
+    int64_t locked_until_ms;
+    bool is_static;                          /* never ages, never moves by learning */
+    struct mac_port *owner;                  /* NULL: static */
+    struct mac_entry *prev, *next;           /* LRU, oldest first */
+    struct mac_entry *port_prev, *port_next; /* LRU of the port */
+    UT_hash_handle hh;
+};
+
+/* The learned entries of one port. */
+struct mac_port {
+    ofp_port_t port;
+    size_t n;
+    struct mac_entry *lru;
     UT_hash_handle hh;
 };
 
 struct mac_table {
     struct mac_entry *entries, *lru;
-    size_t max;
+    struct mac_port *ports;
+    size_t max, n_static;
     int64_t age_ms;
+    int64_t last_lock_ms; /* when the last lock ends; 0: none */
     uint64_t n_learned, n_expired, n_evicted, n_moved;
 };
 
@@ -44,11 +67,19 @@ void mac_table_set_static(struct mac_table *t, uint16_t vlan, struct eth_addr ma
 bool mac_table_del(struct mac_table *t, uint16_t vlan, struct eth_addr mac);
 /* NULL: unknown or too old. Does not refresh. */
 const struct mac_entry *mac_table_lookup(const struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now);
-/* Removes what is too old; true when something was. */
+/* Locks the entry, if there is one, for MAC_TABLE_LOCK_MS. */
+void mac_table_lock(struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now);
+static inline bool mac_entry_is_locked(const struct mac_entry *e, int64_t now)
+{
+    return now < e->locked_until_ms;
+}
+/* Removes what is too old; true when something was, or a lock ended: decisions may be others now. */
 bool mac_table_expire(struct mac_table *t, int64_t now);
-/* All (learned) entries, or those of one port. True when something went. */
+/* All learned entries, or those of one port; static ones stay. True when something went. */
 bool mac_table_flush(struct mac_table *t);
 bool mac_table_flush_port(struct mac_table *t, ofp_port_t port);
+/* The port is no more: static entries go too. */
+bool mac_table_forget_port(struct mac_table *t, ofp_port_t port);
 static inline size_t mac_table_count(const struct mac_table *t)
 {
     return HASH_COUNT(t->entries);

@@ -4,7 +4,9 @@
 #include <arpa/inet.h>
 
 #include "packet/tunnel_opts.h"
+#include "switch/bundle.h"
 #include "switch/megaflow.h"
+#include "switch/mirror.h"
 #include "switch/switch_private.h"
 #include "switch/translate_private.h"
 #include "switch/tunnel_port.h"
@@ -327,6 +329,25 @@ static struct port *find_in_port(struct xlate_ctx *x, enum drop_reason *ret_reas
     return tunnel_port_receive(dp, key, ret_reason);
 }
 
+/* Tags beyond the limit are payload (other_config:vlan-limit): the EtherType is the hidden tag's, and what is behind it
+ * out of sight. */
+static void limit_vlans(struct xlate_ctx *x)
+{
+    struct flow_key *key = &x->s.flow.key;
+    const size_t from = offsetof(struct flow_key, vlan[1]), rest = sizeof *key - from;
+
+    if (x->in->sw->vlan_limit > 1 || !vlan_present(key->vlan[0])) {
+        return;
+    }
+    x->wc.key.vlan[1] = (struct flow_vlan){.tpid = 0xffff, .tci = htons(FLOW_VLAN_PRESENT)};
+    if (vlan_present(key->vlan[1])) {
+        key->eth_type = key->vlan[1].tpid;
+        memset((uint8_t *)key + from, 0, rest);
+        memset((uint8_t *)&x->s.written + from, 0xff, rest);
+        x->base_written = x->s.written;
+    }
+}
+
 static void start_state(struct xlate_ctx *x)
 {
     const struct xlate_in *in = x->in;
@@ -336,9 +357,10 @@ static void start_state(struct xlate_ctx *x)
     }
     x->s.flow.key = *in->key;
     x->s.flow.actset_output = OFPP_UNSET;
-    x->base = *in->key;
-    x->s.vlans[0] = in->key->vlan[0];
-    x->s.vlans[1] = in->key->vlan[1];
+    limit_vlans(x);
+    x->base = x->s.flow.key;
+    x->s.vlans[0] = x->base.vlan[0];
+    x->s.vlans[1] = x->base.vlan[1];
     memcpy(x->base_vlans, x->s.vlans, sizeof x->base_vlans);
     if (!tunnel_dp_port_find(in->sw, in->key->in_port)) {
         memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel); /* zero for every packet of this port */
@@ -375,7 +397,9 @@ static void enter(struct xlate_ctx *x, struct port *port)
         xlate_note_drop(x, DROP_TUNNEL_OPTIONS);
         return;
     }
-    xlate_pipeline(x);
+    if (xlate_mirror_enter(x, port)) {
+        xlate_pipeline(x);
+    }
 }
 
 static void start_at_bridge(struct xlate_ctx *x)
@@ -389,7 +413,7 @@ static void start_at_bridge(struct xlate_ctx *x)
     if (in->actions || in->actions_len) {
         xlate_actions(x, in->actions, in->actions_len);
         xlate_run_set(x);
-    } else {
+    } else if (!x->s.in_port || xlate_mirror_enter(x, x->s.in_port)) {
         xlate_pipeline(x);
     }
 }
@@ -447,6 +471,7 @@ void xlate_effects_free(struct xlate_effect *effects, size_t n)
     for (size_t i = 0; i < n; i++) {
         rule_unref(effects[i].rule);
         port_unref(effects[i].port);
+        mirror_unref(effects[i].mirror);
         rule_actions_unref(effects[i].actions);
         tunnel_opts_unref(effects[i].opts_id);
         free(effects[i].flow);
@@ -489,10 +514,18 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         break;
     case XLATE_EFFECT_MAC:
         /* A port that went away meanwhile learns nothing. */
-        if (bridge_port_by_ofp(e->bridge, e->ofp_port) &&
-            mac_table_learn(&e->bridge->macs, e->vlan, e->mac, e->ofp_port, used_ms)) {
+        if (bridge_port_by_ofp(e->bridge, e->ofp_port) && xlate_learn_mac(e->bridge, e, used_ms)) {
             switch_changed(e->bridge->sw);
         }
+        break;
+    case XLATE_EFFECT_BOND:
+        if (e->port->bond) {
+            bond_count(e->port->bond->bond, e->bucket, bytes);
+        }
+        break;
+    case XLATE_EFFECT_MIRROR:
+        e->mirror->tx_packets += packets;
+        e->mirror->tx_bytes += e->mirror->snaplen ? MIN(bytes, packets * e->mirror->snaplen) : bytes;
         break;
     case XLATE_EFFECT_FIN_TIMEOUT:
         run_fin_timeout(e, tcp_flags);

@@ -32,6 +32,8 @@ enum xlate_effect_type {
     XLATE_EFFECT_PORT_TX,     /* went out by one */
     XLATE_EFFECT_LEARN,       /* a learn action: flow as it was then */
     XLATE_EFFECT_MAC,         /* NORMAL learns an address */
+    XLATE_EFFECT_BOND,        /* left by PORT, a member of a bond, under BUCKET */
+    XLATE_EFFECT_MIRROR,      /* a copy went out by MIRROR */
     XLATE_EFFECT_FIN_TIMEOUT, /* fin_timeout of RULE */
     XLATE_EFFECT_OPTIONS,     /* nothing but a reference to Geneve options that the mask or an action names */
 };
@@ -45,6 +47,9 @@ struct xlate_effect {
     uint16_t vlan;
     struct eth_addr mac;
     ofp_port_t ofp_port;
+    bool lock_mac;         /* MAC: a gratuitous ARP that may come back by a bond */
+    uint16_t bucket;       /* BOND */
+    struct mirror *mirror; /* MIRROR: a reference */
     uint16_t fin_idle, fin_hard;
     uint32_t opts_id;             /* OPTIONS: a reference */
     struct rule_actions *actions; /* LEARN: a reference that keeps `learn` alive */

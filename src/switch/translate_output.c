@@ -195,6 +195,15 @@ void xlate_commit(struct xlate_ctx *x)
     commit_vlans(x);
 }
 
+static void put_output(struct xlate_ctx *x, const struct port *port)
+{
+    if (x->trunc) {
+        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_TRUNC, sizeof(struct dp_action)))->arg = x->trunc;
+    }
+    ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg =
+        dp_port_u32(port->dp_port);
+}
+
 /* ---- tunnels ---- */
 
 static void look_tos(struct xlate_ctx *x, uint8_t bits)
@@ -276,8 +285,7 @@ static bool output_tunnel(struct xlate_ctx *x, struct port *port)
         x->sent_tunnel = t;
         x->tunnel_sent = true;
     }
-    ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg =
-        dp_port_u32(port->dp_port);
+    put_output(x, port);
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
     return true;
 }
@@ -289,7 +297,8 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     struct port *peer = bridge_port_patch_peer(port);
     struct xlate_state saved;
     unsigned int trace_depth;
-    bool stop;
+    uint32_t mirrored;
+    bool stop, in_mirror;
 
     if (!peer) {
         xlate_note_drop(x, DROP_PATCH_NO_PEER);
@@ -323,10 +332,18 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->s.rule = NULL;
     x->s.rule_actions = NULL;
     x->stop = false;
+    mirrored = x->mirrored;
+    in_mirror = x->in_mirror;
+    x->mirrored = 0;
+    x->in_mirror = false;
     xlate_trace_bridge(x);
     x->depth++;
-    xlate_pipeline(x);
+    if (xlate_mirror_enter(x, peer)) {
+        xlate_pipeline(x);
+    }
     x->depth--;
+    x->mirrored = mirrored;
+    x->in_mirror = in_mirror;
     ofpacts_done(&x->s.action_set);
     x->s = saved;
     x->trace_depth = trace_depth;
@@ -348,6 +365,7 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         xlate_note_drop(x, DROP_PORT_DOWN);
         return false;
     }
+    xlate_mirror_output(x, port);
     switch (port->kind) {
     case PORT_PATCH:
         return output_patch(x, port); /* what the other bridge does with it is counted there */
@@ -356,8 +374,7 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         break;
     default:
         xlate_commit(x);
-        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_OUTPUT, sizeof(struct dp_action)))->arg =
-            dp_port_u32(port->dp_port);
+        put_output(x, port);
         done = true;
     }
     x->n_outputs += done;

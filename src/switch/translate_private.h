@@ -3,8 +3,8 @@
 #define WARREN_SWITCH_TRANSLATE_PRIVATE_H
 /*
  * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
- * fields, translate_output.c commits header changes and outputs, normal.c is the learning bridge, learn.c makes learned
- * flows.
+ * fields, translate_output.c commits header changes and outputs, normal.c and normal_mcast.c are the learning bridge,
+ * translate_mirror.c makes mirrors' copies, learn.c makes learned flows.
  */
 #include "switch/translate.h"
 
@@ -35,6 +35,9 @@ struct xlate_ctx {
     bool tunnel_sent;
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
+    uint32_t mirrored;        /* mirrors of the present bridge that are done with the packet */
+    bool in_mirror;           /* the outputs now are a mirror's copies */
+    uint32_t trunc;           /* bytes that outputs send at most; 0: all */
     unsigned int trace_depth; /* indentation */
     bool stop;                /* exit: no further actions of this walk */
     enum drop_reason reason;
@@ -85,6 +88,33 @@ void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t s
 
 /* normal.c */
 void xlate_normal(struct xlate_ctx *x);
+/* The VLAN that a packet is in, and what of its tags says so. */
+struct xlate_vlan {
+    uint16_t vid;
+    uint16_t pcp;  /* of the tag, in its place in a TCI */
+    uint16_t tpid; /* for a tag that must be pushed */
+    uint16_t cvid; /* of the tag inside; 0: none */
+    bool tagged;   /* the packet's outer tag is this VLAN's (or a priority tag), and no part of what is inside it */
+};
+/* The VLAN of the packet as it stands, as coming in by a port of settings C (NULL: no port). False: not allowed. */
+bool xlate_input_vlan(struct xlate_ctx *x, const struct vlan_config *c, struct xlate_vlan *ret);
+/* Does PORT carry V? */
+bool xlate_vlan_goes_out(const struct port *port, const struct xlate_vlan *v);
+/* Sends to the bundle of LEAD, tagged as it wants VLAN V; the flow is unchanged afterwards. True when it left. */
+bool xlate_output_vlan(struct xlate_ctx *x, struct port *lead, const struct xlate_vlan *v, bool to_in_port);
+/* May NORMAL send V from the bundle of IN_LEAD (NULL: none) to that of LEAD? */
+bool xlate_normal_may(const struct port *in_lead, const struct port *lead, const struct xlate_vlan *v);
+void xlate_flood(struct xlate_ctx *x, const struct port *in_lead, const struct xlate_vlan *v);
+/* Addresses of other_config:forward-bpdu. */
+bool xlate_is_reserved(struct eth_addr mac);
+/* Carries out an XLATE_EFFECT_MAC; true when lookups changed. */
+bool xlate_learn_mac(struct bridge *br, const struct xlate_effect *e, int64_t now);
+/* normal_mcast.c: true when it dealt with the packet. */
+bool xlate_mcast(struct xlate_ctx *x, const struct port *in_lead, const struct xlate_vlan *v);
+/* translate_mirror.c. The packet comes into the bridge by PORT; false, the drop noted: it goes no further. */
+bool xlate_mirror_enter(struct xlate_ctx *x, const struct port *port);
+/* The packet is about to be output to PORT. */
+void xlate_mirror_output(struct xlate_ctx *x, const struct port *port);
 /* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
 void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,
                 struct ofpacts *acts);

@@ -73,12 +73,57 @@ static void test_bound(void **state WR_UNUSED)
     mac_table_done(&t);
 }
 
+/* A host that makes addresses up pushes out its own port's entries, and nobody else's. */
+static void test_fair_eviction(void **state WR_UNUSED)
+{
+    struct mac_table t;
+
+    mac_table_init(&t);
+    mac_table_set_limits(&t, 100, 300000);
+    for (unsigned int i = 0; i < 30; i++) {
+        mac_table_learn(&t, 0, mac(i), ofp_port(1), 0);
+    }
+    mac_table_set_static(&t, 0, mac(9999), ofp_port(3), 0);
+    for (unsigned int i = 1000; i < 3000; i++) {
+        mac_table_learn(&t, 0, mac(i), ofp_port(2), 1 + i);
+    }
+    assert_int_equal(mac_table_count(&t), 100);
+    for (unsigned int i = 0; i < 30; i++) {
+        assert_non_null(mac_table_lookup(&t, 0, mac(i), 5000));
+    }
+    assert_non_null(mac_table_lookup(&t, 0, mac(9999), 5000));
+    assert_non_null(mac_table_lookup(&t, 0, mac(2999), 5000));
+    assert_int_equal(t.n_evicted, 2000 - 69);
+    assert_int_equal(t.n_learned, 2030);
+    assert_int_equal(t.n_static, 1);
+    /* Static ones go with their port only. */
+    assert_false(mac_table_flush_port(&t, ofp_port(3)));
+    assert_true(mac_table_forget_port(&t, ofp_port(3)));
+    assert_int_equal(t.n_static, 0);
+    mac_table_done(&t);
+}
+
+static void test_lock(void **state WR_UNUSED)
+{
+    struct mac_table t;
+
+    mac_table_init(&t);
+    mac_table_learn(&t, 0, mac(1), ofp_port(1), 1000);
+    assert_false(mac_entry_is_locked(mac_table_lookup(&t, 0, mac(1), 1000), 1000));
+    mac_table_lock(&t, 0, mac(1), 1000);
+    assert_true(mac_entry_is_locked(mac_table_lookup(&t, 0, mac(1), 1000), 5999));
+    assert_false(mac_table_expire(&t, 5999));
+    assert_true(mac_table_expire(&t, 6000)); /* decisions change */
+    assert_false(mac_table_expire(&t, 6001));
+    assert_false(mac_entry_is_locked(mac_table_lookup(&t, 0, mac(1), 6000), 6000));
+    mac_table_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learn_and_move),
-        cmocka_unit_test(test_ageing),
-        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_learn_and_move), cmocka_unit_test(test_ageing), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_fair_eviction),  cmocka_unit_test(test_lock),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
