@@ -127,6 +127,28 @@ bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port)
     return false;
 }
 
+bool ofpacts_use_group(const void *acts, size_t len, uint32_t group)
+{
+    OFPACT_FOR_EACH(a, acts, len) {
+        switch ((enum ofpact_type)a->type) {
+        case OFPACT_GROUP:
+            if (((const struct ofpact_u32 *)(const void *)a)->v == group) {
+                return true;
+            }
+            break;
+        case OFPACT_CLONE:
+        case OFPACT_WRITE_ACTIONS:
+            if (ofpacts_use_group(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a), group)) {
+                return true;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
 bool output_port_ok(ofp_port_t port)
 {
     uint32_t n = ofp_port_u32(port);

@@ -29,19 +29,37 @@ enum ofpact_type {
     OFPACT_POP_MPLS,   /* ofpact_u16: EtherType */
     OFPACT_SET_TUNNEL, /* ofpact_u64 */
     OFPACT_SET_QUEUE,
-    OFPACT_POP_QUEUE,      /* ofpact_u32; none */
-    OFPACT_DEC_TTL,        /* no body */
-    OFPACT_RESUBMIT,       /* ofpact_resubmit */
-    OFPACT_LEARN,          /* ofpact_learn */
-    OFPACT_NOTE,           /* ofpact_note */
-    OFPACT_EXIT,           /* no body */
-    OFPACT_CLONE,          /* ofpact_nest */
-    OFPACT_METER,          /* ofpact_u32 (instruction) */
-    OFPACT_CLEAR_ACTIONS,  /* no body (instruction) */
-    OFPACT_WRITE_ACTIONS,  /* ofpact_nest (instruction) */
-    OFPACT_WRITE_METADATA, /* ofpact_metadata (instruction) */
-    OFPACT_GOTO_TABLE,     /* ofpact_u16: table (instruction) */
-    OFPACT_FIN_TIMEOUT,    /* ofpact_fin_timeout */
+    OFPACT_POP_QUEUE,        /* ofpact_u32; none */
+    OFPACT_DEC_TTL,          /* no body */
+    OFPACT_RESUBMIT,         /* ofpact_resubmit */
+    OFPACT_LEARN,            /* ofpact_learn */
+    OFPACT_NOTE,             /* ofpact_note */
+    OFPACT_EXIT,             /* no body */
+    OFPACT_CLONE,            /* ofpact_nest */
+    OFPACT_METER,            /* ofpact_u32 (instruction up to OpenFlow 1.4, action from 1.5 on) */
+    OFPACT_CLEAR_ACTIONS,    /* no body (instruction) */
+    OFPACT_WRITE_ACTIONS,    /* ofpact_nest (instruction) */
+    OFPACT_WRITE_METADATA,   /* ofpact_metadata (instruction) */
+    OFPACT_GOTO_TABLE,       /* ofpact_u16: table (instruction) */
+    OFPACT_FIN_TIMEOUT,      /* ofpact_fin_timeout */
+    OFPACT_GROUP,            /* ofpact_u32: group id */
+    OFPACT_ENQUEUE,          /* ofpact_enqueue: OpenFlow 1.0's output by a queue */
+    OFPACT_OUTPUT_TRUNC,     /* ofpact_output_trunc */
+    OFPACT_STRIP_VLAN,       /* no body: pop_vlan under its OpenFlow 1.0 name, lax about there being a tag */
+    OFPACT_SET_L4_SRC,       /* ofpact_u16: OpenFlow 1.0's, whatever the protocol (mod_tp_src) */
+    OFPACT_SET_L4_DST,       /* ofpact_u16 */
+    OFPACT_SET_NW_TTL,       /* ofpact_u16 (mod_nw_ttl) */
+    OFPACT_DEC_TTL_IDS,      /* ofpact_cnt_ids: which controllers hear of it when the TTL runs out */
+    OFPACT_SET_MPLS_LABEL,   /* ofpact_u32 */
+    OFPACT_SET_MPLS_TC,      /* ofpact_u16 */
+    OFPACT_SET_MPLS_TTL,     /* ofpact_u16 */
+    OFPACT_DEC_MPLS_TTL,     /* no body */
+    OFPACT_STACK_PUSH,       /* ofpact_stack */
+    OFPACT_STACK_POP,        /* ofpact_stack */
+    OFPACT_MULTIPATH,        /* ofpact_multipath */
+    OFPACT_BUNDLE,           /* ofpact_bundle: bundle, and bundle_load when dst.field is not NULL */
+    OFPACT_CONJUNCTION,      /* ofpact_conjunction: stands alone but for others and notes */
+    OFPACT_CHECK_PKT_LARGER, /* ofpact_check_pkt_larger */
 };
 
 struct ofpact {
@@ -59,15 +77,30 @@ struct ofpact_output_reg {
     uint16_t max_len;
     struct subfield src;
 };
+struct ofpact_enqueue {
+    struct ofpact h;
+    ofp_port_t port;
+    uint32_t queue;
+};
+struct ofpact_output_trunc {
+    struct ofpact h;
+    ofp_port_t port;
+    uint32_t max_len; /* of the packet, link header included; at least 14 */
+};
+/* meter_id 0: the bridge's controller meter. */
 struct ofpact_controller {
     struct ofpact h;
     uint16_t max_len, controller_id;
     uint8_t reason;
+    bool wide; /* controller(...) rather than output to CONTROLLER */
+    uint32_t meter_id;
     uint16_t userdata_len;
     uint8_t userdata[];
 };
+/* legacy: one of OpenFlow 1.0's set_dl_src and the like, which need not be sure that the packet has the field. */
 struct ofpact_set_field {
     struct ofpact h;
+    bool legacy;
     const struct field *field;
     union field_value value, mask;
 };
@@ -81,11 +114,13 @@ struct ofpact_move {
     struct subfield src, dst;
 };
 /* has_vlan: for SET_VLAN_*; the packet surely has a tag here, so that OpenFlow 1.3, which lacks these, needs no
- * push_vlan. */
+ * push_vlan. no_push: for SET_VLAN_*; does nothing to an untagged packet. ip_proto: for SET_L4_*; the packet's, 0:
+ * unknown. */
 struct ofpact_u16 {
     struct ofpact h;
     uint16_t v;
-    bool has_vlan;
+    bool has_vlan, no_push;
+    uint8_t ip_proto;
 };
 struct ofpact_u32 {
     struct ofpact h;
@@ -120,6 +155,51 @@ struct ofpact_fin_timeout {
     uint16_t idle, hard;
 };
 
+struct ofpact_cnt_ids {
+    struct ofpact h;
+    uint16_t n, ids[];
+};
+struct ofpact_stack {
+    struct ofpact h;
+    struct subfield sf;
+};
+
+enum multipath_algorithm { MULTIPATH_MODULO_N, MULTIPATH_HASH_THRESHOLD, MULTIPATH_HRW, MULTIPATH_ITER_HASH };
+enum bundle_algorithm { BUNDLE_ACTIVE_BACKUP, BUNDLE_HRW };
+/* What of a packet is hashed. */
+enum nx_hash_fields {
+    NX_HASH_ETH_SRC,
+    NX_HASH_SYMMETRIC_L4,
+    NX_HASH_SYMMETRIC_L3L4,
+    NX_HASH_SYMMETRIC_L3L4_UDP,
+    NX_HASH_NW_SRC,
+    NX_HASH_NW_DST,
+    NX_HASH_SYMMETRIC_L3,
+};
+struct ofpact_multipath {
+    struct ofpact h;
+    uint16_t fields, basis, algorithm, max_link; /* max_link: number of links - 1 */
+    uint32_t arg;
+    struct subfield dst;
+};
+struct ofpact_bundle {
+    struct ofpact h;
+    uint16_t fields, basis, algorithm, n_members;
+    struct subfield dst;
+    ofp_port_t members[];
+};
+/* The rule is clause CLAUSE (from 0) of N_CLAUSES of conjunction ID. */
+struct ofpact_conjunction {
+    struct ofpact h;
+    uint8_t clause, n_clauses;
+    uint32_t id;
+};
+struct ofpact_check_pkt_larger {
+    struct ofpact h;
+    uint16_t pkt_len;
+    struct subfield dst; /* one bit */
+};
+
 enum learn_src { LEARN_SRC_FIELD, LEARN_SRC_IMMEDIATE };
 enum learn_dst { LEARN_DST_MATCH, LEARN_DST_LOAD, LEARN_DST_OUTPUT };
 struct learn_spec {
@@ -131,12 +211,15 @@ struct learn_spec {
 };
 #define LEARN_F_SEND_FLOW_REM 1
 #define LEARN_F_DELETE_LEARNED 2
+#define LEARN_F_WRITE_RESULT 4
 struct ofpact_learn {
     struct ofpact h;
     uint16_t idle_timeout, hard_timeout, priority, fin_idle_timeout, fin_hard_timeout, flags;
     table_id_t table;
     uint16_t n_specs;
     __be64 cookie;
+    uint32_t limit;         /* of flows with this cookie in the table; 0: none */
+    struct subfield result; /* LEARN_F_WRITE_RESULT: the bit that tells whether the flow is there */
     struct learn_spec specs[];
 };
 
@@ -174,6 +257,8 @@ void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match);
 bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len);
 /* Does the list output to PORT (for out_port filters)? */
 bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port);
+/* Does the list use GROUP (for out_group filters, and for deleting groups)? */
+bool ofpacts_use_group(const void *acts, size_t len, uint32_t group);
 /* As ovs-ofctl prints them ("drop" when empty). */
 void ofpacts_format(const void *acts, size_t len, const struct name_map *names, struct strbuf *b);
 /* "output:1,resubmit(,20)". On failure *RET_ERROR is a message that names the culprit, the caller's to free. */

@@ -150,6 +150,10 @@ const __be32 *cls_trie_key(enum cls_trie_id trie, const struct flow_key *key, __
     case CLS_TRIE_IPV6_DST:
         *ret_bits = 128;
         return key->ip_dst.be32;
+    case CLS_TRIE_ICMP_TYPE:
+        *ret_bits = 8;
+        *buf = htonl((uint32_t)ntohs(key->tp_src) << 24);
+        return buf;
     case CLS_TRIE_TP_SRC:
     case CLS_TRIE_TP_DST:
     case CLS_N_TRIES:

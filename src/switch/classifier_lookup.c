@@ -53,6 +53,9 @@ static void mask_trie(struct flow_key *mask, enum cls_trie_id trie, unsigned int
     case CLS_TRIE_TP_DST:
         mask->tp_dst |= htons((uint16_t)(word >> 16));
         break;
+    case CLS_TRIE_ICMP_TYPE:
+        mask->tp_src |= htons((uint16_t)(word >> 24));
+        break;
     case CLS_N_TRIES:
         break;
     }
@@ -83,8 +86,8 @@ static bool trie_admits(struct lookup *l, enum cls_trie_id trie, unsigned int le
 /* Do the tries of this stage's fields let the tuple's prefixes be? */
 static bool tries_admit(struct lookup *l, const struct cls_mask *mask, unsigned int stage)
 {
-    unsigned int first = stage == CLS_STAGE_L4 ? CLS_TRIE_TP_SRC : 0;
-    unsigned int end = stage == CLS_STAGE_L4 ? CLS_N_TRIES : CLS_TRIE_TP_SRC;
+    unsigned int first = stage == CLS_STAGE_L4 ? CLS_N_L3_TRIES : 0;
+    unsigned int end = stage == CLS_STAGE_L4 ? CLS_N_TRIES : CLS_N_L3_TRIES;
 
     for (unsigned int i = first; i < end; i++) {
         if (mask->plens[i] && !trie_admits(l, i, mask->plens[i])) {

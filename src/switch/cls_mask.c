@@ -73,6 +73,9 @@ static void find_prefixes(struct cls_mask *m, const struct flow_key *full)
     address_plens(&full->ip_dst, &m->plens[CLS_TRIE_IPV4_DST], &m->plens[CLS_TRIE_IPV6_DST]);
     m->plens[CLS_TRIE_TP_SRC] = port_plen(full->tp_src);
     m->plens[CLS_TRIE_TP_DST] = port_plen(full->tp_dst);
+    if (ntohs(full->tp_src) <= UINT8_MAX) {
+        m->plens[CLS_TRIE_ICMP_TYPE] = port_plen(htons((uint16_t)(ntohs(full->tp_src) << 8)));
+    }
 }
 
 static struct cls_mask *mask_new(const struct flow *full, uint32_t hash)

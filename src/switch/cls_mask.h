@@ -12,15 +12,18 @@
 
 enum cls_stage { CLS_STAGE_META, CLS_STAGE_L2, CLS_STAGE_L3, CLS_STAGE_L4, CLS_N_STAGES };
 
-/* Fields with a prefix trie. Both address families share storage, so a mask of only the last 32 bits is IPv4's. */
+/* Fields with a prefix trie, in the order that they are asked. Both address families share storage, so a mask of only
+ * the last 32 bits is IPv4's; ICMP types are the low byte of tp_src. */
 enum cls_trie_id {
-    CLS_TRIE_IPV4_SRC,
     CLS_TRIE_IPV4_DST,
-    CLS_TRIE_IPV6_SRC,
+    CLS_TRIE_IPV4_SRC,
     CLS_TRIE_IPV6_DST,
-    CLS_TRIE_TP_SRC,
+    CLS_TRIE_IPV6_SRC,
     CLS_TRIE_TP_DST,
+    CLS_TRIE_TP_SRC,
+    CLS_TRIE_ICMP_TYPE,
     CLS_N_TRIES,
+    CLS_N_L3_TRIES = CLS_TRIE_TP_DST, /* the rest are L4's */
 };
 
 struct cls_mask {

@@ -25,7 +25,7 @@ struct cls_trie_result {
 void cls_trie_insert(struct cls_trie *t, const __be32 *key, unsigned int len);
 /* It must be there. */
 void cls_trie_remove(struct cls_trie *t, const __be32 *key, unsigned int len);
-/* KEY has KEY_BITS bits (multiple of 32, or 16). */
+/* KEY has KEY_BITS bits. */
 void cls_trie_lookup(const struct cls_trie *t, const __be32 *key, unsigned int key_bits, struct cls_trie_result *ret);
 void cls_trie_done(struct cls_trie *t);
 

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_ACTIONS_BPF_H
+#define WARREN_DATAPATH_EBPF_ACTIONS_BPF_H
+/*
+ * The executor of compiled actions (compile.c makes them from datapath actions). A list is straight: no branches and
+ * nesting; the last output takes the packet itself, the others copies. What was punted is the whole of its list.
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/decap.bpf.h"
+#include "datapath/ebpf/encap.bpf.h"
+#include "datapath/ebpf/lookup.bpf.h"
+#include "datapath/ebpf/set.bpf.h"
+#include "datapath/ebpf/upcall.bpf.h"
+
+#define RUN_ON (-2) /* not a TC action: the list goes on */
+
+/* The packet's class by its destination address, which whoever receives it without a device's help needs: a veth's
+ * other end, reached by bpf_redirect_peer(), takes what the packet says. False: it is for somebody else than MAC, and
+ * the slower way by the device must find that out. */
+INLINE bool set_pkt_type(struct __sk_buff *skb, const struct eth_addr *mac)
+{
+    struct w_eth *eth = at(skb, 0, sizeof(*eth));
+    __u32 type;
+
+    if (!eth) {
+        return false;
+    }
+    const __u16 *w = (const __u16 *)(const void *)&eth->dst, *m = (const __u16 *)(const void *)mac;
+
+    if (eth->dst.a[0] & 1) {
+        type = (w[0] & w[1] & w[2]) == 0xffff ? PT_BROADCAST : PT_MULTICAST;
+    } else if (!((w[0] ^ m[0]) | (w[1] ^ m[1]) | (w[2] ^ m[2]))) {
+        type = PT_HOST;
+    } else {
+        return false;
+    }
+    return skb->pkt_type == type || !bpf_skb_change_type(skb, type);
+}
+
+/* skb->protocol is what the frame says. */
+INLINE bool protocol_is_true(const struct scratch *s)
+{
+    return !s->shape && (!s->outer_l3 || (!s->tags && s->outer_l3 == bpf_ntohs(s->key.eth_type)));
+}
+
+INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, bool last)
+{
+    __u32 number = step->port;
+    struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
+
+    if (!port || !port->ifindex) {
+        count_tx_drop(number, DROP_NO_PORT);
+        return TC_ACT_SHOT;
+    }
+    count_tx(number, skb->len + (skb->vlan_present ? 4 : 0));
+    if (!last) {
+        return bpf_clone_redirect(skb, port->ifindex, 0);
+    }
+    if (port->flags & EBPF_PORT_PEER && protocol_is_true(s) && set_pkt_type(skb, &port->mac)) {
+        return bpf_redirect_peer(port->ifindex, 0);
+    }
+    return bpf_redirect(port->ifindex, 0);
+}
+
+INLINE long edit(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
+{
+    if (s->encap && undo_encap(skb, s)) {
+        return -1;
+    }
+    switch (step->op) {
+    case EBPF_OP_PUSH_VLAN:
+        return push_vlan(skb, s, step->u.vlan);
+    case EBPF_OP_POP_VLAN:
+        return pop_vlan(skb, s);
+    case EBPF_OP_SET_VLAN:
+        return set_vlan(skb, s, &step->u.u32);
+    case EBPF_OP_SET_ETH:
+        return set_eth(skb, &step->u.eth);
+    case EBPF_OP_SET_IPV4:
+        return set_ipv4(skb, s, &step->u.ipv4);
+    case EBPF_OP_SET_IPV6_SRC:
+        return set_ipv6_addr(skb, s, 8, &step->u.addr6);
+    case EBPF_OP_SET_IPV6_DST:
+        return set_ipv6_addr(skb, s, 24, &step->u.addr6);
+    case EBPF_OP_SET_IPV6:
+        return set_ipv6(skb, s, &step->u.ipv6);
+    case EBPF_OP_SET_TP:
+        return set_tp(skb, s, &step->u.tp);
+    case EBPF_OP_SET_ARP:
+        return set_arp(skb, s, &step->u.arp);
+    case EBPF_OP_SET_MARK:
+        skb->mark = (skb->mark & ~step->u.u32.m) | (step->u.u32.v & step->u.u32.m);
+        return 0;
+    case EBPF_OP_TRUNC:
+        return step->arg < skb->len ? bpf_skb_change_tail(skb, step->arg, 0) : 0;
+    default:
+        return -1;
+    }
+}
+
+/* One step, the NUMBER-th of the slot. A TC action, or RUN_ON. */
+static __attribute__((noinline)) int run_step(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot,
+                                              const struct ebpf_step *step, __u32 number)
+{
+    bool last = step->flags & EBPF_STEP_LAST;
+    struct ebpf_config *c = config_get();
+    int action;
+
+    if (!c) {
+        return TC_ACT_SHOT;
+    }
+    switch (step->op) {
+    case EBPF_OP_TUNNEL:
+        action = tunnel_output(skb, s, c, step, last, number, slot->id);
+        return last ? action : RUN_ON;
+    case EBPF_OP_OUTPUT:
+        if (s->encap && undo_encap(skb, s)) {
+            return drop(DROP_BAD_ACTION);
+        }
+        action = port_output(skb, s, step, last);
+        return last ? action : RUN_ON;
+    case EBPF_OP_DROP:
+        return drop(step->arg);
+    default:
+        return edit(skb, s, step) ? drop(DROP_BAD_ACTION) : RUN_ON;
+    }
+}
+
+struct run {
+    struct __sk_buff *skb;
+    struct scratch *s;
+    struct ebpf_slot *slot;
+    int action;
+};
+
+static long run_next(__u32 i, void *run_)
+{
+    struct run *run = run_;
+    struct ebpf_step *step;
+    __u32 index;
+
+    if (i < EBPF_STEPS_INLINE) {
+        step = &run->slot->steps[i];
+    } else {
+        index = run->slot->more + i - EBPF_STEPS_INLINE;
+        step = bpf_map_lookup_elem(&steps, &index);
+        if (!step) {
+            return 1;
+        }
+    }
+    run->action = run_step(run->skb, run->s, run->slot, step, i);
+    return run->action != RUN_ON;
+}
+
+/* Runs the slot's steps on the packet; s->base is where its frame begins until here. */
+INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, struct ebpf_slot *slot)
+{
+    struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
+    struct ebpf_step *first = &slot->steps[0];
+
+    if (first->op == EBPF_OP_PUNT || (slot->flags & EBPF_FLOW_VLAN && s->base && s->tags)) {
+        return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
+    }
+    slot_count(s, slot);
+    if (first->op == EBPF_OP_SLOW) {
+        return upcall(skb, s, EBPF_UPCALL_SLOW, first->arg, slot->id);
+    }
+    if (first->op == EBPF_OP_DROP) {
+        return drop(first->arg);
+    }
+    if (s->base && !decap(skb, s, c)) {
+        return drop(DROP_TUNNEL_BAD_HEADER);
+    }
+    bpf_loop(slot->n_steps, run_next, &run, 0);
+    return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
+}
+
+#endif

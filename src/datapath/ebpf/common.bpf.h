@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_COMMON_BPF_H
+#define WARREN_DATAPATH_EBPF_COMMON_BPF_H
+/*
+ * The ground that every BPF header here stands on: kernel helpers, maps, the per-CPU scratch that replaces a stack,
+ * counters. The maps' layouts are shared.h's.
+ *
+ * A packet is taken through by one `struct scratch`: programs run to the end on their CPU and do not nest (what
+ * bpf_clone_redirect() sends is queued), so one per CPU suffices.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "datapath/ebpf/shared.h"
+#include "packet/drop.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Not in all headers that we may be built with (Linux 6.3). */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
+#define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
+
+#define ETH_HLEN 14
+#define PT_HOST 0
+#define PT_BROADCAST 1
+#define PT_MULTICAST 2
+#define PT_OTHERHOST 3
+
+/* What is known of the packet in hand. Offsets count from skb->data, which begins with the frame, or with the outer
+ * frame until decap() was called. */
+struct scratch {
+    struct flow_key key;
+    __u32 base;     /* of the frame that `key` is of: 0, or behind the outer headers */
+    __u32 l3, l4;   /* 0: there is none */
+    __u32 tags;     /* VLAN tags in the payload */
+    __u32 len;      /* of the frame, with the tag that the kernel keeps apart */
+    __u32 encap;    /* bytes that encap() put in front and undo_encap() must take away */
+    __u32 shape;    /* what they are, with `encap` */
+    __u32 outer_l3; /* EtherType (host order) of what the tunnel packet was, 0: none */
+    __u32 in_port;
+    __u32 hash;               /* of the flow, for source ports and next hops; 0: not computed yet */
+    __u32 meta_vlan;          /* the kernel's tag was in vlan[0] */
+    struct eth_addr dst, src; /* of the frame, while its header is moved */
+    __be16 eth_type;
+    __u16 pad;
+    __u8 buf[128];
+    __u32 hints[EBPF_HINTS]; /* slot + 1 */
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ebpf_config);
+} config SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, EBPF_PORTS_MAX);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ebpf_port);
+} ports SEC(".maps");
+
+/* ifindex → dp_port */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EBPF_PORTS_MAX);
+    __type(key, __u32);
+    __type(value, __u32);
+} ifindexes SEC(".maps");
+
+/* This host's addresses, IPv4 in mapped form: tunnel packets to others are not ours. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct ip_addr);
+    __type(value, __u32);
+} local_addrs SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, EBPF_PORTS_MAX);
+    __type(key, __u32);
+    __type(value, struct ebpf_port_stats);
+} port_stats SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, EBPF_MASKS_MAX);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ebpf_mask);
+} masks SEC(".maps");
+
+/* ebpf_hash() → slot */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EBPF_SLOTS_MAX);
+    __type(key, __u64);
+    __type(value, __u32);
+} flow_index SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, EBPF_SLOTS_MAX);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ebpf_slot);
+} slots SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, EBPF_STEPS_POOL);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, struct ebpf_step);
+} steps SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, EBPF_NEXTHOPS_MAX *EBPF_NEXTHOP_WAYS);
+    __type(key, __u32);
+    __type(value, struct ebpf_nexthop);
+} nexthops SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, EBPF_DROPS_MAX);
+    __type(key, __u32);
+    __type(value, __u64);
+} drops SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct ebpf_lookup_stats);
+} lookups SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, EBPF_RING_SIZE);
+} ring SEC(".maps");
+
+INLINE struct scratch *scratch_get(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+INLINE struct ebpf_config *config_get(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&config, &zero);
+}
+
+INLINE void count_drop(__u32 reason)
+{
+    __u64 *n = bpf_map_lookup_elem(&drops, &reason);
+
+    if (n) {
+        ++*n;
+    }
+}
+
+/* Always TC_ACT_SHOT, so that it may end a program. */
+INLINE int drop(__u32 reason)
+{
+    count_drop(reason);
+    return TC_ACT_SHOT;
+}
+
+INLINE void count_tx(__u32 port, __u32 len)
+{
+    struct ebpf_port_stats *s = bpf_map_lookup_elem(&port_stats, &port);
+
+    if (s) {
+        s->tx_packets++;
+        s->tx_bytes += len;
+    }
+}
+
+INLINE void count_tx_drop(__u32 port, __u32 reason)
+{
+    struct ebpf_port_stats *s = bpf_map_lookup_elem(&port_stats, &port);
+
+    if (s) {
+        s->tx_dropped++;
+    }
+    count_drop(reason);
+}
+
+INLINE void count_rx(__u32 port, __u32 len)
+{
+    struct ebpf_port_stats *s = bpf_map_lookup_elem(&port_stats, &port);
+
+    if (s) {
+        s->rx_packets++;
+        s->rx_bytes += len;
+    }
+}
+
+#endif

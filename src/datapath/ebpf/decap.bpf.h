@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_DECAP_BPF_H
+#define WARREN_DATAPATH_EBPF_DECAP_BPF_H
+/*
+ * Tunnel packets on their way in: telling them from the host's own traffic, reading the outer headers, taking them off.
+ *
+ * outer_parse() only looks; a packet that is not (certainly) a tunnel packet of ours goes on into the host's stack,
+ * which also reassembles fragments and hands what arrives for a tunnel's UDP port (or GRE) to the userspace datapath's
+ * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options.
+ *
+ * An outer UDP checksum is not verified: the inner packet has checksums of its own.
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
+
+struct w_vxlan {
+    __be32 flags, vni;
+};
+struct w_gre {
+    __be16 flags, proto;
+    __be32 key;
+};
+struct w_geneve {
+    __u8 ver_optlen, flags;
+    __be16 proto;
+    __be32 vni;
+};
+
+#define OUTER_NONE 0 /* not ours: to the host's stack */
+#define OUTER_DROP 1 /* counted */
+#define OUTER_OK 2
+
+/* The index of the tunnel port that takes KIND (GRE) or UDP packets to UDP_DST, or -1. */
+INLINE int tunnel_find(struct ebpf_config *c, bool gre, __be16 udp_dst)
+{
+    for (int i = 0; i < EBPF_TUNNELS_MAX; i++) {
+        struct ebpf_tunnel_port *t = &c->tunnels[i];
+
+        if (i >= c->n_tunnels) {
+            break;
+        }
+        if (t->port && (gre ? t->kind == EBPF_GRE : t->kind != EBPF_GRE && t->udp_dst == udp_dst)) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+INLINE int bad(struct scratch *s, __u32 port, __u32 reason)
+{
+    struct ebpf_port_stats *stats = bpf_map_lookup_elem(&port_stats, &port);
+
+    if (stats) {
+        stats->rx_dropped++;
+    }
+    count_drop(reason);
+    return OUTER_DROP;
+}
+
+INLINE int outer_gre(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 port, __u32 *base)
+{
+    struct w_gre *gre = at(skb, ofs, 4);
+    __u32 flags;
+
+    if (!gre) {
+        return bad(s, port, DROP_TUNNEL_TRUNCATED);
+    }
+    flags = bpf_ntohs(gre->flags);
+    if (flags & ~0x2000u) {
+        return OUTER_NONE; /* checksum, sequence number or rubbish: the slow path knows */
+    }
+    if (gre->proto != bpf_htons(0x6558)) {
+        return OUTER_NONE;
+    }
+    *base = ofs + 4;
+    if (flags & 0x2000) {
+        gre = at(skb, ofs, sizeof(*gre));
+        if (!gre) {
+            return bad(s, port, DROP_TUNNEL_TRUNCATED);
+        }
+        s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(gre->key));
+        s->key.tunnel.flags |= FLOW_TNL_KEY;
+        *base += 4;
+    }
+    return OUTER_OK;
+}
+
+INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const struct ebpf_tunnel_port *t, __u32 *base)
+{
+    struct w_vxlan *vxlan = at(skb, ofs + 8, sizeof(*vxlan));
+    struct w_geneve *geneve = (struct w_geneve *)(void *)vxlan;
+
+    if (!vxlan) {
+        return bad(s, t->port, DROP_TUNNEL_TRUNCATED);
+    }
+    if (t->kind == EBPF_VXLAN) {
+        if (!(vxlan->flags & bpf_htonl(0x08000000))) {
+            return bad(s, t->port, DROP_TUNNEL_BAD_HEADER);
+        }
+        s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(vxlan->vni) >> 8);
+    } else {
+        if (geneve->ver_optlen) {
+            return OUTER_NONE; /* options */
+        }
+        if (geneve->proto != bpf_htons(0x6558) || geneve->flags & 0x40) {
+            return OUTER_NONE;
+        }
+        if (geneve->flags & 0x80) {
+            s->key.tunnel.flags |= FLOW_TNL_OAM;
+        }
+        s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(geneve->vni) >> 8);
+    }
+    s->key.tunnel.flags |= FLOW_TNL_KEY;
+    *base = ofs + 16;
+    return OUTER_OK;
+}
+
+/* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and *BASE, where the inner frame begins. The key
+ * must be zero before; after another answer than OUTER_OK it is rubbish. */
+INLINE int outer_parse(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, __u32 *base)
+{
+    struct flow_tunnel *t = &s->key.tunnel;
+    __be16 udp_dst = 0, udp_csum = 0;
+    __u32 ofs;
+    __u8 proto;
+    int i;
+
+    if (skb->vlan_present || skb->pkt_type != PT_HOST) {
+        return OUTER_NONE;
+    }
+    if (skb->protocol == T_IPV4) {
+        struct w_ip4 *ip;
+
+        ofs = ETH_HLEN + sizeof(*ip);
+        make_linear(skb, ofs + 8);
+        ip = at(skb, ETH_HLEN, sizeof(*ip));
+        if (!ip || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff)) {
+            return OUTER_NONE;
+        }
+        proto = ip->proto;
+        if (proto != IP_PROTO_UDP && proto != IP_PROTO_GRE) {
+            return OUTER_NONE;
+        }
+        t->src.be16[5] = t->dst.be16[5] = 0xffff;
+        t->src.be32[3] = ip->src;
+        t->dst.be32[3] = ip->dst;
+        t->tos = ip->tos;
+        t->ttl = ip->ttl;
+        s->outer_l3 = 0x0800;
+    } else if (skb->protocol == T_IPV6) {
+        struct w_ip6 *ip;
+
+        ofs = ETH_HLEN + sizeof(*ip);
+        make_linear(skb, ofs + 8);
+        ip = at(skb, ETH_HLEN, sizeof(*ip));
+        if (!ip) {
+            return OUTER_NONE;
+        }
+        proto = ip->next;
+        if (proto != IP_PROTO_UDP && proto != IP_PROTO_GRE) {
+            return OUTER_NONE;
+        }
+        t->src = ip->src;
+        t->dst = ip->dst;
+        t->tos = bpf_ntohl(ip->ver_tc_flow) >> 20;
+        t->ttl = ip->hop_limit;
+        s->outer_l3 = 0x86dd;
+    } else {
+        return OUTER_NONE;
+    }
+    if (proto == IP_PROTO_UDP) {
+        struct w_udp *udp = at(skb, ofs, sizeof(*udp));
+
+        if (!udp) {
+            return OUTER_NONE;
+        }
+        udp_dst = udp->dst;
+        udp_csum = udp->csum;
+    }
+    i = tunnel_find(c, proto == IP_PROTO_GRE, udp_dst);
+    if (i < 0 || i >= EBPF_TUNNELS_MAX || !bpf_map_lookup_elem(&local_addrs, &t->dst)) {
+        return OUTER_NONE;
+    }
+    s->in_port = c->tunnels[i].port;
+    if (udp_csum) {
+        t->flags |= FLOW_TNL_CSUM;
+    }
+    make_linear(skb, ofs + 16 + PARSE_PULL);
+    return proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, base)
+                                 : outer_udp(skb, s, ofs, &c->tunnels[i], base);
+}
+
+/* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;
+ * that is what bpf_skb_adjust_room() can do. False: counted as a drop. */
+INLINE bool decap(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c)
+{
+    __u32 base = s->base, inner = bpf_ntohs(s->key.eth_type);
+    __u32 min = s->outer_l3 == 0x86dd ? 40 : 20, l3_len = skb->len - base - ETH_HLEN;
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+    struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
+
+    if (c->decap_l3 && !s->tags && inner != s->outer_l3) {
+        if (inner == 0x0800) {
+            flags |= ADJ_ROOM_DECAP_L3_IPV4;
+            s->outer_l3 = inner;
+            min = 20;
+        } else if (inner == 0x86dd) {
+            flags |= ADJ_ROOM_DECAP_L3_IPV6;
+            s->outer_l3 = inner;
+            min = 40;
+        }
+    }
+    /* A payload that is shorter than an IP header is padded, as the wire would: the kernel refuses it otherwise. */
+    if (l3_len < min && bpf_skb_change_tail(skb, base + ETH_HLEN + min, 0)) {
+        return false;
+    }
+    if (bpf_skb_adjust_room(skb, -(__s32)base, BPF_ADJ_ROOM_MAC, flags)) {
+        return false;
+    }
+    if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
+        return false;
+    }
+    s->base = 0;
+    s->l3 = s->l3 ? s->l3 - base : 0;
+    s->l4 = s->l4 ? s->l4 - base : 0;
+    return true;
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two programs of the fast path, both at clsact ingress: port_ingress on every local port (and on our end of an
+ * INTERNAL port's veth pair), uplink_ingress on every device that has addresses of this host. They parse, look up and
+ * run; a miss goes up to user space whole.
+ *
+ * What comes in by a port never goes on into this host's own stack. What comes in by an uplink does, unless it is a
+ * tunnel packet that belongs to a tunnel port.
+ */
+#include "datapath/ebpf/actions.bpf.h"
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/decap.bpf.h"
+#include "datapath/ebpf/lookup.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
+#include "datapath/ebpf/upcall.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The frame at BASE of a packet whose port and tunnel are in the scratch. */
+static __attribute__((noinline)) int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
+{
+    struct ebpf_config *c = config_get();
+    struct ebpf_slot *slot;
+    int result;
+
+    if (!c) {
+        return TC_ACT_SHOT;
+    }
+    s->key.in_port = s->in_port;
+    s->key.pkt_mark = skb->mark;
+    s->shape = 0;
+    result = parse(skb, s, base);
+    count_rx(s->in_port, s->len);
+    if (result == PARSE_SHORT) {
+        return drop(DROP_TRUNCATED);
+    }
+    if (result == PARSE_UNKNOWN) {
+        return upcall(skb, s, EBPF_UPCALL_UNKNOWN, 0, 0);
+    }
+    slot = lookup(s, c);
+    return slot ? run(skb, s, c, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
+}
+
+SEC("tc")
+int port_ingress(struct __sk_buff *skb)
+{
+    struct scratch *s = scratch_get();
+    __u32 ifindex = skb->ifindex, *port = bpf_map_lookup_elem(&ifindexes, &ifindex);
+
+    if (!s || !port) {
+        return TC_ACT_SHOT;
+    }
+    __builtin_memset(&s->key, 0, sizeof(s->key));
+    s->in_port = *port;
+    s->outer_l3 = 0;
+    return receive(skb, s, 0);
+}
+
+SEC("tc")
+int uplink_ingress(struct __sk_buff *skb)
+{
+    struct scratch *s = scratch_get();
+    struct ebpf_config *c = config_get();
+    __u32 base = 0;
+
+    if (!s || !c) {
+        return TC_ACT_UNSPEC;
+    }
+    __builtin_memset(&s->key, 0, sizeof(s->key));
+    switch (outer_parse(skb, s, c, &base)) {
+    case OUTER_OK:
+        return receive(skb, s, base);
+    case OUTER_DROP:
+        return TC_ACT_SHOT;
+    default:
+        return TC_ACT_UNSPEC;
+    }
+}

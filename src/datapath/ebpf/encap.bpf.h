@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_ENCAP_BPF_H
+#define WARREN_DATAPATH_EBPF_ENCAP_BPF_H
+/*
+ * Tunnel packets on their way out.
+ *
+ * The kernel makes room behind the Ethernet header and is told what comes there (bpf_skb_adjust_room() with ENCAP_L3,
+ * L4 and L2_ETH), so that a super-packet stays one: whoever segments it knows where the inner packet begins. It does so
+ * only for what it takes for IP; other frames are dressed up as IP first (dress_as_ip()), which is no lie to anybody:
+ * nobody looks at skb->protocol of a tunnel packet for its payload.
+ *
+ * Next hops: the kernel's routes are asked once in EBPF_NEXTHOP_NS for each remote (and way of ECMP) for the device and
+ * the MTU; neighbours are the kernel's business for every packet (bpf_redirect_neigh()). A copy
+ * (bpf_clone_redirect()) needs its Ethernet header from us; where the neighbour is not known yet, and where a packet is
+ * too big for the path, user space does this one step.
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
+#include "datapath/ebpf/upcall.bpf.h"
+
+#define AF_INET_ 2
+#define AF_INET6_ 10
+#define SPORT_MIN 32768u /* as packet/tunnel.h */
+#define SPORT_MAX 60999u
+#define OUTER_MAX (ETH_HLEN + 40 + 16 + ETH_HLEN)
+
+INLINE __u32 mix32(__u32 h, __u32 v)
+{
+    h ^= v;
+    h *= 0x9e3779b1u;
+    return h ^ h >> 15;
+}
+
+/* flow_key_hash5() of packet/flow_key.c. */
+INLINE __u32 flow_hash(struct scratch *s)
+{
+    const struct flow_key *key = &s->key;
+    __u32 h = mix32(0, key->eth_type), w[3];
+
+    if (s->hash) {
+        return s->hash;
+    }
+    if (key->eth_type == T_IPV4 || key->eth_type == T_IPV6) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            h = mix32(mix32(h, key->ip_src.be32[i]), key->ip_dst.be32[i]);
+        }
+        h = mix32(h, key->ip_proto);
+        if (!key->ip_frag && key->ip_proto != IP_PROTO_ICMP && key->ip_proto != IP_PROTO_ICMPV6) {
+            h = mix32(h, (__u32)key->tp_src << 16 | key->tp_dst);
+        }
+    } else {
+        __builtin_memcpy(&w[0], &key->eth_dst, 4);
+        __builtin_memcpy(&w[1], &key->eth_dst.a[4], 2);
+        __builtin_memcpy((__u8 *)&w[1] + 2, &key->eth_src, 2);
+        __builtin_memcpy(&w[2], &key->eth_src.a[2], 4);
+        h = mix32(mix32(mix32(h, w[0]), w[1]), w[2]);
+    }
+    h = mix32(h, h >> 16);
+    s->hash = mix32(h, 0x85ebca6bu);
+    return s->hash;
+}
+
+INLINE __u16 source_port(__u32 hash)
+{
+    return SPORT_MIN + ((__u64)hash * (SPORT_MAX - SPORT_MIN + 1) >> 32);
+}
+
+INLINE __u32 outer_len(const struct ebpf_tunnel *t)
+{
+    return (t->ipv6 ? 40 : 20) + (t->kind != EBPF_GRE ? 16 : t->flags & FLOW_TNL_KEY ? 8 : 4);
+}
+
+/* --- next hops --- */
+
+/* The answer of the kernel's routes in P; what bpf_fib_lookup() returned. */
+INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t,
+                  struct bpf_fib_lookup *p)
+{
+    __builtin_memset(p, 0, sizeof(*p));
+    p->family = t->ipv6 ? AF_INET6_ : AF_INET_;
+    p->l4_protocol = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
+    if (t->kind != EBPF_GRE) {
+        p->sport = bpf_htons(source_port(flow_hash(s)));
+        p->dport = t->udp_dst;
+    }
+    p->tot_len = 1; /* asks for the path's MTU */
+    p->ifindex = c->fib_ifindex;
+    if (t->ipv6) {
+        __builtin_memcpy(p->ipv6_src, &t->src, 16);
+        __builtin_memcpy(p->ipv6_dst, &t->dst, 16);
+    } else {
+        p->ipv4_src = t->src.be32[3];
+        p->ipv4_dst = t->dst.be32[3];
+    }
+    return bpf_fib_lookup(skb, p, sizeof(*p), 0);
+}
+
+/* The device that leads to T's remote, 0 when there is no route; *MTU: of the path, 0 when it is not known. */
+INLINE __u32 nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t,
+                     __u32 *mtu)
+{
+    __u32 index = t->nexthop + (flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
+    struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
+    __u64 now = bpf_ktime_get_coarse_ns();
+    struct bpf_fib_lookup p;
+    long r;
+
+    if (!nh) {
+        return 0;
+    }
+    if (nh->expires_ns < now) {
+        r = route(skb, s, c, t, &p);
+        if (r == BPF_FIB_LKUP_RET_SUCCESS) {
+            nh->ifindex = p.ifindex;
+            nh->mtu = p.mtu_result;
+            nh->expires_ns = now + EBPF_NEXTHOP_NS;
+        } else {
+            nh->ifindex = r == BPF_FIB_LKUP_RET_NO_NEIGH ? p.ifindex : 0;
+            nh->mtu = 0;
+            nh->expires_ns = 0;
+        }
+    }
+    *mtu = nh->mtu;
+    return nh->ifindex;
+}
+
+/* --- size --- */
+
+/* The outer IP packet's length, or the largest one's that a super-packet will become. */
+INLINE __u32 outer_ip_len(struct __sk_buff *skb, struct scratch *s, __u32 outer)
+{
+    __u32 headers = s->l4;
+
+    if (!skb->gso_size) {
+        return skb->len + outer + (skb->vlan_present ? 4 : 0);
+    }
+    if (s->key.ip_proto == IP_PROTO_TCP) {
+        struct w_tcp *tcp = at(skb, s->l4, sizeof(*tcp));
+
+        headers += tcp ? (bpf_ntohs(tcp->off_flags) >> 12) * 4 : 60;
+    } else {
+        headers += 8;
+    }
+    return headers + skb->gso_size + outer;
+}
+
+/* --- the headers --- */
+
+struct w_outer_l4 {
+    union {
+        struct {
+            struct w_udp udp;
+            __be32 flags, vni;
+        };
+        struct {
+            __be16 gre_flags, gre_proto;
+            __be32 gre_key;
+        };
+    };
+} __attribute__((packed));
+
+/* PLEN: bytes from this header to the packet's end. */
+INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_outer_l4 *l4, __u32 plen)
+{
+    if (t->kind == EBPF_GRE) {
+        l4->gre_flags = t->flags & FLOW_TNL_KEY ? bpf_htons(0x2000) : 0;
+        l4->gre_proto = bpf_htons(0x6558);
+        l4->gre_key = bpf_htonl((__u32)bpf_be64_to_cpu(t->id));
+        return;
+    }
+    l4->udp.src = bpf_htons(source_port(flow_hash(s)));
+    l4->udp.dst = t->udp_dst;
+    l4->udp.len = bpf_htons(plen);
+    l4->udp.csum = 0;
+    l4->vni = bpf_htonl((__u32)bpf_be64_to_cpu(t->id) << 8);
+    l4->flags =
+        t->kind == EBPF_VXLAN ? bpf_htonl(0x08000000) : bpf_htonl((t->flags & FLOW_TNL_OAM ? 0x800000 : 0) | 0x6558);
+}
+
+INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
+{
+    __u32 sum = 0;
+
+    ip->ver_ihl = 0x45;
+    ip->tos = t->tos;
+    ip->tot_len = bpf_htons(len);
+    ip->id = t->flags & FLOW_TNL_DF ? 0 : bpf_get_prandom_u32();
+    ip->frag_off = t->flags & FLOW_TNL_DF ? bpf_htons(0x4000) : 0;
+    ip->ttl = t->ttl;
+    ip->proto = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
+    ip->csum = 0;
+    ip->src = t->src.be32[3];
+    ip->dst = t->dst.be32[3];
+#pragma unroll
+    for (int i = 0; i < 10; i++) {
+        sum += ((const __u16 *)(const void *)ip)[i];
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ip->csum = ~sum;
+}
+
+INLINE void write_ipv6(const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
+{
+    ip->ver_tc_flow = bpf_htonl(0x60000000u | (__u32)t->tos << 20);
+    ip->plen = bpf_htons(len - sizeof(*ip));
+    ip->next = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
+    ip->hop_limit = t->ttl;
+    ip->src = t->src;
+    ip->dst = t->dst;
+}
+
+/* Writes the outer headers (with the Ethernet addresses of P, where there is one) and the inner Ethernet header. */
+INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer,
+                          const struct bpf_fib_lookup *p)
+{
+    __u32 ip_len = skb->len - ETH_HLEN;
+    struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
+    __u32 n = ETH_HLEN + outer + ETH_HLEN;
+
+    if (n > OUTER_MAX || n < ETH_HLEN + 20 + 4 + ETH_HLEN) {
+        return -1;
+    }
+    if (p) {
+        __builtin_memcpy(&eth->dst, p->dmac, 6);
+        __builtin_memcpy(&eth->src, p->smac, 6);
+    } else {
+        /* The neighbour's comes; until then any that is not multicast. */
+        __builtin_memset(eth, 0, sizeof(*eth));
+        eth->dst.a[0] = eth->src.a[0] = 2;
+    }
+    if (t->ipv6) {
+        eth->type = T_IPV6;
+        write_ipv6(t, (struct w_ip6 *)(void *)(s->buf + ETH_HLEN), ip_len);
+        write_l4(s, t, (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + 40), ip_len - 40);
+    } else {
+        eth->type = T_IPV4;
+        write_ipv4(t, (struct w_ip4 *)(void *)(s->buf + ETH_HLEN), ip_len);
+        write_l4(s, t, (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + 20), ip_len - 20);
+    }
+    inner = (struct w_eth *)(void *)(s->buf + n - ETH_HLEN);
+    inner->dst = s->dst;
+    inner->src = s->src;
+    inner->type = s->eth_type;
+    return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
+}
+
+/* --- making room --- */
+
+/* Makes the kernel take the frame for IPv4, whatever it is, and puts a tag that the kernel keeps apart into the frame,
+ * where it belongs in a tunnel. Taking off a tag that lies in the frame sets skb->protocol from the two bytes behind
+ * it: so two tags are pushed (one of them lands in the frame), the bytes forged and put right again. */
+INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
+{
+    __be16 type = skb->vlan_present ? (__be16)skb->vlan_proto : s->eth_type, ip = T_IPV4;
+    __u32 tagged = skb->vlan_present;
+    long r;
+
+    r = bpf_skb_vlan_push(skb, T_VLAN, 1);
+    r = r ? r : bpf_skb_vlan_push(skb, T_VLAN, 1);
+    r = r ? r : bpf_skb_store_bytes(skb, ETH_HLEN + 2, &ip, 2, 0);
+    r = r ? r : bpf_skb_vlan_pop(skb);
+    r = r ? r : bpf_skb_store_bytes(skb, ETH_HLEN - 2, &type, 2, 0);
+    r = r ? r : bpf_skb_vlan_pop(skb);
+    if (!r && tagged) {
+        s->eth_type = type;
+        s->tags++;
+        s->l3 += s->l3 ? 4 : 0;
+        s->l4 += s->l4 ? 4 : 0;
+    }
+    return r;
+}
+
+/* Takes the outer headers off again that encap() had put on. */
+INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
+{
+    struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
+    long r = bpf_skb_adjust_room(skb, -(__s32)s->encap, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+
+    s->encap = 0;
+    return r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
+}
+
+/* Room for OUTER bytes and the inner Ethernet header, unless it is there already. */
+INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer)
+{
+    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN);
+    __u32 shape = t->kind | (__u32)t->ipv6 << 8 | outer << 16;
+    long r;
+
+    if (s->encap && s->shape == shape) {
+        return 0;
+    }
+    if (s->encap) {
+        r = undo_encap(skb, s);
+        if (r) {
+            return r;
+        }
+    } else if (skb->vlan_present || (skb->protocol != T_IPV4 && skb->protocol != T_IPV6)) {
+        r = dress_as_ip(skb, s);
+        if (r) {
+            return r;
+        }
+    }
+    flags |= t->ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+    flags |= t->kind == EBPF_GRE ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
+    r = bpf_skb_adjust_room(skb, outer + ETH_HLEN, BPF_ADJ_ROOM_MAC, flags);
+    if (!r) {
+        s->encap = outer + ETH_HLEN;
+        s->shape = shape;
+    }
+    return r;
+}
+
+/* Sends the frame, or a copy of it, through the tunnel of STEP, which is the NUMBER-th of the flow ID. LAST: a TC
+ * action that ends the program. Otherwise the frame may be left encapsulated (s->encap), and what is returned means
+ * nothing. */
+INLINE int tunnel_output(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_step *step,
+                         bool last, __u32 number, __u64 id)
+{
+    const struct ebpf_tunnel *t = &step->u.tunnel;
+    __u32 outer = outer_len(t), mtu = 0, ifindex = nexthop(skb, s, c, t, &mtu), len = s->len, port = step->port;
+    struct eth_addr eth[2];
+    struct bpf_fib_lookup p;
+
+    if (!ifindex) {
+        count_tx_drop(port, DROP_TUNNEL_NO_ROUTE);
+        return TC_ACT_SHOT;
+    }
+    if (s->encap) {
+        s->base = s->encap;
+    }
+    if (mtu && !s->encap && outer_ip_len(skb, s, outer) > mtu) {
+        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+    }
+    if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
+        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+    }
+    if (!last && route(skb, s, c, t, &p) != BPF_FIB_LKUP_RET_SUCCESS) {
+        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+    }
+    s->base = 0;
+    if (!s->encap) {
+        if (bpf_skb_load_bytes(skb, 0, eth, sizeof(eth))) {
+            return drop(DROP_TUNNEL_TX);
+        }
+        s->dst = eth[0];
+        s->src = eth[1];
+        bpf_skb_load_bytes(skb, 12, &s->eth_type, 2);
+    }
+    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, last ? NULL : &p)) {
+        count_tx_drop(port, DROP_TUNNEL_TX);
+        return TC_ACT_SHOT;
+    }
+    count_tx(port, len);
+    return last ? bpf_redirect_neigh(ifindex, NULL, 0, 0) : bpf_clone_redirect(skb, p.ifindex, 0);
+}
+
+#endif

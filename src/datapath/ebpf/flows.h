@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_FLOWS_H
+#define WARREN_DATAPATH_EBPF_FLOWS_H
+/*
+ * Megaflows in the maps: giving out masks, slots and steps, the index, counters.
+ *
+ * A flow whose actions change gets a new slot; its counters are carried over when the old one has come out of
+ * quarantine and nobody can count in it any more. Slots and steps that were given back rest for EBPF_QUARANTINE_MS.
+ */
+#include "datapath/ebpf/compile.h"
+#include "datapath/ebpf/loader.h"
+
+struct ebpf_flows;
+
+struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps);
+void ebpf_flows_free(struct ebpf_flows *flows); /* the maps' contents stay */
+/* Makes the flow ID, or changes what it does. -ENOSPC: no room for it (nothing is changed: a former version of the flow
+ * is removed). */
+int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
+                   const struct ebpf_program *program, int64_t now_ms);
+/* -ENOENT. */
+int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms);
+int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* Ends quarantines; call it about once a second. */
+void ebpf_flows_tick(struct ebpf_flows *flows, int64_t now_ms);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ebpf/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+
+#include "base/log.h"
+#include "ebpf.skel.h"
+
+LOG_MODULE("ebpf_loader");
+
+#define BPFFS "/sys/fs/bpf"
+#define UPCALL_RATE 5000 /* packets/s of each port; the slow path does several times as many */
+#define UPCALL_BURST 1000
+
+static int print(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+    char line[512];
+    int n = vsnprintf(line, sizeof(line), fmt, args);
+
+    if (n > 0 && level == LIBBPF_WARN) {
+        line[strcspn(line, "\n")] = '\0'; /* the verifier's log is long; its first line names the program */
+        log_dbg("%s", line);
+    }
+    return n;
+}
+
+/* --- where pins are --- */
+
+static bool is_bpffs(const char *path)
+{
+    struct statfs fs;
+
+    return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int ensure_bpffs(void)
+{
+    if (is_bpffs(BPFFS)) {
+        return 0;
+    }
+    if (mount("bpf", BPFFS, "bpf", 0, "mode=0700")) {
+        int error = -errno;
+
+        log_err("%s is no BPF file system, and none can be mounted there: %s", BPFFS, strerror(errno));
+        return error;
+    }
+    log_info("mounted a BPF file system at %s", BPFFS);
+    return 0;
+}
+
+/* The directory of RUNDIR's pins: what cannot be in its name becomes '_' (bpffs refuses dots). */
+static char *pin_base(const char *rundir)
+{
+    char *path, *p;
+
+    while (*rundir == '/') {
+        rundir++;
+    }
+    path = xasprintf(BPFFS "/warren/%s", rundir);
+    for (p = path + strlen(BPFFS "/warren/"); *p; p++) {
+        if (*p == '/' || *p == '.') {
+            *p = '_';
+        }
+    }
+    return path;
+}
+
+static char *pin_dir_of(const char *base)
+{
+    return xasprintf("%s/layout%d", base, EBPF_LAYOUT);
+}
+
+static int make_dir(const char *path)
+{
+    return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+static void remove_pins(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    char path[4096];
+
+    while (d && (e = readdir(d))) {
+        if (e->d_name[0] != '.') {
+            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+            unlink(path);
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+    rmdir(dir);
+}
+
+/* Other layouts' pins below BASE; KEEP (may be NULL) stays. */
+static void remove_other_layouts(const char *base, const char *keep)
+{
+    DIR *d = opendir(base);
+    struct dirent *e;
+    char path[4096];
+
+    while (d && (e = readdir(d))) {
+        snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
+        if (e->d_name[0] != '.' && (!keep || strcmp(path, keep) != 0)) {
+            remove_pins(path);
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+}
+
+int ebpf_unpin(const char *rundir)
+{
+    _cleanup_free_ char *base = pin_base(rundir);
+
+    if (is_bpffs(BPFFS)) {
+        remove_other_layouts(base, NULL);
+        rmdir(base);
+        rmdir(BPFFS "/warren");
+    }
+    return 0;
+}
+
+/* --- loading --- */
+
+static int set_pins(struct ebpf_bpf *skel, const char *dir, bool *ret_adopted)
+{
+    struct bpf_map *map;
+    char path[4096];
+
+    *ret_adopted = true;
+    bpf_object__for_each_map(map, skel->obj)
+    {
+        if (bpf_map__is_internal(map)) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+        if (access(path, F_OK)) {
+            *ret_adopted = false;
+        }
+        int error = bpf_map__set_pin_path(map, path);
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int open_skeleton(const char *dir, struct ebpf_bpf **ret_skel, bool *ret_adopted)
+{
+    struct ebpf_bpf *skel = ebpf_bpf__open();
+    int error;
+
+    *ret_adopted = false;
+    if (!skel) {
+        return -errno;
+    }
+    error = dir ? set_pins(skel, dir, ret_adopted) : 0;
+    error = error ? error : ebpf_bpf__load(skel);
+    if (error) {
+        ebpf_bpf__destroy(skel);
+        return error;
+    }
+    *ret_skel = skel;
+    return 0;
+}
+
+static void say_why(int error)
+{
+    struct utsname u = {0};
+
+    uname(&u);
+    switch (-error) {
+    case EPERM:
+    case EACCES:
+        log_err(
+            "BPF programs may not be loaded: CAP_BPF and CAP_NET_ADMIN (or root) are needed, or the kernel's verifier "
+            "refused them (log level dbg says more)");
+        break;
+    case ENOSYS:
+    case EOPNOTSUPP:
+        log_err("this kernel (%s) has no BPF: CONFIG_BPF_SYSCALL", u.release);
+        break;
+    default:
+        log_err("BPF programs cannot be loaded on this kernel (%s; 6.1 or newer is needed): %s", u.release,
+                strerror(-error));
+        break;
+    }
+}
+
+static void *map_memory(const struct bpf_map *map, size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t pages(size_t size)
+{
+    return (size + 4095) & ~(size_t)4095;
+}
+
+#define CONFIG_SIZE pages(sizeof(struct ebpf_config))
+#define PORTS_SIZE pages(sizeof(struct ebpf_port) * EBPF_PORTS_MAX)
+#define MASKS_SIZE pages(sizeof(struct ebpf_mask) * EBPF_MASKS_MAX)
+#define SLOTS_SIZE pages(sizeof(struct ebpf_slot) * EBPF_SLOTS_MAX)
+#define STEPS_SIZE pages(sizeof(struct ebpf_step) * EBPF_STEPS_POOL)
+
+static int map_all(struct ebpf_maps *m)
+{
+    m->config = map_memory(m->skel->maps.config, CONFIG_SIZE);
+    m->ports = map_memory(m->skel->maps.ports, PORTS_SIZE);
+    m->masks = map_memory(m->skel->maps.masks, MASKS_SIZE);
+    m->slots = map_memory(m->skel->maps.slots, SLOTS_SIZE);
+    m->steps = map_memory(m->skel->maps.steps, STEPS_SIZE);
+    m->ifindexes_fd = bpf_map__fd(m->skel->maps.ifindexes);
+    m->local_addrs_fd = bpf_map__fd(m->skel->maps.local_addrs);
+    m->port_stats_fd = bpf_map__fd(m->skel->maps.port_stats);
+    m->flow_index_fd = bpf_map__fd(m->skel->maps.flow_index);
+    m->nexthops_fd = bpf_map__fd(m->skel->maps.nexthops);
+    m->drops_fd = bpf_map__fd(m->skel->maps.drops);
+    m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
+    m->ring_fd = bpf_map__fd(m->skel->maps.ring);
+    m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);
+    m->uplink_prog_fd = bpf_program__fd(m->skel->progs.uplink_ingress);
+    m->n_cpus = libbpf_num_possible_cpus();
+    return m->config && m->ports && m->masks && m->slots && m->steps && m->n_cpus > 0 ? 0 : -ENOMEM;
+}
+
+/* BPF_F_ADJ_ROOM_DECAP_L3_*: Linux 6.3. */
+static bool kernel_is_6_3(void)
+{
+    struct utsname u;
+    unsigned int major = 0, minor = 0;
+
+    return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 3));
+}
+
+static void init_config(struct ebpf_config *c)
+{
+    if (c->layout != EBPF_LAYOUT) {
+        memset(c, 0, sizeof(*c));
+        if (getrandom(&c->seed, sizeof(c->seed), 0) != (ssize_t)sizeof(c->seed)) {
+            c->seed = (uint64_t)time_mono_ms() * 0x9e3779b97f4a7c15ull;
+        }
+    }
+    c->decap_l3 = kernel_is_6_3();
+    c->upcall_rate = UPCALL_RATE;
+    c->upcall_burst = UPCALL_BURST;
+    c->layout = EBPF_LAYOUT;
+}
+
+static int prepare_dirs(const char *base, const char *dir)
+{
+    int error = ensure_bpffs();
+
+    error = error ? error : make_dir(BPFFS "/warren");
+    error = error ? error : make_dir(base);
+    error = error ? error : make_dir(dir);
+    return error;
+}
+
+int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
+{
+    _cleanup_free_ char *base = rundir ? pin_base(rundir) : NULL;
+    _cleanup_free_ char *dir = base ? pin_dir_of(base) : NULL;
+    struct ebpf_maps m = {0};
+    int error;
+
+    libbpf_set_print(print);
+    if (dir) {
+        error = prepare_dirs(base, dir);
+        if (error) {
+            log_err("%s: %s", dir, strerror(-error));
+            return error;
+        }
+    }
+    error = open_skeleton(dir, &m.skel, &m.adopted);
+    if (error == -EINVAL && dir) {
+        log_warn("%s: pinned maps of another form are replaced; forwarding starts anew", dir);
+        remove_pins(dir);
+        error = make_dir(dir);
+        error = error ? error : open_skeleton(dir, &m.skel, &m.adopted);
+    }
+    if (error) {
+        say_why(error);
+        return error;
+    }
+    error = map_all(&m);
+    if (error) {
+        ebpf_unload(&m);
+        return error;
+    }
+    init_config(m.config);
+    if (base) {
+        remove_other_layouts(base, dir);
+    }
+    m.pin_dir = TAKE_PTR(dir);
+    *ret_maps = m;
+    return 0;
+}
+
+static void unmap(void *p, size_t size)
+{
+    if (p) {
+        munmap(p, size);
+    }
+}
+
+void ebpf_unload(struct ebpf_maps *m)
+{
+    unmap(m->config, CONFIG_SIZE);
+    unmap(m->ports, PORTS_SIZE);
+    unmap(m->masks, MASKS_SIZE);
+    unmap(m->slots, SLOTS_SIZE);
+    unmap(m->steps, STEPS_SIZE);
+    ebpf_bpf__destroy(m->skel);
+    free(m->pin_dir);
+    *m = (struct ebpf_maps){0};
+}

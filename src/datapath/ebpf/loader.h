@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_LOADER_H
+#define WARREN_DATAPATH_EBPF_LOADER_H
+/*
+ * Programs and maps: loading, pinning, adopting.
+ *
+ * Everything that must outlive the process is pinned in one directory of a bpffs, /sys/fs/bpf/warren/<name>, whose name
+ * is the run directory's (slashes become dots), so that several switches on a machine do not meet. Maps are pinned by
+ * name; programs live by their attachments. A later process finds the maps, adopts them when their layout is the same
+ * (EBPF_LAYOUT and all sizes), and replaces the programs by its own over the same maps. Maps of another layout are left
+ * alone until the new ones serve.
+ *
+ * Left out: attaching (ports.h), what the maps hold (flows.h, ports.h).
+ */
+#include "base/util.h"
+#include "datapath/ebpf/shared.h"
+
+struct ebpf_bpf;
+
+/* The maps, for everybody in this directory: mapped memory where BPF_F_MMAPABLE, else file descriptors. */
+struct ebpf_maps {
+    struct ebpf_bpf *skel;
+    char *pin_dir; /* NULL: nothing is pinned */
+    bool adopted;  /* the maps were there */
+    struct ebpf_config *config;
+    struct ebpf_port *ports; /* EBPF_PORTS_MAX */
+    struct ebpf_mask *masks; /* EBPF_MASKS_MAX */
+    struct ebpf_slot *slots; /* EBPF_SLOTS_MAX */
+    struct ebpf_step *steps; /* EBPF_STEPS_POOL */
+    int ifindexes_fd, local_addrs_fd, port_stats_fd, flow_index_fd, nexthops_fd, drops_fd, lookups_fd, ring_fd;
+    int port_prog_fd, uplink_prog_fd;
+    int n_cpus; /* possible ones: how many values a per-CPU map hands out */
+};
+
+/* Loads, adopting what is pinned for RUNDIR (NULL: pins nothing, for tests). -EPERM, -ENOSYS …: BPF is not to be had,
+ * which is logged with what is missing. */
+int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps);
+/* What is pinned stays. */
+void ebpf_unload(struct ebpf_maps *maps);
+/* Removes the pins of RUNDIR. */
+int ebpf_unpin(const char *rundir);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_LOOKUP_BPF_H
+#define WARREN_DATAPATH_EBPF_LOOKUP_BPF_H
+/*
+ * From key to megaflow.
+ *
+ * Problem: dozens of masks, and a budget of a few hundred nanoseconds for a packet. Idea: a cheap hash of the whole key
+ * picks one of EBPF_HINTS entries of this CPU, which remembers the slot that such a key hit last. The slot is believed
+ * only after comparing the key under the slot's mask with the slot's key, so a hint can be wrong or old without harm.
+ * Without a hint every live mask is asked: hash of the masked key, flow_index, the same comparison.
+ *
+ * Costs: a hit by hint is one comparison of 21 words and no hash map at all; a mask that is asked costs about 0.1 µs.
+ * Invariants: a slot that is not live matches nothing; comparing is done against the slot's own mask and key, so that a
+ * slot that was given to another flow is that flow, wholly, or no match.
+ */
+#include "datapath/ebpf/common.bpf.h"
+
+INLINE __u32 hint_index(const struct scratch *s)
+{
+    const __u64 *k = (const __u64 *)(const void *)&s->key;
+    __u64 a, b;
+
+    /* in_port, tunnel id and source, addresses of both layers, ports */
+    a = k[0] ^ k[1] ^ ((__u64)s->key.tunnel.src.be32[3] << 32 | s->key.tunnel.src.be32[2]);
+    a = (a ^ (__u64)s->key.ip_src.be32[3] << 32 ^ s->key.ip_dst.be32[3]) * 0x9ddfea08eb382d69ull;
+    b = (__u64)s->key.tp_src << 48 ^ (__u64)s->key.tp_dst << 32 ^ (__u64)s->key.eth_type << 16 ^ s->key.ip_proto;
+    b ^= (__u64)s->key.ip_src.be32[2] << 8 ^ s->key.ip_dst.be32[2];
+    b = (b ^ a >> 32 ^ k[7] ^ k[8] << 1) * 0xc2b2ae3d27d4eb4full;
+    return (b ^ a) >> 40 & (EBPF_HINTS - 1);
+}
+
+/* The key under the slot's mask is the slot's key. */
+INLINE bool slot_matches(const struct scratch *s, const struct ebpf_slot *slot)
+{
+    __u32 index = slot->mask;
+    struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);
+    const __u64 *k = (const __u64 *)(const void *)&s->key, *have = (const __u64 *)(const void *)&slot->key, *m;
+    __u64 differs = 0;
+
+    if (!mask) {
+        return false;
+    }
+    m = (const __u64 *)(const void *)&mask->mask;
+#pragma unroll
+    for (int i = 0; i < (int)FLOW_KEY_U64S; i++) {
+        differs |= (k[i] & m[i]) ^ have[i];
+    }
+    return !differs;
+}
+
+/* The slot + 1 of the flow that the key hits under mask MASK_INDEX, 0 if there is none. */
+static __attribute__((noinline)) __u32 probe(struct scratch *s, struct ebpf_config *c, __u32 mask_index)
+{
+    struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &mask_index);
+    struct ebpf_slot *slot;
+    __u32 *number, n;
+    __u64 hash;
+
+    if (!mask || !mask->live) {
+        return 0;
+    }
+    hash = ebpf_hash(&s->key, &mask->mask, c->seed, mask_index);
+    number = bpf_map_lookup_elem(&flow_index, &hash);
+    if (!number) {
+        return 0;
+    }
+    n = *number;
+    slot = bpf_map_lookup_elem(&slots, &n);
+    return slot && slot->live && slot->mask == mask_index && slot_matches(s, slot) ? n + 1 : 0;
+}
+
+struct search {
+    struct scratch *s;
+    struct ebpf_config *c;
+    __u32 found; /* slot + 1 */
+};
+
+static long search_mask(__u32 i, void *search_)
+{
+    struct search *search = search_;
+
+    search->found = probe(search->s, search->c, i);
+    return !!search->found;
+}
+
+INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
+{
+    __u32 h = hint_index(s), n = s->hints[h] - 1, zero = 0;
+    struct ebpf_lookup_stats *stats = bpf_map_lookup_elem(&lookups, &zero);
+    struct ebpf_slot *slot = bpf_map_lookup_elem(&slots, &n);
+    struct search search = {.s = s, .c = c};
+
+    if (!stats) {
+        return NULL;
+    }
+    if (slot && slot->live && slot_matches(s, slot)) {
+        stats->hint_hits++;
+        stats->hits++;
+        return slot;
+    }
+    bpf_loop(c->n_masks, search_mask, &search, 0);
+    n = search.found - 1;
+    slot = bpf_map_lookup_elem(&slots, &n); /* none when nothing was found: out of range */
+    if (!slot) {
+        stats->misses++;
+        return NULL;
+    }
+    s->hints[h] = n + 1;
+    stats->hits++;
+    return slot;
+}
+
+/* Counts the packet for the flow. */
+INLINE void slot_count(struct scratch *s, struct ebpf_slot *slot)
+{
+    __u64 flags = bpf_ntohs(s->key.tcp_flags);
+
+    __sync_fetch_and_add(&slot->packets, 1);
+    __sync_fetch_and_add(&slot->bytes, s->len);
+    slot->used_ns = bpf_ktime_get_coarse_ns();
+    if (flags & ~slot->tcp_flags) {
+        __sync_fetch_and_or(&slot->tcp_flags, flags);
+    }
+}
+
+#endif

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_SHARED_H
+#define WARREN_DATAPATH_EBPF_SHARED_H
+/*
+ * What the BPF programs and user space share: the layout of every map, the encoding of compiled actions, and limits.
+ * Includes only what both sides can: <linux/types.h> by way of flow_key.h.
+ *
+ * Any change here that old programs and new user space (or the other way round) would read differently raises
+ * EBPF_LAYOUT: pinned maps of another layout are not adopted.
+ *
+ * Who writes what. User space: all of config, ports, ifindexes, masks, flow_index, steps, and slots but for their
+ * counters. BPF: the counters, the budgets, the next-hop cache, the ring. Slots and steps are given out by user space,
+ * and given out again only EBPF_QUARANTINE_MS after they were dead: no program that still runs on the old contents can
+ * see the new.
+ */
+#include "packet/flow_key.h"
+
+#define EBPF_LAYOUT 1
+
+#define EBPF_MASKS_MAX 256    /* a power of 2 */
+#define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
+#define EBPF_STEPS_INLINE 4   /* in a slot; longer lists go on in the steps map */
+#define EBPF_STEPS_MAX 1024   /* of one flow */
+#define EBPF_STEPS_POOL 16384 /* a power of 2 */
+#define EBPF_PORTS_MAX 8192   /* dp_port numbers are below; a power of 2 */
+#define EBPF_TUNNELS_MAX 16   /* tunnel ports */
+#define EBPF_HINTS 1024       /* per CPU; a power of 2 */
+#define EBPF_NEXTHOPS_MAX 4096
+#define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
+#define EBPF_DROPS_MAX 64   /* enum drop_reason fits */
+#define EBPF_RING_SIZE (8u << 20)
+#define EBPF_QUARANTINE_MS 1000
+#define EBPF_NEXTHOP_NS 100000000ull /* how long the answer of a route lookup is believed */
+
+/* --- compiled actions --- */
+
+enum ebpf_op {
+    EBPF_OP_NONE,
+    EBPF_OP_OUTPUT, /* port: a netdev */
+    EBPF_OP_TUNNEL, /* port: a tunnel; u.tunnel: encapsulate and send */
+    EBPF_OP_DROP,   /* arg: enum drop_reason; ends the list */
+    EBPF_OP_PUNT,   /* whole packet to user space, which runs the flow's actions; always the only step */
+    EBPF_OP_SLOW,   /* arg: enum dp_slow_reason: whole packet to user space as an upcall; always the only step */
+    EBPF_OP_PUSH_VLAN,
+    EBPF_OP_POP_VLAN,
+    EBPF_OP_SET_VLAN,
+    EBPF_OP_SET_ETH,
+    EBPF_OP_SET_IPV4,
+    EBPF_OP_SET_IPV6_SRC,
+    EBPF_OP_SET_IPV6_DST,
+    EBPF_OP_SET_IPV6, /* traffic class, hop limit, flow label */
+    EBPF_OP_SET_TP,
+    EBPF_OP_SET_ARP,
+    EBPF_OP_SET_ND,
+    EBPF_OP_SET_MARK,
+    EBPF_OP_TRUNC, /* arg: bytes; only before the last output */
+    EBPF_OP_METER, /* arg: meter */
+    EBPF_OP_MAX,
+};
+
+/* OUTPUT, TUNNEL: nothing follows, so the packet itself goes and not a copy. */
+#define EBPF_STEP_LAST 1
+
+/* Every value `v` under mask `m`, in network byte order. */
+struct ebpf_set_eth {
+    struct eth_addr dst, src, m_dst, m_src;
+};
+struct ebpf_set_ipv4 {
+    __be32 src, dst, m_src, m_dst;
+    __u8 tos, ttl, m_tos, m_ttl;
+};
+struct ebpf_set_addr6 {
+    struct ip_addr v, m;
+};
+struct ebpf_set_ipv6 {
+    __be32 word, m_word; /* the first word of the header: version zero, traffic class, label */
+    __u8 ttl, m_ttl, pad[2];
+};
+struct ebpf_set_tp {
+    __be16 src, dst, m_src, m_dst; /* ICMP type and code: in the low byte */
+};
+struct ebpf_set_arp {
+    __be32 spa, tpa, m_spa, m_tpa;
+    struct eth_addr sha, tha, m_sha, m_tha;
+    __u8 op, m_op, pad[2];
+};
+struct ebpf_set_nd {
+    struct ip_addr target;
+    struct eth_addr sll, tll, m_sll, m_tll;
+    __u8 set_target; /* all or nothing: a partial mask is punted */
+    __u8 pad[7];
+};
+struct ebpf_set_u32 {
+    __u32 v, m;
+};
+struct ebpf_tunnel {
+    struct ip_addr src, dst; /* src is never zero: user space resolves it */
+    __be64 id;
+    __u32 nexthop; /* first of EBPF_NEXTHOP_WAYS entries */
+    __be16 udp_dst;
+    __u16 flags; /* FLOW_TNL_* */
+    __u8 tos, ttl;
+    __u8 kind; /* enum ebpf_tunnel_kind */
+    __u8 ipv6;
+    __u32 pad;
+};
+
+enum ebpf_tunnel_kind { EBPF_VXLAN, EBPF_GRE, EBPF_GENEVE };
+
+struct ebpf_step {
+    __u8 op;    /* enum ebpf_op */
+    __u8 flags; /* EBPF_STEP_* */
+    __u16 pad;
+    union {
+        __u32 arg;
+        __u32 port;
+    };
+    union {
+        struct flow_vlan vlan;   /* PUSH_VLAN; tci without FLOW_VLAN_PRESENT */
+        struct ebpf_set_u32 u32; /* SET_MARK; SET_VLAN: the tci in host order */
+        struct ebpf_set_eth eth;
+        struct ebpf_set_ipv4 ipv4;
+        struct ebpf_set_addr6 addr6;
+        struct ebpf_set_ipv6 ipv6;
+        struct ebpf_set_tp tp;
+        struct ebpf_set_arp arp;
+        struct ebpf_set_nd nd;
+        struct ebpf_tunnel tunnel;
+        __u64 words[7];
+    } u;
+};
+
+/* --- flows --- */
+
+#define EBPF_FLOW_VLAN 1u /* has VLAN steps */
+
+/* A megaflow. `live` is written last when it is made and first when it goes. */
+struct ebpf_slot {
+    struct flow_key key; /* masked */
+    __u32 live;
+    __u32 mask; /* index into masks */
+    __u64 id;   /* dp_flow_id */
+    __u32 n_steps;
+    __u32 more; /* where in the steps map the list goes on behind the inline steps */
+    __u64 packets, bytes;
+    __u64 used_ns;   /* CLOCK_MONOTONIC */
+    __u64 tcp_flags; /* host order */
+    __u32 flags;     /* EBPF_FLOW_* */
+    __u32 pad[7];
+    struct ebpf_step steps[EBPF_STEPS_INLINE];
+};
+
+struct ebpf_mask {
+    struct flow_key mask;
+    __u32 live;
+    __u32 pad;
+};
+
+/* --- ports --- */
+
+#define EBPF_PORT_PEER 1u /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
+
+struct ebpf_port {
+    __u32 ifindex;       /* 0: no such port, or a tunnel */
+    __u32 flags;         /* EBPF_PORT_* */
+    struct eth_addr mac; /* of the peer, with EBPF_PORT_PEER */
+    __u16 mtu;
+    /* What the port may still send up; BPF's. */
+    __u32 tokens;
+    __u32 pad;
+    __u64 filled_ns;
+    __u64 pad2[4];
+};
+
+struct ebpf_port_stats { /* per CPU */
+    __u64 rx_packets, rx_bytes, rx_dropped;
+    __u64 tx_packets, tx_bytes, tx_dropped;
+};
+
+struct ebpf_tunnel_port {
+    __u32 port; /* dp_port; 0: free */
+    __be16 udp_dst;
+    __u8 kind;
+    __u8 pad;
+};
+
+struct ebpf_nexthop { /* BPF's cache */
+    __u32 ifindex;    /* 0: there is no route */
+    __u32 mtu;
+    __u64 expires_ns;
+};
+
+struct ebpf_config {
+    __u32 layout;
+    __u32 n_masks;                   /* masks at and beyond are dead */
+    __u64 seed;                      /* of the flow hash */
+    __u32 fib_ifindex;               /* a device of ours with forwarding on, on whose behalf routes are looked up */
+    __u32 decap_l3;                  /* the kernel knows BPF_F_ADJ_ROOM_DECAP_L3_* */
+    __u32 upcall_rate, upcall_burst; /* per port; packets/s, packets */
+    __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
+    __u32 n_tunnels;
+    struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
+};
+
+struct ebpf_lookup_stats { /* per CPU */
+    __u64 hits, misses, hint_hits;
+};
+
+/* --- up to user space --- */
+
+enum ebpf_upcall_kind {
+    EBPF_UPCALL_MISS = 1,
+    EBPF_UPCALL_PUNT,    /* user space runs the flow's actions */
+    EBPF_UPCALL_SLOW,    /* arg: enum dp_slow_reason */
+    EBPF_UPCALL_UNKNOWN, /* the parser gave up: user space looks the packet up, too */
+    EBPF_UPCALL_SAMPLE,  /* a copy: the fast path ran the flow `id` */
+    EBPF_UPCALL_TUNNEL,  /* arg: step of the flow `id` which user space is to do: a next hop whose neighbour is not
+                            known, or a frame that is too big for the path */
+};
+
+/* A ring record: this, then the frame from its Ethernet header on (without the tag that is in vlan). */
+struct ebpf_upcall {
+    __u32 kind;
+    __u32 arg;
+    __u32 len; /* of the frame */
+    __u32 in_port;
+    __u32 pkt_mark;
+    struct flow_vlan vlan; /* tci: FLOW_VLAN_PRESENT says that there is one */
+    __u32 gso_size;        /* 0: no super-packet */
+    __u32 pad;
+    __u64 id; /* of the flow, where there is one */
+    struct flow_tunnel tunnel;
+};
+
+_Static_assert(sizeof(struct ebpf_step) == 64, "ebpf_step layout");
+_Static_assert(sizeof(struct ebpf_slot) == 512, "ebpf_slot layout");
+_Static_assert(sizeof(struct ebpf_mask) == 176, "ebpf_mask layout");
+_Static_assert(sizeof(struct ebpf_port) == 64, "ebpf_port layout");
+_Static_assert(sizeof(struct ebpf_upcall) == 40 + 48, "ebpf_upcall layout");
+
+/* The hash of KEY under MASK, whose index is part of it; the same function on both sides. Two chains, so that the
+ * processor can run them side by side; every step is a bijection of its input, so that no two keys that differ in one
+ * word collide. */
+static inline __attribute__((always_inline)) __u64 ebpf_hash(const struct flow_key *key, const struct flow_key *mask,
+                                                             __u64 seed, __u32 mask_index)
+{
+    const __u64 *k = (const __u64 *)(const void *)key, *m = (const __u64 *)(const void *)mask;
+    __u64 a = seed, b = ~seed ^ mask_index;
+
+#pragma GCC unroll 21
+    for (int i = 0; i < (int)FLOW_KEY_U64S - 1; i += 2) {
+        a = (a ^ (k[i] & m[i])) * 0x9ddfea08eb382d69ull;
+        b = (b ^ (k[i + 1] & m[i + 1])) * 0xc2b2ae3d27d4eb4full;
+        a ^= a >> 29;
+        b ^= b >> 31;
+    }
+    a = (a ^ (k[FLOW_KEY_U64S - 1] & m[FLOW_KEY_U64S - 1])) * 0x9ddfea08eb382d69ull;
+    a ^= a >> 32;
+    a = (a ^ b) * 0xc2b2ae3d27d4eb4full;
+    return a ^ a >> 32;
+}
+
+#endif

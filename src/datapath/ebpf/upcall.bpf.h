@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_UPCALL_BPF_H
+#define WARREN_DATAPATH_EBPF_UPCALL_BPF_H
+/*
+ * Packets on their way up: the whole frame with its metadata in a ring record.
+ *
+ * A record's size must be a constant, so there are a few. Each port has a budget (a token bucket) of packets that it
+ * may send up, so that a scan on one port leaves the ring and the slow path to the others. Whether the L4 checksum is
+ * one that the device would have to complete cannot be asked here; user space finds out by looking (upcall.c).
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
+
+#define NSEC_PER_SEC 1000000000ull
+
+/* One packet from the budget of PORT. Two CPUs may both fill it up at a time: that gives a port a few packets too many,
+ * which does no harm. */
+INLINE bool budget_take(struct ebpf_config *c, __u32 number)
+{
+    struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
+    __u64 now = bpf_ktime_get_ns(), passed, fill;
+
+    if (!port || !c->upcall_rate) {
+        return true;
+    }
+    passed = now - port->filled_ns;
+    if (passed > NSEC_PER_SEC) {
+        passed = NSEC_PER_SEC;
+    }
+    fill = passed * c->upcall_rate / NSEC_PER_SEC;
+    if (fill) {
+        __u64 tokens = port->tokens + fill;
+
+        port->filled_ns = now;
+        port->tokens = tokens > c->upcall_burst ? c->upcall_burst : tokens;
+    }
+    if (!port->tokens) {
+        return false;
+    }
+    port->tokens--;
+    return true;
+}
+
+INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct ebpf_upcall *u, __u32 kind, __u32 arg,
+                        __u64 id, __u32 len)
+{
+    u->kind = kind;
+    u->arg = arg;
+    u->len = len;
+    u->in_port = s->in_port;
+    u->pkt_mark = s->key.pkt_mark;
+    u->vlan = (struct flow_vlan){0};
+    u->gso_size = skb->gso_size;
+    u->pad = 0;
+    u->id = id;
+    u->tunnel = s->key.tunnel;
+    if (!s->base && skb->vlan_present) {
+        u->vlan.tpid = (__be16)skb->vlan_proto;
+        u->vlan.tci = bpf_htons(skb->vlan_tci | FLOW_VLAN_PRESENT);
+    }
+}
+
+#define UPCALL_CLASS(SIZE)                                                                                             \
+    if (len <= (SIZE)) {                                                                                               \
+        u = bpf_ringbuf_reserve(&ring, sizeof(*u) + (SIZE), 0);                                                        \
+        if (!u) {                                                                                                      \
+            return drop(DROP_UPCALL_QUEUE);                                                                            \
+        }                                                                                                              \
+        upcall_fill(skb, s, u, kind, arg, id, len);                                                                    \
+        if (bpf_skb_load_bytes(skb, s->base, u + 1, len)) {                                                            \
+            bpf_ringbuf_discard(u, 0);                                                                                 \
+            return drop(DROP_UPCALL_QUEUE);                                                                            \
+        }                                                                                                              \
+        bpf_ringbuf_submit(u, 0);                                                                                      \
+        return TC_ACT_SHOT;                                                                                            \
+    }
+
+/* The packet goes up, if its port's budget allows; what is left of it here is to be dropped: returns TC_ACT_SHOT. */
+static __attribute__((noinline)) int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 arg, __u64 id)
+{
+    struct ebpf_config *c = config_get();
+    __u32 len = skb->len - s->base;
+    struct ebpf_upcall *u;
+
+    if (!c || !budget_take(c, s->in_port)) {
+        return drop(DROP_UPCALL_QUEUE);
+    }
+    if (len < ETH_HLEN || len > 66000) {
+        return drop(DROP_TRUNCATED);
+    }
+    UPCALL_CLASS(256);
+    UPCALL_CLASS(1600);
+    UPCALL_CLASS(9100);
+    UPCALL_CLASS(66000);
+    return TC_ACT_SHOT;
+}
+
+#endif
