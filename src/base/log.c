@@ -10,7 +10,7 @@
 
 static struct log_module *modules;
 
-static const char *const level_names[] = {"ERR", "WARN", "INFO", "DBG"};
+static const char *const level_names[] = {"OFF", "EMER", "ERR", "WARN", "INFO", "DBG"}; /* from LOG_LEVEL_OFF on */
 static const int journal_priority[] = {3, 4, 6, 7};
 
 void log_module_register(struct log_module *m)
@@ -28,7 +28,7 @@ enum log_level log_level_parse(const char *s)
 {
     for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {
         if (!strcasecmp(s, level_names[i])) {
-            return (enum log_level)i;
+            return (enum log_level)((int)i + LOG_LEVEL_OFF);
         }
     }
     return LOG_LEVEL_INVALID;
@@ -36,7 +36,7 @@ enum log_level log_level_parse(const char *s)
 
 const char *log_level_name(enum log_level level)
 {
-    return level_names[level];
+    return level_names[level - LOG_LEVEL_OFF];
 }
 
 int log_set_level(const char *name, enum log_level level)
@@ -44,8 +44,21 @@ int log_set_level(const char *name, enum log_level level)
     bool found = false;
 
     for (struct log_module *m = modules; m; m = m->next) {
-        if (!name || !strcmp(m->name, name)) {
+        if (!name || !strcasecmp(m->name, name)) {
             m->level = level;
+            found = true;
+        }
+    }
+    return found || !name ? 0 : -ENOENT;
+}
+
+int log_set_rate_limit(const char *name, bool on)
+{
+    bool found = false;
+
+    for (struct log_module *m = modules; m; m = m->next) {
+        if (!name || !strcasecmp(m->name, name)) {
+            m->unlimited = !on;
             found = true;
         }
     }
@@ -61,7 +74,7 @@ static void write_line(const struct log_module *m, enum log_level level, unsigne
     if (getenv("JOURNAL_STREAM")) {
         n += (size_t)snprintf(line, sizeof line, "<%d>", journal_priority[level]);
     }
-    n += (size_t)snprintf(line + n, sizeof line - n, "%s %s: ", level_names[level], m->name);
+    n += (size_t)snprintf(line + n, sizeof line - n, "%s %s: ", log_level_name(level), m->name);
     n += (size_t)vsnprintf(line + n, sizeof line - n, fmt, args);
     if (n < sizeof line && dropped) {
         n += (size_t)snprintf(line + n, sizeof line - n, " (%u more like this dropped)", dropped);
@@ -95,7 +108,7 @@ void log_write_limited(const struct log_module *m, enum log_level level, struct 
         dropped = limit->dropped;
         *limit = (struct log_limit){.window_start_ms = now};
     }
-    if (++limit->count > LIMIT_BURST) {
+    if (++limit->count > LIMIT_BURST && !m->unlimited) {
         limit->dropped++;
         return;
     }

@@ -11,11 +11,21 @@
 
 #include "base/util.h"
 
-enum log_level { LOG_LEVEL_ERR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DBG, LOG_LEVEL_INVALID = -EINVAL };
+/* OFF and EMER are only thresholds: nothing is logged as either, so both silence a module. */
+enum log_level {
+    LOG_LEVEL_OFF = -2,
+    LOG_LEVEL_EMER = -1,
+    LOG_LEVEL_ERR,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_DBG,
+    LOG_LEVEL_INVALID = -EINVAL
+};
 
 struct log_module {
     const char *name;
     enum log_level level;
+    bool unlimited;
     struct log_module *next; /* every module that was declared, for vlog/list */
 };
 
@@ -27,18 +37,22 @@ struct log_limit {
 void log_module_register(struct log_module *m);
 /* All modules, linked by `next`. */
 struct log_module *log_modules(void);
-/* "err", "warn", "info", "dbg" or LOG_LEVEL_INVALID. */
+/* "off", "emer", "err", "warn", "info", "dbg" in either case, or LOG_LEVEL_INVALID. */
 enum log_level log_level_parse(const char *s);
 const char *log_level_name(enum log_level level);
-/* Sets the level of the module NAME, or of every module when NAME is NULL. -ENOENT if there is no such module. */
+/* Sets the level of the module NAME (in either case), or of every module when NAME is NULL. -ENOENT if there is no such
+ * module. */
 int log_set_level(const char *name, enum log_level level);
+
+/* From now on log_limited() drops nothing of the module NAME (NULL: any) when OFF, or as usual. -ENOENT as above. */
+int log_set_rate_limit(const char *name, bool on);
 
 void log_write(const struct log_module *m, enum log_level level, const char *fmt, ...) WR_PRINTF(3, 4);
 void log_write_limited(const struct log_module *m, enum log_level level, struct log_limit *limit, const char *fmt, ...)
     WR_PRINTF(4, 5);
 
 #define LOG_MODULE(text)                                                                                               \
-    static struct log_module log_this_module = {text, LOG_LEVEL_INFO, NULL};                                           \
+    static struct log_module log_this_module = {text, LOG_LEVEL_INFO, false, NULL};                                    \
     static void __attribute__((constructor)) log_register_this_module(void)                                            \
     {                                                                                                                  \
         log_module_register(&log_this_module);                                                                         \

@@ -288,8 +288,15 @@ static void format_payload(const struct flow_key *k, const struct flow_key *m, s
     }
 }
 
-void dp_key_format(const struct flow_key *k, const struct flow_key *m, struct strbuf *b)
+static const char *port_name(const struct dp_port_names *names, uint32_t port)
 {
+    return names ? names->name(names->aux, dp_port(port)) : NULL;
+}
+
+void dp_key_format_names(const struct flow_key *k, const struct flow_key *m, const struct dp_port_names *names,
+                         struct strbuf *b)
+{
+    const char *in_port = port_name(names, dp_port_u32(k->in_port));
     struct group eth = {b, "eth", false};
     unsigned int tags = 0;
     strbuf_add(b, "recirc_id(0)");
@@ -297,7 +304,9 @@ void dp_key_format(const struct flow_key *k, const struct flow_key *m, struct st
     if (m->pkt_mark) {
         strbuf_addf(b, ",skb_mark(%#x/%#x)", k->pkt_mark, m->pkt_mark);
     }
-    if (dp_port_u32(m->in_port)) {
+    if (dp_port_u32(m->in_port) && in_port) {
+        strbuf_addf(b, ",in_port(%s)", in_port);
+    } else if (dp_port_u32(m->in_port)) {
         strbuf_addf(b, ",in_port(%u)", dp_port_u32(k->in_port));
     }
     mac_field(&eth, "src", &k->eth_src, &m->eth_src);
@@ -317,6 +326,11 @@ void dp_key_format(const struct flow_key *k, const struct flow_key *m, struct st
     while (tags--) {
         strbuf_add(b, ")");
     }
+}
+
+void dp_key_format(const struct flow_key *k, const struct flow_key *m, struct strbuf *b)
+{
+    dp_key_format_names(k, m, NULL, b);
 }
 
 static void format_set(const struct dp_action_set *set, struct strbuf *b)
@@ -382,13 +396,23 @@ static void format_set_tunnel(const struct flow_tunnel *t, struct strbuf *b)
     strbuf_add(b, ")");
 }
 
-static void format_action(const struct dp_action *a, struct strbuf *b)
+static void format_output(uint32_t port, const struct dp_port_names *names, struct strbuf *b)
+{
+    const char *name = port_name(names, port);
+    if (name) {
+        strbuf_add(b, name);
+    } else {
+        strbuf_addf(b, "%u", port);
+    }
+}
+
+static void format_action(const struct dp_action *a, const struct dp_port_names *names, struct strbuf *b)
 {
     const struct dp_action_vlan *vlan = (const struct dp_action_vlan *)(const void *)a;
     const struct dp_action_mpls *mpls = (const struct dp_action_mpls *)(const void *)a;
     switch ((enum dp_action_type)a->type) {
     case DP_ACTION_OUTPUT:
-        strbuf_addf(b, "%u", a->arg);
+        format_output(a->arg, names, b);
         break;
     case DP_ACTION_SET_TUNNEL:
         format_set_tunnel(&((const struct dp_action_tunnel *)(const void *)a)->tunnel, b);
@@ -420,7 +444,7 @@ static void format_action(const struct dp_action *a, struct strbuf *b)
         break;
     case DP_ACTION_CLONE:
         strbuf_add(b, "clone(");
-        dp_actions_format(a + 1, a->len - sizeof *a, b);
+        dp_actions_format_names(a + 1, a->len - sizeof *a, names, b);
         strbuf_add(b, ")");
         break;
     case DP_ACTION_SET_PRIORITY:
@@ -432,7 +456,7 @@ static void format_action(const struct dp_action *a, struct strbuf *b)
     }
 }
 
-void dp_actions_format(const void *actions, size_t len, struct strbuf *b)
+void dp_actions_format_names(const void *actions, size_t len, const struct dp_port_names *names, struct strbuf *b)
 {
     if (!len) {
         strbuf_add(b, "drop");
@@ -441,6 +465,11 @@ void dp_actions_format(const void *actions, size_t len, struct strbuf *b)
         if ((const void *)a != actions) {
             strbuf_add(b, ",");
         }
-        format_action(a, b);
+        format_action(a, names, b);
     }
+}
+
+void dp_actions_format(const void *actions, size_t len, struct strbuf *b)
+{
+    dp_actions_format_names(actions, len, NULL, b);
 }

@@ -42,6 +42,7 @@ struct switchd {
     struct ovsdb_embedded *database;
     struct switch_ *sw;
     struct unixctl *unixctl;
+    struct switch_ctl *switch_ctl;
     struct configurator *configurator;
     char *db;
 };
@@ -134,7 +135,10 @@ static int start_control(struct switchd *s, const char *rundir)
         return error;
     }
     unixctl_register(s->unixctl, "exit", "[--cleanup]", 0, 1, ctl_exit, s);
-    switch_ctl_register(s->unixctl, s->sw);
+    error = switch_ctl_create(s->daemon.base, s->unixctl, s->sw, &s->switch_ctl);
+    if (error) {
+        return error;
+    }
     trace_ctl_register(s->unixctl, s->sw);
     return 0;
 }
@@ -197,6 +201,7 @@ static void stop(struct switchd *s)
 {
     configurator_destroy(s->configurator);
     unixctl_destroy(s->unixctl);
+    switch_ctl_destroy(s->switch_ctl);
     switch_destroy(s->sw);
     slow_close_wait();
     ovsdb_embedded_destroy(s->database);

@@ -385,8 +385,13 @@ size_t megaflow_count(const struct switch_ *sw)
 
 void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms)
 {
-    sw->megaflows->max_flows = max_flows;
-    sw->megaflows->idle_ms = idle_ms;
+    sw->megaflows->max_flows = max_flows ? max_flows : sw->megaflows->max_flows;
+    sw->megaflows->idle_ms = idle_ms ? idle_ms : sw->megaflows->idle_ms;
+}
+
+size_t megaflow_limit(const struct switch_ *sw)
+{
+    return sw->megaflows->max_flows;
 }
 
 int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct megaflow_info *info), void *aux)

@@ -42,8 +42,9 @@ void megaflow_tick(struct switch_ *sw, int64_t now);
 /* Removes all, counters pushed. Needed before a bridge goes. */
 void megaflow_flush(struct switch_ *sw);
 size_t megaflow_count(const struct switch_ *sw);
-/* New limits (other_config flow-limit, max-idle). */
+/* New limits (other_config flow-limit, max-idle); 0: as it is. */
 void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms);
+size_t megaflow_limit(const struct switch_ *sw);
 int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct megaflow_info *info), void *aux);
 
 #endif

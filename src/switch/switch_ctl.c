@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "switch/switch_ctl.h"
-
 #include <inttypes.h>
+#include <stdio.h>
 
-#include "datapath/format.h"
+#include "base/coverage.h"
 #include "openflow/text.h"
 #include "packet/drop.h"
 #include "switch/flow_table.h"
 #include "switch/iface_config.h"
 #include "switch/megaflow.h"
+#include "switch/switch_ctl_private.h"
 
-#define IS_OPTION(arg) ((arg)[0] == '-')
-
-static const char *datapath_name(const struct switch_ *sw)
+const char *ctl_datapath_name(const struct switch_ *sw)
 {
     return sw->dp->class->name;
 }
 
-/* The bridge ARGS[0] names; NULL after saying so. */
-static struct bridge *find_bridge(struct switch_ *sw, const char *name, struct strbuf *out)
+struct bridge *ctl_find_bridge(struct switch_ *sw, const char *name, struct strbuf *out)
 {
     struct bridge *br = bridge_find(sw, name);
     if (!br) {
@@ -37,7 +34,7 @@ static int by_vlan_and_mac(const struct mac_entry *a, const struct mac_entry *b)
 
 static int fdb_show(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
 {
-    struct bridge *br = find_bridge(aux, args[0], out);
+    struct bridge *br = ctl_find_bridge(aux, args[0], out);
     if (!br) {
         return -ENOENT;
     }
@@ -65,7 +62,7 @@ static int fdb_flush(void *aux, size_t n, const char *const *args, struct strbuf
 {
     struct switch_ *sw = aux;
     if (n) {
-        struct bridge *br = find_bridge(sw, args[0], out);
+        struct bridge *br = ctl_find_bridge(sw, args[0], out);
         if (!br) {
             return -ENOENT;
         }
@@ -79,15 +76,36 @@ static int fdb_flush(void *aux, size_t n, const char *const *args, struct strbuf
     return 0;
 }
 
+static int fdb_stats_clear(void *aux, size_t n, const char *const *args, struct strbuf *out)
+{
+    struct switch_ *sw = aux;
+    struct bridge *only = n ? ctl_find_bridge(sw, args[0], out) : NULL;
+    if (n && !only) {
+        return -ENOENT;
+    }
+    for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
+        if (!only || br == only) {
+            br->macs.n_learned = br->macs.n_expired = br->macs.n_evicted = br->macs.n_moved = 0;
+        }
+    }
+    strbuf_add(out, "statistics successfully cleared");
+    return 0;
+}
+
 static int fdb_stats_show(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
 {
-    struct bridge *br = find_bridge(aux, args[0], out);
+    struct bridge *br = ctl_find_bridge(aux, args[0], out);
     if (!br) {
         return -ENOENT;
     }
     const struct mac_table *t = &br->macs;
+    size_t n_static = 0;
+    for (const struct mac_entry *e = t->entries; e; e = e->hh.next) {
+        n_static += e->is_static;
+    }
     strbuf_addf(out, "Statistics for bridge \"%s\":\n", br->name);
     strbuf_addf(out, "  Current/maximum MAC entries in the table: %zu/%zu\n", mac_table_count(t), t->max);
+    strbuf_addf(out, "  Current static MAC entries in the table : %zu\n", n_static);
     strbuf_addf(out, "  Total number of learned MAC entries     : %" PRIu64 "\n", t->n_learned);
     strbuf_addf(out, "  Total number of expired MAC entries     : %" PRIu64 "\n", t->n_expired);
     strbuf_addf(out, "  Total number of evicted MAC entries     : %" PRIu64 "\n", t->n_evicted);
@@ -95,89 +113,7 @@ static int fdb_stats_show(void *aux, size_t n WR_UNUSED, const char *const *args
     return 0;
 }
 
-/* --- datapath flows --- */
-
-static int dump_flow(void *aux, const struct megaflow_info *info)
-{
-    struct strbuf *out = aux;
-    const struct dp_flow *f = &info->flow;
-    dp_key_format(f->key, f->mask, out);
-    strbuf_addf(out, ", packets:%" PRIu64 ", bytes:%" PRIu64 ", used:", f->stats.packets, f->stats.bytes);
-    if (f->stats.used_ms) {
-        strbuf_addf(out, "%.3fs", (double)(time_mono_ms() - f->stats.used_ms) / 1000);
-    } else {
-        strbuf_add(out, "never");
-    }
-    strbuf_add(out, ", actions:");
-    dp_actions_format(f->actions, f->actions_len, out);
-    strbuf_add(out, "\n");
-    return 0;
-}
-
-struct bridge_dump {
-    const struct bridge *br;
-    struct strbuf *out;
-};
-
-/* Flows of packets that came in by a port of the bridge; tunnel ports of one kind share a datapath port. */
-static int dump_bridge_flow(void *aux, const struct megaflow_info *info)
-{
-    const struct bridge_dump *d = aux;
-    for (const struct port *p = d->br->ports_by_name; p; p = p->hh_name.next) {
-        if (p->dp_port != DP_PORT_NONE && p->dp_port == info->flow.key->in_port) {
-            return dump_flow(d->out, info);
-        }
-    }
-    return 0;
-}
-
-static int dpif_dump_flows(void *aux, size_t n, const char *const *args, struct strbuf *out)
-{
-    struct bridge_dump d = {.br = find_bridge(aux, args[n - 1], out), .out = out};
-    if (!d.br) {
-        return -ENOENT;
-    }
-    megaflow_sync_stats(aux);
-    return megaflow_for_each(aux, dump_bridge_flow, &d);
-}
-
-/* One datapath carries all bridges, so there is nothing to choose: -m and --names are taken, a wrong name is an error.
- */
-static int dpctl_dump_flows(void *aux, size_t n, const char *const *args, struct strbuf *out)
-{
-    struct switch_ *sw = aux;
-    for (size_t i = 0; i < n; i++) {
-        bool option = !strcmp(args[i], "-m") || !strcmp(args[i], "--more") || !strcmp(args[i], "--names") ||
-                      !strcmp(args[i], "--no-names");
-        const char *at = strchr(args[i], '@');
-        if (!option && strcmp(at ? at + 1 : args[i], datapath_name(sw)) != 0) {
-            strbuf_addf(out, "%s: no such %s", args[i], IS_OPTION(args[i]) ? "option" : "datapath");
-            return -ENOENT;
-        }
-    }
-    megaflow_sync_stats(sw);
-    return megaflow_for_each(sw, dump_flow, out);
-}
-
-static int dpctl_del_flows(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED,
-                           struct strbuf *out WR_UNUSED)
-{
-    megaflow_flush(aux);
-    return 0;
-}
-
-static int dump_dps(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
-{
-    strbuf_addf(out, "%s\n", datapath_name(aux));
-    return 0;
-}
-
 /* --- ports --- */
-
-static const char *tunnel_type_name(enum tunnel_type type)
-{
-    return type == TUNNEL_VXLAN ? "vxlan" : type == TUNNEL_GRE ? "gre" : "geneve";
-}
 
 static void add_tunnel_value(struct strbuf *out, const char *name, enum tunnel_value kind, uint32_t value)
 {
@@ -202,7 +138,7 @@ static void add_tunnel_end(struct strbuf *out, const char *name, enum tunnel_val
 }
 
 /* "vxlan: remote_ip=10.0.0.2, in_key=flow" */
-static void add_port_type(struct strbuf *out, const struct port *p)
+void ctl_add_port_type(struct strbuf *out, const struct port *p)
 {
     const struct tunnel_config *t = &p->tunnel;
     switch (p->kind) {
@@ -228,76 +164,46 @@ static void add_port_type(struct strbuf *out, const struct port *p)
     }
 }
 
-static void add_port_numbers(struct strbuf *out, const struct port *p)
-{
-    uint32_t number = p->ofp_port == OFPP_LOCAL ? 65534 : ofp_port_u32(p->ofp_port);
-    if (p->dp_port == DP_PORT_NONE) {
-        strbuf_addf(out, "%u/none", number);
-    } else {
-        strbuf_addf(out, "%u/%u", number, dp_port_u32(p->dp_port));
-    }
-}
-
-static int by_port_name(const struct port *a, const struct port *b)
-{
-    return strcmp(a->name, b->name);
-}
-
-static void add_lookups(struct strbuf *out, const struct switch_ *sw)
-{
-    uint64_t hits, misses;
-    dp_lookup_stats(sw->dp, &hits, &misses);
-    strbuf_addf(out, "hit:%" PRIu64 " missed:%" PRIu64, hits, misses);
-}
-
-static int dpif_show(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
-{
-    struct switch_ *sw = aux;
-    strbuf_addf(out, "%s: ", datapath_name(sw));
-    add_lookups(out, sw);
-    strbuf_add(out, "\n");
-    for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
-        strbuf_addf(out, "  %s:\n", br->name);
-        HASH_SRT(hh_name, br->ports_by_name, by_port_name);
-        for (const struct port *p = br->ports_by_name; p; p = p->hh_name.next) {
-            strbuf_addf(out, "    %s ", p->name);
-            add_port_numbers(out, p);
-            strbuf_add(out, ": (");
-            add_port_type(out, p);
-            strbuf_add(out, ")\n");
-        }
-    }
-    return 0;
-}
-
-static int dpctl_show(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
-{
-    struct switch_ *sw = aux;
-    strbuf_addf(out, "%s:\n  lookups: ", datapath_name(sw));
-    add_lookups(out, sw);
-    strbuf_addf(out, "\n  flows: %zu\n", megaflow_count(sw));
-    for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
-        for (const struct port *p = br->ports_by_name; p; p = p->hh_name.next) {
-            struct dp_port_stats s;
-            if (p->dp_port == DP_PORT_NONE || bridge_port_get_stats(p, &s)) {
-                continue;
-            }
-            strbuf_addf(out, "  port %u: %s (", dp_port_u32(p->dp_port), p->name);
-            add_port_type(out, p);
-            strbuf_addf(out, ")\n    RX packets:%" PRIu64 " errors:%" PRIu64 " dropped:%" PRIu64 " bytes:%" PRIu64 "\n",
-                        s.rx_packets, s.rx_errors, s.rx_dropped, s.rx_bytes);
-            strbuf_addf(out, "    TX packets:%" PRIu64 " errors:%" PRIu64 " dropped:%" PRIu64 " bytes:%" PRIu64 "\n",
-                        s.tx_packets, s.tx_errors, s.tx_dropped, s.tx_bytes);
-        }
-    }
-    return 0;
-}
-
 static int ofproto_list(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
 {
     struct switch_ *sw = aux;
     for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
         strbuf_addf(out, "%s\n", br->name);
+    }
+    return 0;
+}
+
+const char *ctl_tunnel_dp_name(const struct tunnel_dp_port *t, char *buf, size_t size)
+{
+    snprintf(buf, size, t->udp_port ? "%s_sys_%u" : "%s_sys", tunnel_type_name(t->type), t->udp_port);
+    return buf;
+}
+
+static void add_tunnel_receiver(struct strbuf *out, const struct port *p)
+{
+    strbuf_addf(out, "  %s (bridge %s)", p->name, p->bridge->name);
+    add_tunnel_end(out, "remote_ip", p->tunnel.remote, &p->tunnel.remote_ip);
+    add_tunnel_end(out, "local_ip", p->tunnel.local, &p->tunnel.local_ip);
+    add_tunnel_value(out, "in_key", p->tunnel.in_key, p->tunnel.in_key_value);
+    strbuf_add(out, "\n");
+}
+
+/* -v: also which ports share it. */
+static int tnl_ports_show(void *aux, size_t n, const char *const *args, struct strbuf *out)
+{
+    const struct switch_ *sw = aux;
+    if (n && strcmp(args[0], "-v") != 0) {
+        strbuf_addf(out, "Unrecognized option %s", args[0]);
+        return -EINVAL;
+    }
+    strbuf_add(out, "Listening ports:\n");
+    for (const struct tunnel_dp_port *t = sw->tunnel_dp_ports; t; t = t->next) {
+        char name[32];
+        strbuf_addf(out, "%s (%u) ref_cnt=%zu\n", ctl_tunnel_dp_name(t, name, sizeof name), dp_port_u32(t->dp_port),
+                    t->n_ports);
+        for (size_t i = 0; n && i < t->n_ports; i++) {
+            add_tunnel_receiver(out, t->ports[i]);
+        }
     }
     return 0;
 }
@@ -309,7 +215,7 @@ static int list_tunnels(void *aux, size_t n WR_UNUSED, const char *const *args W
         for (const struct port *p = br->ports_by_name; p; p = p->hh_name.next) {
             if (p->kind == PORT_TUNNEL) {
                 strbuf_addf(out, "port %u: %s (", dp_port_u32(p->dp_port), p->name);
-                add_port_type(out, p);
+                ctl_add_port_type(out, p);
                 strbuf_add(out, ")\n");
             }
         }
@@ -339,7 +245,11 @@ static int dump_rule(void *aux, const struct rule *rule)
 
 static int bridge_dump_flows(void *aux, size_t n, const char *const *args, struct strbuf *out)
 {
-    struct bridge *br = find_bridge(aux, args[n - 1], out);
+    struct bridge *br = ctl_find_bridge(aux, args[n - 1], out);
+    if (n > 1 && strcmp(args[0], "--offload-stats") != 0) {
+        strbuf_addf(out, "Unrecognized option %s", args[0]);
+        return -EINVAL;
+    }
     struct flow_filter all = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY, .hidden = true};
     if (!br) {
         return -ENOENT;
@@ -348,20 +258,72 @@ static int bridge_dump_flows(void *aux, size_t n, const char *const *args, struc
     return flow_table_for_each(br, &all, dump_rule, out);
 }
 
+/* Counters that live elsewhere, as coverage counters. */
+static struct coverage drop_counters[DROP_MAX], hit_counter = {.name = "datapath_hit"},
+                                                miss_counter = {.name = "datapath_miss"};
+
+static void register_counters(void)
+{
+    if (drop_counters[DROP_NONE + 1].name) {
+        return;
+    }
+    coverage_register(&hit_counter);
+    coverage_register(&miss_counter);
+    for (int i = DROP_NONE + 1; i < DROP_MAX; i++) {
+        drop_counters[i].name = xasprintf("drop_%s", drop_reason_name((enum drop_reason)i));
+        coverage_register(&drop_counters[i]);
+    }
+}
+
+static void read_counters(struct switch_ctl *ctl)
+{
+    uint64_t drops[DROP_MAX];
+    switch_drops(ctl->sw, drops);
+    dp_lookup_stats(ctl->sw->dp, &hit_counter.total, &miss_counter.total);
+    for (int i = DROP_NONE + 1; i < DROP_MAX; i++) {
+        drop_counters[i].total = drops[i];
+    }
+}
+
+/* The text of a drop counter; NULL for others. */
+static const char *text_of(const struct coverage *c)
+{
+    return c > drop_counters && c < drop_counters + DROP_MAX ? drop_reason_text((enum drop_reason)(c - drop_counters))
+                                                             : NULL;
+}
+
+/* All of them, also those that never counted: whoever looks for a drop sees which there could be. */
 static int coverage_show(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
 {
-    struct switch_ *sw = aux;
-    uint64_t drops[DROP_MAX], hits, misses;
-    megaflow_sync_stats(sw);
-    switch_drops(sw, drops);
-    dp_lookup_stats(sw->dp, &hits, &misses);
-    strbuf_add(out, "Event coverage, totals since the start:\n");
-    strbuf_addf(out, "%-32s total: %" PRIu64 "\n", "datapath_hit", hits);
-    strbuf_addf(out, "%-32s total: %" PRIu64 "\n", "datapath_miss", misses);
-    for (int i = DROP_NONE + 1; i < DROP_MAX; i++) {
-        _cleanup_free_ char *name = xasprintf("drop_%s", drop_reason_name((enum drop_reason)i));
-        strbuf_addf(out, "%-32s total: %-10" PRIu64 " %s\n", name, drops[i], drop_reason_text((enum drop_reason)i));
+    struct switch_ctl *ctl = aux;
+    size_t never = 0;
+    megaflow_sync_stats(ctl->sw);
+    read_counters(ctl);
+    strbuf_add(out, "Event coverage, avg rate over last: 5 seconds, last minute, last hour:\n");
+    for (const struct coverage *c = coverage_all(); c; c = c->next) {
+        double tick, minute, hour;
+        const char *text = text_of(c);
+        coverage_rates(c, &tick, &minute, &hour);
+        strbuf_addf(out, "%-28s %7.1f/sec %9.3f/sec %12.4f/sec   total: %" PRIu64, c->name, tick, minute, hour,
+                    c->total);
+        strbuf_addf(out, text ? "  (%s)\n" : "\n", text);
+        never += !c->total;
     }
+    strbuf_addf(out, "%zu events never hit\n", never);
+    return 0;
+}
+
+static int coverage_read_counter(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
+{
+    struct switch_ctl *ctl = aux;
+    megaflow_sync_stats(ctl->sw);
+    read_counters(ctl);
+    const struct coverage *c = coverage_find(args[0]);
+    if (!c) {
+        strbuf_add(out, "No such counter");
+        return -ENOENT;
+    }
+    strbuf_addf(out, "%" PRIu64 "\n", c->total);
     return 0;
 }
 
@@ -383,40 +345,68 @@ static int memory_show(void *aux, size_t n WR_UNUSED, const char *const *args WR
     return 0;
 }
 
-static int revalidator_wait(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED,
-                            struct strbuf *out WR_UNUSED)
+/* --- the whole --- */
+
+static void on_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
 {
-    megaflow_revalidate_all(aux);
-    megaflow_sync_stats(aux);
-    return 0;
+    struct switch_ctl *ctl = aux;
+    size_t flows = megaflow_count(ctl->sw);
+    ctl->average_flows += ((double)flows - ctl->average_flows) / 60;
+    ctl->max_flows = MAX(ctl->max_flows, flows);
+    if (++ctl->ticks % (COVERAGE_TICK_MS / 1000) == 0) {
+        read_counters(ctl);
+        coverage_tick();
+    }
 }
 
-void switch_ctl_register(struct unixctl *u, struct switch_ *sw)
+void ctl_register(struct unixctl *u, const struct ctl_command *commands, size_t n, void *aux)
 {
-    static const struct {
-        const char *name, *usage;
-        size_t min, max;
-        unixctl_handler *handler;
-    } commands[] = {
-        {"bridge/dump-flows", "bridge", 1, 2, bridge_dump_flows},
-        {"coverage/show", "", 0, 0, coverage_show},
-        {"dpctl/del-flows", "[dp]", 0, 1, dpctl_del_flows},
-        {"dpctl/dump-dps", "", 0, 0, dump_dps},
-        {"dpctl/dump-flows", "[-m] [--names | --no-names] [dp]", 0, 3, dpctl_dump_flows},
-        {"dpctl/show", "[-s] [dp]", 0, 2, dpctl_show},
-        {"dpif/dump-dps", "", 0, 0, dump_dps},
-        {"dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 3, dpif_dump_flows},
-        {"dpif/show", "", 0, 0, dpif_show},
+    for (size_t i = 0; i < n; i++) {
+        unixctl_register(u, commands[i].name, commands[i].usage, commands[i].min, commands[i].max, commands[i].handler,
+                         aux);
+    }
+}
+
+int switch_ctl_create(struct event_base *base, struct unixctl *u, struct switch_ *sw, struct switch_ctl **ret)
+{
+    static const struct ctl_command commands[] = {
+        {"bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge_dump_flows},
         {"fdb/flush", "[bridge]", 0, 1, fdb_flush},
         {"fdb/show", "bridge", 1, 1, fdb_show},
+        {"fdb/stats-clear", "[bridge]", 0, 1, fdb_stats_clear},
         {"fdb/stats-show", "bridge", 1, 1, fdb_stats_show},
         {"memory/show", "", 0, 0, memory_show},
         {"ofproto/list", "", 0, 0, ofproto_list},
         {"ofproto/list-tunnels", "", 0, 0, list_tunnels},
-        {"revalidator/wait", "", 0, 0, revalidator_wait},
+        {"tnl/ports/show", "[-v]", 0, 1, tnl_ports_show},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        unixctl_register(u, commands[i].name, commands[i].usage, commands[i].min, commands[i].max, commands[i].handler,
-                         sw);
+    static const struct ctl_command own[] = {
+        {"coverage/read-counter", "COUNTER", 1, 1, coverage_read_counter},
+        {"coverage/show", "", 0, 0, coverage_show},
+    };
+    struct switch_ctl *ctl = xcalloc(1, sizeof *ctl);
+    ctl->unixctl = u;
+    ctl->sw = sw;
+    ctl->timer = event_new(base, -1, EV_PERSIST, on_timer, ctl);
+    if (!ctl->timer || event_add(ctl->timer, &(struct timeval){.tv_sec = 1})) {
+        switch_ctl_destroy(ctl);
+        return -ENOMEM;
     }
+    register_counters();
+    ctl_register(u, commands, ARRAY_SIZE(commands), sw);
+    ctl_register(u, own, ARRAY_SIZE(own), ctl);
+    switch_ctl_dp_register(ctl);
+    *ret = ctl;
+    return 0;
+}
+
+void switch_ctl_destroy(struct switch_ctl *ctl)
+{
+    if (!ctl) {
+        return;
+    }
+    if (ctl->timer) {
+        event_free(ctl->timer);
+    }
+    free(ctl);
 }

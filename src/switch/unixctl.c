@@ -12,11 +12,11 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "switch/vlog_ctl.h"
 
 LOG_MODULE("unixctl");
 
 #define REQUEST_MAX (1u << 20)
-#define ARGS_MAX 32
 
 struct command {
     const char *name, *usage;
@@ -79,75 +79,9 @@ static int version(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *a
     return 0;
 }
 
-static int vlog_list(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
-{
-    strbuf_add(out, "                 console    syslog    file\n                 -------    ------    ------\n");
-    for (const struct log_module *m = log_modules(); m; m = m->next) {
-        strbuf_addf(out, "%-16s %7s    %6s    %6s\n", m->name, log_level_name(m->level), "OFF", "OFF");
-    }
-    return 0;
-}
-
-static bool is_destination(const char *s)
-{
-    return !strcmp(s, "console") || !strcmp(s, "syslog") || !strcmp(s, "file");
-}
-
-/* One SPEC of vlog/set: words of module, level and destination in any order, separated by ':' (as in
- * "switch:console:dbg"). What only concerns syslog and files is accepted and changes nothing: there is just stderr. */
-static int vlog_set_spec(const char *spec, struct strbuf *out)
-{
-    _cleanup_free_ char *copy = xstrdup(spec);
-    const char *module = NULL;
-    enum log_level level = LOG_LEVEL_DBG;
-    bool elsewhere = false;
-    char *save = NULL;
-    for (char *word = strtok_r(copy, " :,", &save); word; word = strtok_r(NULL, " :,", &save)) {
-        enum log_level l = log_level_parse(!strcasecmp(word, "off") || !strcasecmp(word, "emer") ? "err" : word);
-        if (l != LOG_LEVEL_INVALID) {
-            level = l;
-        } else if (is_destination(word)) {
-            elsewhere = strcmp(word, "console") != 0;
-        } else if (!strcasecmp(word, "any")) {
-            module = NULL;
-        } else if (!module) {
-            module = word;
-        } else {
-            strbuf_addf(out, "%s: more than one module, level or destination in \"%s\"", word, spec);
-            return -EINVAL;
-        }
-    }
-    if (!elsewhere && log_set_level(module, level)) {
-        strbuf_addf(out, "no destination, level, or module \"%s\"", module ? module : spec);
-        return -ENOENT;
-    }
-    return 0;
-}
-
-static int vlog_set(void *aux WR_UNUSED, size_t n, const char *const *args, struct strbuf *out)
-{
-    if (!n) {
-        return log_set_level(NULL, LOG_LEVEL_DBG);
-    }
-    for (size_t i = 0; i < n; i++) {
-        int error = vlog_set_spec(args[i], out);
-        if (error) {
-            return error;
-        }
-    }
-    return 0;
-}
-
-/* Logs go to stderr, which whoever started us rotates. */
-static int vlog_reopen(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *args WR_UNUSED,
-                       struct strbuf *out WR_UNUSED)
-{
-    return 0;
-}
-
 static int run_command(struct unixctl *u, const char *method, json_t *params, struct strbuf *out)
 {
-    const char *args[ARGS_MAX];
+    const char *args[UNIXCTL_ARGS_MAX];
     size_t n = json_array_size(params);
     struct command *c;
     HASH_FIND_STR(u->commands, method, c);
@@ -156,10 +90,10 @@ static int run_command(struct unixctl *u, const char *method, json_t *params, st
                     method);
         return -ENOENT;
     }
-    if (n < c->min_args || n > c->max_args || n > ARGS_MAX) {
-        strbuf_addf(
-            out, "\"%s\" command %s %zu argument%s", method, n < c->min_args ? "requires at least" : "takes at most",
-            n < c->min_args ? c->min_args : c->max_args, (n < c->min_args ? c->min_args : c->max_args) == 1 ? "" : "s");
+    if (n < c->min_args || n > c->max_args || n > UNIXCTL_ARGS_MAX) {
+        strbuf_addf(out, "\"%s\" command %s %zu arguments", method,
+                    n < c->min_args ? "requires at least" : "takes at most",
+                    n < c->min_args ? c->min_args : c->max_args);
         return -EINVAL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -276,9 +210,7 @@ int unixctl_create(struct event_base *base, const char *path, struct unixctl **r
     }
     unixctl_register(u, "list-commands", "", 0, 0, list_commands, u);
     unixctl_register(u, "version", "", 0, 0, version, NULL);
-    unixctl_register(u, "vlog/list", "", 0, 0, vlog_list, NULL);
-    unixctl_register(u, "vlog/set", "{spec | [module][:destination][:level]}...", 0, ARGS_MAX, vlog_set, NULL);
-    unixctl_register(u, "vlog/reopen", "", 0, 0, vlog_reopen, NULL);
+    vlog_ctl_register(u);
     *ret_unixctl = u;
     return 0;
 }

@@ -6,7 +6,10 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "switch/unixctl.h"
+
+LOG_MODULE("test_other");
 
 static int echo(void *aux WR_UNUSED, size_t n, const char *const *args, struct strbuf *out)
 {
@@ -67,8 +70,88 @@ static void test_requests(void **state WR_UNUSED)
     rmdir(dir);
 }
 
+static const struct log_module *module(const char *name)
+{
+    const struct log_module *m = log_modules();
+    while (m && strcmp(m->name, name) != 0) {
+        m = m->next;
+    }
+    assert_non_null(m);
+    return m;
+}
+
+/* vlog/set ARGUMENT: 0 and no text, or an error whose text has CULPRIT in it. */
+static void vlog(struct unixctl *u, const char *command, const char *argument, const char *culprit)
+{
+    _cleanup_free_ char *request = xasprintf("{\"id\":0,\"method\":\"vlog/%s\",\"params\":[%s%s%s]}", command,
+                                             argument ? "\"" : "", argument ? argument : "", argument ? "\"" : "");
+    char *reply = NULL;
+    assert_int_equal(unixctl_handle(u, request, strlen(request), &reply), strlen(request));
+    if (culprit ? !strstr(reply, culprit) || !strstr(reply, "\"result\":null")
+                : strcmp(reply, "{\"id\":0,\"result\":\"\",\"error\":null}") != 0) {
+        fail_msg("%s: %s", request, reply);
+    }
+    free(reply);
+}
+
+static void test_vlog(void **state WR_UNUSED)
+{
+    char dir[] = "/tmp/unixctl-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
+    struct event_base *base = event_base_new();
+    struct unixctl *u = NULL;
+    assert_int_equal(unixctl_create(base, path, &u), 0);
+    const struct log_module *m = module("unixctl"), *other = module("test_other");
+    static const struct {
+        const char *spec;
+        enum log_level level, other;
+    } good[] = {
+        {"info", LOG_LEVEL_INFO, LOG_LEVEL_INFO},
+        {"unixctl", LOG_LEVEL_DBG, LOG_LEVEL_INFO},
+        {"unixctl:console:err", LOG_LEVEL_ERR, LOG_LEVEL_INFO},
+        {"WARN,UNIXCTL,Console", LOG_LEVEL_WARN, LOG_LEVEL_INFO},
+        {"console unixctl off", LOG_LEVEL_OFF, LOG_LEVEL_INFO},
+        {"unixctl:emer", LOG_LEVEL_EMER, LOG_LEVEL_INFO},
+        {"ANY:ANY:dbg", LOG_LEVEL_DBG, LOG_LEVEL_DBG},
+        {"ANY:console:info", LOG_LEVEL_INFO, LOG_LEVEL_INFO},
+        {"ANY:file:off", LOG_LEVEL_INFO, LOG_LEVEL_INFO},
+        {"console", LOG_LEVEL_DBG, LOG_LEVEL_DBG},
+        {"info", LOG_LEVEL_INFO, LOG_LEVEL_INFO},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        vlog(u, "set", good[i].spec, NULL);
+        assert_int_equal(m->level, good[i].level);
+        assert_int_equal(other->level, good[i].other);
+    }
+    vlog(u, "set", NULL, NULL);
+    assert_int_equal(m->level, LOG_LEVEL_DBG);
+    vlog(u, "set", "info", NULL);
+    vlog(u, "set", "bogus", "no destination, level, or module \\\"bogus\\\"");
+    vlog(u, "set", "unixctl:bogus:dbg", "bogus");
+    vlog(u, "set", "unixctl:test_other", "multiple modules");
+    vlog(u, "set", "info:dbg", "multiple log levels");
+    vlog(u, "set", "console:file", "multiple destinations");
+    vlog(u, "set", "ANY:syslog:dbg", "not supported");
+    vlog(u, "set", "PATTERN:console:%m", "not supported");
+    vlog(u, "set", "FACILITY:daemon", "not supported");
+    assert_int_equal(m->level, LOG_LEVEL_INFO);
+    vlog(u, "disable-rate-limit", "unixctl", NULL);
+    assert_true(m->unlimited && !other->unlimited);
+    vlog(u, "disable-rate-limit", NULL, NULL);
+    assert_true(other->unlimited);
+    vlog(u, "enable-rate-limit", "any", NULL);
+    assert_false(m->unlimited || other->unlimited);
+    vlog(u, "enable-rate-limit", "bogus", "unknown module");
+    vlog(u, "reopen", NULL, NULL);
+    vlog(u, "reopen", "x", "takes at most 0 arguments");
+    unixctl_destroy(u);
+    event_base_free(base);
+    rmdir(dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_requests)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_requests), cmocka_unit_test(test_vlog)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
