@@ -14,7 +14,11 @@
 #include "openflow/error.h"
 #include "openflow/match.h"
 
+/* Versions by their numbers on the wire. */
+#define OF_VERSION_10 1
 #define OF_VERSION_13 4
+#define OF_VERSION_14 5
+#define OF_VERSION_15 6
 #define OF_HEADER_LEN 8
 #define OF_MAX_LEN 65535
 #define OF_NO_BUFFER 0xffffffffu
@@ -55,6 +59,13 @@ enum of_type {
     OFT_GET_ASYNC_REPLY = 27,
     OFT_SET_ASYNC = 28,
     OFT_METER_MOD = 29,
+    OFT_ROLE_STATUS = 30,
+    OFT_TABLE_STATUS = 31,
+    OFT_REQUESTFORWARD = 32,
+    OFT_BUNDLE_CONTROL = 33,
+    OFT_BUNDLE_ADD = 34,
+    OFT_CONTROLLER_STATUS = 35,
+    OFT_UNKNOWN = 255,
 };
 
 struct of_header {

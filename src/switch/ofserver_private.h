@@ -4,13 +4,13 @@
 /* What the files of the OpenFlow server share among themselves; see ofserver.h. */
 #include "base/reconnect.h"
 #include "openflow/conn.h"
+#include "openflow/msg_async.h"
 #include "openflow/msg_multipart.h"
 #include "switch/flow_table.h"
 #include "switch/ofserver.h"
 
 struct ofconn;
 
-enum of_role { OF_ROLE_NOCHANGE, OF_ROLE_EQUAL, OF_ROLE_MASTER, OF_ROLE_SLAVE };
 enum async_kind { ASYNC_PACKET_IN, ASYNC_PORT_STATUS, ASYNC_FLOW_REMOVED, N_ASYNC };
 
 /* A Controller row at work: an active one with the connection that it makes, or a listener. */
