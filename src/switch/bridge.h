@@ -124,7 +124,7 @@ struct port {
     bool is_protected, mcast_flood, mcast_flood_reports;
     bool mirror_out;                   /* reserved for a mirror's output */
     uint32_t src_mirrors, dst_mirrors; /* bits of the bridge's mirrors that select it (mirror.h) */
-    struct dp_port_stats own_stats; /* patch and tunnel ports: counted here, from the megaflows that cross them */
+    struct dp_port_stats own_stats;    /* patch and tunnel ports: counted here, from the megaflows that cross them */
     int64_t created_ms;
     UT_hash_handle hh_ofp, hh_name;
 };
@@ -202,7 +202,7 @@ struct bridge {
     struct mirrors *mirrors;       /* NULL: none */
     struct bundle_bond *bonds;     /* uthash, by name */
     uint8_t *flood_vlans;          /* bitmap of VLANs in which nothing is learned; NULL: none */
-    struct tlv_map tlv_map; /* Geneve options as fields */
+    struct tlv_map tlv_map;        /* Geneve options as fields */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;
@@ -211,6 +211,8 @@ struct bridge {
 /* Events for the configurator. Each may be NULL; they come from the event loop, never from inside a call. */
 struct switch_hooks {
     void (*port_gone)(void *aux, struct port *port); /* its netdev vanished; the port still exists */
+    /* A bond of BR has another active member or other enabled ones. */
+    void (*bond_changed)(void *aux, struct bridge *br);
     /* PORT_CONFIG_DOWN was changed by OpenFlow: bring the netdev down or up. */
     void (*port_admin)(void *aux, struct port *port, bool up);
     /* Asked for from inside calls: what went through a queue of PORT. 0 or a negative errno. */
@@ -325,6 +327,14 @@ static inline bool vlan_config_carries(const struct vlan_config *v, uint16_t vid
         break;
     }
     return v->all_trunks || (v->trunks[vid / 8] >> (vid % 8) & 1);
+}
+
+static inline bool vlan_config_equal(const struct vlan_config *a, const struct vlan_config *b)
+{
+    return a->mode == b->mode && a->tag == b->tag && a->all_trunks == b->all_trunks &&
+           !memcmp(a->trunks, b->trunks, sizeof a->trunks) && a->all_cvlans == b->all_cvlans &&
+           !memcmp(a->cvlans, b->cvlans, sizeof a->cvlans) && a->qinq_ethtype == b->qinq_ethtype &&
+           a->priority_tags == b->priority_tags;
 }
 
 /* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or

@@ -28,7 +28,7 @@ void port_set_normal(struct port *port, const struct port_config *config)
             bundle_join(port, config->bond); /* it is there: that was checked */
         }
     }
-    if (memcmp(&port->vlan, &config->vlan, sizeof port->vlan) != 0) {
+    if (!vlan_config_equal(&port->vlan, &config->vlan)) {
         port->vlan = config->vlan;
         forget_learned(port);
     }

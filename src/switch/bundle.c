@@ -103,7 +103,12 @@ static void plan(struct bundle_bond *bb)
 static void follow_up(struct bundle_bond *bb, unsigned int flags)
 {
     if (flags & BOND_CHANGED) {
+        const struct switch_hooks *h = &bb->bridge->sw->hooks;
+
         switch_changed(bb->bridge->sw);
+        if (h->bond_changed) {
+            h->bond_changed(h->aux, bb->bridge);
+        }
     }
     if (flags & BOND_ANNOUNCE) {
         announce(bb);

@@ -18,13 +18,32 @@ LOG_MODULE("configurator");
 static const char *const root_columns[] = {"bridges",     "next_cfg",    "cur_cfg",    "datapath_types",
                                            "iface_types", "ovs_version", "db_version", "other_config",
                                            "ssl",         NULL};
-static const char *const bridge_columns[] = {"name",        "datapath_id",  "datapath_version",
-                                             "ports",       "controller",   "fail_mode",
-                                             "protocols",   "other_config", "mirrors",
-                                             "netflow",     "sflow",        "ipfix",
-                                             "stp_enable",  "rstp_enable",  "mcast_snooping_enable",
-                                             "flow_tables", "auto_attach",  NULL};
-static const char *const port_columns[] = {"name", "interfaces", "tag", "trunks", "vlan_mode", "mac", "qos", NULL};
+static const char *const bridge_columns[] = {
+    "name",        "datapath_id", "datapath_version", "ports",       "controller",
+    "fail_mode",   "protocols",   "other_config",     "mirrors",     "netflow",
+    "sflow",       "ipfix",       "stp_enable",       "rstp_enable", "mcast_snooping_enable",
+    "flow_tables", "auto_attach", "flood_vlans",      "status",      NULL};
+static const char *const port_columns[] = {"name",
+                                           "interfaces",
+                                           "tag",
+                                           "trunks",
+                                           "cvlans",
+                                           "vlan_mode",
+                                           "mac",
+                                           "qos",
+                                           "protected",
+                                           "other_config",
+                                           "bond_mode",
+                                           "bond_updelay",
+                                           "bond_downdelay",
+                                           "lacp",
+                                           "bond_fake_iface",
+                                           "status",
+                                           "bond_active_slave",
+                                           NULL};
+static const char *const mirror_columns[] = {"name",        "select_all",  "select_src_port", "select_dst_port",
+                                             "select_vlan", "output_port", "output_vlan",     "snaplen",
+                                             "statistics",  NULL};
 static const char *const interface_columns[] = {"name",
                                                 "type",
                                                 "options",
@@ -176,8 +195,8 @@ void tell_unsupported(const char *what, const char *name, const struct strbuf *l
 /* What the row asks for and this switch lacks: once in the log, until it changes. */
 static void tell_unsupported_of_bridge(struct cbridge *cb)
 {
-    static const char *const sets[] = {"mirrors", "netflow", "sflow", "ipfix", "flow_tables", "auto_attach"};
-    static const char *const flags[] = {"stp_enable", "rstp_enable", "mcast_snooping_enable"};
+    static const char *const sets[] = {"netflow", "sflow", "ipfix", "flow_tables", "auto_attach"};
+    static const char *const flags[] = {"stp_enable", "rstp_enable"};
     _cleanup_strbuf_ struct strbuf b = {0};
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
         if (ovsdb_row_size(cb->row, sets[i]) > 0) {
@@ -226,13 +245,6 @@ static uint32_t read_versions(const struct ovsdb_row *row)
     return versions;
 }
 
-static void apply_mac_limits(const struct cbridge *cb)
-{
-    int64_t age = ovsdb_row_map_int(cb->row, "other_config", "mac-aging-time", MAC_TABLE_DEFAULT_AGE_MS / 1000);
-    int64_t size = ovsdb_row_map_int(cb->row, "other_config", "mac-table-size", MAC_TABLE_DEFAULT_SIZE);
-    bridge_set_mac_limits(cb->bridge, (size_t)MAX(10, MIN(size, 1000000)), MAX(1, MIN(age, 3600 * 24)) * 1000);
-}
-
 static void apply_bridge(struct configurator *c, struct cbridge *cb)
 {
     if (!cb->bridge) {
@@ -246,10 +258,12 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
     if (cb->changed) {
         cb->mac = ports_choose_mac(c, cb);
     }
+    bonds_apply(cb);
     ports_apply(c, cb);
+    bonds_prune(cb);
     tell_unsupported_of_bridge(cb);
-    apply_mac_limits(cb);
-    cb->bridge->forward_bpdu = ovsdb_row_map_bool(cb->row, "other_config", "forward-bpdu", false);
+    bridge_normal_apply(cb);
+    mirrors_apply(c, cb);
     cb->bridge->datapath_id = choose_datapath_id(cb);
     cb->bridge->of_versions = read_versions(cb->row);
     cbridge_apply_server(c, cb);
@@ -304,6 +318,8 @@ static void init_root(struct configurator *c)
 
 static void read_root_config(struct configurator *c, const struct ovsdb_row *root)
 {
+    int64_t vlan_limit = ovsdb_row_map_int(root, "other_config", "vlan-limit", VLAN_LIMIT_DEFAULT);
+    switch_set_vlan_limit(c->sw, vlan_limit == 1 ? 1 : 2); /* 0: as many as we see, which is two */
     int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
     int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
     megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));
@@ -491,6 +507,17 @@ static void on_port_gone(void *aux, struct port *port)
     configurator_schedule(c);
 }
 
+static void on_bond_changed(void *aux, struct bridge *br)
+{
+    struct configurator *c = aux;
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        for (struct iface *iface = cb->bridge == br ? cb->ifaces : NULL; iface; iface = iface->hh.next) {
+            iface->dirty |= iface->n_siblings > 1;
+        }
+    }
+    configurator_schedule(c);
+}
+
 static void on_port_admin(void *aux, struct port *port, bool up)
 {
     struct configurator *c = aux;
@@ -532,11 +559,14 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     ovsdb_client_monitor(c->client, "Open_vSwitch", root_columns);
     ovsdb_client_monitor(c->client, "Bridge", bridge_columns);
     ovsdb_client_monitor(c->client, "Port", port_columns);
+    ovsdb_client_monitor(c->client, "Mirror", mirror_columns);
     ovsdb_client_monitor(c->client, "Interface", interface_columns);
     ovsdb_client_monitor(c->client, "Controller", controller_columns);
     ovsdb_client_monitor(c->client, "SSL", ssl_columns);
     ovsdb_client_lock(c->client, LOCK);
-    switch_set_hooks(sw, &(struct switch_hooks){.port_gone = on_port_gone, .port_admin = on_port_admin, .aux = c});
+    switch_set_hooks(
+        sw, &(struct switch_hooks){
+                .port_gone = on_port_gone, .bond_changed = on_bond_changed, .port_admin = on_port_admin, .aux = c});
     ovsdb_client_start(c->client);
     *ret = TAKE_PTR(c);
     return 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
+#include "switch/bundle.h"
 #include "switch/configurator_private.h"
 
 LOG_MODULE("ports");
@@ -12,6 +13,7 @@ void iface_destroy(struct iface *iface)
     free(iface->error);
     free(iface->logged_error);
     free(iface->unsupported);
+    free(iface->port_unsupported);
     free(iface);
 }
 
@@ -53,24 +55,6 @@ static struct iface *iface_get(struct cbridge *cb, const char *name)
         HASH_ADD_KEYPTR(hh, cb->ifaces, iface->name, strlen(iface->name), iface);
     }
     return iface;
-}
-
-static int read_vlan(const struct ovsdb_row *port, struct vlan_config *ret, struct strbuf *message)
-{
-    size_t n = ovsdb_row_size(port, "trunks");
-    int64_t *trunks = xcalloc(n + 1, sizeof *trunks);
-    for (size_t i = 0; i < n; i++) {
-        trunks[i] = ovsdb_row_set_int(port, "trunks", i);
-    }
-    struct vlan_row row = {
-        .mode = ovsdb_row_string(port, "vlan_mode"),
-        .tag = ovsdb_row_int(port, "tag", -1),
-        .trunks = trunks,
-        .n_trunks = n,
-    };
-    int error = vlan_config_parse(&row, ret, message);
-    free(trunks);
-    return error;
 }
 
 static int read_options(const struct ovsdb_row *row, struct iface_option *options, size_t *ret_n,
@@ -132,11 +116,7 @@ static bool iface_read(struct configurator *c, struct iface *iface)
     row.type = row.type ? row.type : "";
     int error = read_options(iface->row, options, &row.n_options, &message);
     error = error ? error : iface_config_parse(&row, &iface->config, &message);
-    error = error ? error : read_vlan(iface->port_row, &iface->config.vlan, &message);
-    if (!error && iface->n_siblings > 1) {
-        strbuf_add(&message, "bonds are not supported");
-        error = -EOPNOTSUPP;
-    }
+    error = error ? error : port_row_read(iface, &iface->config, &message);
     if (!error && is_netdev(iface->config.kind) && !links_find(c->links, iface->name)) {
         strbuf_addf(&message, "could not open network device %s (No such device)", iface->name);
         error = -ENODEV;
@@ -304,6 +284,10 @@ static struct port_config config_of(const struct port *port)
                                 .kind = port->kind,
                                 .vlan = port->vlan,
                                 .patch_peer = port->patch_peer,
+                                .bond = port->bond ? port->bond->bond->name : NULL,
+                                .is_protected = port->is_protected,
+                                .mcast_flood = port->mcast_flood,
+                                .mcast_flood_reports = port->mcast_flood_reports,
                                 .tunnel = port->tunnel};
 }
 
@@ -528,6 +512,9 @@ struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbri
     }
     for (const struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
         const struct link *link = iface->usable && !iface->is_local ? links_find(c->links, iface->name) : NULL;
+        if (!iface_is_first_of_port(iface) || mirrors_output_to(c, cb, iface->port_row)) {
+            continue;
+        }
         struct eth_addr mac = link ? link->mac : (struct eth_addr){{0}};
         const char *override = iface->port_row ? ovsdb_row_string(iface->port_row, "mac") : NULL;
         if (override && !iface->is_local) {

@@ -2,7 +2,8 @@
 #ifndef WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
 #define WARREN_SWITCH_CONFIGURATOR_PRIVATE_H
 /* What the configurator's files share: configurator.c (session, runs, bridges), configurator_ports.c (interfaces →
- * ports), configurator_status.c (output columns). */
+ * ports), configurator_bond.c (Port rows), configurator_bridge.c (NORMAL's settings), configurator_mirror.c,
+ * configurator_status.c (output columns). */
 #include <event2/event.h>
 #include <uthash.h>
 
@@ -28,6 +29,7 @@ struct iface {
     int details_ifindex;
     int egress_ifindex;         /* tunnels: where the route to the remote leaves; 0: unknown */
     char *unsupported;          /* what the rows ask for and we lack, as last logged */
+    char *port_unsupported;     /* likewise, of the Port row; kept with its first interface */
     uint16_t request, previous; /* ofport_request, and the number that the database knew; 0: none */
 
     /* What `config`, `usable` and `error` were read from: while these stand, nothing is read again. */
@@ -107,6 +109,28 @@ void ports_sync_links(struct configurator *c);
 /* The address that LOCAL should have: other_config:hwaddr, the lowest of the other ports', or one made from the row's
  * UUID. */
 struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbridge *cb);
+
+/* configurator_bond.c: Port rows */
+/* Fills the VLAN settings, the bond and so on of CONFIG, whose strings are the row's. 0, or a negative errno after
+ * saying why in MESSAGE. */
+int port_row_read(struct iface *iface, struct port_config *config, struct strbuf *message);
+/* Writes the Port row's columns, if IFACE is the first of its interfaces. */
+void port_row_write(struct ovsdb_txn *txn, const struct iface *iface);
+bool iface_is_first_of_port(const struct iface *iface);
+/* Makes and changes the bonds of CB's bridge, before its ports; removes those without ports, after them. */
+void bonds_apply(struct cbridge *cb);
+void bonds_prune(struct cbridge *cb);
+
+/* configurator_bridge.c */
+void bridge_normal_apply(struct cbridge *cb);
+
+/* configurator_mirror.c */
+void mirrors_apply(struct configurator *c, struct cbridge *cb);
+void mirrors_write_stats(const struct configurator *c, const struct cbridge *cb, struct ovsdb_txn *txn);
+/* Is PORT reserved for a mirror's output? */
+bool mirrors_output_to(const struct configurator *c, const struct cbridge *cb, const struct ovsdb_row *port);
+/* A set of VLANs as VLAN_TRUNKS_BYTES of bits, the caller's to free; NULL: empty. */
+uint8_t *vlan_bits_read(const struct ovsdb_row *row, const char *column);
 
 /* configurator_status.c */
 void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ovsdb_row *root);

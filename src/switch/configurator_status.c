@@ -85,6 +85,8 @@ static void write_bridge(struct ovsdb_txn *txn, const struct cbridge *cb)
     snprintf(dpid, sizeof dpid, "%016" PRIx64, cb->bridge ? cb->bridge->datapath_id : 0);
     row_write_opt_string(&w, "datapath_id", cb->bridge ? dpid : NULL);
     row_write_string(&w, "datapath_version", cb->bridge ? "warren " WARREN_VERSION : "");
+    row_write_map(&w, "status", (struct row_map_pair[]){{"unsupported", cb->unsupported ? cb->unsupported + 1 : NULL}},
+                  1);
 }
 
 void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ovsdb_row *root)
@@ -106,6 +108,7 @@ void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ov
         for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
             if (iface->row && (iface->dirty || c->write_all)) {
                 write_iface(c, txn, iface);
+                port_row_write(txn, iface);
                 iface->dirty = false;
             }
         }
@@ -140,6 +143,7 @@ static void write_iface_stats(struct ovsdb_txn *txn, const struct iface *iface)
 void status_write_stats(struct configurator *c, struct ovsdb_txn *txn)
 {
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        mirrors_write_stats(c, cb, txn);
         for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
             if (iface->row) {
                 write_iface_stats(txn, iface);

@@ -77,14 +77,6 @@ static bool tunnel_config_equal(const struct tunnel_config *a, const struct tunn
            a->csum == b->csum;
 }
 
-bool vlan_config_equal(const struct vlan_config *a, const struct vlan_config *b)
-{
-    return a->mode == b->mode && a->tag == b->tag && a->all_trunks == b->all_trunks &&
-           !memcmp(a->trunks, b->trunks, sizeof a->trunks) && a->all_cvlans == b->all_cvlans &&
-           !memcmp(a->cvlans, b->cvlans, sizeof a->cvlans) && a->qinq_ethtype == b->qinq_ethtype &&
-           a->priority_tags == b->priority_tags;
-}
-
 bool port_config_equal(const struct port_config *a, const struct port_config *b)
 {
     return !strcmp(a->name, b->name) && a->ofp_port == b->ofp_port && a->kind == b->kind &&
@@ -454,43 +446,84 @@ int iface_config_parse(const struct iface_row *row, struct port_config *ret_conf
     return error;
 }
 
-static int parse_trunks(const struct vlan_row *row, struct vlan_config *config, struct strbuf *message)
+/* VLAN numbers of WHAT as bits; *RET_ALL: there are none. */
+static int parse_vlans(const int64_t *vlans, size_t n, const char *what, uint8_t *bits, bool *ret_all,
+                       struct strbuf *message)
 {
-    config->all_trunks = row->n_trunks == 0;
-    for (size_t i = 0; i < row->n_trunks; i++) {
-        if (row->trunks[i] < 0 || row->trunks[i] > 4095) {
-            strbuf_addf(message, "trunk %lld is no VLAN (0 to 4095)", (long long)row->trunks[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (vlans[i] < 0 || vlans[i] > 4095) {
+            strbuf_addf(message, "%s %lld is no VLAN (0 to 4095)", what, (long long)vlans[i]);
             return -EINVAL;
         }
-        config->trunks[row->trunks[i] / 8] |= (uint8_t)(1u << row->trunks[i] % 8);
+        bits[vlans[i] / 8] |= (uint8_t)(1u << vlans[i] % 8);
     }
+    *ret_all = n == 0;
     return 0;
+}
+
+static int parse_mode(const struct vlan_row *row, struct vlan_config *config, struct strbuf *message)
+{
+    static const char *const modes[] = {"trunk", "access", "native-tagged", "native-untagged", "dot1q-tunnel"};
+    size_t i = 0;
+    config->mode = row->tag >= 0 ? VLAN_ACCESS : VLAN_TRUNK;
+    if (!row->mode) {
+        return 0;
+    }
+    while (i < ARRAY_SIZE(modes) && strcmp(modes[i], row->mode) != 0) {
+        i++;
+    }
+    if (i == ARRAY_SIZE(modes)) {
+        strbuf_addf(message, "vlan_mode %s is not supported", row->mode);
+        return -EINVAL;
+    }
+    config->mode = (enum vlan_mode)i;
+    return 0;
+}
+
+/* Of other_config: a wrong word is told, and the default stays. */
+static void parse_tag_options(const struct vlan_row *row, struct vlan_config *config, struct strbuf *message)
+{
+    const char *q = row->qinq_ethtype, *p = row->priority_tags;
+    if (q && config->mode == VLAN_DOT1Q_TUNNEL) {
+        if (!strcmp(q, "802.1q")) {
+            config->qinq_ethtype = 0x8100;
+        } else if (strcmp(q, "802.1ad") != 0) {
+            strbuf_addf(message, "qinq-ethtype %s is neither 802.1ad nor 802.1q: 802.1ad is taken", q);
+        }
+    }
+    if (!p || !strcmp(p, "never") || !strcmp(p, "false")) {
+        return;
+    }
+    if (!strcmp(p, "if-nonzero") || !strcmp(p, "true")) { /* the second of each: until Open vSwitch 2.10 */
+        config->priority_tags = PRIORITY_TAGS_IF_NONZERO;
+    } else if (!strcmp(p, "always")) {
+        config->priority_tags = PRIORITY_TAGS_ALWAYS;
+    } else {
+        strbuf_addf(message, "priority-tags %s is not known: never is taken", p);
+    }
 }
 
 int vlan_config_parse(const struct vlan_row *row, struct vlan_config *ret_vlan, struct strbuf *message)
 {
-    static const char *const modes[] = {"trunk", "access", "native-tagged", "native-untagged"};
-    struct vlan_config config = {.mode = row->tag >= 0 ? VLAN_ACCESS : VLAN_TRUNK};
+    struct vlan_config config = {0};
+    int error;
     if (row->tag < -1 || row->tag > 4095) {
         strbuf_addf(message, "tag %lld is no VLAN (0 to 4095)", (long long)row->tag);
         return -EINVAL;
     }
-    if (row->mode) {
-        size_t i = 0;
-        while (i < ARRAY_SIZE(modes) && strcmp(modes[i], row->mode) != 0) {
-            i++;
-        }
-        if (i == ARRAY_SIZE(modes)) {
-            strbuf_addf(message, "vlan_mode %s is not supported", row->mode);
-            return -EINVAL;
-        }
-        config.mode = (enum vlan_mode)i;
-    }
-    config.tag = row->tag >= 0 && config.mode != VLAN_TRUNK ? (uint16_t)row->tag : 0;
-    int error = parse_trunks(row, &config, message);
+    error = parse_mode(row, &config, message);
     if (error) {
         return error;
     }
+    config.tag = row->tag >= 0 && config.mode != VLAN_TRUNK ? (uint16_t)row->tag : 0;
+    error = parse_vlans(row->trunks, row->n_trunks, "trunk", config.trunks, &config.all_trunks, message);
+    if (!error && config.mode == VLAN_DOT1Q_TUNNEL) {
+        error = parse_vlans(row->cvlans, row->n_cvlans, "cvlan", config.cvlans, &config.all_cvlans, message);
+    }
+    if (error) {
+        return error;
+    }
+    parse_tag_options(row, &config, message);
     *ret_vlan = config;
     return 0;
 }

@@ -36,11 +36,13 @@ struct vlan_row {
     int64_t tag;      /* -1: none */
     const int64_t *trunks;
     size_t n_trunks;
+    const int64_t *cvlans;
+    size_t n_cvlans;
+    const char *qinq_ethtype, *priority_tags; /* of other_config; NULL: not there */
 };
 /* As above, for RET_VLAN. */
 int vlan_config_parse(const struct vlan_row *row, struct vlan_config *ret_vlan, struct strbuf *message);
 
-bool vlan_config_equal(const struct vlan_config *a, const struct vlan_config *b);
 bool port_config_equal(const struct port_config *a, const struct port_config *b);
 /* Would an arriving packet fit both? Two such tunnels cannot live in one switch. */
 bool tunnel_config_conflict(const struct tunnel_config *a, const struct tunnel_config *b);

@@ -217,8 +217,12 @@ static bool learns(const struct bridge *br, uint16_t vlan)
 
 bool xlate_learn_mac(struct bridge *br, const struct xlate_effect *e, int64_t now)
 {
-    bool changed = mac_table_learn(&br->macs, e->vlan, e->mac, e->ofp_port, now);
+    bool changed;
 
+    if (!learns(br, e->vlan)) {
+        return false; /* a megaflow from before the VLAN was taken out of learning */
+    }
+    changed = mac_table_learn(&br->macs, e->vlan, e->mac, e->ofp_port, now);
     if (e->lock_mac) {
         mac_table_lock(&br->macs, e->vlan, e->mac, now);
     }

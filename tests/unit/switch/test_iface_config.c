@@ -181,8 +181,46 @@ static void test_vlans(void **state WR_UNUSED)
     assert_int_equal(vlan_config_parse(&(struct vlan_row){.tag = 4096}, &c, &message), -EINVAL);
     assert_non_null(strstr(strbuf_str(&message), "4096"));
     assert_int_equal(vlan_config_parse(&(struct vlan_row){"trunk", -1, outside, 1}, &c, &message), -EINVAL);
-    assert_int_equal(vlan_config_parse(&(struct vlan_row){"dot1q-tunnel", 1, NULL, 0}, &c, &message), -EINVAL);
-    assert_non_null(strstr(strbuf_str(&message), "dot1q-tunnel"));
+    assert_int_equal(vlan_config_parse(&(struct vlan_row){"private", 1, NULL, 0}, &c, &message), -EINVAL);
+    assert_non_null(strstr(strbuf_str(&message), "private"));
+}
+
+static void test_vlan_options(void **state WR_UNUSED)
+{
+    _cleanup_strbuf_ struct strbuf message = {0};
+    struct vlan_config c;
+    const int64_t cvlans[] = {0, 7}, outside[] = {-1};
+    struct vlan_row row = {.mode = "dot1q-tunnel", .tag = 9, .cvlans = cvlans, .n_cvlans = 2};
+    assert_int_equal(vlan_config_parse(&row, &c, &message), 0);
+    assert_true(c.mode == VLAN_DOT1Q_TUNNEL && c.tag == 9 && !c.all_cvlans && c.cvlans[0] == 0x81 && !c.qinq_ethtype);
+    row.qinq_ethtype = "802.1q";
+    row.n_cvlans = 0;
+    assert_int_equal(vlan_config_parse(&row, &c, &message), 0);
+    assert_true(c.all_cvlans && c.qinq_ethtype == 0x8100);
+    static const struct {
+        const char *text;
+        enum priority_tags tags;
+    } words[] = {{"never", PRIORITY_TAGS_NEVER},
+                 {"false", PRIORITY_TAGS_NEVER},
+                 {"if-nonzero", PRIORITY_TAGS_IF_NONZERO},
+                 {"true", PRIORITY_TAGS_IF_NONZERO},
+                 {"always", PRIORITY_TAGS_ALWAYS}};
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+        row.priority_tags = words[i].text;
+        assert_int_equal(vlan_config_parse(&row, &c, &message), 0);
+        assert_int_equal(c.priority_tags, words[i].tags);
+    }
+    assert_int_equal(message.len, 0);
+    /* Told, and the port works. */
+    row.priority_tags = "sometimes";
+    row.qinq_ethtype = "0x9100";
+    assert_int_equal(vlan_config_parse(&row, &c, &message), 0);
+    assert_true(!c.priority_tags && !c.qinq_ethtype);
+    assert_non_null(strstr(message.s, "sometimes"));
+    assert_non_null(strstr(message.s, "0x9100"));
+    row.cvlans = outside;
+    row.n_cvlans = 1;
+    assert_int_equal(vlan_config_parse(&row, &c, &message), -EINVAL);
 }
 
 static void test_ofports(void **state WR_UNUSED)
@@ -232,9 +270,11 @@ static void test_ofports_wrap(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_every_culprit_is_named), cmocka_unit_test(test_tunnels),
-        cmocka_unit_test(test_conflict), cmocka_unit_test(test_system_and_patch),       cmocka_unit_test(test_vlans),
-        cmocka_unit_test(test_ofports),  cmocka_unit_test(test_ofports_wrap),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_every_culprit_is_named),
+        cmocka_unit_test(test_tunnels),          cmocka_unit_test(test_conflict),
+        cmocka_unit_test(test_system_and_patch), cmocka_unit_test(test_vlans),
+        cmocka_unit_test(test_vlan_options),     cmocka_unit_test(test_ofports),
+        cmocka_unit_test(test_ofports_wrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
