@@ -96,12 +96,41 @@ void switch_set_hooks(struct switch_ *sw, const struct switch_hooks *hooks)
     sw->hooks = hooks ? *hooks : (struct switch_hooks){0};
 }
 
-void switch_changed(struct switch_ *sw)
+static void changed(struct switch_ *sw)
 {
-    sw->generation++;
     if (sw->megaflows) {
         megaflows_changed(sw->megaflows);
     }
+}
+
+void switch_changed(struct switch_ *sw)
+{
+    sw->full_generation = ++sw->generation;
+    changed(sw);
+}
+
+void switch_macs_changed(struct bridge *br)
+{
+    uint64_t generation = ++br->sw->generation;
+
+    for (unsigned int i = 0; i < MAC_TAGS; i++) {
+        if (mac_table_take_dirty(&br->macs, i)) {
+            br->mac_changed[i] = generation;
+        }
+    }
+    changed(br->sw);
+}
+
+void switch_tables_changed(struct bridge *br, const bool *tables)
+{
+    uint64_t generation = ++br->sw->generation;
+
+    for (unsigned int i = 0; i < N_TABLES; i++) {
+        if (tables[i]) {
+            br->tables[i].changed = generation;
+        }
+    }
+    changed(br->sw);
 }
 
 void switch_drops(const struct switch_ *sw, uint64_t *ret)
@@ -120,12 +149,10 @@ void switch_tick(struct switch_ *sw, int64_t now)
     megaflow_tick(sw, now);
     HASH_ITER(hh, sw->bridges, br, next) {
         flow_table_expire(br, now);
-        bool changed = mac_table_expire(&br->macs, now);
-
-        if (br->mcast) {
-            changed |= mcast_table_expire(br->mcast, now);
+        if (mac_table_expire(&br->macs, now)) {
+            switch_macs_changed(br);
         }
-        if (changed) {
+        if (br->mcast && mcast_table_expire(br->mcast, now)) {
             switch_changed(sw);
         }
     }

@@ -197,12 +197,13 @@ struct bridge {
     struct flow_table *tables;                 /* N_TABLES of them */
     struct heap rules_due;                     /* rules with a timeout */
     struct mac_table macs;
-    struct mcast_table *mcast;     /* multicast snooping; NULL: off */
-    bool mcast_flood_unregistered; /* groups that nobody joined are flooded */
-    struct mirrors *mirrors;       /* NULL: none */
-    struct bundle_bond *bonds;     /* uthash, by name */
-    uint8_t *flood_vlans;          /* bitmap of VLANs in which nothing is learned; NULL: none */
-    struct tlv_map tlv_map;        /* Geneve options as fields */
+    uint64_t mac_changed[MAC_TAGS]; /* by mac_table_tag(): the generation of the last change */
+    struct mcast_table *mcast;      /* multicast snooping; NULL: off */
+    bool mcast_flood_unregistered;  /* groups that nobody joined are flooded */
+    struct mirrors *mirrors;        /* NULL: none */
+    struct bundle_bond *bonds;      /* uthash, by name */
+    uint8_t *flood_vlans;           /* bitmap of VLANs in which nothing is learned; NULL: none */
+    struct tlv_map tlv_map;         /* Geneve options as fields */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;
@@ -232,11 +233,12 @@ struct switch_ {
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
     struct megaflows *megaflows;
-    unsigned int vlan_limit; /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
-    struct event *timer;     /* once a second: timeouts, ageing */
-    bool closing;            /* switch_destroy(): ports leave the datapath with it, all at once */
-    bool restore_wait;       /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
-    uint64_t generation;     /* counts changes that may alter translations */
+    unsigned int vlan_limit;  /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
+    struct event *timer;      /* once a second: timeouts, ageing */
+    bool closing;             /* switch_destroy(): ports leave the datapath with it, all at once */
+    bool restore_wait;        /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
+    uint64_t generation;      /* counts changes that may alter translations */
+    uint64_t full_generation; /* when the last one was that may alter any of them */
     struct switch_hooks hooks;
 };
 
@@ -248,6 +250,10 @@ void switch_set_hooks(struct switch_ *sw, const struct switch_hooks *hooks);
 void switch_changed(struct switch_ *sw);
 /* Tags that matches see: 1 or 2. */
 void switch_set_vlan_limit(struct switch_ *sw, unsigned int n);
+/* Only learned addresses have changed (mac_table_learn() or _expire() said so): revalidate what looked at them. */
+void switch_macs_changed(struct bridge *br);
+/* Only flows of TABLES (by number, true: changed) have. */
+void switch_tables_changed(struct bridge *br, const bool *tables);
 /* Drops by reason, the datapath's and the pipeline's added. RET has DROP_MAX entries. */
 void switch_drops(const struct switch_ *sw, uint64_t *ret);
 /* The once-a-second work at time NOW (time_mono_ms()): flow timeouts, MAC ageing. The switch's timer calls it; tests

@@ -189,22 +189,6 @@ static void count_prefixes(struct classifier *cls, const struct cls_rule *r, boo
 
 /* ---- tuples ---- */
 
-static void tuple_resize(struct cls_tuple *t, size_t n)
-{
-    struct cls_rule **buckets = xcalloc(n, sizeof *buckets), *next;
-
-    for (size_t i = 0; i < t->n_buckets; i++) {
-        for (struct cls_rule *r = t->buckets[i]; r; r = next) {
-            next = r->next;
-            r->next = buckets[r->hash & (n - 1)];
-            buckets[r->hash & (n - 1)] = r;
-        }
-    }
-    free(t->buckets);
-    t->buckets = buckets;
-    t->n_buckets = n;
-}
-
 /* Where the first tuple of a maximum below MAX stands. */
 static size_t order_below(const struct classifier *cls, int32_t max)
 {
@@ -291,7 +275,7 @@ static void tuple_free(struct classifier *cls, struct cls_tuple *t)
     for (size_t i = 0; i < ARRAY_SIZE(t->stages); i++) {
         free(t->stages[i].slots);
     }
-    free(t->buckets);
+    hash_index_done(&t->heads);
     free(t->priorities);
     free(t);
 }
@@ -313,7 +297,6 @@ static struct cls_tuple *tuple_new(struct classifier *cls, struct cls_mask *mask
     struct cls_tuple *t = xcalloc(1, sizeof *t);
 
     t->mask = cls_mask_ref(mask);
-    tuple_resize(t, 4);
     for (unsigned int i = 0; i < CLS_N_STAGES - 1; i++) {
         if (cls_stage_used(mask, i)) {
             set_grow(&t->stages[i]);
@@ -326,30 +309,23 @@ static struct cls_tuple *tuple_new(struct classifier *cls, struct cls_mask *mask
 void classifier_insert(struct classifier *cls, struct cls_rule *r)
 {
     struct cls_tuple *t = find_tuple(cls, r->mask);
-    struct cls_rule **bucket, *head;
     bool is_new = !t;
     int32_t old_max = is_new ? 0 : tuple_max(t);
+    struct cls_rule *head;
 
     if (is_new) {
         t = tuple_new(cls, r->mask);
     }
-    bucket = &t->buckets[r->hash & (t->n_buckets - 1)];
-    while (*bucket && !cls_rule_has(*bucket, t->mask, r->hash, r->values)) {
-        bucket = &(*bucket)->next;
-    }
-    head = *bucket;
+    head = cls_tuple_find(t, r->hash, r->values);
     r->tuple = t;
-    r->next = r->lower = NULL;
+    r->lower = NULL;
     if (!head) {
-        *bucket = r;
-        t->n_heads++;
+        hash_index_insert(&t->heads, r->hash, r);
         tuple_count_stages(t, r->values, true);
         count_prefixes(cls, r, true);
     } else if (head->priority < r->priority) {
         r->lower = head;
-        r->next = head->next;
-        head->next = NULL;
-        *bucket = r;
+        hash_index_replace(&t->heads, r->hash, head, r);
     } else {
         while (head->lower && head->lower->priority > r->priority) {
             head = head->lower;
@@ -364,9 +340,6 @@ void classifier_insert(struct classifier *cls, struct cls_rule *r)
         tuple_unlink(cls, t, old_max);
         tuple_link(cls, t);
     }
-    if (t->n_heads > t->n_buckets) {
-        tuple_resize(t, t->n_buckets * 2);
-    }
     cls->n_rules++;
     cls->n_conj += r->conj != NULL;
 }
@@ -374,30 +347,23 @@ void classifier_insert(struct classifier *cls, struct cls_rule *r)
 void classifier_remove(struct classifier *cls, struct cls_rule *r)
 {
     struct cls_tuple *t = r->tuple;
-    struct cls_rule **p = &t->buckets[r->hash & (t->n_buckets - 1)];
+    struct cls_rule *head = cls_tuple_find(t, r->hash, r->values);
     int32_t old_max = tuple_max(t);
 
-    while (!cls_rule_has(*p, t->mask, r->hash, r->values)) {
-        p = &(*p)->next;
-    }
-    if (*p != r) {
-        struct cls_rule *above = *p;
-
-        while (above->lower != r) {
-            above = above->lower;
+    if (head != r) {
+        while (head->lower != r) {
+            head = head->lower;
         }
-        above->lower = r->lower;
+        head->lower = r->lower;
     } else if (r->lower) {
-        r->lower->next = r->next;
-        *p = r->lower;
+        hash_index_replace(&t->heads, r->hash, r, r->lower);
     } else {
-        *p = r->next;
-        t->n_heads--;
+        hash_index_remove(&t->heads, r->hash, r);
         tuple_count_stages(t, r->values, false);
         count_prefixes(cls, r, false);
     }
     r->tuple = NULL;
-    r->next = r->lower = NULL;
+    r->lower = NULL;
     cls->n_rules--;
     cls->n_conj -= r->conj != NULL;
     tuple_count(t, r->priority, -1);
@@ -461,12 +427,10 @@ bool classifier_overlaps(const struct classifier *cls, const struct match *m, in
         if (!tuple_has_priority(t, priority)) {
             continue;
         }
-        for (size_t i = 0; i < t->n_buckets; i++) {
-            for (const struct cls_rule *head = t->buckets[i]; head; head = head->next) {
-                for (const struct cls_rule *r = head; r && r->priority >= priority; r = r->lower) {
-                    if (r->priority == priority && r != same && rule_overlaps(r, m)) {
-                        return true;
-                    }
+        for (size_t i = 0; i < t->heads.n_slots; i++) {
+            for (const struct cls_rule *r = t->heads.slots[i].p; r && r->priority >= priority; r = r->lower) {
+                if (r->priority == priority && r != same && rule_overlaps(r, m)) {
+                    return true;
                 }
             }
         }
@@ -507,8 +471,8 @@ static int visit_head(struct cls_rule *head, int (*fn)(void *aux, struct cls_rul
 static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, int (*fn)(void *aux, struct cls_rule *r),
                        void *aux)
 {
-    size_t n_heads = t->n_heads, seen = 0, n_buckets = t->n_buckets;
-    struct cls_rule *next;
+    size_t n = t->heads.n;
+    _cleanup_free_ void **heads = NULL;
     uint64_t values[FLOW_U64S];
     int error = 0;
 
@@ -517,14 +481,11 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, in
 
         return head ? visit_head(head, fn, aux) : 0;
     }
-    /* FN may remove the tuple's last rule and the tuple with it: count, so that it is not touched after that. */
-    for (size_t i = 0; i < n_buckets && seen < n_heads && !error; i++) {
-        for (struct cls_rule *head = t->buckets[i]; head && !error; head = next) {
-            next = head->next;
-            seen++;
-            if (!m || rule_overlaps(head, m)) {
-                error = visit_head(head, fn, aux);
-            }
+    /* FN may remove rules, which moves others about, and with the last one the tuple. */
+    heads = hash_index_list(&t->heads);
+    for (size_t i = 0; i < n && !error; i++) {
+        if (!m || rule_overlaps(heads[i], m)) {
+            error = visit_head(heads[i], fn, aux);
         }
     }
     return error;

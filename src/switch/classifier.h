@@ -47,7 +47,6 @@ struct cls_rule {
     uint64_t *values;          /* one a word of the mask */
     struct cls_conj_set *conj; /* NULL: a plain rule */
     struct cls_tuple *tuple;   /* NULL: in no classifier */
-    struct cls_rule *next;     /* other matches in the bucket */
     struct cls_rule *lower;    /* same match, lower priority */
 };
 

@@ -5,6 +5,7 @@
  * stages, tries and conjunctions). */
 #include <uthash.h>
 
+#include "base/hash_index.h"
 #include "switch/classifier.h"
 
 /* Hashes of the tuple's matches up to one stage, each with the number of matches it stands for. Open addressing. */
@@ -23,8 +24,7 @@ struct cls_priority {
 
 struct cls_tuple {
     struct cls_mask *mask;
-    struct cls_rule **buckets;
-    size_t n_buckets, n_heads; /* power of 2; distinct matches */
+    struct hash_index heads; /* the best rule of each match */
     struct cls_stage_set stages[CLS_N_STAGES - 1];
     struct cls_priority *priorities; /* descending: how many rules of each */
     size_t n_priorities;
@@ -47,17 +47,14 @@ static inline bool cls_stage_set_has(const struct cls_stage_set *s, uint32_t has
     return false;
 }
 
-static inline bool cls_rule_has(const struct cls_rule *r, const struct cls_mask *mask, uint32_t hash,
-                                const uint64_t *values)
-{
-    return r->hash == hash && (!mask->n || !memcmp(r->values, values, mask->n * sizeof *values));
-}
-
 /* The head of the match VALUES: its best rule. */
 static inline struct cls_rule *cls_tuple_find(const struct cls_tuple *t, uint32_t hash, const uint64_t *values)
 {
-    for (struct cls_rule *r = t->buckets[hash & (t->n_buckets - 1)]; r; r = r->next) {
-        if (cls_rule_has(r, t->mask, hash, values)) {
+    struct cls_rule *r;
+
+    HASH_INDEX_FOR_EACH_WITH(r, &t->heads, hash)
+    {
+        if (!t->mask->n || !memcmp(r->values, values, t->mask->n * sizeof *values)) {
             return r;
         }
     }

@@ -100,7 +100,7 @@ void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_rem
     undo_put(log, UNDO_REMOVED, rule)->reason = reason;
     rule_remove(rule);
     rule_unref(rule);
-    log->visible = true;
+    log->visible[rule->table] = log->any_visible = true;
 }
 
 static void set_actions(struct undo_log *log, struct rule *rule, const void *actions, size_t len)
@@ -108,7 +108,7 @@ static void set_actions(struct undo_log *log, struct rule *rule, const void *act
     if (!ofpacts_equal(rule->actions->data, rule->actions->len, actions, len)) {
         rule_actions_unref(rule->actions);
         rule->actions = rule_actions_new(actions, len);
-        log->visible = true;
+        log->visible[rule->table] = log->any_visible = true;
     }
 }
 
@@ -193,7 +193,7 @@ static int change_add(struct change_run *run, __be64 cookie)
     set_timeouts(rule, c);
     rule_insert(rule);
     undo_put(run->log, UNDO_ADDED, rule);
-    run->log->visible = true;
+    run->log->visible[rule->table] = run->log->any_visible = true;
     return 0;
 }
 
@@ -373,8 +373,8 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
     if (announce && sync) {
         megaflow_sync_stats(br->sw);
     }
-    if (log->visible) {
-        switch_changed(br->sw);
+    if (log->any_visible) {
+        switch_tables_changed(br, log->visible);
     }
     /* An event may change tables in turn, never this log. */
     for (size_t i = 0; (announce || br->hooks.flow_event) && i < log->n; i++) {
@@ -383,7 +383,7 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
             tell_removed(br, log->steps[i].rule, log->steps[i].reason);
         }
     }
-    for (size_t i = 0; log->visible && i < log->n; i++) {
+    for (size_t i = 0; log->any_visible && i < log->n; i++) {
         const struct undo *u = &log->steps[i];
 
         if (u->type == UNDO_REMOVED || (u->type == UNDO_CHANGED && u->actions != u->rule->actions)) {
@@ -468,8 +468,8 @@ void flow_table_flush(struct bridge *br, bool quiet)
     }
     if (!quiet) {
         undo_log_commit(br, &log, true);
-    } else if (log.visible) {
-        switch_changed(br->sw);
+    } else if (log.any_visible) {
+        switch_tables_changed(br, log.visible);
     }
     undo_log_done(&log);
 }

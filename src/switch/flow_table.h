@@ -57,6 +57,7 @@ enum table_miss { TABLE_MISS_DEFAULT, TABLE_MISS_CONTROLLER, TABLE_MISS_CONTINUE
 struct flow_table {
     struct classifier cls;
     uint64_t n_lookup, n_matched; /* packets */
+    uint64_t changed;             /* the generation of the last change that packets may notice */
     uint32_t max_flows;           /* 0: no limit */
     enum table_miss miss;
     unsigned int eviction; /* TABLE_EVICT_*; 0: a full table refuses. Set by the functions below only */

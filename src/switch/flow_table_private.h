@@ -48,7 +48,8 @@ struct undo {
 struct undo_log {
     struct undo *steps;
     size_t n, allocated;
-    bool visible; /* some step alters what packets get */
+    bool any_visible;       /* some step alters what packets get: */
+    bool visible[N_TABLES]; /* in these tables */
 };
 
 /* Takes RULE out of its table and drops the table's reference. */

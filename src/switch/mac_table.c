@@ -17,6 +17,23 @@ static struct mac_entry *find(const struct mac_table *t, uint16_t vlan, struct e
     return e;
 }
 
+unsigned int mac_table_tag(uint16_t vlan, struct eth_addr mac)
+{
+    uint32_t h = vlan;
+
+    for (unsigned int i = 0; i < sizeof mac.a; i++) {
+        h = (h ^ mac.a[i]) * 0x01000193;
+    }
+    return (h ^ h >> 16) % MAC_TAGS;
+}
+
+static void mark_dirty(struct mac_table *t, const struct mac_entry *e)
+{
+    unsigned int tag = mac_table_tag(e->key.vlan, e->key.mac);
+
+    t->dirty[tag / 64] |= UINT64_C(1) << tag % 64;
+}
+
 static bool too_old(const struct mac_table *t, const struct mac_entry *e, int64_t now)
 {
     return !e->is_static && now - e->used_ms >= t->age_ms;
@@ -63,6 +80,7 @@ static void unlink_entry(struct mac_table *t, struct mac_entry *e)
 
 static void remove_entry(struct mac_table *t, struct mac_entry *e)
 {
+    mark_dirty(t, e);
     HASH_DELETE(hh, t->entries, e);
     if (e->is_static) {
         t->n_static--;
@@ -167,6 +185,9 @@ bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, of
         link_entry(t, e);
     }
     e->used_ms = MAX(e->used_ms, now);
+    if (changed) {
+        mark_dirty(t, e);
+    }
     return changed;
 }
 
@@ -219,6 +240,7 @@ bool mac_table_expire(struct mac_table *t, int64_t now)
 
     if (changed) {
         t->last_lock_ms = 0;
+        memset(t->dirty, 0xff, sizeof t->dirty); /* whichever were locked */
     }
     while (t->lru && too_old(t, t->lru, now)) {
         remove_entry(t, t->lru);

@@ -24,6 +24,7 @@ struct mac_key {
 };
 
 #define MAC_TABLE_LOCK_MS 5000
+#define MAC_TAGS 256
 
 struct mac_port;
 
@@ -52,10 +53,22 @@ struct mac_table {
     struct mac_port *ports;
     size_t max, n_static;
     int64_t age_ms;
-    int64_t last_lock_ms; /* when the last lock ends; 0: none */
+    int64_t last_lock_ms;          /* when the last lock ends; 0: none */
+    uint64_t dirty[MAC_TAGS / 64]; /* tags of which some address changed */
     uint64_t n_learned, n_expired, n_evicted, n_moved;
 };
 
+/* Addresses are told apart by this for what depends on them, 0..MAC_TAGS - 1. */
+unsigned int mac_table_tag(uint16_t vlan, struct eth_addr mac);
+/* Was TAG dirty? It no longer is. */
+static inline bool mac_table_take_dirty(struct mac_table *t, unsigned int tag)
+{
+    uint64_t bit = UINT64_C(1) << tag % 64;
+    bool was = t->dirty[tag / 64] & bit;
+
+    t->dirty[tag / 64] &= ~bit;
+    return was;
+}
 void mac_table_init(struct mac_table *t);
 void mac_table_done(struct mac_table *t);
 /* New limits; what is too much is evicted. Returns true when lookups may change. */

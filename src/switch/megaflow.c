@@ -3,7 +3,9 @@
 
 #include <utlist.h>
 
+#include "base/hash_index.h"
 #include "base/log.h"
+#include "switch/cls_mask.h"
 #include "switch/translate.h"
 
 LOG_MODULE("megaflow");
@@ -12,35 +14,123 @@ LOG_MODULE("megaflow");
 #define SLICE_MS 2            /* of each turn of the event loop */
 #define PASS_PAUSE_USEC 10000 /* between two passes, when changes keep coming */
 
-struct megaflow_name {
-    struct flow_key key, mask; /* key masked */
+/* Megaflows share masks: there are few of them. */
+struct megaflow_mask {
+    struct flow_key key;
+    size_t n_flows;
+    uint32_t hash;
+    uint8_t n_words, words[FLOW_KEY_U64S]; /* where the mask is not zero */
+    UT_hash_handle hh;
 };
 
 struct megaflow {
-    struct megaflow_name name;
+    struct flow_key key; /* masked */
+    struct megaflow_mask *mask;
+    uint32_t hash;
     dp_flow_id id;
     void *actions; /* as installed */
     size_t actions_len;
     struct xlate_effect *effects;
     size_t n_effects;
+    const uint64_t **deps; /* counters of what its translation depends on */
+    size_t n_deps;
     struct dp_flow_stats stats; /* as of the last read; all of it has been pushed */
     int64_t created_ms;
     uint64_t generation; /* of the tables that it was last translated with */
     struct megaflow *prev, *next;
-    UT_hash_handle hh;
 };
 
 struct megaflows {
     struct switch_ *sw;
-    struct megaflow *by_name, *list;
+    struct hash_index by_key;
+    struct megaflow *list;
+    struct megaflow_mask *masks;
     struct event *event;
     struct megaflow *cursor;         /* next one of the pass; NULL: none runs */
+    bool pass_reads;                 /* this pass reads all counters, not only those of stale flows */
     uint64_t pass_generation;        /* when it began */
-    int64_t pass_began_ms, stats_ms; /* this pass; the last one that came to its end */
+    int64_t pass_began_ms, stats_ms; /* this pass; the last one that read counters, to its end */
     dp_flow_id next_id;
+    uint64_t n_revalidated;
     size_t max_flows;
     int64_t idle_ms;
 };
+
+/* ---- the table of them ---- */
+
+static struct megaflow_mask *find_mask(const struct megaflows *m, const struct flow_key *mask)
+{
+    struct megaflow_mask *found;
+
+    HASH_FIND(hh, m->masks, mask, sizeof *mask, found);
+    return found;
+}
+
+static struct megaflow_mask *get_mask(struct megaflows *m, const struct flow_key *key)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)key;
+    struct megaflow_mask *mask = find_mask(m, key);
+
+    if (!mask) {
+        mask = xcalloc(1, sizeof *mask);
+        mask->key = *key;
+        for (uint8_t i = 0; i < FLOW_KEY_U64S; i++) {
+            if (w[i]) {
+                mask->words[mask->n_words++] = i;
+                mask->hash = cls_hash_finish(cls_hash_add(mask->hash, w[i] + i));
+            }
+        }
+        HASH_ADD(hh, m->masks, key, sizeof mask->key, mask);
+    }
+    mask->n_flows++;
+    return mask;
+}
+
+static uint32_t hash_key(const struct megaflow_mask *mask, const struct flow_key *key)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)key;
+    uint64_t h = mask->hash;
+
+    for (unsigned int i = 0; i < mask->n_words; i++) {
+        h = cls_hash_add(h, w[mask->words[i]]);
+    }
+    return cls_hash_finish(h);
+}
+
+/* KEY is masked. */
+static struct megaflow *find(const struct megaflows *m, const struct flow_key *key, const struct flow_key *mask_key)
+{
+    const struct megaflow_mask *mask = find_mask(m, mask_key);
+    struct megaflow *f;
+    uint32_t hash;
+
+    if (!mask) {
+        return NULL;
+    }
+    hash = hash_key(mask, key);
+    HASH_INDEX_FOR_EACH_WITH(f, &m->by_key, hash)
+    {
+        if (f->mask == mask && !memcmp(&f->key, key, sizeof *key)) {
+            return f;
+        }
+    }
+    return NULL;
+}
+
+static void add(struct megaflows *m, struct megaflow *f)
+{
+    f->hash = hash_key(f->mask, &f->key);
+    hash_index_insert(&m->by_key, f->hash, f);
+    DL_APPEND(m->list, f);
+}
+
+static void put_mask(struct megaflows *m, struct megaflow_mask *mask)
+{
+    if (!--mask->n_flows) {
+        HASH_DELETE(hh, m->masks, mask);
+        free(mask);
+    }
+}
 
 /* ---- one megaflow ---- */
 
@@ -60,9 +150,11 @@ static void forget(struct megaflows *m, struct megaflow *f)
     if (m->cursor == f) {
         m->cursor = f->next;
     }
-    HASH_DELETE(hh, m->by_name, f);
+    hash_index_remove(&m->by_key, f->hash, f);
     DL_DELETE(m->list, f);
+    put_mask(m, f->mask);
     xlate_effects_free(f->effects, f->n_effects);
+    free(f->deps);
     free(f->actions);
     free(f);
 }
@@ -97,7 +189,7 @@ static bool pull_stats(struct megaflows *m, struct megaflow *f)
 static int put(struct megaflows *m, const struct megaflow *f, const void *actions, size_t len)
 {
     const struct dp_flow flow = {
-        .id = f->id, .key = &f->name.key, .mask = &f->name.mask, .actions = actions, .actions_len = len};
+        .id = f->id, .key = &f->key, .mask = &f->mask->key, .actions = actions, .actions_len = len};
 
     return dp_flow_put(m->sw->dp, &flow);
 }
@@ -110,12 +202,25 @@ static void installed_actions(const struct xlate_out *out, struct dp_action *slo
     *ret_len = out->slow ? sizeof *slow : out->actions_len;
 }
 
+static void *shrink(void *p, size_t size)
+{
+    if (!size) {
+        free(p);
+        return NULL;
+    }
+    return xrealloc(p, size);
+}
+
 static void take_effects(struct megaflow *f, struct xlate_out *out)
 {
     xlate_effects_free(f->effects, f->n_effects);
-    f->effects = TAKE_PTR(out->effects);
+    free(f->deps);
     f->n_effects = out->n_effects;
-    out->n_effects = 0;
+    f->n_deps = out->n_deps;
+    /* The walk's lists grew by doubling; these stay long, so they get their own size. */
+    f->effects = shrink(TAKE_PTR(out->effects), out->n_effects * sizeof *out->effects);
+    f->deps = shrink(TAKE_PTR(out->deps), out->n_deps * sizeof *out->deps);
+    out->n_effects = out->n_deps = 0;
 }
 
 static bool mask_suffices(const struct flow_key *have, const struct flow_key *need)
@@ -137,7 +242,7 @@ static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *ou
     const void *actions;
     size_t len;
 
-    if (!mask_suffices(&f->name.mask, &out->mask) || (!out->bridge && out->drop == DROP_NO_PORT)) {
+    if (!mask_suffices(&f->mask->key, &out->mask) || (!out->bridge && out->drop == DROP_NO_PORT)) {
         remove_flow(m, f);
         return false;
     }
@@ -161,7 +266,8 @@ static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
     struct xlate_out out;
     uint64_t generation = m->sw->generation;
 
-    translate(&(struct xlate_in){.sw = m->sw, .key = &f->name.key, .now = now}, &out);
+    m->n_revalidated++;
+    translate(&(struct xlate_in){.sw = m->sw, .key = &f->key, .now = now}, &out);
     if (update(m, f, &out)) {
         f->generation = generation;
     }
@@ -170,26 +276,18 @@ static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
 
 /* ---- upcalls ---- */
 
-static struct megaflow *find(const struct megaflows *m, const struct megaflow_name *name)
-{
-    struct megaflow *f;
-
-    HASH_FIND(hh, m->by_name, name, sizeof *name, f);
-    return f;
-}
-
 static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
                     int64_t now)
 {
-    struct megaflow_name name = {.mask = out->mask};
+    struct flow_key masked;
     struct dp_action slow;
     struct megaflow *f;
     const void *actions;
     size_t len;
     int error;
 
-    flow_key_and(&name.key, key, &out->mask);
-    f = find(m, &name);
+    flow_key_and(&masked, key, &out->mask);
+    f = find(m, &masked, &out->mask);
     if (f) {
         /* Another packet of the flow was on its way up as well, or the flow is stale. */
         if (pull_stats(m, f) && update(m, f, out)) {
@@ -197,17 +295,19 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
         }
         return;
     }
-    if (HASH_COUNT(m->by_name) >= m->max_flows) {
+    if (m->by_key.n >= m->max_flows) {
         log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
         return;
     }
     installed_actions(out, &slow, &actions, &len);
     f = xcalloc(1, sizeof *f);
-    f->name = name;
+    f->key = masked;
+    f->mask = get_mask(m, &out->mask);
     f->id = ++m->next_id;
     error = put(m, f, actions, len);
     if (error) {
         log_limited(LOG_LEVEL_WARN, "the datapath refuses a megaflow: %s", strerror(-error));
+        put_mask(m, f->mask);
         free(f);
         return;
     }
@@ -216,8 +316,7 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     f->created_ms = now;
     f->generation = generation;
     take_effects(f, out);
-    HASH_ADD(hh, m->by_name, name, sizeof f->name, f);
-    DL_APPEND(m->list, f);
+    add(m, f);
 }
 
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
@@ -255,22 +354,42 @@ static void schedule(struct megaflows *m, long usec)
     event_add(m->event, &tv);
 }
 
-static void start_pass(struct megaflows *m, int64_t now)
+static void start_pass(struct megaflows *m, int64_t now, bool reads)
 {
     m->pass_began_ms = now;
     m->cursor = m->list;
+    m->pass_reads = reads;
     m->pass_generation = m->sw->generation;
 }
 
-/* Counters, idleness and, when the tables changed, translation of one flow. */
+/* Has anything changed since that the flow's translation looked at? */
+static bool is_stale(const struct megaflows *m, const struct megaflow *f)
+{
+    if (m->sw->full_generation > f->generation) {
+        return true;
+    }
+    for (size_t i = 0; i < f->n_deps; i++) {
+        if (*f->deps[i] > f->generation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Counters, idleness and, when something changed, translation of one flow. */
 static void visit(struct megaflows *m, struct megaflow *f, int64_t now)
 {
-    if (!pull_stats(m, f)) {
+    bool stale = f->generation != m->sw->generation && is_stale(m, f);
+
+    if (!stale) {
+        f->generation = m->sw->generation;
+    }
+    if ((!stale && !m->pass_reads) || !pull_stats(m, f)) {
         return;
     }
     if (now - MAX(f->created_ms, f->stats.used_ms) >= m->idle_ms) {
         remove_flow(m, f);
-    } else if (f->generation != m->sw->generation) {
+    } else if (stale) {
         revalidate(m, f, now);
     }
 }
@@ -293,7 +412,9 @@ static bool run_slice(struct megaflows *m, int64_t now, bool unbounded)
     if (m->cursor) {
         return false;
     }
-    m->stats_ms = MAX(m->stats_ms, m->pass_began_ms);
+    if (m->pass_reads) {
+        m->stats_ms = MAX(m->stats_ms, m->pass_began_ms);
+    }
     return true;
 }
 
@@ -302,7 +423,7 @@ static void go_on(struct megaflows *m, int64_t now)
     if (!run_slice(m, now, false)) {
         schedule(m, 0);
     } else if (m->pass_generation != m->sw->generation && m->list) {
-        start_pass(m, now);
+        start_pass(m, now, false);
         schedule(m, PASS_PAUSE_USEC);
     }
 }
@@ -314,7 +435,7 @@ static void on_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
     int64_t now = time_mono_ms();
 
     if (!m->cursor) {
-        start_pass(m, now);
+        start_pass(m, now, false);
     }
     go_on(m, now);
 }
@@ -330,8 +451,8 @@ void megaflow_tick(struct switch_ *sw, int64_t now)
 {
     struct megaflows *m = sw->megaflows;
 
-    if (!m->cursor) {
-        start_pass(m, now);
+    if (!m->cursor || !m->pass_reads) {
+        start_pass(m, now, true); /* it does also what the pass that it may cut short was for */
     }
     go_on(m, now);
 }
@@ -344,7 +465,7 @@ void megaflow_revalidate_all(struct switch_ *sw)
     for (int i = 0; i < 3; i++) {
         int64_t now = time_mono_ms();
 
-        start_pass(m, now);
+        start_pass(m, now, true);
         run_slice(m, now, true);
         if (m->pass_generation == sw->generation) {
             break;
@@ -354,6 +475,7 @@ void megaflow_revalidate_all(struct switch_ *sw)
 
 void megaflow_sync_stats(struct switch_ *sw)
 {
+    int64_t began = time_mono_ms();
     struct megaflow *f, *next;
 
     if (!sw->megaflows) {
@@ -362,6 +484,7 @@ void megaflow_sync_stats(struct switch_ *sw)
     DL_FOREACH_SAFE(sw->megaflows->list, f, next) {
         pull_stats(sw->megaflows, f);
     }
+    sw->megaflows->stats_ms = MAX(sw->megaflows->stats_ms, began);
 }
 
 int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now)
@@ -380,7 +503,12 @@ void megaflow_flush(struct switch_ *sw)
 
 size_t megaflow_count(const struct switch_ *sw)
 {
-    return HASH_COUNT(sw->megaflows->by_name);
+    return sw->megaflows->by_key.n;
+}
+
+uint64_t megaflow_n_revalidated(const struct switch_ *sw)
+{
+    return sw->megaflows->n_revalidated;
 }
 
 void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms)
@@ -403,8 +531,8 @@ int megaflow_for_each(struct switch_ *sw, int (*fn)(void *aux, const struct mega
         const struct megaflow_info info = {
             .id = f->id,
             .flow = {.id = f->id,
-                     .key = &f->name.key,
-                     .mask = &f->name.mask,
+                     .key = &f->key,
+                     .mask = &f->mask->key,
                      .actions = f->actions,
                      .actions_len = f->actions_len,
                      .stats = f->stats},
@@ -442,5 +570,6 @@ void megaflows_destroy(struct megaflows *m)
         remove_flow(m, m->list);
     }
     event_free(m->event);
+    hash_index_done(&m->by_key);
     free(m);
 }

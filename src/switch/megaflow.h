@@ -6,13 +6,16 @@
  * installed equal to what the tables say, pushes counters back to rules and ports, and removes what is idle.
  *
  * Problem: the cache must never say anything else than the tables for longer than a moment, and no counter may be lost
- * or counted twice, while table changes come by the hundred thousand. Idea: every change bumps switch_->generation; a
- * sweep then translates each megaflow again in slices of bounded time on the event loop. Same actions: kept. Other
- * actions under a mask that still suffices: changed in place. Else removed; its next packet makes a new one. Counters
- * are deltas: what the datapath reports minus what was pushed before; removal pushes the final delta.
+ * or counted twice, while table changes come by the hundred thousand. Idea: every change bumps switch_->generation and
+ * notes it where the change was: in the flow table, in the bucket of the learned address, or in full_generation. A
+ * translation names the counters that it depended on, so a sweep, in slices of bounded time on the event loop, finds
+ * stale megaflows by a few comparisons each, and translates only those again. Same actions: kept. Other actions under a
+ * mask that still suffices: changed in place. Else removed; its next packet makes a new one. Counters are deltas: what
+ * the datapath reports minus what was pushed before; removal pushes the final delta.
  *
- * Costs: a sweep is one translation per megaflow; statistics are one datapath read per megaflow a second. Invariant: a
- * megaflow's effects list is that of the translation whose actions are installed.
+ * Costs: a sweep is some comparisons per megaflow and a translation per stale one; once a second it also reads each
+ * megaflow's counters from the datapath. Invariant: a megaflow's effects list is that of the translation whose actions
+ * are installed.
  */
 #include "switch/bridge.h"
 
@@ -42,6 +45,8 @@ void megaflow_tick(struct switch_ *sw, int64_t now);
 /* Removes all, counters pushed. Needed before a bridge goes. */
 void megaflow_flush(struct switch_ *sw);
 size_t megaflow_count(const struct switch_ *sw);
+/* How many translations sweeps have made so far. */
+uint64_t megaflow_n_revalidated(const struct switch_ *sw);
 /* New limits (other_config flow-limit, max-idle); 0: as it is. */
 void megaflow_set_limits(struct switch_ *sw, size_t max_flows, int64_t idle_ms);
 size_t megaflow_limit(const struct switch_ *sw);

@@ -242,16 +242,22 @@ static void learn(struct xlate_ctx *x, const struct port *in_lead, uint16_t vlan
     e->ofp_port = in_lead->ofp_port;
     e->lock_mac = garp && !in_lead->bond;
     if (x->in->effects && xlate_learn_mac(x->s.br, e, x->in->now)) {
-        switch_changed(x->s.br->sw);
+        switch_macs_changed(x->s.br);
     }
 }
 
 /* ---- the whole ---- */
 
+static const struct mac_entry *look_up_mac(struct xlate_ctx *x, uint16_t vlan, struct eth_addr mac)
+{
+    xlate_depend(x, &x->s.br->mac_changed[mac_table_tag(vlan, mac)]);
+    return mac_table_lookup(&x->s.br->macs, vlan, mac, x->in->now);
+}
+
 /* A reflection of what a host elsewhere sent? See bundle.h. */
 static bool is_reflected(struct xlate_ctx *x, const struct port *in_lead, uint16_t vlan, bool garp)
 {
-    const struct mac_entry *e = mac_table_lookup(&x->s.br->macs, vlan, x->s.flow.key.eth_src, x->in->now);
+    const struct mac_entry *e = look_up_mac(x, vlan, x->s.flow.key.eth_src);
 
     return e && e->port != in_lead->ofp_port && (!garp || mac_entry_is_locked(e, x->in->now));
 }
@@ -284,7 +290,7 @@ static void forward(struct xlate_ctx *x, const struct port *in_lead, const struc
     struct port *out;
 
     if (!(dst.a[0] & 1) && learns(br, v->vid)) {
-        e = mac_table_lookup(&br->macs, v->vid, dst, x->in->now);
+        e = look_up_mac(x, v->vid, dst);
     }
     out = e ? bridge_port_by_ofp(br, e->port) : NULL;
     if (!out) {

@@ -41,6 +41,22 @@ void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id)
     }
 }
 
+void xlate_depend(struct xlate_ctx *x, const uint64_t *counter)
+{
+    struct xlate_out *out = x->out;
+
+    for (size_t i = 0; i < out->n_deps; i++) {
+        if (out->deps[i] == counter) {
+            return;
+        }
+    }
+    if (out->n_deps == out->deps_allocated) {
+        out->deps_allocated = MAX(out->deps_allocated * 2, (size_t)16);
+        out->deps = xrealloc(out->deps, out->deps_allocated * sizeof *out->deps);
+    }
+    out->deps[out->n_deps++] = counter;
+}
+
 void xlate_look(struct xlate_ctx *x, const struct flow *bits)
 {
     const uint64_t *b = (const uint64_t *)(const void *)&bits->key, *w = (const uint64_t *)(const void *)&x->s.written;
@@ -126,6 +142,9 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         return;
     }
     x->resubmits++;
+    if (table < N_TABLES) {
+        xlate_depend(x, &x->s.br->tables[table].changed);
+    }
     rule = lookup(x, in_port, table, &looked);
     xlate_look(x, &looked);
     x->s.table = table;
@@ -460,6 +479,7 @@ void translate(const struct xlate_in *in, struct xlate_out *ret)
 void xlate_out_done(struct xlate_out *out)
 {
     free(out->actions);
+    free(out->deps);
     xlate_effects_free(out->effects, out->n_effects);
     *out = (struct xlate_out){0};
 }
@@ -515,7 +535,7 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
     case XLATE_EFFECT_MAC:
         /* A port that went away meanwhile learns nothing. */
         if (bridge_port_by_ofp(e->bridge, e->ofp_port) && xlate_learn_mac(e->bridge, e, used_ms)) {
-            switch_changed(e->bridge->sw);
+            switch_macs_changed(e->bridge);
         }
         break;
     case XLATE_EFFECT_BOND:

@@ -81,6 +81,10 @@ struct xlate_out {
     struct bridge *bridge; /* where the packet came in; NULL: nowhere (unknown port) */
     struct xlate_effect *effects;
     size_t n_effects, effects_allocated;
+    /* What the answer depends on, beyond what makes a switch_changed(): when one of these counters goes beyond the
+     * generation that the walk began in, it may be another. They live as long as their bridge. */
+    const uint64_t **deps;
+    size_t n_deps, deps_allocated;
 };
 
 /* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the

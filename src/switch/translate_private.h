@@ -55,6 +55,8 @@ void xlate_trace_finish(struct xlate_ctx *x); /* the flow as it left, the megafl
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
 /* Keeps the block of Geneve options OPTS_ID (0: none) as long as the translation. */
 void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id);
+/* The answer depends on what COUNTER (a generation) counts changes of. */
+void xlate_depend(struct xlate_ctx *x, const uint64_t *counter);
 /* Marks bits as looked at, but those that are no longer the packet's. */
 void xlate_look(struct xlate_ctx *x, const struct flow *bits);
 void xlate_look_field(struct xlate_ctx *x, const struct field *f);

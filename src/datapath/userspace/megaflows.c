@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/userspace/megaflows.h"
 
+#include <utlist.h>
+
 #define SORT_EVERY 4096 /* lookups */
+#define CACHE_FROM 3    /* subtables */
 
 struct action_list *action_list_new(const struct dp_action *actions, size_t len)
 {
@@ -54,9 +57,11 @@ static bool equal_masked(const struct subtable *s, const struct megaflow *f, con
 static struct megaflow *subtable_lookup(const struct subtable *s, const uint64_t *key)
 {
     uint32_t hash = hash_masked(s, key);
+    struct megaflow *f;
 
-    for (struct megaflow *f = s->buckets[hash & (s->n_buckets - 1)]; f; f = f->next) {
-        if (f->hash == hash && equal_masked(s, f, key)) {
+    HASH_INDEX_FOR_EACH_WITH(f, &s->flows, hash)
+    {
+        if (equal_masked(s, f, key)) {
             return f;
         }
     }
@@ -80,7 +85,41 @@ static void sort_subtables(struct megaflows *t)
     t->lookups = 0;
 }
 
-struct megaflow *megaflows_lookup(struct megaflows *t, const struct flow_key *key)
+/* ---- the cache ---- */
+
+/* The cache entry for KEY: by what tells connections apart. */
+static struct megaflow **cache_at(const struct megaflows *t, const struct flow_key *key)
+{
+    const uint64_t *w = words_of(key);
+    static const uint8_t words[] = {
+        offsetof(struct flow_key, in_port) / 8,        offsetof(struct flow_key, tunnel.id) / 8,
+        offsetof(struct flow_key, eth_dst) / 8,        offsetof(struct flow_key, eth_src) / 8 + 1,
+        offsetof(struct flow_key, vlan) / 8,           offsetof(struct flow_key, ip_src.be32[2]) / 8,
+        offsetof(struct flow_key, ip_dst.be32[2]) / 8, offsetof(struct flow_key, tp_src) / 8,
+    };
+    uint64_t h = 0;
+
+    for (unsigned int i = 0; i < sizeof words; i++) {
+        h = (h ^ w[words[i]]) * 0x9ddfea08eb382d69ull;
+        h ^= h >> 32;
+    }
+    return &t->cache[(h ^ h >> 17) & (MEGAFLOWS_CACHE - 1)];
+}
+
+static void cache_put(struct megaflow **at, struct megaflow *f)
+{
+    struct megaflow *old = *at;
+
+    if (old && !--old->n_cached && !old->subtable) {
+        free(old);
+    }
+    *at = f;
+    if (f) {
+        f->n_cached++;
+    }
+}
+
+static struct megaflow *search(struct megaflows *t, const struct flow_key *key)
 {
     if (t->n_subtables > 1 && ++t->lookups >= SORT_EVERY) {
         sort_subtables(t);
@@ -96,13 +135,82 @@ struct megaflow *megaflows_lookup(struct megaflows *t, const struct flow_key *ke
     return NULL;
 }
 
-struct megaflow *megaflows_find(struct megaflows *t, dp_flow_id id)
+struct megaflow *megaflows_lookup(struct megaflows *t, const struct flow_key *key)
 {
-    struct megaflow *f;
+    struct megaflow **at, *f;
 
-    HASH_FIND(hh, t->by_id, &id, sizeof(id), f);
+    if (t->n_subtables < CACHE_FROM) {
+        return search(t, key);
+    }
+    if (!t->cache) {
+        t->cache = xcalloc(MEGAFLOWS_CACHE, sizeof(t->cache[0]));
+    }
+    at = cache_at(t, key);
+    if (*at && (*at)->subtable && equal_masked((*at)->subtable, *at, words_of(key))) {
+        return *at;
+    }
+    f = search(t, key);
+    if (f) {
+        cache_put(at, f);
+    }
     return f;
 }
+
+/* ---- by id ---- */
+
+static struct megaflow **id_bucket(const struct megaflows *t, dp_flow_id id)
+{
+    return &t->by_id[id & (t->n_by_id - 1)];
+}
+
+struct megaflow *megaflows_find(struct megaflows *t, dp_flow_id id)
+{
+    struct megaflow *f = t->n ? *id_bucket(t, id) : NULL;
+
+    while (f && f->id != id) {
+        f = f->next_id;
+    }
+    return f;
+}
+
+static void put_id(struct megaflows *t, struct megaflow *f)
+{
+    struct megaflow **bucket = id_bucket(t, f->id);
+
+    f->next_id = *bucket;
+    *bucket = f;
+}
+
+static void list_flow(struct megaflows *t, struct megaflow *f)
+{
+    struct megaflow *other;
+
+    if (t->n >= t->n_by_id) {
+        free(t->by_id);
+        t->n_by_id = MAX(t->n_by_id * 2, (size_t)64);
+        t->by_id = xcalloc(t->n_by_id, sizeof(t->by_id[0]));
+        DL_FOREACH(t->list, other) {
+            put_id(t, other);
+        }
+    }
+    put_id(t, f);
+    DL_APPEND(t->list, f);
+    t->n++;
+}
+
+static void unlist_flow(struct megaflows *t, struct megaflow *f)
+{
+    struct megaflow **at = id_bucket(t, f->id);
+
+    while (*at != f) {
+        at = &(*at)->next_id;
+    }
+    *at = f->next_id;
+    DL_DELETE(t->list, f);
+    t->n--;
+}
+
+/* ---- adding and removing ---- */
 
 static struct subtable *subtable_get(struct megaflows *t, const struct flow_key *mask)
 {
@@ -120,28 +228,9 @@ static struct subtable *subtable_get(struct megaflows *t, const struct flow_key 
             s->words[s->n_words++] = i;
         }
     }
-    s->n_buckets = 16;
-    s->buckets = xcalloc(s->n_buckets, sizeof(s->buckets[0]));
     t->subtables = xrealloc(t->subtables, (t->n_subtables + 1) * sizeof(t->subtables[0]));
     t->subtables[t->n_subtables++] = s;
     return s;
-}
-
-static void subtable_grow(struct subtable *s)
-{
-    size_t n = s->n_buckets * 2;
-    struct megaflow **buckets = xcalloc(n, sizeof(buckets[0]));
-
-    for (size_t i = 0; i < s->n_buckets; i++) {
-        for (struct megaflow *f = s->buckets[i], *next; f; f = next) {
-            next = f->next;
-            f->next = buckets[f->hash & (n - 1)];
-            buckets[f->hash & (n - 1)] = f;
-        }
-    }
-    free(s->buckets);
-    s->buckets = buckets;
-    s->n_buckets = n;
 }
 
 static void subtable_free(struct megaflows *t, struct subtable *s)
@@ -153,13 +242,13 @@ static void subtable_free(struct megaflows *t, struct subtable *s)
             break;
         }
     }
-    free(s->buckets);
+    hash_index_done(&s->flows);
     free(s);
 }
 
 int megaflows_put(struct megaflows *t, const struct dp_flow *flow)
 {
-    struct megaflow *f = megaflows_find(t, flow->id), **bucket;
+    struct megaflow *f = megaflows_find(t, flow->id);
     struct flow_key masked;
     struct subtable *s;
 
@@ -179,9 +268,6 @@ int megaflows_put(struct megaflows *t, const struct dp_flow *flow)
     if (subtable_lookup(s, words_of(flow->key))) {
         return -EEXIST;
     }
-    if (s->n >= s->n_buckets) {
-        subtable_grow(s);
-    }
     f = xcalloc(1, sizeof(*f));
     f->id = flow->id;
     f->key = *flow->key;
@@ -189,38 +275,38 @@ int megaflows_put(struct megaflows *t, const struct dp_flow *flow)
     f->subtable = s;
     f->hash = hash_masked(s, words_of(&f->key));
     f->actions = action_list_new(flow->actions, flow->actions_len);
-    bucket = &s->buckets[f->hash & (s->n_buckets - 1)];
-    f->next = *bucket;
-    *bucket = f;
-    s->n++;
-    HASH_ADD(hh, t->by_id, id, sizeof(f->id), f);
+    hash_index_insert(&s->flows, f->hash, f);
+    list_flow(t, f);
     return 0;
 }
 
 void megaflows_remove(struct megaflows *t, struct megaflow *f)
 {
     struct subtable *s = f->subtable;
-    struct megaflow **at = &s->buckets[f->hash & (s->n_buckets - 1)];
 
-    while (*at != f) {
-        at = &(*at)->next;
-    }
-    *at = f->next;
-    HASH_DEL(t->by_id, f);
+    hash_index_remove(&s->flows, f->hash, f);
+    unlist_flow(t, f);
     action_list_unref(f->actions);
-    free(f);
-    if (!--s->n) {
+    f->actions = NULL;
+    f->subtable = NULL;
+    if (!f->n_cached) {
+        free(f);
+    }
+    if (!s->flows.n) {
         subtable_free(t, s);
     }
 }
 
 void megaflows_done(struct megaflows *t)
 {
-    struct megaflow *f, *next;
-
-    HASH_ITER(hh, t->by_id, f, next) {
-        megaflows_remove(t, f);
+    while (t->list) {
+        megaflows_remove(t, t->list);
     }
+    for (size_t i = 0; t->cache && i < MEGAFLOWS_CACHE; i++) {
+        cache_put(&t->cache[i], NULL);
+    }
+    free(t->cache);
+    free(t->by_id);
     free(t->subtables);
     *t = (struct megaflows){0};
 }

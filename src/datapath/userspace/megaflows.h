@@ -8,12 +8,13 @@
  * mask share a subtable, a hash table over the masked key; a lookup asks the subtables one after the other and stops at
  * the first hit, as flows that overlap have the same actions. Costs: a lookup is one hash a subtable over only the
  * words that its mask has bits in; subtables that hit more move to the front, so that busy traffic asks one or two.
+ * Where there are more subtables than that, a cache in front remembers by the hash of some words of the whole key
+ * which flow was hit last; the flow's own masked comparison judges.
  *
  * Invariants: an entry's key is masked; ids are unique; a subtable is never empty. An entry's actions are a counted
  * reference, so that who runs them may lose the flow meanwhile (an upcall that deletes it).
  */
-#include <uthash.h>
-
+#include "base/hash_index.h"
 #include "datapath/datapath.h"
 
 struct action_list {
@@ -35,30 +36,35 @@ static inline const struct dp_action *action_list_actions(const struct action_li
 }
 
 struct megaflow {
-    struct megaflow *next; /* in its bucket */
+    struct subtable *subtable; /* NULL: removed, but the cache still points here */
     uint32_t hash;
-    struct subtable *subtable;
+    uint32_t n_cached; /* cache entries that point here */
     struct flow_key key;
     struct action_list *actions;
     struct dp_flow_stats stats;
     dp_flow_id id;
-    UT_hash_handle hh; /* by id */
+    struct megaflow *next_id;     /* in its bucket by id */
+    struct megaflow *prev, *next; /* all flows */
 };
 
 struct subtable {
     struct flow_key mask;
     uint8_t words[FLOW_KEY_U64S]; /* where the mask is not zero */
     unsigned int n_words;
-    size_t n, n_buckets; /* a power of 2 */
-    struct megaflow **buckets;
+    struct hash_index flows;
     uint64_t hits;
 };
+
+#define MEGAFLOWS_CACHE 8192
 
 struct megaflows {
     struct subtable **subtables;
     size_t n_subtables;
-    struct megaflow *by_id;
-    unsigned int lookups; /* since the subtables were last put in order */
+    struct megaflow *list;   /* utlist */
+    struct megaflow **by_id; /* ids are handed out one after the other: the low bits are a perfect hash */
+    size_t n, n_by_id;       /* a power of 2 */
+    struct megaflow **cache; /* MEGAFLOWS_CACHE of them, NULL until there are many subtables */
+    unsigned int lookups;    /* since the subtables were last put in order */
 };
 
 void megaflows_done(struct megaflows *t);

@@ -2,6 +2,7 @@
 #include "datapath/userspace/userspace.h"
 
 #include <endian.h>
+#include <utlist.h>
 
 #include "base/log.h"
 #include "datapath/userspace/tunnel_tx.h"
@@ -341,7 +342,7 @@ static int us_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const stru
     struct megaflow *f, *next;
     int result = 0;
 
-    HASH_ITER(hh, us_of(dp)->flows.by_id, f, next) {
+    DL_FOREACH_SAFE(us_of(dp)->flows.list, f, next) {
         struct dp_flow flow = {
             .id = f->id,
             .key = &f->key,

@@ -140,12 +140,51 @@ static void test_missing_netdev(void **state)
     assert_null(bridge_port_by_ofp(e->br, ofp_port(7)));
 }
 
+/* Only what looked at the table, or at the address, that changed is translated again. */
+static void test_fine_revalidation(void **state)
+{
+    struct env *e = *state;
+    uint64_t n;
+
+    env_flow(e->br, "table=0,in_port=1,actions=resubmit(,1)");
+    env_flow(e->br, "table=0,in_port=2,actions=normal");
+    env_flow(e->br, "table=1,actions=output:3");
+    env_in(e, 1, env_udp(2, 1, 0));
+    env_in(e, 2, env_udp(7, 8, 0));
+    megaflow_revalidate_all(e->sw);
+    n = megaflow_n_revalidated(e->sw);
+    env_flow(e->br, "table=2,actions=output:3");
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n);
+    env_flow(e->br, "table=1,actions=output:2");
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n + 1);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    mac_table_learn(&e->br->macs, 0, (struct eth_addr){{2, 0, 0, 0, 0, 9}}, ofp_port(3), time_mono_ms());
+    switch_macs_changed(e->br);
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n + 1);
+    mac_table_learn(&e->br->macs, 0, (struct eth_addr){{2, 0, 0, 0, 0, 7}}, ofp_port(3), time_mono_ms());
+    switch_macs_changed(e->br);
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n + 2);
+    assert_string_equal(env_in(e, 2, env_udp(7, 8, 0)), "3");
+    switch_changed(e->sw);
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n + 4);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        T(test_every_rule_counts),        T(test_counters_over_changes), T(test_idle),          T(test_limit),
-        T(test_revalidation_by_the_loop), T(test_port_removal),          T(test_missing_netdev)};
+    const struct CMUnitTest tests[] = {T(test_every_rule_counts),
+                                       T(test_counters_over_changes),
+                                       T(test_idle),
+                                       T(test_limit),
+                                       T(test_revalidation_by_the_loop),
+                                       T(test_port_removal),
+                                       T(test_missing_netdev),
+                                       T(test_fine_revalidation)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
