@@ -184,7 +184,7 @@ static void on_multipart(struct of_client *c, struct request *r, const uint8_t *
 
 static void on_error(struct of_client *c, struct request *r, const struct of_header *h, const uint8_t *msg)
 {
-    const char *name = oferr_name(of_error_decode(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN));
+    const char *name = oferr_name(of_error_decode(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN, h->version));
 
     if (r->kind != REQUEST_APPLY) {
         request_done(c, r, name);

@@ -2,8 +2,10 @@
 #ifndef WARREN_OPENFLOW_MSG_H
 #define WARREN_OPENFLOW_MSG_H
 /*
- * OpenFlow messages, decoded and encoded: OpenFlow 1.3 (wire version 4). The structs are the same for every version, so
- * that others can be added behind the same functions; each takes the version.
+ * OpenFlow messages, decoded and encoded: OpenFlow 1.0, 1.3, 1.4 and 1.5 (wire versions 1, 4, 5 and 6). The structs are
+ * the same for every version; the functions take it. msg.c has header, hello, errors and matches, msg_flow.c flow_mod
+ * and flow_removed, msg_packet.c packet_in and packet_out, msg_port.c ports, msg_bundle.c bundles, msg_nx.h what
+ * Nicira's extension adds.
  *
  * Decoders read a message's body, the bytes behind the 8-byte header, and return 0 or OFERR_*. What they return owns
  * its action list (ofpacts_done()). Encoders append one whole message to a writer. msg_multipart.h has the multipart
@@ -27,7 +29,7 @@
 #define OF_EXPERIMENTER_ONF 0x4f4e4600u
 #define OF_EXPERIMENTER_NX 0x00002320u
 
-/* enum ofp_type of OpenFlow 1.3. */
+/* enum ofp_type of OpenFlow 1.5; 1.0's own numbers are translated by the header's functions. */
 enum of_type {
     OFT_HELLO = 0,
     OFT_ERROR = 1,
@@ -69,7 +71,8 @@ enum of_type {
 };
 
 struct of_header {
-    uint8_t version, type;
+    uint8_t version;
+    uint8_t type; /* enum of_type */
     uint16_t length;
     uint32_t xid;
 };
@@ -80,6 +83,8 @@ int of_header_decode(const void *data, size_t len, struct of_header *ret);
  * KiB). */
 size_t of_begin(struct writer *w, uint8_t version, enum of_type type, uint32_t xid);
 void of_end(struct writer *w, size_t start);
+/* An EXPERIMENTER message (VENDOR in 1.0; the two have the same form for Nicira's and ONF's). */
+size_t of_begin_experimenter(struct writer *w, uint8_t version, uint32_t experimenter, uint32_t exp_type, uint32_t xid);
 /* A message that is a header only. */
 void of_encode_empty(struct writer *w, uint8_t version, enum of_type type, uint32_t xid);
 
@@ -95,7 +100,7 @@ void of_error_encode(struct writer *w, uint8_t version, int error, const void *r
 /* HELLO_FAILED carries a text instead. */
 void of_hello_failed_encode(struct writer *w, uint8_t version, const char *text, uint32_t xid);
 /* The OFERR_* in an error's body. */
-int of_error_decode(const void *body, size_t len);
+int of_error_decode(const void *body, size_t len, uint8_t version);
 
 /* An ofp_match: type, length, TLVs, padding to 8 bytes. STRICT as for match_decode(). */
 int of_match_decode(struct reader *r, bool strict, struct match *ret);
@@ -103,32 +108,51 @@ void of_match_encode(struct writer *w, const struct match *match);
 
 enum of_flow_command { OF_FLOW_ADD, OF_FLOW_MODIFY, OF_FLOW_MODIFY_STRICT, OF_FLOW_DELETE, OF_FLOW_DELETE_STRICT };
 
+/* The form of a flow on the wire: the standard's of the connection's version, or Nicira's, which 1.0 needs for anything
+ * beyond its own twelve fields. TABLE_ID: Nicira's extension that puts a table into flow_mod's command (1.0 only). */
+struct of_flow_format {
+    uint8_t version;
+    bool nx, table_id;
+};
+
 struct of_flow_mod {
     enum of_flow_command command;
-    table_id_t table;
+    table_id_t table; /* TABLE_ID_ALL in 1.0 without the extension: every table for changes, for ADD the first */
     uint16_t priority, idle_timeout, hard_timeout;
-    uint16_t flags; /* OFPFF_* as on the wire */
-    __be64 cookie, cookie_mask;
+    uint16_t flags;      /* OFPFF_* of 1.3 */
+    uint16_t importance; /* 1.4 */
+    /* ADD: `cookie` is the flow's. Else flows are selected by cookie and mask, and of 1.0 and Nicira's MODIFY the flows
+     * get `new_cookie` if `modify_cookie`. */
+    __be64 cookie, cookie_mask, new_cookie;
+    bool modify_cookie;
     uint32_t buffer_id, out_group;
     ofp_port_t out_port;
     struct match match;
     struct ofpacts acts;
 };
 /* Also checks table, flags and, for commands that carry actions, ofpacts_check(). */
-int of_flow_mod_decode(struct reader *body, uint8_t version, struct of_flow_mod *ret);
+int of_flow_mod_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *ret);
 void of_flow_mod_encode(struct writer *w, uint8_t version, const struct of_flow_mod *fm, uint32_t xid);
 void of_flow_mod_done(struct of_flow_mod *fm);
 
+enum of_flow_removed_reason {
+    OF_REMOVED_IDLE,
+    OF_REMOVED_HARD,
+    OF_REMOVED_DELETE,
+    OF_REMOVED_GROUP, /* from here on: 1.3 (GROUP), 1.4 (the others); older versions say DELETE */
+    OF_REMOVED_METER,
+    OF_REMOVED_EVICTION,
+};
 struct of_flow_removed {
     __be64 cookie;
     uint16_t priority, idle_timeout, hard_timeout;
-    uint8_t reason;
+    uint8_t reason; /* enum of_flow_removed_reason */
     table_id_t table;
     uint32_t duration_sec, duration_nsec;
     uint64_t packets, bytes;
     struct match match;
 };
-void of_flow_removed_encode(struct writer *w, uint8_t version, const struct of_flow_removed *fr);
+void of_flow_removed_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_removed *fr);
 
 struct of_packet_in {
     uint32_t total_len;
@@ -138,8 +162,13 @@ struct of_packet_in {
     struct match match; /* in_port and the pipeline's fields */
     const void *data;
     size_t data_len;
+    const uint8_t *userdata; /* of controller(userdata=): only NXT2 carries it */
+    size_t userdata_len;
 };
-void of_packet_in_encode(struct writer *w, uint8_t version, const struct of_packet_in *pin);
+/* As NXT_SET_PACKET_IN_FORMAT numbers them. */
+enum of_packet_in_format { OF_PACKET_IN_STANDARD, OF_PACKET_IN_NXT, OF_PACKET_IN_NXT2 };
+void of_packet_in_encode(struct writer *w, uint8_t version, enum of_packet_in_format format,
+                         const struct of_packet_in *pin);
 
 struct of_packet_out {
     uint32_t buffer_id;
@@ -186,34 +215,5 @@ void of_bundle_ctrl_encode(struct writer *w, uint8_t version, uint32_t bundle_id
                            uint16_t flags, uint32_t xid);
 /* Begins a bundle-add message; append the inner message (same xid), then of_end(). */
 size_t of_bundle_add_begin(struct writer *w, uint8_t version, uint32_t bundle_id, uint16_t flags, uint32_t xid);
-
-/* Errors of the bundle extension in 1.3 travel as OFPET_EXPERIMENTER; see of_error_encode(). */
-#define OFERR_BUNDLE_UNKNOWN OFERR(17, 0)
-#define OFERR_BUNDLE_EPERM OFERR(17, 1)
-#define OFERR_BUNDLE_BAD_ID OFERR(17, 2)
-#define OFERR_BUNDLE_EXIST OFERR(17, 3)
-#define OFERR_BUNDLE_CLOSED OFERR(17, 4)
-#define OFERR_BUNDLE_OUT_OF OFERR(17, 5)
-#define OFERR_BUNDLE_BAD_TYPE OFERR(17, 6)
-#define OFERR_BUNDLE_BAD_FLAGS OFERR(17, 7)
-#define OFERR_BUNDLE_BAD_LEN OFERR(17, 8)
-#define OFERR_BUNDLE_BAD_XID OFERR(17, 9)
-#define OFERR_BUNDLE_UNSUP OFERR(17, 10)
-#define OFERR_BUNDLE_CONFLICT OFERR(17, 11)
-#define OFERR_BUNDLE_TOO_MANY OFERR(17, 12)
-#define OFERR_BUNDLE_MSG_FAILED OFERR(17, 13)
-#define OFERR_PORT_MOD_BAD_PORT OFERR(7, 0)
-#define OFERR_PORT_MOD_BAD_HW_ADDR OFERR(7, 1)
-#define OFERR_PORT_MOD_BAD_CONFIG OFERR(7, 2)
-#define OFERR_TABLE_MOD_BAD_TABLE OFERR(8, 0)
-#define OFERR_TABLE_MOD_BAD_CONFIG OFERR(8, 1)
-#define OFERR_QUEUE_BAD_PORT OFERR(9, 0)
-#define OFERR_QUEUE_BAD_QUEUE OFERR(9, 1)
-#define OFERR_CONFIG_BAD_FLAGS OFERR(10, 0)
-#define OFERR_ROLE_STALE OFERR(11, 0)
-#define OFERR_ROLE_UNSUP OFERR(11, 1)
-#define OFERR_ROLE_BAD_ROLE OFERR(11, 2)
-#define OFERR_GROUP_UNKNOWN OFERR(6, 8)
-#define OFERR_METER_UNKNOWN OFERR(12, 3)
 
 #endif

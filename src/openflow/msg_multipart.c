@@ -1,24 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "openflow/msg_multipart.h"
 
-#define MP_HEADER_LEN 16
+#include "openflow/action_codec.h"
+#include "openflow/match_legacy.h"
+#include "openflow/msg_nx.h"
 
-static size_t mp_header(struct writer *w, uint8_t version, enum of_type msg_type, enum of_multipart_type type,
+static size_t mp_header(struct writer *w, uint8_t version, enum of_type msg_type, const struct of_mp_kind *kind,
                         uint32_t xid)
 {
     size_t start = of_begin(w, version, msg_type, xid);
 
-    writer_u16(w, (uint16_t)type);
+    writer_u16(w, kind->type);
     writer_u16(w, 0); /* flags */
-    writer_zeros(w, 4);
+    if (version > OF_VERSION_10) {
+        writer_zeros(w, 4);
+    }
+    if (kind->type == OFMP_EXPERIMENTER) {
+        writer_u32(w, kind->experimenter);
+        writer_u32(w, kind->subtype);
+        if (version == OF_VERSION_10) {
+            writer_zeros(w, 4);
+        }
+    }
     return start;
+}
+
+int of_mp_header_decode(struct reader *body, uint8_t version, struct of_mp_header *ret)
+{
+    struct of_mp_header h = {.kind.type = reader_u16(body)};
+
+    h.flags = reader_u16(body);
+    reader_skip(body, version > OF_VERSION_10 ? 4 : 0);
+    if (h.kind.type == OFMP_EXPERIMENTER) {
+        h.kind.experimenter = reader_u32(body);
+        h.kind.subtype = reader_u32(body);
+        reader_skip(body, version == OF_VERSION_10 ? 4 : 0);
+    }
+    if (body->error) {
+        return OFERR_BAD_LEN;
+    }
+    *ret = h;
+    return 0;
+}
+
+void of_mp_begin_kind(struct of_mp *mp, struct writer *w, uint8_t version, const struct of_mp_kind *kind, uint32_t xid)
+{
+    *mp = (struct of_mp){.w = w, .version = version, .kind = *kind, .xid = xid};
+    mp->start = mp_header(w, version, OFT_MULTIPART_REPLY, kind, xid);
+    mp->body = w->len - mp->start;
+    mp->entry = w->len;
 }
 
 void of_mp_begin(struct of_mp *mp, struct writer *w, uint8_t version, enum of_multipart_type type, uint32_t xid)
 {
-    *mp = (struct of_mp){.w = w, .version = version, .type = type, .xid = xid};
-    mp->start = mp_header(w, version, OFT_MULTIPART_REPLY, type, xid);
-    mp->entry = w->len;
+    of_mp_begin_kind(mp, w, version, &(struct of_mp_kind){.type = (uint16_t)type}, xid);
 }
 
 void of_mp_entry(struct of_mp *mp)
@@ -30,7 +65,7 @@ void of_mp_entry_done(struct of_mp *mp)
 {
     struct writer *w = mp->w;
 
-    if (w->error || w->len - mp->start <= OF_MAX_LEN || mp->entry == mp->start + MP_HEADER_LEN) {
+    if (w->error || w->len - mp->start <= OF_MAX_LEN || mp->entry == mp->start + mp->body) {
         return;
     }
     /* The entry moves behind a header of its own. */
@@ -40,7 +75,7 @@ void of_mp_entry_done(struct of_mp *mp)
     w->len = mp->entry;
     writer_patch_u16(w, mp->start + 10, OFMP_F_MORE);
     of_end(w, mp->start);
-    mp->start = mp_header(w, mp->version, OFT_MULTIPART_REPLY, mp->type, mp->xid);
+    mp->start = mp_header(w, mp->version, OFT_MULTIPART_REPLY, &mp->kind, mp->xid);
     mp->entry = w->len;
     writer_bytes(w, entry, entry_len);
     free(entry);
@@ -54,7 +89,7 @@ void of_mp_end(struct of_mp *mp)
 void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_type type, const void *body,
                           size_t body_len, uint32_t xid)
 {
-    size_t start = mp_header(w, version, OFT_MULTIPART_REQUEST, type, xid);
+    size_t start = mp_header(w, version, OFT_MULTIPART_REQUEST, &(struct of_mp_kind){.type = (uint16_t)type}, xid);
 
     writer_bytes(w, body, body_len);
     of_end(w, start);
@@ -62,20 +97,46 @@ void of_mp_request_encode(struct writer *w, uint8_t version, enum of_multipart_t
 
 /* ---- flows ---- */
 
-int of_flow_request_decode(struct reader *body, struct of_flow_request *ret)
+static int request_10(struct reader *body, struct of_flow_request *fr)
 {
-    struct of_flow_request fr = {.table = reader_u8(body)};
+    bool exact;
+    int error = match_decode_10(body, &fr->match, &exact);
 
+    fr->table = reader_u8(body);
+    reader_skip(body, 1);
+    fr->out_port = ofp_port_from_16(reader_u16(body));
+    return error || body->error || body->left ? OFERR_BAD_LEN : 0;
+}
+
+static int request_nx(struct reader *body, struct of_flow_request *fr)
+{
+    fr->out_port = ofp_port_from_16(reader_u16(body));
+    uint16_t match_len = reader_u16(body);
+    fr->table = reader_u8(body);
     reader_skip(body, 3);
-    fr.out_port = ofp_port(reader_u32(body));
-    fr.out_group = reader_u32(body);
+    return body->error ? OFERR_BAD_LEN
+                       : nx_match_decode(body, match_len, false, &fr->match, &fr->cookie, &fr->cookie_mask);
+}
+
+static int request_13(struct reader *body, struct of_flow_request *fr)
+{
+    fr->table = reader_u8(body);
+    reader_skip(body, 3);
+    fr->out_port = ofp_port(reader_u32(body));
+    fr->out_group = reader_u32(body);
     reader_skip(body, 4);
-    fr.cookie = reader_be64(body);
-    fr.cookie_mask = reader_be64(body);
-    if (body->error) {
-        return OFERR_BAD_LEN;
-    }
-    int error = of_match_decode(body, false, &fr.match);
+    fr->cookie = reader_be64(body);
+    fr->cookie_mask = reader_be64(body);
+    return body->error ? OFERR_BAD_LEN : of_match_decode(body, false, &fr->match);
+}
+
+int of_flow_request_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_request *ret)
+{
+    struct of_flow_request fr = {.out_group = OF_GROUP_ANY};
+    int error = format->nx                         ? request_nx(body, &fr)
+                : format->version == OF_VERSION_10 ? request_10(body, &fr)
+                                                   : request_13(body, &fr);
+
     if (error) {
         return error;
     }
@@ -88,7 +149,7 @@ int of_flow_request_decode(struct reader *body, struct of_flow_request *ret)
 
 void of_flow_request_encode(struct writer *w, uint8_t version, const struct of_flow_request *fr, uint32_t xid)
 {
-    size_t start = mp_header(w, version, OFT_MULTIPART_REQUEST, OFMP_FLOW, xid);
+    size_t start = mp_header(w, version, OFT_MULTIPART_REQUEST, &(struct of_mp_kind){.type = OFMP_FLOW}, xid);
 
     writer_u8(w, fr->table);
     writer_zeros(w, 3);
@@ -101,25 +162,79 @@ void of_flow_request_encode(struct writer *w, uint8_t version, const struct of_f
     of_end(w, start);
 }
 
-void of_flow_stats_encode(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+static void stats_10(struct writer *w, const struct of_flow_stats *fs)
 {
-    size_t start = w->len;
+    match_encode_10(&fs->match, w);
+    writer_u32(w, fs->duration_sec);
+    writer_u32(w, fs->duration_nsec);
+    writer_u16(w, fs->priority);
+    writer_u16(w, fs->idle_timeout);
+    writer_u16(w, fs->hard_timeout);
+    writer_zeros(w, 6);
+    writer_be64(w, fs->cookie);
+    writer_u64(w, fs->packets);
+    writer_u64(w, fs->bytes);
+}
 
+/* Ages travel as one more than they are; 0 would be "unknown". */
+static uint16_t age_nx(uint32_t age)
+{
+    return (uint16_t)(MIN(age, 0xfffeu) + 1);
+}
+
+static void stats_nx(struct writer *w, const struct of_flow_stats *fs)
+{
+    writer_u32(w, fs->duration_sec);
+    writer_u32(w, fs->duration_nsec);
+    writer_u16(w, fs->priority);
+    writer_u16(w, fs->idle_timeout);
+    writer_u16(w, fs->hard_timeout);
+    size_t len_at = w->len;
     writer_u16(w, 0);
-    writer_u8(w, fs->table);
-    writer_zeros(w, 1);
+    writer_u16(w, age_nx(fs->idle_age));
+    writer_u16(w, age_nx(fs->hard_age));
+    writer_be64(w, fs->cookie);
+    writer_u64(w, fs->packets);
+    writer_u64(w, fs->bytes);
+    nx_match_encode(w, len_at, &fs->match, 0, 0);
+}
+
+static void stats_13(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+{
     writer_u32(w, fs->duration_sec);
     writer_u32(w, fs->duration_nsec);
     writer_u16(w, fs->priority);
     writer_u16(w, fs->idle_timeout);
     writer_u16(w, fs->hard_timeout);
     writer_u16(w, fs->flags);
-    writer_zeros(w, 4);
+    writer_u16(w, version < OF_VERSION_14 ? 0 : fs->importance);
+    writer_zeros(w, 2);
     writer_be64(w, fs->cookie);
     writer_u64(w, fs->packets);
     writer_u64(w, fs->bytes);
     of_match_encode(w, &fs->match);
-    ofpacts_encode_instructions(fs->acts, fs->acts_len, version, w);
+}
+
+void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs)
+{
+    size_t start = w->len;
+    bool plain = format->nx || format->version == OF_VERSION_10;
+
+    writer_u16(w, 0);
+    writer_u8(w, fs->table);
+    writer_zeros(w, 1);
+    if (format->nx) {
+        stats_nx(w, fs);
+    } else if (plain) {
+        stats_10(w, fs);
+    } else {
+        stats_13(w, format->version, fs);
+    }
+    if (plain) {
+        ofpacts_encode_actions(fs->acts, fs->acts_len, format->version, w);
+    } else {
+        ofpacts_encode_instructions(fs->acts, fs->acts_len, format->version, w);
+    }
     writer_patch_u16(w, start, (uint16_t)(w->len - start));
 }
 
@@ -140,7 +255,8 @@ int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats
     fs.idle_timeout = reader_u16(&e);
     fs.hard_timeout = reader_u16(&e);
     fs.flags = reader_u16(&e);
-    reader_skip(&e, 4);
+    fs.importance = reader_u16(&e);
+    reader_skip(&e, 2);
     fs.cookie = reader_be64(&e);
     fs.packets = reader_u64(&e);
     fs.bytes = reader_u64(&e);
@@ -185,119 +301,4 @@ void of_desc_encode(struct writer *w, const struct of_desc *desc)
     put_string(w, desc->software, 256);
     put_string(w, desc->serial, 32);
     put_string(w, desc->datapath, 256);
-}
-
-void of_table_stats_encode(struct writer *w, table_id_t table, uint32_t active, uint64_t lookup, uint64_t matched)
-{
-    writer_u8(w, table);
-    writer_zeros(w, 3);
-    writer_u32(w, active);
-    writer_u64(w, lookup);
-    writer_u64(w, matched);
-}
-
-/* Property numbers of OpenFlow 1.3, enum ofp_table_feature_prop_type: the ones that must be there. */
-enum {
-    PROP_INSTRUCTIONS = 0,
-    PROP_NEXT_TABLES = 2,
-    PROP_WRITE_ACTIONS = 4,
-    PROP_APPLY_ACTIONS = 6,
-    PROP_MATCH = 8,
-    PROP_WILDCARDS = 10,
-    PROP_WRITE_SETFIELD = 12,
-    PROP_APPLY_SETFIELD = 14
-};
-
-static void prop_ids(struct writer *w, uint16_t type, const uint16_t *ids, size_t n)
-{
-    size_t start = w->len;
-
-    writer_u16(w, type);
-    writer_u16(w, (uint16_t)(4 + 4 * n));
-    for (size_t i = 0; i < n; i++) {
-        writer_u16(w, ids[i]);
-        writer_u16(w, 4);
-    }
-    writer_pad(w, start, 8);
-}
-
-static void prop_next_tables(struct writer *w, table_id_t table)
-{
-    size_t start = w->len;
-
-    writer_u16(w, PROP_NEXT_TABLES);
-    writer_u16(w, (uint16_t)(4 + TABLE_ID_MAX - table));
-    for (unsigned int next = table + 1u; next <= TABLE_ID_MAX; next++) {
-        writer_u8(w, (uint8_t)next);
-    }
-    writer_pad(w, start, 8);
-}
-
-static void prop_fields(struct writer *w, uint16_t type, bool (*want)(const struct field *f))
-{
-    size_t start = w->len;
-
-    writer_u16(w, type);
-    writer_u16(w, 0);
-    for (int id = 0; id < FIELD_MAX; id++) {
-        const struct field *f = field_get((enum field_id)id);
-
-        if (f && f->oxm_header && want(f)) {
-            writer_u32(w, f->oxm_header);
-        }
-    }
-    writer_patch_u16(w, start + 2, (uint16_t)(w->len - start));
-    writer_pad(w, start, 8);
-}
-
-static bool any_field(const struct field *f WR_UNUSED)
-{
-    return true;
-}
-
-static bool writable_field(const struct field *f)
-{
-    return f->writable;
-}
-
-void of_table_features_encode(struct writer *w, table_id_t table, uint32_t max_entries)
-{
-    /* goto_table (not from the last table), write_metadata, write, apply, clear */
-    static const uint16_t instructions[] = {2, 3, 4, 5, 1};
-    /* output, push_vlan, pop_vlan, push_mpls, pop_mpls, dec_nw_ttl, set_field */
-    static const uint16_t actions[] = {0, 17, 18, 19, 20, 24, 25};
-    size_t start = w->len;
-
-    writer_u16(w, 0);
-    writer_u8(w, table);
-    writer_zeros(w, 5);
-    writer_zeros(w, 32); /* the name: tables have none */
-    writer_u64(w, UINT64_MAX);
-    writer_u64(w, UINT64_MAX);
-    writer_u32(w, 0);
-    writer_u32(w, max_entries);
-    prop_ids(w, PROP_INSTRUCTIONS, instructions, ARRAY_SIZE(instructions) - (table == TABLE_ID_MAX));
-    prop_next_tables(w, table);
-    prop_ids(w, PROP_WRITE_ACTIONS, actions, ARRAY_SIZE(actions));
-    prop_ids(w, PROP_APPLY_ACTIONS, actions, ARRAY_SIZE(actions));
-    prop_fields(w, PROP_MATCH, any_field);
-    prop_fields(w, PROP_WILDCARDS, any_field);
-    prop_fields(w, PROP_WRITE_SETFIELD, writable_field);
-    prop_fields(w, PROP_APPLY_SETFIELD, writable_field);
-    writer_patch_u16(w, start, (uint16_t)(w->len - start));
-}
-
-void of_port_stats_encode(struct writer *w, const struct of_port_stats *ps)
-{
-    const uint64_t counters[] = {ps->rx_packets,   ps->tx_packets,  ps->rx_bytes,   ps->tx_bytes,
-                                 ps->rx_dropped,   ps->tx_dropped,  ps->rx_errors,  ps->tx_errors,
-                                 ps->rx_frame_err, ps->rx_over_err, ps->rx_crc_err, ps->collisions};
-
-    writer_u32(w, ofp_port_u32(ps->port_no));
-    writer_zeros(w, 4);
-    for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
-        writer_u64(w, counters[i]);
-    }
-    writer_u32(w, ps->duration_sec);
-    writer_u32(w, ps->duration_nsec);
 }

@@ -21,20 +21,37 @@ enum of_multipart_type {
     OFMP_METER_FEATURES = 11,
     OFMP_TABLE_FEATURES = 12,
     OFMP_PORT_DESC = 13,
+    OFMP_TABLE_DESC = 14,
+    OFMP_QUEUE_DESC = 15,
+    OFMP_FLOW_MONITOR = 16,
     OFMP_EXPERIMENTER = 0xffff,
 };
 #define OFMP_F_MORE 1
+
+/* What a multipart message is about: a type, or a subtype of an experimenter's. */
+struct of_mp_kind {
+    uint16_t type;         /* enum of_multipart_type */
+    uint32_t experimenter; /* with OFMP_EXPERIMENTER */
+    uint32_t subtype;
+};
+struct of_mp_header {
+    struct of_mp_kind kind;
+    uint16_t flags;
+};
+/* Reads what stands between a message's header and the body of its kind (in 1.0: stats). OFERR_BAD_LEN. */
+int of_mp_header_decode(struct reader *body, uint8_t version, struct of_mp_header *ret);
 
 /* A reply under way: entries are appended to `w` between of_mp_entry() and of_mp_entry_done(); when one would make the
  * message too long, a new one with the same xid begins there and the one before it gets the MORE flag. */
 struct of_mp {
     struct writer *w;
     uint8_t version;
-    enum of_multipart_type type;
+    struct of_mp_kind kind;
     uint32_t xid;
-    size_t start, entry;
+    size_t start, body, entry;
 };
 void of_mp_begin(struct of_mp *mp, struct writer *w, uint8_t version, enum of_multipart_type type, uint32_t xid);
+void of_mp_begin_kind(struct of_mp *mp, struct writer *w, uint8_t version, const struct of_mp_kind *kind, uint32_t xid);
 void of_mp_entry(struct of_mp *mp);
 void of_mp_entry_done(struct of_mp *mp);
 void of_mp_end(struct of_mp *mp);
@@ -51,13 +68,15 @@ struct of_flow_request {
     __be64 cookie, cookie_mask;
     struct match match;
 };
-int of_flow_request_decode(struct reader *body, struct of_flow_request *ret);
+int of_flow_request_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_request *ret);
 void of_flow_request_encode(struct writer *w, uint8_t version, const struct of_flow_request *fr, uint32_t xid);
 
 struct of_flow_stats {
     table_id_t table;
     uint32_t duration_sec, duration_nsec;
     uint16_t priority, idle_timeout, hard_timeout, flags;
+    uint16_t importance;         /* 1.4 */
+    uint32_t idle_age, hard_age; /* seconds; Nicira's form carries them */
     __be64 cookie;
     uint64_t packets, bytes;
     struct match match;
@@ -65,7 +84,7 @@ struct of_flow_stats {
     size_t acts_len;
     struct ofpacts decoded; /* when decoding: the caller's */
 };
-void of_flow_stats_encode(struct writer *w, uint8_t version, const struct of_flow_stats *fs);
+void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs);
 /* The next entry of R. */
 int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats *ret);
 
@@ -74,10 +93,39 @@ struct of_desc {
     const char *manufacturer, *hardware, *software, *serial, *datapath;
 };
 void of_desc_encode(struct writer *w, const struct of_desc *desc);
-void of_table_stats_encode(struct writer *w, table_id_t table, uint32_t active, uint64_t lookup, uint64_t matched);
-/* One table of TABLE_FEATURES with the required properties. What a table can do is the same in all: NEXT is what goto
- * may name. */
-void of_table_features_encode(struct writer *w, table_id_t table, uint32_t max_entries);
+struct of_table_stats {
+    table_id_t table;
+    const char *name; /* 1.0 */
+    uint32_t max_entries, active;
+    uint64_t lookup, matched;
+};
+void of_table_stats_encode(struct writer *w, uint8_t version, const struct of_table_stats *ts);
+
+/* Configuration of a table (table_mod, TABLE_FEATURES, TABLE_DESC). */
+#define OF_TABLE_EVICTION (1u << 2) /* 1.4 */
+#define OF_TABLE_VACANCY_EVENTS (1u << 3)
+/* Flags of the eviction property. */
+#define OF_EVICTION_OTHER 1u
+#define OF_EVICTION_IMPORTANCE 2u
+#define OF_EVICTION_LIFETIME 4u
+struct of_table_desc {
+    table_id_t table;
+    const char *name; /* TABLE_FEATURES; "" for none */
+    uint32_t max_entries;
+    bool eviction;
+    uint32_t eviction_flags;
+};
+/* One table of TABLE_FEATURES with the required properties. What a table can do is the same in all. */
+void of_table_features_encode(struct writer *w, uint8_t version, const struct of_table_desc *td);
+void of_table_desc_encode(struct writer *w, const struct of_table_desc *td);
+
+struct of_table_mod {
+    table_id_t table;
+    uint32_t config;
+    bool has_eviction_flags;
+    uint32_t eviction_flags;
+};
+int of_table_mod_decode(struct reader *body, uint8_t version, struct of_table_mod *ret);
 
 struct of_port_stats {
     ofp_port_t port_no;
@@ -85,6 +133,28 @@ struct of_port_stats {
     uint64_t rx_frame_err, rx_over_err, rx_crc_err, collisions;
     uint32_t duration_sec, duration_nsec;
 };
-void of_port_stats_encode(struct writer *w, const struct of_port_stats *ps);
+void of_port_stats_encode(struct writer *w, uint8_t version, const struct of_port_stats *ps);
+/* Which port's statistics, or descriptions (1.5), are wanted; OFPP_ANY: all. */
+int of_port_request_decode(struct reader *body, uint8_t version, ofp_port_t *ret);
+
+struct of_queue_stats {
+    ofp_port_t port_no;
+    uint32_t queue_id;
+    uint64_t tx_bytes, tx_packets, tx_errors;
+    uint32_t duration_sec, duration_nsec;
+};
+void of_queue_stats_encode(struct writer *w, uint8_t version, const struct of_queue_stats *qs);
+/* OFMP_QUEUE and OFMP_QUEUE_DESC: of which port (OFPP_ANY: all) and queue (OF_QUEUE_ALL). */
+int of_queue_request_decode(struct reader *body, uint8_t version, ofp_port_t *ret_port, uint32_t *ret_queue);
+
+/* The configuration of a queue: rates in 1/1000 of the port's speed, or OF_QUEUE_RATE_NONE. */
+#define OF_QUEUE_RATE_NONE 0xffffu
+struct of_queue_config {
+    ofp_port_t port_no;
+    uint32_t queue_id;
+    uint16_t min_rate, max_rate;
+};
+/* In QUEUE_GET_CONFIG_REPLY up to 1.3, in QUEUE_DESC from 1.4 on. */
+void of_queue_config_encode(struct writer *w, uint8_t version, const struct of_queue_config *qc);
 
 #endif

@@ -140,7 +140,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         struct writer w = {0};
 
         pin.reason = wire_reason(info->reason, ofconn_version(c));
-        of_packet_in_encode(&w, ofconn_version(c), &pin);
+        of_packet_in_encode(&w, ofconn_version(c), OF_PACKET_IN_STANDARD, &pin);
         ofconn_send(c, &w);
         delivered = true;
     }
@@ -173,7 +173,7 @@ static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct
         if (wants(c, ASYNC_FLOW_REMOVED, reason)) {
             struct writer w = {0};
 
-            of_flow_removed_encode(&w, ofconn_version(c), &fr);
+            of_flow_removed_encode(&w, &(struct of_flow_format){.version = ofconn_version(c)}, &fr);
             ofconn_send(c, &w);
         }
     }

@@ -90,7 +90,7 @@ static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *bo
 {
     struct flow_change change;
     struct of_flow_mod fm;
-    int error = of_flow_mod_decode(body, version, &fm);
+    int error = of_flow_mod_decode(body, &(struct of_flow_format){.version = version}, &fm);
 
     if (error) {
         return error;
@@ -243,7 +243,7 @@ static int check_message(const struct of_header *h, struct reader body)
 
     switch (h->type) {
     case OFT_FLOW_MOD:
-        error = of_flow_mod_decode(&body, h->version, &fm);
+        error = of_flow_mod_decode(&body, &(struct of_flow_format){.version = h->version}, &fm);
         if (!error) {
             of_flow_mod_done(&fm);
         }

@@ -153,7 +153,7 @@ static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct r
 {
     struct of_flow_mod fm;
     struct flow_change change;
-    int error = of_flow_mod_decode(body, h->version, &fm);
+    int error = of_flow_mod_decode(body, &(struct of_flow_format){.version = h->version}, &fm);
 
     if (error) {
         return error;
@@ -195,20 +195,22 @@ static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct r
     return ofconn_port_mod(c, h, body, true);
 }
 
-/* OpenFlow 1.3 gives table_mod no bit that means anything (OFPTC_DEPRECATED_MASK): only the table is checked. */
-static int handle_table_mod(struct ofconn *c WR_UNUSED, const struct of_header *h WR_UNUSED, struct reader *body)
+/* 1.3 gives table_mod no bit that means anything; 1.4 has eviction. */
+static int handle_table_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    uint8_t table = reader_u8(body);
+    struct bridge *br = c->server->bridge;
+    struct of_table_mod tm;
+    int error = of_table_mod_decode(body, h->version, &tm);
 
-    reader_skip(body, 3);
-    uint32_t config = reader_u32(body);
-    if (body->error || body->left) {
-        return OFERR_BAD_LEN;
+    if (error || h->version < OF_VERSION_14) {
+        return error;
     }
-    if (table > TABLE_ID_MAX && table != TABLE_ID_ALL) {
-        return OFERR_TABLE_MOD_BAD_TABLE;
+    for (unsigned int table = 0; table < N_TABLES; table++) {
+        if (tm.table == table || tm.table == TABLE_ID_ALL) {
+            flow_table_set_openflow_eviction(br, (table_id_t)table, tm.config & OF_TABLE_EVICTION);
+        }
     }
-    return config & ~3u ? OFERR_TABLE_MOD_BAD_CONFIG : 0;
+    return 0;
 }
 
 static int handle_barrier(struct ofconn *c, const struct of_header *h, struct reader *body)

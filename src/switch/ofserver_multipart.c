@@ -73,7 +73,7 @@ static int put_flow(void *aux, const struct rule *rule)
     duration(rule->created_ms, r->now, &fs.duration_sec, &fs.duration_nsec);
     rule_get_match(rule, &fs.match);
     of_mp_entry(&r->mp);
-    of_flow_stats_encode(&r->w, r->mp.version, &fs);
+    of_flow_stats_encode(&r->w, &(struct of_flow_format){.version = r->mp.version}, &fs);
     of_mp_entry_done(&r->mp);
     return 0;
 }
@@ -88,10 +88,10 @@ static int count_flow(void *aux, const struct rule *rule)
     return 0;
 }
 
-static int flow_filter_decode(struct reader *body, struct flow_filter *ret)
+static int flow_filter_decode(struct reader *body, uint8_t version, struct flow_filter *ret)
 {
     struct of_flow_request fr;
-    int error = of_flow_request_decode(body, &fr);
+    int error = of_flow_request_decode(body, &(struct of_flow_format){.version = version}, &fr);
 
     if (error) {
         return error;
@@ -112,7 +112,7 @@ static int over_flows(struct ofconn *c, const struct of_header *h, struct reader
 {
     struct flow_filter filter;
     struct reply r;
-    int error = flow_filter_decode(body, &filter);
+    int error = flow_filter_decode(body, h->version, &filter);
 
     if (error) {
         return error;
@@ -129,6 +129,13 @@ static int over_flows(struct ofconn *c, const struct of_header *h, struct reader
 
 /* ---- tables ---- */
 
+static uint32_t table_limit(const struct ofconn *c, unsigned int table)
+{
+    uint32_t limit = c->server->bridge->tables[table].max_flows;
+
+    return limit ? limit : MAX_FLOWS_UNLIMITED;
+}
+
 static int mp_table(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct reply r;
@@ -139,11 +146,17 @@ static int mp_table(struct ofconn *c, const struct of_header *h, struct reader *
     megaflow_sync_stats(c->server->bridge->sw);
     reply_begin(&r, c, h, OFMP_TABLE);
     for (unsigned int table = 0; table < N_TABLES; table++) {
+        const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
         struct table_stats stats;
+        struct of_table_stats ts = {
+            .table = (table_id_t)table, .name = name ? name : "", .max_entries = table_limit(c, table)};
 
         flow_table_get_stats(c->server->bridge, (table_id_t)table, &stats);
+        ts.active = stats.active;
+        ts.lookup = stats.lookup;
+        ts.matched = stats.matched;
         of_mp_entry(&r.mp);
-        of_table_stats_encode(&r.w, (table_id_t)table, stats.active, stats.lookup, stats.matched);
+        of_table_stats_encode(&r.w, h->version, &ts);
         of_mp_entry_done(&r.mp);
     }
     reply_end(&r);
@@ -155,14 +168,16 @@ static int mp_table_features(struct ofconn *c, const struct of_header *h, struct
     struct reply r;
 
     if (body->left) {
-        return OFERR(13, 5); /* OFPTFFC_EPERM: tables cannot be redefined */
+        return OFERR_TABLE_FEATURES_EPERM; /* tables cannot be redefined */
     }
     reply_begin(&r, c, h, OFMP_TABLE_FEATURES);
     for (unsigned int table = 0; table < N_TABLES; table++) {
-        uint32_t limit = c->server->bridge->tables[table].max_flows;
+        const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
+        struct of_table_desc td = {
+            .table = (table_id_t)table, .name = name ? name : "", .max_entries = table_limit(c, table)};
 
         of_mp_entry(&r.mp);
-        of_table_features_encode(&r.w, (table_id_t)table, limit ? limit : MAX_FLOWS_UNLIMITED);
+        of_table_features_encode(&r.w, h->version, &td);
         of_mp_entry_done(&r.mp);
     }
     reply_end(&r);
@@ -214,7 +229,7 @@ static void put_port_stats(struct reply *r, const struct port *port)
     };
     duration(port->created_ms, r->now, &ps.duration_sec, &ps.duration_nsec);
     of_mp_entry(&r->mp);
-    of_port_stats_encode(&r->w, &ps);
+    of_port_stats_encode(&r->w, r->mp.version, &ps);
     of_mp_entry_done(&r->mp);
 }
 

@@ -8,7 +8,7 @@ static void flow_mod(const uint8_t *body, size_t len)
 {
     struct reader r = reader_of(body, len);
     struct of_flow_mod fm, again;
-    int error = of_flow_mod_decode(&r, OF_VERSION_13, &fm);
+    int error = of_flow_mod_decode(&r, &(struct of_flow_format){.version = OF_VERSION_13}, &fm);
 
     FUZZ_CHECK(!error || oferr_is(error));
     if (error) {
@@ -18,7 +18,7 @@ static void flow_mod(const uint8_t *body, size_t len)
     of_flow_mod_encode(&w, OF_VERSION_13, &fm, 1);
     if (!w.error) {
         r = reader_of(w.data + OF_HEADER_LEN, w.len - OF_HEADER_LEN);
-        FUZZ_CHECK(!of_flow_mod_decode(&r, OF_VERSION_13, &again));
+        FUZZ_CHECK(!of_flow_mod_decode(&r, &(struct of_flow_format){.version = OF_VERSION_13}, &again));
         FUZZ_CHECK(match_equal(&fm.match, &again.match) && fm.command == again.command && fm.table == again.table);
         FUZZ_CHECK(ofpacts_equal(fm.acts.data, fm.acts.len, again.acts.data, again.acts.len));
         of_flow_mod_done(&again);
@@ -30,7 +30,7 @@ static void flow_mod(const uint8_t *body, size_t len)
 static void flow_request(struct reader r)
 {
     struct of_flow_request fr;
-    int error = of_flow_request_decode(&r, &fr);
+    int error = of_flow_request_decode(&r, &(struct of_flow_format){.version = OF_VERSION_13}, &fr);
 
     FUZZ_CHECK(!error || oferr_is(error));
     if (!error) {
@@ -55,7 +55,7 @@ static void flow_stats(struct reader r)
         }
         fs.acts = fs.decoded.data;
         fs.acts_len = fs.decoded.len;
-        of_flow_stats_encode(&w, OF_VERSION_13, &fs);
+        of_flow_stats_encode(&w, &(struct of_flow_format){.version = OF_VERSION_13}, &fs);
         ofpacts_done(&fs.decoded);
     }
     writer_done(&w);
@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         of_hello_decode(&h, body, len);
         break;
     case OFT_ERROR: {
-        int error = of_error_decode(body, len);
+        int error = of_error_decode(body, len, OF_VERSION_13);
         FUZZ_CHECK(error < 0 && oferr_name(error));
         break;
     }

@@ -67,7 +67,7 @@ static void test_flow_mod(void **state WR_UNUSED)
 
         of_flow_mod_encode(&w, V, &fm, 77);
         struct reader r = body_of(&w, OFT_FLOW_MOD, 77);
-        assert_int_equal(of_flow_mod_decode(&r, V, &again), 0);
+        assert_int_equal(of_flow_mod_decode(&r, &(struct of_flow_format){.version = V}, &again), 0);
         assert_true(match_equal(&fm.match, &again.match));
         assert_true(ofpacts_equal(fm.acts.data, fm.acts.len, again.acts.data, again.acts.len));
         assert_int_equal(again.cookie, fm.cookie);
@@ -82,7 +82,7 @@ static void test_flow_mod(void **state WR_UNUSED)
 
             r = reader_of(part, cut);
             memset(&again, 0x5a, sizeof again);
-            int error = of_flow_mod_decode(&r, V, &again);
+            int error = of_flow_mod_decode(&r, &(struct of_flow_format){.version = V}, &again);
             if (!error) { /* the cut was between two instructions */
                 of_flow_mod_done(&again);
             } else {
@@ -134,7 +134,7 @@ static void test_bad_flow_mod(void **state WR_UNUSED)
 
         msg[bad_flow_mods[i].at] = bad_flow_mods[i].value;
         struct reader r = reader_of(msg + OF_HEADER_LEN, w.len - OF_HEADER_LEN);
-        int error = of_flow_mod_decode(&r, V, &again);
+        int error = of_flow_mod_decode(&r, &(struct of_flow_format){.version = V}, &again);
         if (error != bad_flow_mods[i].error) {
             fail_msg("%s: %s, not %s", bad_flow_mods[i].what, oferr_name(error), oferr_name(bad_flow_mods[i].error));
         }
@@ -157,7 +157,7 @@ static void test_longest_flow(void **state WR_UNUSED)
         }
         of_flow_mod_encode(&w, V, &fm, 1);
         struct reader r = body_of(&w, OFT_FLOW_MOD, 1);
-        int error = of_flow_mod_decode(&r, V, &again);
+        int error = of_flow_mod_decode(&r, &(struct of_flow_format){.version = V}, &again);
         assert_int_equal(error, n == 3900 ? 0 : OFERR_ACTION_TOO_MANY);
         if (!error) {
             of_flow_mod_done(&again);
@@ -208,7 +208,7 @@ static void test_header(void **state WR_UNUSED)
 static void test_errors(void **state WR_UNUSED)
 {
     static const int errors[] = {OFERR_BAD_LEN, OFERR_MATCH_BAD_PREREQ, OFERR_BUNDLE_BAD_ID, OFERR_ROLE_STALE,
-                                 OFERR_INST_DUP};
+                                 OFERR_TLV_DUP_ENTRY};
     uint8_t request[3000];
 
     memset(request, 7, sizeof request);
@@ -218,14 +218,51 @@ static void test_errors(void **state WR_UNUSED)
 
             of_error_encode(&w, V, errors[i], request, len, 3);
             struct reader r = body_of(&w, OFT_ERROR, 3);
-            assert_int_equal(of_error_decode(r.data, r.left), errors[i]);
-            size_t head = oferr_type(errors[i]) == 17 ? 8 : 4;
-            assert_true(r.left - head >= MIN(len, 64u)); /* OpenFlow 1.3, 7.4.4 */
+            assert_int_equal(of_error_decode(r.data, r.left, V), errors[i]);
+            size_t head = oferr_type(errors[i]) >= 17 ? 8 : 4; /* an experimenter's */
+            assert_true(r.left - head >= MIN(len, 64u));       /* OpenFlow 1.3, 7.4.4 */
             assert_memory_equal(r.data + head, request, MIN(len, 64u));
             writer_done(&w);
         }
     }
-    assert_int_equal(of_error_decode("\0\1\0", 3), -EBADMSG);
+    assert_int_equal(of_error_decode("\0\1\0", 3, V), -EBADMSG);
+}
+
+/* One error, told in each version's way. */
+static const struct {
+    int error;
+    uint8_t version;
+    const char *hex;
+} told[] = {
+    {OFERR_FLOW_MOD_OVERLAP, 1, "0003 0001"},
+    {OFERR_FLOW_MOD_OVERLAP, 4, "0005 0003"},
+    {OFERR_MATCH_BAD_PREREQ, 1, "b0c2 0000 00002320 0001 0104"},
+    {OFERR_MATCH_BAD_PREREQ, 5, "0004 0009"},
+    {OFERR_TLV_DUP_ENTRY, 1, "b0c2 0000 00002320 0001 0214"},
+    {OFERR_TLV_DUP_ENTRY, 4, "ffff 0015 00002320"},
+    {OFERR_BUNDLE_BAD_ID, 4, "ffff 08fe 4f4e4600"},
+    {OFERR_BUNDLE_BAD_ID, 5, "0011 0002"},
+    {OFERR_PROPERTY_BAD_LEN, 4, "000d 0003"},
+    {OFERR_PROPERTY_BAD_LEN, 5, "000e 0001"},
+    {OFERR_INST_DUP, 4, "0003 0000"},
+    {OFERR_INST_DUP, 5, "0003 0009"},
+    {OFERR_METER_EXISTS, 1, "b0c2 0000 00002320 0001 0209"}, /* 1.0 has no word for it */
+    {-ENOMEM, 1, "0003 0000"},
+};
+
+static void test_errors_by_version(void **state WR_UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+        struct writer w = {0};
+        uint8_t want[32];
+        size_t n = from_hex(told[i].hex, want, sizeof want);
+
+        of_error_encode(&w, told[i].version, told[i].error, "12345678", 8, 3);
+        print_message("%s in %u\n", oferr_name(told[i].error), told[i].version);
+        assert_int_equal(w.len, 8 + n + 8);
+        assert_memory_equal(w.data + 8, want, n);
+        writer_done(&w);
+    }
 }
 
 /* ---- packets, ports ---- */
@@ -302,7 +339,7 @@ static void test_split(void **state WR_UNUSED)
     for (unsigned int i = 0; i < 3000; i++) {
         of_mp_entry(&mp);
         fs.priority = (uint16_t)i;
-        of_flow_stats_encode(&w, V, &fs);
+        of_flow_stats_encode(&w, &(struct of_flow_format){.version = V}, &fs);
         of_mp_entry_done(&mp);
     }
     of_mp_end(&mp);
@@ -345,15 +382,16 @@ static void test_flow_request(void **state WR_UNUSED)
     struct reader r = body_of(&w, OFT_MULTIPART_REQUEST, 1);
     reader_skip(&r, 8);
     struct reader whole = r;
-    assert_int_equal(of_flow_request_decode(&r, &again), 0);
+    assert_int_equal(of_flow_request_decode(&r, &(struct of_flow_format){.version = V}, &again), 0);
     assert_memory_equal(&fr, &again, sizeof fr);
     for (size_t cut = 0; cut < whole.left; cut++) {
         r = reader_of(whole.data, cut);
-        assert_int_equal(of_flow_request_decode(&r, &again), cut < 32 ? OFERR_BAD_LEN : OFERR_MATCH_BAD_LEN);
+        assert_int_equal(of_flow_request_decode(&r, &(struct of_flow_format){.version = V}, &again),
+                         cut < 32 ? OFERR_BAD_LEN : OFERR_MATCH_BAD_LEN);
     }
     w.data[16] = 254;
     r = whole;
-    assert_int_equal(of_flow_request_decode(&r, &again), OFERR_BAD_TABLE_ID);
+    assert_int_equal(of_flow_request_decode(&r, &(struct of_flow_format){.version = V}, &again), OFERR_BAD_TABLE_ID);
     writer_done(&w);
 }
 
@@ -364,7 +402,8 @@ static void test_table_features(void **state WR_UNUSED)
         struct writer w = {0};
         unsigned int seen = 0;
 
-        of_table_features_encode(&w, (table_id_t)table, 100);
+        of_table_features_encode(&w, V,
+                                 &(struct of_table_desc){.table = (table_id_t)table, .name = "", .max_entries = 100});
         struct reader r = reader_of(w.data, w.len);
         assert_int_equal(reader_u16(&r), w.len);
         assert_int_equal(reader_u8(&r), table);
@@ -386,10 +425,18 @@ static void test_table_features(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_flow_mod),     cmocka_unit_test(test_bad_flow_mod),   cmocka_unit_test(test_longest_flow),
-        cmocka_unit_test(test_hello),        cmocka_unit_test(test_header),         cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_packet_out),   cmocka_unit_test(test_ports),          cmocka_unit_test(test_split),
-        cmocka_unit_test(test_flow_request), cmocka_unit_test(test_table_features),
+        cmocka_unit_test(test_flow_mod),
+        cmocka_unit_test(test_bad_flow_mod),
+        cmocka_unit_test(test_longest_flow),
+        cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_header),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_errors_by_version),
+        cmocka_unit_test(test_packet_out),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_split),
+        cmocka_unit_test(test_flow_request),
+        cmocka_unit_test(test_table_features),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
+
+#include "openflow/action_codec.h"
+#include "openflow/match_legacy.h"
+#include "openflow/msg_nx.h"
+
+#define FLOW_MOD_FLAGS 0x1f
+/* OpenFlow 1.0.1, enum ofp_flow_mod_flags. */
+#define FLOW_MOD_FLAGS_10 3
+#define FLOW_MOD_EMERG_10 4
+/* Decoded actions up to here surely fit a statistics entry: on the wire they are at most three times as long. */
+#define ACTIONS_SURELY_FIT 16384
+/* What statistics put around a flow's instructions: headers of message, multipart and entry, and any match. */
+#define FLOW_STATS_AROUND (OF_HEADER_LEN + 8 + 48 + 2048)
+
+static bool takes_actions(enum of_flow_command command)
+{
+    return command == OF_FLOW_ADD || command == OF_FLOW_MODIFY || command == OF_FLOW_MODIFY_STRICT;
+}
+
+static bool is_modify(enum of_flow_command command)
+{
+    return command == OF_FLOW_MODIFY || command == OF_FLOW_MODIFY_STRICT;
+}
+
+/* 1.0 without Nicira's extension has no table: its MODIFY and DELETE mean all of them. */
+static bool table_ok(const struct of_flow_mod *fm, uint8_t version)
+{
+    bool all = fm->command != OF_FLOW_ADD && (version == OF_VERSION_10 || !takes_actions(fm->command));
+
+    return fm->table <= TABLE_ID_MAX || (fm->table == TABLE_ID_ALL && all);
+}
+
+static int flow_mod_check(const struct of_flow_mod *fm, uint8_t version)
+{
+    if (fm->command > OF_FLOW_DELETE_STRICT) {
+        return OFERR_FLOW_MOD_BAD_COMMAND;
+    }
+    if (!table_ok(fm, version)) {
+        return OFERR_FLOW_MOD_BAD_TABLE_ID;
+    }
+    if (fm->flags & ~FLOW_MOD_FLAGS) {
+        return OFERR_FLOW_MOD_BAD_FLAGS;
+    }
+    if (fm->buffer_id != OF_NO_BUFFER && takes_actions(fm->command)) {
+        return OFERR_BUFFER_UNKNOWN;
+    }
+    return 0;
+}
+
+/* A flow that no statistics reply could hold would make dumps impossible as long as it is there. */
+static int check_fits_stats(const struct ofpacts *acts, uint8_t version)
+{
+    struct writer w = {.limit = OF_MAX_LEN - FLOW_STATS_AROUND};
+
+    if (acts->len <= ACTIONS_SURELY_FIT) {
+        return 0;
+    }
+    if (version == OF_VERSION_10) {
+        ofpacts_encode_actions(acts->data, acts->len, version, &w);
+    } else {
+        ofpacts_encode_instructions(acts->data, acts->len, version, &w);
+    }
+    int error = w.error ? OFERR_ACTION_TOO_MANY : 0;
+    writer_done(&w);
+    return error;
+}
+
+static int decode_13(struct reader *body, uint8_t version, struct of_flow_mod *fm)
+{
+    fm->cookie = reader_be64(body);
+    fm->cookie_mask = reader_be64(body);
+    fm->table = reader_u8(body);
+    fm->command = (enum of_flow_command)reader_u8(body);
+    fm->idle_timeout = reader_u16(body);
+    fm->hard_timeout = reader_u16(body);
+    fm->priority = reader_u16(body);
+    fm->buffer_id = reader_u32(body);
+    fm->out_port = ofp_port(reader_u32(body));
+    fm->out_group = reader_u32(body);
+    fm->flags = reader_u16(body);
+    fm->importance = reader_u16(body);
+    if (version < OF_VERSION_14) {
+        fm->importance = 0; /* padding */
+    }
+    return body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &fm->match);
+}
+
+/* Command, and the table that Nicira's extension puts beside it. */
+static void read_command(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
+{
+    uint16_t command = reader_u16(body);
+
+    fm->command = (enum of_flow_command)(format->table_id ? command & 0xff : command);
+    fm->table = format->table_id ? (table_id_t)(command >> 8) : fm->command == OF_FLOW_ADD ? 0 : TABLE_ID_ALL;
+}
+
+/* What a cookie means in 1.0 and Nicira's messages, where flows are selected by the match alone. */
+static void settle_cookie(struct of_flow_mod *fm, __be64 cookie)
+{
+    fm->new_cookie = cookie;
+    fm->modify_cookie = is_modify(fm->command) && cookie != UINT64_MAX;
+    if (fm->command == OF_FLOW_ADD || (is_modify(fm->command) && !fm->cookie_mask)) {
+        fm->cookie = cookie; /* of a flow that is added */
+    }
+}
+
+static int decode_10(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
+{
+    bool exact = false;
+    int error = match_decode_10(body, &fm->match, &exact);
+    __be64 cookie = reader_be64(body);
+
+    read_command(body, format, fm);
+    fm->idle_timeout = reader_u16(body);
+    fm->hard_timeout = reader_u16(body);
+    fm->priority = reader_u16(body);
+    fm->buffer_id = reader_u32(body);
+    fm->out_port = ofp_port_from_16(reader_u16(body));
+    fm->out_group = OF_GROUP_ANY;
+    fm->flags = reader_u16(body);
+    if (error || body->error) {
+        return OFERR_BAD_LEN;
+    }
+    if (fm->flags & FLOW_MOD_EMERG_10) {
+        return OFERR_FLOW_MOD_TABLE_FULL; /* there is no emergency table: it is always full */
+    }
+    if (exact) {
+        fm->priority = UINT16_MAX;
+    }
+    settle_cookie(fm, cookie);
+    return fm->flags & ~FLOW_MOD_FLAGS_10 ? OFERR_FLOW_MOD_BAD_FLAGS : 0;
+}
+
+static int decode_nx(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
+{
+    __be64 cookie = reader_be64(body);
+
+    read_command(body, format, fm);
+    fm->idle_timeout = reader_u16(body);
+    fm->hard_timeout = reader_u16(body);
+    fm->priority = reader_u16(body);
+    fm->buffer_id = reader_u32(body);
+    fm->out_port = ofp_port_from_16(reader_u16(body));
+    fm->out_group = OF_GROUP_ANY;
+    fm->flags = reader_u16(body);
+    uint16_t match_len = reader_u16(body);
+    reader_skip(body, 6);
+    if (body->error) {
+        return OFERR_BAD_LEN;
+    }
+    int error = nx_match_decode(body, match_len, true, &fm->match, &fm->cookie, &fm->cookie_mask);
+    if (error) {
+        return error;
+    }
+    if (fm->command == OF_FLOW_ADD && fm->cookie_mask) {
+        return OFERR_NXBRC_NXM_INVALID; /* a new flow has one cookie, it is not looked for by another */
+    }
+    if (fm->flags & FLOW_MOD_EMERG_10) {
+        return OFERR_FLOW_MOD_TABLE_FULL;
+    }
+    settle_cookie(fm, cookie);
+    return fm->flags & ~FLOW_MOD_FLAGS_10 ? OFERR_FLOW_MOD_BAD_FLAGS : 0;
+}
+
+static int decode_actions(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
+{
+    bool plain = format->nx || format->version == OF_VERSION_10;
+    int error = plain ? ofpacts_decode_actions(body, format->version, &fm->acts)
+                      : ofpacts_decode_instructions(body, format->version, &fm->acts);
+
+    if (!error) {
+        error = ofpacts_check(fm->acts.data, fm->acts.len, &fm->match, fm->table == TABLE_ID_ALL ? 0 : fm->table);
+    }
+    return error ? error : check_fits_stats(&fm->acts, format->version);
+}
+
+int of_flow_mod_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *ret)
+{
+    struct of_flow_mod fm = {.cookie = 0};
+    int error = format->nx                         ? decode_nx(body, format, &fm)
+                : format->version == OF_VERSION_10 ? decode_10(body, format, &fm)
+                                                   : decode_13(body, format->version, &fm);
+
+    if (!error) {
+        error = flow_mod_check(&fm, format->version);
+    }
+    if (!error && takes_actions(fm.command)) {
+        error = decode_actions(body, format, &fm);
+    }
+    if (error) {
+        of_flow_mod_done(&fm);
+        return error;
+    }
+    *ret = fm;
+    return 0;
+}
+
+void of_flow_mod_encode(struct writer *w, uint8_t version, const struct of_flow_mod *fm, uint32_t xid)
+{
+    size_t start = of_begin(w, version, OFT_FLOW_MOD, xid);
+
+    writer_be64(w, fm->cookie);
+    writer_be64(w, fm->cookie_mask);
+    writer_u8(w, fm->table);
+    writer_u8(w, (uint8_t)fm->command);
+    writer_u16(w, fm->idle_timeout);
+    writer_u16(w, fm->hard_timeout);
+    writer_u16(w, fm->priority);
+    writer_u32(w, fm->buffer_id);
+    writer_u32(w, ofp_port_u32(fm->out_port));
+    writer_u32(w, fm->out_group);
+    writer_u16(w, fm->flags);
+    writer_u16(w, version < OF_VERSION_14 ? 0 : fm->importance);
+    of_match_encode(w, &fm->match);
+    if (takes_actions(fm->command)) {
+        ofpacts_encode_instructions(fm->acts.data, fm->acts.len, version, w);
+    }
+    of_end(w, start);
+}
+
+void of_flow_mod_done(struct of_flow_mod *fm)
+{
+    ofpacts_done(&fm->acts);
+}
+
+/* ---- flow_removed ---- */
+
+static uint8_t removed_reason(uint8_t reason, uint8_t version)
+{
+    uint8_t last = version >= OF_VERSION_14  ? OF_REMOVED_EVICTION
+                   : version > OF_VERSION_10 ? OF_REMOVED_GROUP
+                                             : OF_REMOVED_DELETE;
+
+    return reason <= last ? reason : OF_REMOVED_DELETE;
+}
+
+static void removed_10(struct writer *w, const struct of_flow_removed *fr)
+{
+    match_encode_10(&fr->match, w);
+    writer_be64(w, fr->cookie);
+    writer_u16(w, fr->priority);
+    writer_u8(w, removed_reason(fr->reason, OF_VERSION_10));
+    writer_zeros(w, 1);
+    writer_u32(w, fr->duration_sec);
+    writer_u32(w, fr->duration_nsec);
+    writer_u16(w, fr->idle_timeout);
+    writer_zeros(w, 2);
+    writer_u64(w, fr->packets);
+    writer_u64(w, fr->bytes);
+}
+
+static void removed_nx(struct writer *w, const struct of_flow_removed *fr)
+{
+    writer_be64(w, fr->cookie);
+    writer_u16(w, fr->priority);
+    writer_u8(w, removed_reason(fr->reason, OF_VERSION_10));
+    writer_u8(w, (uint8_t)(fr->table + 1));
+    writer_u32(w, fr->duration_sec);
+    writer_u32(w, fr->duration_nsec);
+    writer_u16(w, fr->idle_timeout);
+    size_t len_at = w->len;
+    writer_u16(w, 0);
+    writer_u64(w, fr->packets);
+    writer_u64(w, fr->bytes);
+    nx_match_encode(w, len_at, &fr->match, 0, 0);
+}
+
+static void removed_13(struct writer *w, uint8_t version, const struct of_flow_removed *fr)
+{
+    writer_be64(w, fr->cookie);
+    writer_u16(w, fr->priority);
+    writer_u8(w, removed_reason(fr->reason, version));
+    writer_u8(w, fr->table);
+    writer_u32(w, fr->duration_sec);
+    writer_u32(w, fr->duration_nsec);
+    writer_u16(w, fr->idle_timeout);
+    writer_u16(w, fr->hard_timeout);
+    writer_u64(w, fr->packets);
+    writer_u64(w, fr->bytes);
+    of_match_encode(w, &fr->match);
+}
+
+void of_flow_removed_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_removed *fr)
+{
+    size_t start = format->nx ? of_begin_experimenter(w, format->version, OF_EXPERIMENTER_NX, NXT_FLOW_REMOVED, 0)
+                              : of_begin(w, format->version, OFT_FLOW_REMOVED, 0);
+
+    if (format->nx) {
+        removed_nx(w, fr);
+    } else if (format->version == OF_VERSION_10) {
+        removed_10(w, fr);
+    } else {
+        removed_13(w, format->version, fr);
+    }
+    of_end(w, start);
+}
