@@ -75,6 +75,34 @@ int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_actio
     return dp->class->execute(dp, packet, actions, actions_len);
 }
 
+int dp_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config)
+{
+    if (!id || id > DP_METER_ID_MAX || config->n_bands > DP_METER_BANDS_MAX) {
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < config->n_bands; i++) {
+        if (!config->bands[i].rate || config->bands[i].rate > UINT32_MAX || config->bands[i].burst > UINT32_MAX) {
+            return -EINVAL;
+        }
+    }
+    return dp->class->meter_set ? dp->class->meter_set(dp, id, config) : -EOPNOTSUPP;
+}
+
+int dp_meter_del(struct datapath *dp, uint32_t id)
+{
+    return dp->class->meter_del ? dp->class->meter_del(dp, id) : -ENOENT;
+}
+
+int dp_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats)
+{
+    return dp->class->meter_get_stats ? dp->class->meter_get_stats(dp, id, ret_stats) : -ENOENT;
+}
+
+int dp_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets)
+{
+    return dp->class->meter_ask ? dp->class->meter_ask(dp, id, len, packets) : -ENOENT;
+}
+
 const uint64_t *dp_drops(struct datapath *dp)
 {
     return dp->class->drops(dp);

@@ -20,6 +20,7 @@
 #include <event2/event.h>
 
 #include "datapath/action.h"
+#include "datapath/meter.h"
 #include "packet/packet.h"
 
 struct datapath;
@@ -92,6 +93,11 @@ struct dp_class {
     int (*flow_get_stats)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
     int (*flow_for_each)(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux);
     int (*execute)(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len);
+    /* All four or none. */
+    int (*meter_set)(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
+    int (*meter_del)(struct datapath *dp, uint32_t id);
+    int (*meter_get_stats)(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats);
+    int (*meter_ask)(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
     const uint64_t *(*drops)(struct datapath *dp);
     void (*lookup_stats)(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
 };
@@ -129,6 +135,19 @@ int dp_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const struct dp_f
 
 /* Runs ACTIONS on PACKET, which the caller keeps (its contents may change). */
 int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len);
+
+/* Meters, which DP_ACTION_METER names by id, 1 to DP_METER_ID_MAX, chosen by the switch. Makes the meter or gives it a
+ * new CONFIG (see dp_meter_configure()). -EINVAL: a band of no rate, too many bands, no such id; -EOPNOTSUPP: this
+ * datapath has no meters. A flow may name a meter that is not there: it lets everything pass. */
+#define DP_METER_ID_MAX 65535
+int dp_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
+/* -ENOENT if there is none. */
+int dp_meter_del(struct datapath *dp, uint32_t id);
+int dp_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats);
+/* Asks the meter about a frame that is not (any more) in the datapath. 0: it passes; -EBUSY: over the rate, counted as
+ * the band's and as DROP_METER; -ENOENT. */
+int dp_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
+
 /* Counters of DROP_MAX entries, by enum drop_reason: those that happened inside the datapath. */
 const uint64_t *dp_drops(struct datapath *dp);
 void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);

@@ -45,7 +45,8 @@
     X(BOND_MOVED, "bond_moved", "came back by a bond from a host that is elsewhere")                                   \
     X(BOND_NO_MEMBER, "bond_no_member", "no member of the bond is up")                                                 \
     X(PROTECTED, "protected", "from one protected port to another")                                                    \
-    X(MCAST_NOBODY, "mcast_nobody", "no port wants the multicast group")
+    X(MCAST_NOBODY, "mcast_nobody", "no port wants the multicast group")                                               \
+    X(GROUP, "group", "the group is not there, or no bucket of it is live")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

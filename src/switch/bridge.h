@@ -30,6 +30,8 @@ struct flow_reaper;
 struct bundle_bond;
 struct mirrors;
 struct mcast_table;
+struct group_table;
+struct meter_table;
 
 /* ---- ports ---- */
 
@@ -205,6 +207,8 @@ struct bridge {
     struct bundle_bond *bonds;      /* uthash, by name */
     uint8_t *flood_vlans;           /* bitmap of VLANs in which nothing is learned; NULL: none */
     struct tlv_map tlv_map;         /* Geneve options as fields */
+    struct group_table *groups;     /* group_table.h */
+    struct meter_table *meters;     /* meter_table.h */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;

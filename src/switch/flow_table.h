@@ -102,6 +102,8 @@ struct flow_change {
     uint16_t flags;      /* RULE_* */
     uint16_t importance; /* ADD, and MODIFY that adds or sets timeouts */
     ofp_port_t out_port; /* OFPP_ANY: no filter. DELETE only */
+    bool by_group;       /* likewise: only flows that name out_group */
+    uint32_t out_group;
     bool keep_timeouts;  /* MODIFY leaves timeouts, importance and flags of the rule (OpenFlow's); learn: false */
     const void *actions; /* ofpacts, already checked (ofpacts_check) */
     size_t actions_len;
@@ -125,6 +127,8 @@ void flow_table_flush(struct bridge *br, bool quiet);
 struct flow_filter {
     table_id_t table;
     ofp_port_t out_port;
+    bool by_group; /* only flows that name out_group */
+    uint32_t out_group;
     struct match match; /* loose */
     __be64 cookie, cookie_mask;
     bool hidden; /* also rules that OpenFlow never sees (priority over 65535) */

@@ -52,13 +52,12 @@ static int check(const struct dp_action *actions, size_t len, unsigned int depth
                 return -EINVAL;
             }
             break;
-        case DP_ACTION_METER:
-            return -EOPNOTSUPP;
         case DP_ACTION_OUTPUT:
         case DP_ACTION_POP_VLAN:
         case DP_ACTION_TRUNC:
         case DP_ACTION_SLOW:
         case DP_ACTION_SET_PRIORITY:
+        case DP_ACTION_METER:
             break;
         default:
             return -EINVAL;
@@ -232,6 +231,11 @@ static void run(struct execution *x, struct packet *p, const struct dp_action *a
         case DP_ACTION_SLOW:
         case DP_ACTION_CLONE:
             run_on_copy(x, p, a, last);
+            break;
+        case DP_ACTION_METER:
+            if (!us_meter_admits(x->dp, a->arg, (uint32_t)p->len, us_count_segments(p))) {
+                return;
+            }
             break;
         case DP_ACTION_DROP:
             us_drop(x->dp, (enum drop_reason)a->arg);

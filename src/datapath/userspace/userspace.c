@@ -94,8 +94,7 @@ static void upcall_miss(struct us_datapath *dp, struct packet *p, const struct f
     }
 }
 
-/* How many packets the wire would have seen. */
-static uint32_t count_segments(const struct packet *p)
+uint32_t us_count_segments(const struct packet *p)
 {
     const struct packet_offload *o = &p->offload;
 
@@ -117,7 +116,7 @@ void us_receive(struct us_port *port, struct packet *p)
         us_drop(dp, DROP_TRUNCATED);
         return;
     }
-    if (policer_is_on(&port->policer) && !policer_admit(&port->policer, p->len, count_segments(p), dp->now_ms)) {
+    if (policer_is_on(&port->policer) && !policer_admit(&port->policer, p->len, us_count_segments(p), dp->now_ms)) {
         port->stats.rx_dropped++;
         us_drop(dp, DROP_POLICING);
         return;
@@ -174,6 +173,7 @@ static void us_close(struct datapath *dp_)
     }
     free(dp->ports);
     megaflows_done(&dp->flows);
+    us_meters_done(dp);
     tunnel_tx_free(dp->tunnel_tx);
     free(dp->rx_bufs);
     free(dp);
@@ -400,6 +400,10 @@ const struct dp_class dp_userspace_class = {
     .flow_get_stats = us_flow_get_stats,
     .flow_for_each = us_flow_for_each,
     .execute = us_dp_execute,
+    .meter_set = us_meter_set,
+    .meter_del = us_meter_del,
+    .meter_get_stats = us_meter_get_stats,
+    .meter_ask = us_meter_ask,
     .drops = us_drops,
     .lookup_stats = us_lookup_stats,
 };

@@ -4,7 +4,7 @@
 /*
  * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the
  * owner's event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table),
- * actions.c (the executor), netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending
+ * actions.c (the executor), meters.c, netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending
  * tunnel packets), policer.c (ingress policing).
  *
  * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what
@@ -72,6 +72,8 @@ struct us_datapath {
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
     int64_t now_ms; /* read once a turn of the loop and an execute */
+    struct dp_meter **meters; /* by id */
+    size_t n_meters;
     struct packet rx[RX_BATCH];
     uint8_t *rx_bufs; /* RX_BATCH of RX_BUF_SIZE */
     struct tunnel_tx *tunnel_tx;
@@ -98,8 +100,20 @@ static inline void us_drop(struct us_datapath *dp, enum drop_reason reason)
 /* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
 
+/* How many packets the wire would have seen of P. */
+uint32_t us_count_segments(const struct packet *p);
+
+/* meters.c: the calls of dp_class, and: */
+int us_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
+int us_meter_del(struct datapath *dp, uint32_t id);
+int us_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats);
+int us_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
+/* May the frame pass? A meter that is not there lets it. Counts the drop. */
+bool us_meter_admits(struct us_datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
+void us_meters_done(struct us_datapath *dp);
+
 /* actions.c */
-/* 0, -EINVAL (malformed) or -EOPNOTSUPP (METER). */
+/* 0 or -EINVAL: malformed. */
 int us_actions_check(const struct dp_action *actions, size_t len);
 /* Runs checked actions on P, which must have its layer offsets. */
 void us_execute(struct us_datapath *dp, struct packet *p, const struct flow_key *key, const struct dp_action *actions,

@@ -67,14 +67,7 @@ static void test_refused(void **state)
     struct fixture *f = *state;
     struct list l = {.len = 0};
     struct dp_action *a;
-    struct flow_key zero = {0};
-    struct dp_flow flow = {
-        .key = &zero, .mask = &zero, .actions = (const struct dp_action *)(const void *)l.data, .actions_len = 8};
 
-    add(&l, DP_ACTION_METER, 8, 1);
-    assert_int_equal(run(f, &l), -EOPNOTSUPP);
-    assert_int_equal(dp_flow_put(f->dp, &flow), -EOPNOTSUPP);
-    l.len = 0;
     a = add(&l, DP_ACTION_SET, 8, 0); /* its body is not there */
     assert_int_equal(run(f, &l), -EINVAL);
     a->type = 99;
@@ -153,6 +146,52 @@ static void test_set_and_drop(void **state)
     assert_int_equal(drops[DROP_NO_PORT], 1);
 }
 
+/* A meter that is not there lets pass; one that is drops what comes after it, in its own clone only. */
+static void test_meter(void **state)
+{
+    struct fixture *f = *state;
+    const struct dp_meter_config one_packet = {.pktps = 1, .n_bands = 1, .bands = {{.rate = 1, .burst = 1}}};
+    const struct dp_meter_config no_rate = {.n_bands = 1};
+    struct dp_meter_stats stats;
+    struct list l = {.len = 0};
+    struct dp_action *clone;
+
+    clone = add(&l, DP_ACTION_CLONE, 8, 0);
+    add(&l, DP_ACTION_METER, 8, 7);
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_ACTION);
+    clone->len = 24;
+    add(&l, DP_ACTION_SLOW, 8, DP_SLOW_ACTION);
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 2);
+
+    assert_int_equal(dp_meter_set(f->dp, 0, &one_packet), -EINVAL);
+    assert_int_equal(dp_meter_set(f->dp, DP_METER_ID_MAX + 1, &one_packet), -EINVAL);
+    assert_int_equal(dp_meter_set(f->dp, 7, &no_rate), -EINVAL);
+    assert_int_equal(dp_meter_get_stats(f->dp, 7, &stats), -ENOENT);
+    assert_int_equal(dp_meter_set(f->dp, 7, &one_packet), 0);
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 4);
+    assert_int_equal(run(f, &l), 0);
+    assert_int_equal(f->upcalls, 5);
+    assert_int_equal(dp_drops(f->dp)[DROP_METER], 1);
+    assert_int_equal(dp_meter_ask(f->dp, 7, 100, 1), -EBUSY);
+    assert_int_equal(dp_meter_get_stats(f->dp, 7, &stats), 0);
+    assert_int_equal(stats.in.packets, 3);
+    assert_int_equal(stats.in.bytes, 220);
+    assert_int_equal(stats.bands[0].packets, 2);
+    assert_int_equal(stats.bands[0].bytes, 160);
+
+    /* Modified: the bucket is full again, the band counts from zero. */
+    assert_int_equal(dp_meter_set(f->dp, 7, &one_packet), 0);
+    assert_int_equal(dp_meter_ask(f->dp, 7, 100, 1), 0);
+    assert_int_equal(dp_meter_get_stats(f->dp, 7, &stats), 0);
+    assert_int_equal(stats.in.packets, 4);
+    assert_int_equal(stats.bands[0].packets, 0);
+    assert_int_equal(dp_meter_del(f->dp, 7), 0);
+    assert_int_equal(dp_meter_del(f->dp, 7), -ENOENT);
+    assert_int_equal(dp_meter_ask(f->dp, 7, 100, 1), -ENOENT);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -181,6 +220,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clone_and_vlan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_and_drop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_meter, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
