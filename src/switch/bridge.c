@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/bridge.h"
 
+#include "base/coverage.h"
 #include "base/log.h"
 #include "switch/bundle.h"
 #include "switch/flow_table.h"
@@ -12,6 +13,7 @@
 #include "switch/tunnel_port.h"
 
 LOG_MODULE("bridge");
+COVERAGE(packet_out);
 
 /* ---- the switch ---- */
 
@@ -87,7 +89,6 @@ void switch_destroy(struct switch_ *sw)
     event_free(sw->timer);
     megaflows_destroy(sw->megaflows);
     sw->dp->class->close(sw->dp);
-    flow_reaper_destroy(sw->reaper);
     free(sw->by_dp_port);
     free(sw);
 }
@@ -617,6 +618,7 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
     struct flow_key key;
     int error = 0;
 
+    coverage_inc(packet_out);
     if (!packet_out_port_ok(br, in_port)) {
         return OFERR_BAD_PORT;
     }

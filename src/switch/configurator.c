@@ -7,6 +7,8 @@
 #include "base/stream.h"
 #include "switch/configurator_private.h"
 #include "switch/megaflow.h"
+#include "switch/ofserver.h"
+#include "switch/qos.h"
 
 LOG_MODULE("configurator");
 
@@ -15,9 +17,9 @@ LOG_MODULE("configurator");
 #define STATS_INTERVAL_MS 5000
 #define RETRY_MS 1000
 
-static const char *const root_columns[] = {"bridges",     "next_cfg",    "cur_cfg",    "datapath_types",
-                                           "iface_types", "ovs_version", "db_version", "other_config",
-                                           "ssl",         NULL};
+static const char *const root_columns[] = {
+    "bridges",      "next_cfg", "cur_cfg",     "datapath_types", "iface_types",      "ovs_version", "db_version",
+    "other_config", "ssl",      "system_type", "system_version", "dpdk_initialized", "statistics",  NULL};
 static const char *const bridge_columns[] = {
     "name",        "datapath_id", "datapath_version", "ports",       "controller",
     "fail_mode",   "protocols",   "other_config",     "mirrors",     "netflow",
@@ -71,6 +73,8 @@ static const char *const interface_columns[] = {"name",
                                                 "bfd_status",
                                                 "cfm_mpid",
                                                 NULL};
+static const char *const qos_columns[] = {"type", "queues", "other_config", NULL};
+static const char *const queue_columns[] = {"dscp", "other_config", NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
 static const char *const controller_columns[] = {"target",
                                                  "connection_mode",
@@ -316,15 +320,45 @@ static void init_root(struct configurator *c)
     commit(c, txn);
 }
 
+/* flow-restore-wait: until it is cleared, packets that the datapath does not know are dropped, nothing is evicted, and
+ * controllers are not connected; flows come through the management sockets. Cleared once, it waits for the next start.
+ */
+static void read_restore_wait(struct configurator *c, const struct ovsdb_row *root)
+{
+    bool wait = ovsdb_row_map_bool(root, "other_config", "flow-restore-wait", false);
+    if (!c->ran && wait && !c->sw->restore_wait) {
+        log_info("flow-restore-wait: no forwarding of new packets and no controllers until it is cleared");
+        c->sw->restore_wait = true;
+    } else if (c->sw->restore_wait && !wait) {
+        log_info("flow-restore-wait is over");
+        c->sw->restore_wait = false;
+        for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+            cb->contact_ms = time_mono_ms();
+        }
+        switch_changed(c->sw);
+    }
+}
+
 static void read_root_config(struct configurator *c, const struct ovsdb_row *root)
 {
+    uint64_t serial = ovsdb_row_serial(root);
+    if (c->root_serial == serial) {
+        return;
+    }
     int64_t vlan_limit = ovsdb_row_map_int(root, "other_config", "vlan-limit", VLAN_LIMIT_DEFAULT);
     switch_set_vlan_limit(c->sw, vlan_limit == 1 ? 1 : 2); /* 0: as many as we see, which is two */
     int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
     int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
-    megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));
     int64_t interval = ovsdb_row_map_int(root, "other_config", "stats-update-interval", STATS_INTERVAL_MS);
+    if (limit != c->flow_limit || idle != c->max_idle) { /* upcall/set-flow-limit holds until then */
+        megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));
+        c->flow_limit = limit;
+        c->max_idle = idle;
+    }
     c->stats_interval_ms = MAX(STATS_INTERVAL_MS, MIN(interval, 3600 * 1000));
+    c->system_statistics = ovsdb_row_map_bool(root, "other_config", "enable-statistics", false);
+    read_restore_wait(c, root);
+    c->root_serial = serial;
 }
 
 /* The SSL row is the identity for ssl: controllers; without one, that of the command line stays. */
@@ -402,6 +436,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
     c->rerun = links_refresh(c->links);
     ports_sync_links(c);
     find_egress(c, !c->ran);
+    qos_apply_all(c);
     if (!c->ran) {
         c->ran = true;
         set_timer(c->stats, c->stats_interval_ms);
@@ -425,8 +460,8 @@ static void write_stats(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void
     const struct ovsdb_row *root = ovsdb_client_first(c->client, "Open_vSwitch");
     if (root) {
         status_write(c, txn, root);
+        status_write_stats(c, txn, root);
     }
-    status_write_stats(c, txn);
     commit(c, txn);
 }
 
@@ -529,6 +564,18 @@ static void on_port_admin(void *aux, struct port *port, bool up)
     }
 }
 
+static int on_queue_stats(void *aux, const struct port *port, uint32_t queue_id, struct port_queue_stats *ret)
+{
+    struct configurator *c = aux;
+    struct cbridge *cb;
+    struct iface *iface = NULL;
+    HASH_FIND_STR(c->bridges, port->bridge->name, cb);
+    if (cb) {
+        HASH_FIND_STR(cb->ifaces, port->name, iface);
+    }
+    return iface ? qos_queue_stats_of(c, iface, queue_id, ret) : -ENOENT;
+}
+
 int configurator_create(struct event_base *base, struct switch_ *sw, const struct configurator_options *options,
                         struct configurator **ret, char **ret_error)
 {
@@ -552,6 +599,11 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
         *ret_error = xasprintf("rtnetlink: %s", strerror(-error));
         return error;
     }
+    error = qos_create(&c->qos);
+    if (error) {
+        *ret_error = xasprintf("rtnetlink: %s", strerror(-error));
+        return error;
+    }
     error = ovsdb_client_new(base, options->db, "Open_vSwitch", &callbacks, c, &c->client, ret_error);
     if (error) {
         return error;
@@ -563,10 +615,14 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     ovsdb_client_monitor(c->client, "Interface", interface_columns);
     ovsdb_client_monitor(c->client, "Controller", controller_columns);
     ovsdb_client_monitor(c->client, "SSL", ssl_columns);
+    ovsdb_client_monitor(c->client, "QoS", qos_columns);
+    ovsdb_client_monitor(c->client, "Queue", queue_columns);
     ovsdb_client_lock(c->client, LOCK);
-    switch_set_hooks(
-        sw, &(struct switch_hooks){
-                .port_gone = on_port_gone, .bond_changed = on_bond_changed, .port_admin = on_port_admin, .aux = c});
+    switch_set_hooks(sw, &(struct switch_hooks){.port_gone = on_port_gone,
+                                                .bond_changed = on_bond_changed,
+                                                .port_admin = on_port_admin,
+                                                .queue_stats = on_queue_stats,
+                                                .aux = c});
     ovsdb_client_start(c->client);
     *ret = TAKE_PTR(c);
     return 0;
@@ -589,7 +645,46 @@ void configurator_destroy(struct configurator *c)
     event_free(c->lock_grace);
     ovsdb_client_destroy(c->client);
     links_destroy(c->links);
+    qos_destroy(c->qos);
     free(c->rundir);
     free(c->tls);
     free(c);
+}
+
+void configurator_cleanup(struct configurator *c)
+{
+    struct cbridge *cb, *tmp;
+    HASH_ITER(hh, c->bridges, cb, tmp) {
+        for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+            qos_forget(c, iface);
+        }
+        remove_bridge(c, cb);
+    }
+}
+
+/* --- ovs-appctl --- */
+
+static int bridge_reconnect(void *aux, size_t n, const char *const *args, struct strbuf *out)
+{
+    struct configurator *c = aux;
+    struct cbridge *only = NULL;
+    if (n) {
+        HASH_FIND_STR(c->bridges, args[0], only);
+        if (!only) {
+            strbuf_add(out, "unknown bridge");
+            return -ENOENT;
+        }
+    }
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        if ((!only || cb == only) && cb->server) {
+            ofserver_reconnect(cb->server);
+        }
+    }
+    return 0;
+}
+
+void configurator_ctl_register(struct configurator *c, struct unixctl *u)
+{
+    unixctl_register(u, "bridge/reconnect", "[bridge]", 0, 1, bridge_reconnect, c);
+    qos_ctl_register(c, u);
 }

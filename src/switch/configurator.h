@@ -40,6 +40,13 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
 void configurator_destroy(struct configurator *c);
 DEFINE_CLEANUP(struct configurator *, configurator_destroy)
 
+/* Control commands that need the database's side: qos, bridge/reconnect. U goes first. */
+struct unixctl;
+void configurator_ctl_register(struct configurator *c, struct unixctl *u);
+/* The end of `exit --cleanup`: what the bridges made of the kernel's devices is undone, as if the database were empty.
+ */
+void configurator_cleanup(struct configurator *c);
+
 bool configurator_is_connected(const struct configurator *c);
 
 #endif

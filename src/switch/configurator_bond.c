@@ -211,6 +211,6 @@ void port_row_write(struct ovsdb_txn *txn, const struct iface *iface)
     struct row_writer w = row_writer_of(txn, "Port", iface->port_row);
     const char *text = iface->port_unsupported ? iface->port_unsupported + 1 : NULL; /* without its leading blank */
     const char *bond = iface->n_siblings > 1 ? ovsdb_row_string(iface->port_row, "name") : NULL;
-    row_write_map(&w, "status", (struct row_map_pair[]){{"unsupported", text}}, 1);
+    row_write_map(&w, "status", (struct row_map_pair[]){{"qos_error", iface->qos_error}, {"unsupported", text}}, 2);
     write_active(&w, bond && iface->owner->bridge ? bridge_bond_find(iface->owner->bridge, bond) : NULL);
 }

@@ -14,6 +14,9 @@ void iface_destroy(struct iface *iface)
     free(iface->logged_error);
     free(iface->unsupported);
     free(iface->port_unsupported);
+    free(iface->policing_error);
+    iface_qos_destroy(iface->qos);
+    free(iface->qos_error);
     free(iface);
 }
 
@@ -233,6 +236,7 @@ void ports_prune(struct configurator *c, struct cbridge *cb)
         }
         iface->gone = false;
         if (!iface->wanted) {
+            qos_forget(c, iface);
             HASH_DEL(cb->ifaces, iface);
             iface_destroy(iface);
         }
@@ -362,12 +366,13 @@ static void apply_mtu_request(const struct configurator *c, const struct iface *
     }
 }
 
-/* The kernel's address of internal ports follows the configuration. */
+/* The kernel's address of a netdev follows the configuration where that names one. */
 static void apply_mac(const struct configurator *c, const struct iface *iface)
 {
     static const struct eth_addr none;
     const struct link *link = links_find(c->links, iface->name);
-    if (iface->config.kind != PORT_INTERNAL || !link || !memcmp(iface->config.mac.a, none.a, sizeof none.a) ||
+    if ((iface->config.kind != PORT_INTERNAL && iface->config.kind != PORT_SYSTEM) || !link ||
+        !memcmp(iface->config.mac.a, none.a, sizeof none.a) ||
         !memcmp(link->mac.a, iface->config.mac.a, sizeof none.a)) {
         return;
     }
@@ -390,6 +395,7 @@ static void add_port(const struct configurator *c, struct cbridge *cb, struct if
     iface->ifindex = link ? link->ifindex : 0;
     iface->synced_serial = 0;
     iface->dirty = true;
+    iface->policed = false;
     log_info("bridge %s: port %s added, number %u", cb->name, iface->name, iface->is_local ? 65534 : iface->ofport);
 }
 

@@ -13,6 +13,10 @@
 #include "switch/iface_config.h"
 #include "switch/links.h"
 #include "switch/ofport_alloc.h"
+#include "switch/unixctl.h"
+
+struct iface_qos;
+struct qos;
 
 /* What is kept of one Interface row between runs. */
 struct iface {
@@ -30,6 +34,10 @@ struct iface {
     int egress_ifindex;         /* tunnels: where the route to the remote leaves; 0: unknown */
     char *unsupported;          /* what the rows ask for and we lack, as last logged */
     char *port_unsupported;     /* likewise, of the Port row; kept with its first interface */
+    bool policed;               /* the datapath polices it */
+    char *policing_error;       /* why it does not, though it should */
+    struct iface_qos *qos;      /* configurator_qos.c's; NULL: the device's qdisc is not ours */
+    char *qos_error;            /* for Port.status; NULL: none */
     uint16_t request, previous; /* ofport_request, and the number that the database knew; 0: none */
 
     /* What `config`, `usable` and `error` were read from: while these stand, nothing is read again. */
@@ -82,9 +90,13 @@ struct configurator {
     bool standing_by;        /* another process holds the lock */
     bool ran;                /* at least one run was made */
     bool write_all;          /* the database did not take what was written: state everything again */
-    uint64_t routes_serial;  /* links_routes_serial() when tunnels' egress was asked for */
-    int64_t retry_ms;        /* wait before the next run after a refused transaction */
-    int64_t stats_interval_ms;
+    struct qos *qos;
+    uint64_t qos_serial;    /* newest change of QoS and Queue rows that was looked at */
+    uint64_t routes_serial; /* links_routes_serial() when tunnels' egress was asked for */
+    int64_t retry_ms;       /* wait before the next run after a refused transaction */
+    int64_t stats_interval_ms, flow_limit, max_idle;
+    bool system_statistics; /* other_config:enable-statistics */
+    uint64_t root_serial;
     void (*ready)(void *aux);
     void *aux;
 };
@@ -131,10 +143,19 @@ void mirrors_write_stats(const struct configurator *c, const struct cbridge *cb,
 bool mirrors_output_to(const struct configurator *c, const struct cbridge *cb, const struct ovsdb_row *port);
 /* A set of VLANs as VLAN_TRUNKS_BYTES of bits, the caller's to free; NULL: empty. */
 uint8_t *vlan_bits_read(const struct ovsdb_row *row, const char *column);
+/* configurator_qos.c */
+/* Policing and queues of all ports that changed, or whose rows did. */
+void qos_apply_all(struct configurator *c);
+void iface_qos_destroy(struct iface_qos *q); /* NULL is fine; the device keeps what it has */
+/* The port leaves the switch: its device gets its default qdisc back. */
+void qos_forget(struct configurator *c, struct iface *iface);
+int qos_queue_stats_of(struct configurator *c, const struct iface *iface, uint32_t queue_id,
+                       struct port_queue_stats *ret);
+void qos_ctl_register(struct configurator *c, struct unixctl *u);
 
 /* configurator_status.c */
 void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ovsdb_row *root);
-void status_write_stats(struct configurator *c, struct ovsdb_txn *txn);
+void status_write_stats(struct configurator *c, struct ovsdb_txn *txn, const struct ovsdb_row *root);
 
 /* configurator_server.c */
 /* Fail mode, controllers and listeners of CB's OpenFlow server, which is started when there is none. */

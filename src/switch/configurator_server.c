@@ -136,7 +136,7 @@ void cbridge_apply_server(struct configurator *c, struct cbridge *cb)
         cb->served_id = cb->bridge->datapath_id;
     }
     if (cb->server) {
-        ofserver_set_targets(cb->server, targets, n);
+        ofserver_set_targets(cb->server, targets, c->sw->restore_wait ? 0 : n);
     }
     free(targets);
 }
@@ -149,7 +149,8 @@ void cbridge_stop_server(struct cbridge *cb)
 
 static void check_fail_open(struct cbridge *cb, int64_t now)
 {
-    if (!cb->bridge || !cb->server || !cb->controlled || cb->bridge->fail_mode != FAIL_STANDALONE) {
+    if (!cb->bridge || !cb->server || !cb->controlled || cb->bridge->sw->restore_wait ||
+        cb->bridge->fail_mode != FAIL_STANDALONE) {
         return;
     }
     if (ofserver_has_controller(cb->server)) {

@@ -7,7 +7,7 @@
 #define VXLAN_UDP_PORT 4789
 #define GENEVE_UDP_PORT 6081
 
-const char *const iface_types[] = {"geneve", "gre", "internal", "ip6gre", "patch", "system", "vxlan", NULL};
+const char *const iface_types[] = {"geneve", "gre", "internal", "ip6gre", "patch", "system", "tap", "vxlan", NULL};
 
 int ip_addr_parse(const char *s, struct ip_addr *ret)
 {
@@ -405,6 +405,7 @@ static const struct {
     {"", PORT_SYSTEM, 0},
     {"system", PORT_SYSTEM, 0},
     {"internal", PORT_INTERNAL, 0},
+    {"tap", PORT_INTERNAL, 0}, /* what our internal ports are */
     {"patch", PORT_PATCH, 0},
     {"vxlan", PORT_TUNNEL, TUNNEL_VXLAN},
     {"gre", PORT_TUNNEL, TUNNEL_GRE},

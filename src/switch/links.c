@@ -320,6 +320,53 @@ int links_set_up(struct links *l, const char *name, bool up)
     return request(l, buf, NULL);
 }
 
+static void take_stats(struct link *link, const struct rtnl_link_stats64 *s)
+{
+    link->stats = (struct link_stats){
+        .rx_errors = s->rx_errors,
+        .tx_errors = s->tx_errors,
+        .rx_dropped = s->rx_dropped,
+        .tx_dropped = s->tx_dropped,
+        .multicast = s->multicast,
+        .collisions = s->collisions,
+        .rx_over_errors = s->rx_over_errors,
+        .rx_crc_errors = s->rx_crc_errors,
+        .rx_frame_errors = s->rx_frame_errors,
+        .rx_missed_errors = s->rx_missed_errors,
+    };
+}
+
+static int stats_attr_cb(const struct nlattr *attr, void *data)
+{
+    struct rtnl_link_stats64 s = {0};
+    if (mnl_attr_get_type(attr) == IFLA_STATS_LINK_64) {
+        memcpy(&s, mnl_attr_get_payload(attr), MIN(sizeof s, mnl_attr_get_payload_len(attr)));
+        take_stats(data, &s);
+    }
+    return MNL_CB_OK;
+}
+
+static int stats_cb(const struct nlmsghdr *h, void *data)
+{
+    const struct if_stats_msg *msg = mnl_nlmsg_get_payload(h);
+    struct link *link = (struct link *)(uintptr_t)links_find_index(data, (int)msg->ifindex);
+    if (link) {
+        mnl_attr_parse(h, sizeof *msg, stats_attr_cb, link);
+    }
+    return MNL_CB_OK;
+}
+
+int links_read_stats(struct links *l)
+{
+    char buf[NL_BUFFER];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    h->nlmsg_type = RTM_GETSTATS;
+    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    struct if_stats_msg *msg = mnl_nlmsg_put_extra_header(h, sizeof *msg);
+    msg->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+    return request(l, buf, stats_cb);
+}
+
 static int route_attr_cb(const struct nlattr *attr, void *data)
 {
     struct links *l = data;

@@ -17,15 +17,22 @@
 struct event_base;
 struct links;
 
+/* What only the kernel counts (rtnl_link_stats64). */
+struct link_stats {
+    uint64_t rx_errors, tx_errors, rx_dropped, tx_dropped, multicast, collisions;
+    uint64_t rx_over_errors, rx_crc_errors, rx_frame_errors, rx_missed_errors;
+};
+
 struct link {
     int ifindex;
     char name[IFNAMSIZ];
     struct eth_addr mac;
     uint32_t mtu;
-    bool admin_up, carrier; /* IFF_UP; carrier and operationally up */
-    uint32_t resets;        /* carrier changes that we saw */
-    uint64_t serial;        /* of the newest change to it; no two links ever have the same, and none has 0 */
-    bool stale;             /* inside links.c: not heard of yet while all links are read anew */
+    bool admin_up, carrier;  /* IFF_UP; carrier and operationally up */
+    uint32_t resets;         /* carrier changes that we saw */
+    uint64_t serial;         /* of the newest change to it; no two links ever have the same, and none has 0 */
+    struct link_stats stats; /* as of the last links_read_stats() */
+    bool stale;              /* inside links.c: not heard of yet while all links are read anew */
     UT_hash_handle hh, hh_name;
 };
 
@@ -40,6 +47,9 @@ bool links_refresh(struct links *l);
 /* NULL: no such link now. */
 const struct link *links_find(const struct links *l, const char *name);
 const struct link *links_find_index(const struct links *l, int ifindex);
+
+/* Reads the counters of all links, by one request. */
+int links_read_stats(struct links *l);
 
 /* 0 or a negative errno: the kernel's, or -ENODEV. */
 int links_set_mtu(struct links *l, const char *name, uint32_t mtu);

@@ -45,6 +45,7 @@ struct switchd {
     struct switch_ctl *switch_ctl;
     struct configurator *configurator;
     char *db;
+    bool cleanup;
 };
 
 static int make_directories(const char *path)
@@ -112,7 +113,8 @@ static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, vo
     daemon_exit(aux, 0);
 }
 
-/* `exit [--cleanup]`: the answer must be out first. There is nothing that a plain exit leaves behind. */
+/* `exit [--cleanup]`: the answer must be out first. With --cleanup the kernel's devices also lose the queues that they
+ * got by us. */
 static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf *out)
 {
     struct switchd *s = aux;
@@ -120,6 +122,7 @@ static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf 
         strbuf_addf(out, "unknown option %s", args[0]);
         return -EINVAL;
     }
+    s->cleanup = n > 0;
     return event_base_once(s->daemon.base, -1, EV_TIMEOUT, on_exit_timer, &s->daemon,
                            &(struct timeval){.tv_usec = 20000})
                ? -ENOMEM
@@ -193,14 +196,19 @@ static int start(struct switchd *s)
     error = configurator_create(s->daemon.base, s->sw, &o, &s->configurator, &why);
     if (error) {
         log_err("%s", why ? why : strerror(-error));
+    } else {
+        configurator_ctl_register(s->configurator, s->unixctl);
     }
     return error;
 }
 
 static void stop(struct switchd *s)
 {
-    configurator_destroy(s->configurator);
+    if (s->cleanup && s->configurator) {
+        configurator_cleanup(s->configurator);
+    }
     unixctl_destroy(s->unixctl);
+    configurator_destroy(s->configurator);
     switch_ctl_destroy(s->switch_ctl);
     switch_destroy(s->sw);
     slow_close_wait();

@@ -3,12 +3,18 @@
 
 #include <utlist.h>
 
+#include "base/coverage.h"
 #include "base/hash_index.h"
 #include "base/log.h"
 #include "switch/cls_mask.h"
 #include "switch/translate.h"
 
 LOG_MODULE("megaflow");
+COVERAGE(upcall_miss);
+COVERAGE(upcall_slow);
+COVERAGE(megaflow_add);
+COVERAGE(megaflow_remove);
+COVERAGE(megaflow_revalidate);
 
 #define SLICE_FLOWS 32        /* between looks at the clock */
 #define SLICE_MS 2            /* of each turn of the event loop */
@@ -150,6 +156,7 @@ static void forget(struct megaflows *m, struct megaflow *f)
     if (m->cursor == f) {
         m->cursor = f->next;
     }
+    coverage_inc(megaflow_remove);
     hash_index_remove(&m->by_key, f->hash, f);
     DL_DELETE(m->list, f);
     put_mask(m, f->mask);
@@ -266,6 +273,7 @@ static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
     struct xlate_out out;
     uint64_t generation = m->sw->generation;
 
+    coverage_inc(megaflow_revalidate);
     m->n_revalidated++;
     translate(&(struct xlate_in){.sw = m->sw, .key = &f->key, .now = now}, &out);
     if (update(m, f, &out)) {
@@ -316,6 +324,7 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     f->created_ms = now;
     f->generation = generation;
     take_effects(f, out);
+    coverage_inc(megaflow_add);
     add(m, f);
 }
 
@@ -327,6 +336,12 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
     struct xlate_out out;
     int error;
 
+    if (sw->restore_wait) {
+        sw->drops[DROP_RESTORE_WAIT]++;
+        return;
+    }
+    coverage_add(upcall_miss, upcall->reason == DP_UPCALL_MISS);
+    coverage_add(upcall_slow, upcall->reason == DP_UPCALL_SLOW);
     translate(&(struct xlate_in){.sw = sw, .key = upcall->key, .packet = upcall->packet, .effects = true, .now = now},
               &out);
     if (upcall->reason == DP_UPCALL_MISS) {
@@ -434,6 +449,9 @@ static void on_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
 
     int64_t now = time_mono_ms();
 
+    if (m->sw->restore_wait) {
+        return; /* what the datapath still does is right, what the tables say is not yet */
+    }
     if (!m->cursor) {
         start_pass(m, now, false);
     }
@@ -451,6 +469,9 @@ void megaflow_tick(struct switch_ *sw, int64_t now)
 {
     struct megaflows *m = sw->megaflows;
 
+    if (sw->restore_wait) {
+        return;
+    }
     if (!m->cursor || !m->pass_reads) {
         start_pass(m, now, true); /* it does also what the pass that it may cut short was for */
     }

@@ -3,7 +3,10 @@
  * want them. */
 #include <utlist.h>
 
+#include "base/coverage.h"
 #include "switch/ofserver_private.h"
+
+COVERAGE(packet_in);
 
 /* Unread bytes above which a connection gets no more packet_ins: they are counted and gone. */
 #define PACKET_IN_BACKLOG (1u << 20)
@@ -127,6 +130,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
     bool met = false, delivered = false;
     int64_t now = time_mono_ms();
 
+    coverage_inc(packet_in);
     metadata_match(info->flow, &pin.match);
     DL_FOREACH(s->conns, c) {
         if (!wants_packet_in(c, info)) {

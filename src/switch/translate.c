@@ -231,6 +231,21 @@ static void write_metadata(struct xlate_ctx *x, const struct ofpact_metadata *m)
     x->s.flow.metadata = (x->s.flow.metadata & ~m->mask) | (m->value & m->mask);
 }
 
+/* Which queues there are, the port that it leaves by knows: the kernel takes another for its default. */
+static void set_queue(struct xlate_ctx *x, uint32_t queue)
+{
+    x->s.priority = queue <= DP_QUEUE_MAX ? DP_QUEUE_PRIORITY(queue) : 0;
+}
+
+static void enqueue(struct xlate_ctx *x, const struct ofpact_enqueue *a)
+{
+    uint32_t saved = x->s.priority;
+
+    set_queue(x, a->queue);
+    xlate_output(x, a->port);
+    x->s.priority = saved;
+}
+
 static void fin_timeout(struct xlate_ctx *x, const struct ofpact_fin_timeout *f)
 {
     struct xlate_effect *e;
@@ -290,8 +305,14 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_NOTE:
         return;
     case OFPACT_SET_QUEUE:
+        set_queue(x, ((const struct ofpact_u32 *)a)->v);
+        return;
     case OFPACT_POP_QUEUE:
-        return; /* a port has one queue, its netdev's: every queue number leads there */
+        x->s.priority = 0;
+        return;
+    case OFPACT_ENQUEUE:
+        enqueue(x, (const struct ofpact_enqueue *)a);
+        return;
     default:
         if (!xlate_field_action(x, a)) {
             x->stop = true;

@@ -193,6 +193,11 @@ void xlate_commit(struct xlate_ctx *x)
         }
     }
     commit_vlans(x);
+    if (x->s.priority != x->sent_priority) {
+        ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_SET_PRIORITY, sizeof(struct dp_action)))->arg =
+            x->s.priority;
+        x->sent_priority = x->s.priority;
+    }
 }
 
 static void put_output(struct xlate_ctx *x, const struct port *port)

@@ -17,6 +17,7 @@ struct xlate_state {
     struct flow flow;                      /* as the tables see the packet now */
     struct flow_vlan vlans[XLATE_N_VLANS]; /* all tags; [0] and [1] are flow.key.vlan's again */
     struct flow_key written;               /* bits of flow.key that no longer are the packet's own */
+    uint32_t priority;                     /* of the queue that outputs go to, as DP_QUEUE_PRIORITY(); 0: none */
     table_id_t table;
     struct rule *rule;                 /* whose actions run, or NULL */
     struct rule_actions *rule_actions; /* which own them: for learn */
@@ -32,6 +33,7 @@ struct xlate_ctx {
     struct flow_key base_written; /* bits of base that no longer are the packet's own */
     struct flow wc;               /* bits of the packet that were looked at (its key part) */
     struct flow_tunnel sent_tunnel;
+    uint32_t sent_priority; /* as the emitted actions left it */
     bool tunnel_sent;
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
