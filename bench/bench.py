@@ -8,11 +8,15 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import overlay_bench  # noqa: E402
 import report  # noqa: E402
 import switch_bench  # noqa: E402
 from peers import TREE, World  # noqa: E402
 
-SUITES = {"switch": ("The switch, userspace datapath, against ovs-vswitchd's", switch_bench.PARTS)}
+SUITES = {
+    "switch": ("The switch, userspace datapath, against ovs-vswitchd's", switch_bench.PARTS),
+    "overlay": ("The overlay between two hypervisors", overlay_bench.PARTS),
+}
 
 
 def main():
@@ -21,6 +25,7 @@ def main():
     parser.add_argument("--suite", choices=sorted(SUITES), help="only this one")
     parser.add_argument("--only", help="only the parts whose names contain this")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--datapath", default="ebpf", help="of the overlay suite: ebpf or userspace")
     args = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("bench: needs root, for network namespaces")
@@ -33,7 +38,8 @@ def main():
                 continue
             world = World(f"bench{os.getpid()}")
             try:
-                results += part(world, args.build.resolve(), args.rounds, lambda text: print(f"  {text}", flush=True))
+                extra = {"datapath": args.datapath} if name == "overlay" else {}
+                results += part(world, args.build.resolve(), args.rounds, lambda text: print(f"  {text}", flush=True), **extra)
             finally:
                 world.destroy()
         print("\n" + report.table(title, results))

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The overlay between two hypervisors over one veth (MTU 9000 outside, 1450 inside): Warren with the agent's pipeline
+against the bare veth, the kernel's bridge + vxlan, and ovs-vswitchd's userspace datapath under the same agent.
+
+All setups stand at the same time and are measured in turn, round by round, so that a machine that drifts moves all of them;
+figures are medians, ratios are made within a round before the median is taken.
+"""
+import os
+import statistics
+import sys
+
+from peers import TREE, generator, run
+
+sys.path.insert(0, str(TREE / "lab"))
+from cloud import Cloud  # noqa: E402
+
+MTU = 1450
+
+
+class Pair:
+    """Two ends A and B, namespaces with an address each, connected somehow."""
+
+    def __init__(self, a, b, address_b, mac_a=None, mac_b=None):
+        self.a, self.b, self.address_b, self.mac_a, self.mac_b = a, b, address_b, mac_a, mac_b
+
+
+class DirectCloud(Cloud):
+    """A cloud of two hypervisors with one veth between them and no router."""
+
+    def underlay_up(self, hypervisors):
+        w = self.world
+        for hv in hypervisors:
+            ns = w.netns(hv)
+            w.sysctl(ns, net__ipv6__conf__all__accept_dad=0, net__ipv6__conf__default__accept_dad=0)
+        w.veth(self.hv_ns("hv1"), "und0", self.hv_ns("hv2"), "und0")
+        for hv in hypervisors:
+            k = hv.removeprefix("hv")
+            w.ip(self.hv_ns(hv), "link", "set", "und0", "mtu", "9000", "up")
+            w.ip(self.hv_ns(hv), "addr", "add", f"10.201.{k}.2/16", "dev", "und0")
+            w.ip(self.hv_ns(hv), "addr", "add", f"fd00:201:{k}::2/32", "dev", "und0", "nodad")
+
+
+def bare(cloud):
+    return Pair(cloud.hv_ns("hv1"), cloud.hv_ns("hv2"), cloud.local_ip("hv2"))
+
+
+def kernel(world):
+    """Linux's own bridge and vxlan device, the address of the other end known to it."""
+    ends = [world.netns(f"k{n}") for n in (1, 2)]
+    vms = [world.netns(f"kv{n}") for n in (1, 2)]
+    world.veth(ends[0], "und0", ends[1], "und0")
+    for n, (hv, vm) in enumerate(zip(ends, vms), 1):
+        other = 3 - n
+        world.ip(hv, "link", "set", "und0", "mtu", "9000", "up")
+        world.ip(hv, "addr", "add", f"10.202.0.{n}/24", "dev", "und0")
+        world.veth(hv, "vm0", vm, "eth0")
+        world.ip(hv, "link", "add", "vx", "type", "vxlan", "id", "42", "remote", f"10.202.0.{other}", "local", f"10.202.0.{n}",
+                 "dstport", "4789")
+        world.ip(hv, "link", "add", "kbr", "type", "bridge")
+        for link in ("vx", "vm0"):
+            world.ip(hv, "link", "set", link, "master", "kbr")
+            world.ip(hv, "link", "set", link, "up")
+        world.ip(hv, "link", "set", "kbr", "up")
+        world.ip(vm, "link", "set", "eth0", "address", f"02:00:00:01:00:0{n}", "mtu", str(MTU), "up")
+        world.ip(vm, "addr", "add", f"10.0.0.{n}/24", "dev", "eth0")
+    return Pair(vms[0], vms[1], "10.0.0.2", "02:00:00:01:00:01", "02:00:00:01:00:02")
+
+
+def cloud_pair(cloud, kind="vxlan", switch_up=None):
+    cloud.hypervisors = ["hv1", "hv2"]
+    if switch_up is None:
+        cloud.underlay_up(cloud.hypervisors)
+        cloud.controller_up(cloud.api_port)
+        for hv in cloud.hypervisors:
+            cloud.switchd_up(hv, "--datapath", cloud.datapath)
+            cloud.agent_up(hv)
+    else:
+        switch_up(cloud)
+    network = cloud.network("net", kind, mtu=MTU)
+    vms = [cloud.vm(f"vm{n}", network, f"hv{n}", f"10.0.0.{n}") for n in (1, 2)]
+    cloud.wait_active()
+    cloud.wait_mesh()
+    cloud.ping("vm1", "10.0.0.2", count=2)
+    if cloud.ping("vm1", "10.0.0.2", count=2) != 2:
+        raise AssertionError(f"{cloud.world.name}: no ping through {kind}")
+    return Pair(vms[0]["ns"], vms[1]["ns"], "10.0.0.2", vms[0]["mac"], vms[1]["mac"])
+
+
+def ovs_switches_up(cloud):
+    """ovs-vswitchd's userspace datapath routes tunnels through a bridge of its own."""
+    cloud.underlay_up(cloud.hypervisors)
+    cloud.controller_up(cloud.api_port)
+    for hv in cloud.hypervisors:
+        w, ns, rundir, k = cloud.world, cloud.hv_ns(hv), cloud.rundir(hv), hv.removeprefix("hv")
+        rundir.mkdir(parents=True)
+        run("ovsdb-tool", "create", rundir / "conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
+        env = {"OVS_RUNDIR": str(rundir), "OVS_LOGDIR": str(rundir), "OVS_DBDIR": str(rundir)}
+        w.spawn(f"ovsdb-{hv}", ["ovsdb-server", rundir / "conf.db", f"--remote=punix:{rundir}/db.sock",
+                                f"--unixctl={rundir}/ovsdb.ctl"], netns=ns, env=env)
+        cloud.vsctl(hv, "--retry", "--no-wait", "init")
+        w.spawn(f"ovs-{hv}", ["ovs-vswitchd", f"unix:{rundir}/db.sock", f"--pidfile={rundir}/ovs-vswitchd.pid"], netns=ns, env=env)
+        cloud.vsctl(hv, "add-br", "br-phy", "--", "set", "Bridge", "br-phy", "datapath_type=netdev", "--", "add-port", "br-phy", "und0")
+        w.ip(ns, "addr", "flush", "dev", "und0")
+        w.ip(ns, "link", "set", "br-phy", "mtu", "9000", "up")
+        w.ip(ns, "addr", "add", f"10.201.{k}.2/16", "dev", "br-phy")
+        for bridge in ("br-int", "br-tun"):
+            cloud.vsctl(hv, "add-br", bridge, "--", "set", "Bridge", bridge, "datapath_type=netdev", "fail_mode=secure")
+    for hv in cloud.hypervisors:
+        cloud.agent_up(hv)
+
+
+def no_checksum_offload(world, pair):
+    """ovs-vswitchd's AF_PACKET ports pass unfinished checksums on as they are."""
+    for ns in (pair.a, pair.b):
+        world.sh(ns, "ethtool", "-K", "eth0", "tx", "off")
+
+
+class Bench:
+    def __init__(self, world, build, rounds, say):
+        self.world, self.build, self.rounds, self.say = world, build, rounds, say
+        self.values = {}
+        self.clouds = []
+
+    def cloud(self, tag, datapath):
+        cloud = DirectCloud(f"{self.world.name}{tag}", str(self.build))
+        cloud.datapath = datapath
+        cloud.api_port = 21000 + os.getpid() % 5000 + len(self.clouds)
+        self.clouds.append(cloud)
+        return cloud
+
+    def streams(self, pair, **args):
+        return generator(self.build, "bench_streams", client_ns=pair.a, server_ns=pair.b, server=pair.address_b, **args)["rate"]
+
+    def frames(self, pair, **args):
+        return generator(self.build, "bench_frames", tx_ns=pair.a, tx_if="eth0", rx_ns=pair.b, rx_if="eth0", smac=pair.mac_a,
+                         dmac=pair.mac_b, **args)["rate"]
+
+    def add(self, what, who, value):
+        self.values.setdefault((what, who), []).append(value)
+
+    def row(self, name, unit, what, ours, peer, peer_name, wanted):
+        mine, theirs = self.values.get((what, ours)), self.values.get((what, peer))
+        ratio = statistics.median(x / y for x, y in zip(mine, theirs)) if mine and theirs else None
+        return {"name": name, "unit": unit, "ours": statistics.median(mine) if mine else None,
+                "peer": statistics.median(theirs) if theirs else None, "peer_name": peer_name, "ratio": ratio, "wanted": wanted}
+
+    def down(self):
+        for cloud in self.clouds:
+            cloud.down()
+
+
+def overlay(world, build, rounds, say, datapath="ebpf"):
+    bench = Bench(world, build, rounds, say)
+    try:
+        return measure(bench, datapath)
+    finally:
+        bench.down()
+
+
+def measure(bench, datapath):
+    vxlan = bench.cloud("v", datapath)
+    pairs = {"vxlan": cloud_pair(vxlan), "kernel": kernel(bench.world)}
+    pairs["bare"] = bare(vxlan)
+    for kind in ("gre", "geneve"):
+        pairs[kind] = cloud_pair(bench.cloud(kind[:2], datapath), kind)
+    six = bench.cloud("6", datapath)
+    six.underlay = "6"
+    pairs["vxlan6"] = cloud_pair(six)
+    ovs = bench.cloud("o", None)
+    pairs["ovs"] = cloud_pair(ovs, switch_up=ovs_switches_up)
+    no_checksum_offload(bench.world, pairs["ovs"])
+    for n in range(bench.rounds):
+        for who, pair in pairs.items():
+            bench.add("stream", who, bench.streams(pair, mode="stream"))
+        for who in ("vxlan", "kernel", "bare"):
+            pair = pairs[who]
+            bench.add("streams4", who, bench.streams(pair, mode="stream", streams=4))
+            bench.add("rr", who, bench.streams(pair, mode="rr"))
+            bench.add("udp_rr", who, bench.streams(pair, mode="udp_rr"))
+            bench.add("crr", who, bench.streams(pair, mode="crr"))
+        for who in ("vxlan", "kernel"):
+            bench.add("pps1", who, bench.frames(pairs[who], seconds=2))
+            bench.add("pps10k", who, bench.frames(pairs[who], seconds=2, sports=10000))
+        bench.say(f"overlay, round {n + 1} of {bench.rounds}")
+    row = bench.row
+    return [
+        row("TCP, 1 stream, VXLAN", "Gb/s", "stream", "vxlan", "bare", "bare veth", 0.95),
+        row("TCP, 1 stream, VXLAN", "Gb/s", "stream", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
+        row("TCP, 4 streams, VXLAN", "Gb/s", "streams4", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
+        row("TCP, 1 stream, GRE", "Gb/s", "stream", "gre", "vxlan", "our VXLAN", 0.95),
+        row("TCP, 1 stream, Geneve", "Gb/s", "stream", "geneve", "vxlan", "our VXLAN", 0.95),
+        row("TCP, 1 stream, VXLAN over IPv6", "Gb/s", "stream", "vxlan6", "vxlan", "our VXLAN", 0.95),
+        row("TCP, 1 stream, VXLAN", "Gb/s", "stream", "vxlan", "ovs", "ovs-vswitchd userspace", 25),
+        row("TCP request/response", "1/s", "rr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),
+        row("TCP request/response", "1/s", "rr", "vxlan", "bare", "bare veth", 0.9),
+        row("UDP request/response", "1/s", "udp_rr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),
+        row("UDP request/response", "1/s", "udp_rr", "vxlan", "bare", "bare veth", 0.9),
+        row("64-byte UDP, 1 flow", "1/s", "pps1", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
+        row("64-byte UDP, 10,000 flows", "1/s", "pps10k", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
+        row("connections a second", "1/s", "crr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),
+    ]
+
+
+PARTS = [overlay]
