@@ -328,16 +328,17 @@ void bond_count(struct bond *b, int bucket, uint64_t bytes)
     }
 }
 
-/* The bucket at FROM whose move to a member with GAP fewer bytes narrows the gap most, and by at least a tenth. */
+/* The bucket at FROM whose move to a member with GAP fewer bytes narrows the gap most; by at least a tenth where it
+ * would turn the gap around, lest a busy host goes to and fro. */
 static struct bond_bucket *best_bucket(struct bond *b, const struct bond_member *from, uint64_t gap)
 {
     struct bond_bucket *best = NULL;
-    uint64_t best_gap = gap - gap / 10;
+    uint64_t best_gap = gap;
 
     for (size_t i = 0; i < BOND_BUCKETS; i++) {
         uint64_t twice = b->buckets[i].tx_bytes * 2, left = twice > gap ? twice - gap : gap - twice;
 
-        if (b->buckets[i].member == from && twice && left <= best_gap) {
+        if (b->buckets[i].member == from && left < best_gap && (twice <= gap || left <= gap - gap / 10)) {
             best_gap = left;
             best = &b->buckets[i];
         }

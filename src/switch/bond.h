@@ -9,7 +9,7 @@
  * link was up for the up delay, and disabled once it was down for the down delay; while no member is enabled, the first
  * link that comes up is taken at once. ACTIVE_BACKUP sends and receives by the active member alone. BALANCE_SLB hashes
  * (source MAC, VLAN) to one of 256 buckets, each of which is at a member; every rebalance interval buckets move from
- * the member that sent most to the one that sent least, as long as that narrows the gap by a good part. A host's frames
+ * the member that sent most to the one that sent least, until the gap is small. A host's frames
  * so leave by one member at a time, and the upstream switch sees its address at one port.
  *
  * BALANCE_TCP needs LACP, which there is not: it is not a mode here.

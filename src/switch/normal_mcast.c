@@ -10,6 +10,7 @@
  */
 #include <arpa/inet.h>
 
+#include "base/cursor.h"
 #include "switch/bundle.h"
 #include "switch/mcast_table.h"
 #include "switch/translate_private.h"
@@ -57,21 +58,33 @@ static void send_to_interested(const struct mcast_walk *w, bool reports)
 }
 
 /* The message from its IGMP or ICMPv6 header on; false when it is not at hand (traces, revalidation) or cut. */
-static bool message_of(struct xlate_ctx *x, const uint8_t **ret, size_t *ret_len)
+static bool message_of(struct xlate_ctx *x, bool ipv6, const uint8_t **ret, size_t *ret_len)
 {
     struct packet *p = x->in->packet;
-    struct flow_key unused;
+    struct flow_key key;
+    struct reader r;
+    size_t header, total;
 
     if (!p) {
         return false;
     }
-    flow_key_extract(p, &unused);
-    if (!p->l4_ofs || p->l4_ofs >= p->len) {
+    flow_key_extract(p, &key);
+    if (ipv6) {
+        *ret = p->data + p->l4_ofs;
+        *ret_len = p->l4_ofs ? p->len - p->l4_ofs : 0;
+        return *ret_len > 0;
+    }
+    if (!p->l3_ofs || key.ip_proto != IP_PROTO_IGMP || key.ip_frag) {
         return false;
     }
-    *ret = p->data + p->l4_ofs;
-    *ret_len = p->len - p->l4_ofs;
-    return true;
+    /* An offset is there for L4 protocols with ports only; that the lengths agree was checked. */
+    r = reader_of(p->data + p->l3_ofs, p->len - p->l3_ofs);
+    header = (reader_u8(&r) & 0x0fu) * 4;
+    reader_skip(&r, 1);
+    total = reader_u16(&r);
+    *ret = p->data + p->l3_ofs + header;
+    *ret_len = total - header;
+    return !r.error && total > header;
 }
 
 static void control(const struct mcast_walk *w, bool ipv6)
@@ -84,7 +97,7 @@ static void control(const struct mcast_walk *w, bool ipv6)
     bool from_any = !src->be32[0] && !src->be32[1] && !src->be32[2] && !src->be32[3];
 
     x->out->slow = true;
-    if (message_of(x, &data, &len)) {
+    if (message_of(x, ipv6, &data, &len)) {
         kind = mcast_classify(data, len, ipv6);
         if (x->in->effects && w->in_lead &&
             mcast_table_snoop(x->s.br->mcast, w->v->vid, w->in_lead->ofp_port, data, len, ipv6, from_any, x->in->now)) {

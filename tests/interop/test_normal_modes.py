@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NORMAL with real traffic, configured by Debian's ovs-vsctl on one switch: VLAN modes, mirrors, snooping, bonds."""
 import ctypes
+import errno
 import os
 import select
 import socket
@@ -55,8 +56,13 @@ class Wire:
 
     @staticmethod
     def receive(s):
-        """One frame as it was on the wire, or None for what this host sent."""
-        data, aux, _, (_, _, kind, _, _) = s.recvmsg(65536, 512)
+        """One frame as it was on the wire, or None for what this host sent, or when the link went down."""
+        try:
+            data, aux, _, (_, _, kind, _, _) = s.recvmsg(65536, 512)
+        except OSError as error:
+            if error.errno != errno.ENETDOWN:
+                raise
+            return None
         if kind == 4:
             return None
         for level, what, value in aux:
@@ -83,8 +89,8 @@ class Wire:
         """Sends a frame into PORT and asserts what comes out: {port: [texts of tags]}, e.g. {2: ["10"], 3: [""]}."""
         self.drain(0)
         self.sockets[port].send(data)
-        mine = lambda got: {k: [tags_of(f) for f in frames if f[:12] == data[:12]] for k, frames in got.items()  # noqa: E731
-                            if any(f[:12] == data[:12] for f in frames)}
+        same = lambda f: f[:12] == data[:12] and f[-20:] in data  # noqa: E731
+        mine = lambda got: {k: [tags_of(f) for f in frames if same(f)] for k, frames in got.items() if any(map(same, frames))}  # noqa: E731
         got = self.drain(3, lambda got: mine(got) == want)
         for k, more in self.drain(0.15).items():
             got[k] += more
@@ -267,3 +273,141 @@ def test_mirror_to_a_vlan(hv, br):
     send(1, frame(mac(2), mac(1)), {2: [""], 3: [""], 4: ["99"]})
     vset(hv, "Mirror", "r", "output_vlan=98")
     send(1, frame(mac(2), mac(1)), {2: [""]})
+
+
+# ---- multicast snooping
+
+def ones_sum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def ip_frame(src, source, group, proto, payload, *tags):
+    """An IPv4 multicast frame, with its group's MAC."""
+    g = socket.inet_aton(group)
+    head = bytearray(struct.pack("!BBHHHBBH4s4s", 0x46, 0, 24 + len(payload), 0, 0, 1, proto, 0, socket.inet_aton(source), g)
+                     + b"\x94\x04\0\0")  # router alert
+    struct.pack_into("!H", head, 10, ones_sum(bytes(head)))
+    dst = "01005e" + f"{g[1] & 0x7f:02x}{g[2]:02x}{g[3]:02x}"
+    return frame(dst, src, *tags, ethertype=0x0800, payload=bytes(head) + payload + b"\0" * 20)
+
+
+def igmp(src, kind, group, source="10.0.0.1"):
+    body = bytearray(struct.pack("!BBH4s", kind, 0, 0, socket.inet_aton(group)))
+    if kind == 0x22:  # version 3: one record, to exclude nobody
+        body = bytearray(struct.pack("!BBHHHBBH4s", 0x22, 0, 0, 0, 1, 4, 0, 0, socket.inet_aton(group)))
+    struct.pack_into("!H", body, 2, ones_sum(bytes(body)))
+    to = {0x11: "224.0.0.1", 0x22: "224.0.0.22"}.get(kind, group)
+    return ip_frame(src, source, to, 2, bytes(body))
+
+
+def data(src, group):
+    return ip_frame(src, "10.0.0.9", group, 17, b"\x10\0\x20\0\0\x0c\0\0warr")
+
+
+def test_multicast_snooping(hv, br):
+    send = br(p1="", p2="", p3="", p4="", p5="tag=7", p6="tag=7")
+    send(1, data(mac(1), "239.1.1.1"), {2: [""], 3: [""], 4: [""]})
+    vset(hv, "Bridge", "br0", "mcast_snooping_enable=true")
+    send(2, igmp(mac(2), 0x16, "239.1.1.1"), {})
+    send(1, data(mac(1), "239.1.1.1"), {2: [""]})
+    send(1, data(mac(1), "239.1.1.2"), {2: [""], 3: [""], 4: [""]})
+    send(4, igmp(mac(4), 0x11, "0.0.0.0"), {1: [""], 2: [""], 3: [""]})
+    send(3, igmp(mac(3), 0x22, "239.1.1.1"), {4: [""]})
+    send(1, data(mac(1), "239.1.1.1"), {2: [""], 3: [""], 4: [""]})
+    send(2, igmp(mac(2), 0x17, "239.1.1.1"), {4: [""]})
+    send(1, data(mac(1), "239.1.1.1"), {3: [""], 4: [""]})
+    # Another VLAN is another world.
+    send(5, data(mac(5), "239.1.1.1"), {6: [""], 1: ["7"], 2: ["7"], 3: ["7"], 4: ["7"]})
+    vset(hv, "Bridge", "br0", "other_config:mcast-snooping-disable-flood-unregistered=true")
+    send(1, data(mac(1), "239.1.1.2"), {4: [""]})
+    send(1, data(mac(1), "224.0.0.5"), {2: [""], 3: [""], 4: [""]})
+    vset(hv, "Port", "p2", "other_config:mcast-snooping-flood=True", "other_config:mcast-snooping-flood-reports=True")
+    send(1, data(mac(1), "239.1.1.2"), {2: [""], 4: [""]})
+    send(3, igmp(mac(3), 0x12, "239.1.1.9"), {2: [""], 4: [""]})
+    # The port of the only member dies.
+    hv.world.ip(hv.hv_ns("hv1"), "link", "set", "p3", "down")
+    wait_for("the group without p3", lambda: get(hv, "Interface", "p3", "admin_state") == "down", 5)
+    send(1, data(mac(1), "239.1.1.1"), {2: [""], 4: [""]})
+    hv.world.ip(hv.hv_ns("hv1"), "link", "set", "p3", "up")
+    vset(hv, "Bridge", "br0", "mcast_snooping_enable=false")
+    send(2, data(mac(2), "239.1.1.1"), {1: [""], 3: [""], 4: [""]})
+
+
+# ---- bonds
+
+def bond(hv, *settings):
+    hv.vsctl("hv1", "add-bond", "br0", "bond0", "p3", "p4", *settings, "--", "set", "Interface", "p3", "ofport_request=3", "--",
+             "set", "Interface", "p4", "ofport_request=4")
+
+
+def active(hv):
+    """The member whose MAC stands in bond_active_slave."""
+    address = get(hv, "Port", "bond0", "bond_active_slave")
+    return next((p for p in ("p3", "p4") if get(hv, "Interface", p, "mac_in_use") == address), None)
+
+
+def test_active_backup(hv, br):
+    send = br(p1="tag=10", p2="tag=10")
+    bond(hv, "bond_mode=active-backup", "other_config:bond-primary=p3")
+    assert active(hv) == "p3"
+    send(1, frame(BROADCAST, mac(1)), {2: [""], 3: ["10"]})
+    send(4, frame(BROADCAST, mac(1), 10), {})  # its reflection
+    send(3, frame(mac(1), mac(3), 10), {1: [""]})
+    send(1, frame(mac(3), mac(1)), {3: ["10"]})
+    hv.wire.drain(0)
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e3", "down")
+    announced = hv.wire.drain(3, lambda got: any(f[16:18] == b"\x80\x35" for f in got[4]))[4]
+    assert [tags_of(f) for f in announced if f[16:18] == b"\x80\x35" and f[6:12].hex() == mac(1)] == ["10"]
+    wait_for("p4 as the active member", lambda: active(hv) == "p4", 5)
+    send(1, frame(mac(3), mac(1)), {4: ["10"]})
+    send(4, frame(mac(1), mac(3), 10), {1: [""]})
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e3", "up")
+    wait_for("the primary again", lambda: active(hv) == "p3", 5)
+    send(1, frame(mac(3), mac(1)), {3: ["10"]})
+    vset(hv, "Port", "bond0", "tag=10")
+    send(1, frame(BROADCAST, mac(1)), {2: [""], 3: [""]})
+
+
+def test_balance_slb(hv, br):
+    send = br(p1="", p2="")
+    bond(hv, "bond_mode=balance-slb")
+    out = {}
+    for host in range(0x20, 0x40):
+        hv.wire.drain(0)
+        hv.wire.sockets[1].send(frame(BROADCAST, mac(host)))
+        got = hv.wire.drain(3, lambda got: got[2] and (got[3] or got[4]))
+        out[host] = [k for k in (3, 4) if any(f[6:12].hex() == mac(host) for f in got[k])]
+    assert all(len(members) == 1 for members in out.values()), out
+    assert {members[0] for members in out.values()} == {3, 4}
+    on3 = next(host for host, members in out.items() if members == [3])
+    send(1, frame(BROADCAST, mac(on3)), {2: [""], 3: [""]})
+    # What comes back from the switch upstream by the other member, and does not move the host.
+    send(4, frame(BROADCAST, mac(on3)), {})
+    send(3, frame(mac(2), mac(on3)), {})
+    send(2, frame(mac(on3), mac(2)), {1: [""]})
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e3", "down")
+    wait_for("p4 alone", lambda: get(hv, "Interface", "p3", "link_state") == "down" and active(hv) == "p4", 5)
+    send(1, frame(BROADCAST, mac(on3)), {2: [""], 4: [""]})
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e3", "up")
+
+
+def test_what_is_lacking_is_said(hv, br):
+    br(p1="", p2="")
+    bond(hv, "bond_mode=balance-tcp", "lacp=active")
+    for p in ("p3", "p4"):
+        assert get(hv, "Interface", p, "ofport") == "-1"
+        assert "LACP" in get(hv, "Interface", p, "error")
+    assert "lacp" in get(hv, "Port", "bond0", "status:unsupported")
+    vset(hv, "Port", "bond0", "other_config:lacp-fallback-ab=true")
+    assert get(hv, "Interface", "p3", "ofport") == "3"
+    assert active(hv) in ("p3", "p4")
+    vset(hv, "Bridge", "br0", "rstp_enable=true", "stp_enable=true")
+    assert get(hv, "Bridge", "br0", "status:unsupported") == "stp_enable rstp_enable"
+    vset(hv, "Port", "p1", "lacp=passive")
+    assert get(hv, "Port", "p1", "status:unsupported") == "lacp"
+    vset(hv, "Port", "p1", "lacp=off")
+    assert hv.vsctl("hv1", "get", "Port", "p1", "status").strip() == "{}"
+    hv.vsctl("hv1", "del-port", "br0", "bond0")
