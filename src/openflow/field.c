@@ -289,6 +289,15 @@ bool field_is_matched(const struct field *f, const struct flow *mask)
     if (f->place == AT_TUN_METADATA) {
         return mask->tun_metadata.present & present_bit(f);
     }
+    if (f->place == AT_BYTES || f->place == AT_HOST32) { /* most of them: need no conversion */
+        const uint8_t *at = (const uint8_t *)mask + f->offset;
+        uint8_t any = 0;
+
+        for (size_t i = 0; i < f->n_bytes; i++) {
+            any |= at[i];
+        }
+        return any;
+    }
     field_get_bits(f, mask, &bits);
     for (size_t i = 0; i < f->n_bytes; i++) {
         if (bits.b[i]) {

@@ -301,11 +301,12 @@ static void put_tlv(struct writer *w, uint32_t header, const union field_value *
 static void put_field(struct writer *w, const struct match *m, enum field_id id, bool oxm)
 {
     const struct field *f = field_get(id);
-    union field_value value, mask, ones = field_ones(f);
+    union field_value value, mask, ones;
 
     if (!field_is_matched(f, &m->mask) || !field_prereq_ok(f, &m->value)) {
         return;
     }
+    ones = field_ones(f);
     field_get_bits(f, &m->mask, &mask);
     field_get_bits(f, &m->value, &value);
     if (id == FIELD_ARP_OP) { /* only the low byte is stored, both are matched */

@@ -93,40 +93,6 @@ struct of_desc {
     const char *manufacturer, *hardware, *software, *serial, *datapath;
 };
 void of_desc_encode(struct writer *w, const struct of_desc *desc);
-struct of_table_stats {
-    table_id_t table;
-    const char *name; /* 1.0 */
-    uint32_t max_entries, active;
-    uint64_t lookup, matched;
-};
-void of_table_stats_encode(struct writer *w, uint8_t version, const struct of_table_stats *ts);
-
-/* Configuration of a table (table_mod, TABLE_FEATURES, TABLE_DESC). */
-#define OF_TABLE_EVICTION (1u << 2) /* 1.4 */
-#define OF_TABLE_VACANCY_EVENTS (1u << 3)
-/* Flags of the eviction property. */
-#define OF_EVICTION_OTHER 1u
-#define OF_EVICTION_IMPORTANCE 2u
-#define OF_EVICTION_LIFETIME 4u
-struct of_table_desc {
-    table_id_t table;
-    const char *name; /* TABLE_FEATURES; "" for none */
-    uint32_t max_entries;
-    bool eviction;
-    uint32_t eviction_flags;
-};
-/* One table of TABLE_FEATURES with the required properties. What a table can do is the same in all. */
-void of_table_features_encode(struct writer *w, uint8_t version, const struct of_table_desc *td);
-void of_table_desc_encode(struct writer *w, const struct of_table_desc *td);
-
-struct of_table_mod {
-    table_id_t table;
-    uint32_t config;
-    bool has_eviction_flags;
-    uint32_t eviction_flags;
-};
-int of_table_mod_decode(struct reader *body, uint8_t version, struct of_table_mod *ret);
-
 struct of_port_stats {
     ofp_port_t port_no;
     uint64_t rx_packets, tx_packets, rx_bytes, tx_bytes, rx_dropped, tx_dropped, rx_errors, tx_errors;

@@ -6,7 +6,6 @@
  */
 #include "openflow/msg_multipart.h"
 
-#define OFMP_TABLE_DESC 14
 #define OF_TABLE_NAME_LEN 32
 
 struct of_table_stats {

@@ -89,6 +89,7 @@ void switch_destroy(struct switch_ *sw)
     event_free(sw->timer);
     megaflows_destroy(sw->megaflows);
     sw->dp->class->close(sw->dp);
+    flow_reaper_destroy(sw->reaper);
     free(sw->by_dp_port);
     free(sw);
 }

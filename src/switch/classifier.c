@@ -164,7 +164,51 @@ const __be32 *cls_trie_key(enum cls_trie_id trie, const struct flow_key *key, __
     return buf;
 }
 
-/* Puts the match's prefixes into the tries, or takes them out. */
+struct cls_prefix {
+    __be32 key[4];
+    uint8_t trie, len;
+};
+
+static void leave_later(struct classifier *cls, unsigned int trie, const __be32 *key, unsigned int len)
+{
+    struct cls_prefix *p;
+
+    if (cls->n_leaving == cls->leaving_allocated) {
+        cls->leaving_allocated = MAX(cls->leaving_allocated * 2, (size_t)64);
+        cls->leaving = xrealloc(cls->leaving, cls->leaving_allocated * sizeof *cls->leaving);
+    }
+    p = &cls->leaving[cls->n_leaving++];
+    *p = (struct cls_prefix){.trie = (uint8_t)trie, .len = (uint8_t)len};
+    memcpy(p->key, key, (len + 31) / 32 * sizeof *key);
+}
+
+bool classifier_settle(struct classifier *cls, size_t n)
+{
+    while (cls->n_leaving && n--) {
+        const struct cls_prefix *p = &cls->leaving[--cls->n_leaving];
+
+        cls_trie_remove(&cls->tries[p->trie], p->key, p->len);
+    }
+    if (cls->n_leaving) {
+        return true;
+    }
+    free(cls->leaving);
+    cls->leaving = NULL;
+    cls->leaving_allocated = 0;
+    return false;
+}
+
+/* No rule is left, so no prefix is: faster than one by one. */
+static void forget_prefixes(struct classifier *cls)
+{
+    for (size_t i = 0; i < CLS_N_TRIES; i++) {
+        cls_trie_done(&cls->tries[i]);
+    }
+    cls->n_leaving = 0;
+    classifier_settle(cls, 0);
+}
+
+/* Puts the match's prefixes into the tries, or on the list of those that leave. */
 static void count_prefixes(struct classifier *cls, const struct cls_rule *r, bool in)
 {
     struct flow value;
@@ -183,7 +227,11 @@ static void count_prefixes(struct classifier *cls, const struct cls_rule *r, boo
             expanded = true;
         }
         key = cls_trie_key(i, &value.key, &buf, &n_bits);
-        (in ? cls_trie_insert : cls_trie_remove)(&cls->tries[i], key, r->mask->plens[i]);
+        if (in) {
+            cls_trie_insert(&cls->tries[i], key, r->mask->plens[i]);
+        } else {
+            leave_later(cls, i, key, r->mask->plens[i]);
+        }
     }
 }
 
@@ -285,9 +333,7 @@ void classifier_done(struct classifier *cls)
     for (size_t i = 0; i < cls->n_tuples; i++) {
         tuple_free(cls, cls->order[i].tuple);
     }
-    for (size_t i = 0; i < CLS_N_TRIES; i++) {
-        cls_trie_done(&cls->tries[i]);
-    }
+    forget_prefixes(cls);
     free(cls->order);
     *cls = (struct classifier){0};
 }
@@ -373,6 +419,9 @@ void classifier_remove(struct classifier *cls, struct cls_rule *r)
     } else if (tuple_max(t) != old_max) {
         tuple_unlink(cls, t, old_max);
         tuple_link(cls, t);
+    }
+    if (!cls->n_rules) {
+        forget_prefixes(cls);
     }
 }
 
@@ -491,18 +540,30 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, in
     return error;
 }
 
+static bool is_any(const struct flow *mask)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)mask;
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < FLOW_U64S; i++) {
+        any |= w[i];
+    }
+    return !any;
+}
+
 int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r),
                         void *aux)
 {
     const struct cls_mask *mask = m ? cls_mask_find(&m->mask) : NULL;
     size_t n = cls->n_tuples;
+    bool all_match = !m || is_any(&m->mask);
     _cleanup_free_ struct cls_order *all = n ? xmemdup(cls->order, n * sizeof *all) : NULL;
     int error = 0;
 
     /* Removing rules moves tuples about in the order, so walk a copy of it. */
     for (size_t i = 0; i < n && !error; i++) {
-        if (!m || tuple_refines(all[i].tuple, m)) {
-            error = visit_tuple(all[i].tuple, m, all[i].tuple->mask == mask, fn, aux);
+        if (all_match || tuple_refines(all[i].tuple, m)) {
+            error = visit_tuple(all[i].tuple, all_match ? NULL : m, all[i].tuple->mask == mask, fn, aux);
         }
     }
     return error;

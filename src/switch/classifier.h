@@ -55,12 +55,16 @@ struct cls_order {
     struct cls_tuple *tuple;
 };
 
+struct cls_prefix;
+
 struct classifier {
     struct cls_order *order; /* by descending highest priority */
     size_t n_tuples, allocated;
     struct cls_tuple *by_mask; /* uthash over the same tuples */
     size_t n_rules, n_conj;    /* of them with conjunctions */
     struct cls_trie tries[CLS_N_TRIES];
+    struct cls_prefix *leaving; /* prefixes of removed rules that are still in the tries */
+    size_t n_leaving, leaving_allocated;
 };
 
 void cls_rule_init(struct cls_rule *r, const struct match *m, int32_t priority);
@@ -88,6 +92,9 @@ bool classifier_overlaps(const struct classifier *cls, const struct match *m, in
  * may remove the rule it is given, and no other, and must not insert. */
 int classifier_for_each(struct classifier *cls, const struct match *m, int (*fn)(void *aux, struct cls_rule *r),
                         void *aux);
+/* Rules that are removed leave their prefixes in the tries, where they can make masks no worse than narrow. Takes up to
+ * N of them out; true: that was not all. */
+bool classifier_settle(struct classifier *cls, size_t n);
 size_t classifier_n_masks(const struct classifier *cls);
 
 #endif

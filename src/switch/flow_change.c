@@ -6,6 +6,8 @@
 #include "switch/megaflow.h"
 #include "switch/translate.h"
 
+#define REAP_LATER_STEPS 256 /* longer logs are freed by flow_reap.c */
+
 COVERAGE(flow_mod_add);
 COVERAGE(flow_mod_modify);
 COVERAGE(flow_mod_delete);
@@ -46,8 +48,7 @@ static void undo_changed(const struct undo *u)
 {
     struct rule *rule = u->rule;
 
-    rule_actions_unref(rule->actions);
-    rule->actions = rule_actions_ref(u->actions);
+    rule_set_actions(rule, rule_actions_ref(u->actions));
     rule->cookie = u->cookie;
     rule->idle_timeout = u->idle_timeout;
     rule->hard_timeout = u->hard_timeout;
@@ -81,11 +82,20 @@ static void undo_log_rollback(struct undo_log *log)
     }
 }
 
-void undo_log_done(struct undo_log *log)
+void undo_release(struct undo *u)
 {
+    rule_unref(u->rule);
+    rule_actions_unref(u->actions);
+}
+
+void undo_log_done(struct switch_ *sw, struct undo_log *log)
+{
+    if (log->n > REAP_LATER_STEPS) {
+        flow_reap_later(sw, log);
+        return;
+    }
     for (size_t i = 0; i < log->n; i++) {
-        rule_unref(log->steps[i].rule);
-        rule_actions_unref(log->steps[i].actions);
+        undo_release(&log->steps[i]);
     }
     free(log->steps);
 }
@@ -111,8 +121,7 @@ void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_rem
 static void set_actions(struct undo_log *log, struct rule *rule, const void *actions, size_t len)
 {
     if (!ofpacts_equal(rule->actions->data, rule->actions->len, actions, len)) {
-        rule_actions_unref(rule->actions);
-        rule->actions = rule_actions_new(actions, len);
+        rule_set_actions(rule, rule_actions_new(actions, len));
         log->visible[rule->table] = log->any_visible = true;
     }
 }
@@ -193,8 +202,8 @@ static int change_add(struct change_run *run, __be64 cookie)
     rule->table = c->table;
     rule->cookie = cookie;
     rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
-    rule->actions = rule_actions_new(c->actions, c->actions_len);
     cls_rule_init(&rule->cls, &c->match, c->priority);
+    rule_set_actions(rule, rule_actions_new(c->actions, c->actions_len));
     set_timeouts(rule, c);
     rule_insert(rule);
     undo_put(run->log, UNDO_ADDED, rule);
@@ -391,8 +400,15 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
     for (size_t i = 0; log->any_visible && i < log->n; i++) {
         const struct undo *u = &log->steps[i];
 
-        if (u->type == UNDO_REMOVED || (u->type == UNDO_CHANGED && u->actions != u->rule->actions)) {
-            delete_learned(br, u->type == UNDO_REMOVED ? u->rule->actions : u->actions);
+        if (u->type == UNDO_REMOVED && u->rule->deletes_learned) {
+            delete_learned(br, u->rule->actions);
+        } else if (u->type == UNDO_CHANGED && u->actions != u->rule->actions) {
+            delete_learned(br, u->actions);
+        }
+    }
+    for (unsigned int i = 0; log->any_visible && i < N_TABLES; i++) {
+        if (br->tables[i].cls.n_leaving && log->n <= REAP_LATER_STEPS) {
+            classifier_settle(&br->tables[i].cls, SIZE_MAX);
         }
     }
 }
@@ -424,14 +440,14 @@ int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change)
 void flow_txn_commit(struct flow_txn *txn)
 {
     undo_log_commit(txn->br, &txn->log, true);
-    undo_log_done(&txn->log);
+    undo_log_done(txn->br->sw, &txn->log);
     free(txn);
 }
 
 void flow_txn_abort(struct flow_txn *txn)
 {
     undo_log_rollback(&txn->log);
-    undo_log_done(&txn->log);
+    undo_log_done(txn->br->sw, &txn->log);
     free(txn);
 }
 
@@ -479,5 +495,5 @@ void flow_table_flush(struct bridge *br, bool quiet)
     } else if (log.any_visible) {
         switch_tables_changed(br, log.visible);
     }
-    undo_log_done(&log);
+    undo_log_done(br->sw, &log);
 }

@@ -167,7 +167,7 @@ void flow_table_expire(struct bridge *br, int64_t now)
         }
     }
     undo_log_commit(br, &log, false);
-    undo_log_done(&log);
+    undo_log_done(br->sw, &log);
 }
 
 /* ---- configuration ---- */
@@ -231,5 +231,5 @@ void flow_table_set_limit(struct bridge *br, table_id_t table, uint32_t max_flow
         undo_log_remove_rule(&log, victim, FLOW_REMOVED_EVICTION);
     }
     undo_log_commit(br, &log, true);
-    undo_log_done(&log);
+    undo_log_done(br->sw, &log);
 }

@@ -28,6 +28,38 @@ void rule_actions_unref(struct rule_actions *a)
     }
 }
 
+static bool deletes_learned(const struct rule_actions *actions)
+{
+    OFPACT_FOR_EACH(a, actions->data, actions->len) {
+        if (a->type == OFPACT_LEARN && ((const struct ofpact_learn *)a)->flags & LEARN_F_DELETE_LEARNED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void rule_set_actions(struct rule *rule, struct rule_actions *actions)
+{
+    struct cls_conj *conj = NULL;
+    size_t n = 0;
+
+    OFPACT_FOR_EACH(a, actions->data, actions->len) {
+        if (a->type == OFPACT_CONJUNCTION) {
+            const struct ofpact_conjunction *c = (const struct ofpact_conjunction *)a;
+
+            conj = xrealloc(conj, (n + 1) * sizeof *conj);
+            conj[n++] = (struct cls_conj){c->id, c->clause, c->n_clauses};
+        }
+    }
+    if (n || rule->cls.conj) {
+        cls_rule_set_conj(rule->in_table ? &rule->bridge->tables[rule->table].cls : NULL, &rule->cls, conj, n);
+    }
+    free(conj);
+    rule->deletes_learned = deletes_learned(actions);
+    rule_actions_unref(rule->actions);
+    rule->actions = actions;
+}
+
 struct rule *rule_ref(struct rule *rule)
 {
     rule->refs++;

@@ -33,7 +33,7 @@ struct rule {
     struct bridge *bridge;
     unsigned int refs;
     table_id_t table;
-    bool in_table;
+    bool in_table, deletes_learned;
     uint16_t flags;                      /* RULE_* */
     uint16_t importance;                 /* OpenFlow 1.4: lower ones are evicted first */
     uint16_t idle_timeout, hard_timeout; /* seconds, 0: none */
@@ -162,6 +162,8 @@ struct rule_actions *rule_actions_ref(struct rule_actions *a);
 void rule_actions_unref(struct rule_actions *a);
 /* Removes rules whose time has come. */
 void flow_table_expire(struct bridge *br, int64_t now);
+/* Frees what still waits for it; NULL is fine. */
+void flow_reaper_destroy(struct flow_reaper *reaper);
 int flow_tables_init(struct bridge *br);
 void flow_tables_done(struct bridge *br);
 

@@ -3,7 +3,7 @@
 #define WARREN_SWITCH_FLOW_TABLE_PRIVATE_H
 /*
  * What the files behind flow_table.h share: flow_table.c (rules, reading, configuration), flow_change.c (changes with
- * their undo log, and the telling), flow_expire.c (timeouts, eviction).
+ * their undo log, and the telling), flow_expire.c (timeouts, eviction), flow_reap.c (freeing).
  */
 #include "switch/flow_table.h"
 
@@ -21,6 +21,9 @@ static inline bool rule_hidden(const struct rule *rule)
     return rule->cls.priority > UINT16_MAX;
 }
 
+/* Takes over the reference to ACTIONS, and what they make of the rule: a clause of conjunctions, one that deletes what
+ * it learned. */
+void rule_set_actions(struct rule *rule, struct rule_actions *actions);
 struct rule_actions *rule_actions_new(const void *data, size_t len);
 /* Into and out of the rule's table, its timers along. The table's reference is the caller's matter. */
 void rule_insert(struct rule *rule);
@@ -57,7 +60,15 @@ void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_rem
 /* Makes what the log says final: translations are told, then hooks, and learned flows go with their flows. SYNC: the
  * final counters that flow_removed carries are read from the datapath first. */
 void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync);
-void undo_log_done(struct undo_log *log);
+/* Frees the log, a long one bit by bit later. */
+void undo_log_done(struct switch_ *sw, struct undo_log *log);
+/* Drops what one step holds. */
+void undo_release(struct undo *u);
+
+/* ---- flow_reap.c ---- */
+
+/* Takes LOG, which becomes empty. */
+void flow_reap_later(struct switch_ *sw, struct undo_log *log);
 
 /* ---- flow_expire.c ---- */
 

@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "openflow/msg_table.h"
 #include "switch/ofserver_private.h"
 
 LOG_MODULE("openflow");
@@ -199,15 +200,18 @@ static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct r
 static int handle_table_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct bridge *br = c->server->bridge;
-    struct of_table_mod tm;
-    int error = of_table_mod_decode(body, h->version, &tm);
+    struct of_table_config tc;
+    int error = of_table_mod_decode(body, h->version, &tc);
 
-    if (error || h->version < OF_VERSION_14) {
+    if (error || tc.eviction == OF_KEEP) {
         return error;
     }
+    if (tc.vacancy == OF_ON) {
+        return OFERR_TABLE_MOD_BAD_CONFIG;
+    }
     for (unsigned int table = 0; table < N_TABLES; table++) {
-        if (tm.table == table || tm.table == TABLE_ID_ALL) {
-            flow_table_set_openflow_eviction(br, (table_id_t)table, tm.config & OF_TABLE_EVICTION);
+        if (tc.table == table || tc.table == TABLE_ID_ALL) {
+            flow_table_set_openflow_eviction(br, (table_id_t)table, tc.eviction == OF_ON);
         }
     }
     return 0;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "switch/megaflow.h"
+#include "openflow/msg_table.h"
 #include "switch/ofserver_private.h"
 
 #define MAX_FLOWS_UNLIMITED 1000000u
@@ -148,15 +149,15 @@ static int mp_table(struct ofconn *c, const struct of_header *h, struct reader *
     for (unsigned int table = 0; table < N_TABLES; table++) {
         const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
         struct table_stats stats;
-        struct of_table_stats ts = {
-            .table = (table_id_t)table, .name = name ? name : "", .max_entries = table_limit(c, table)};
+        struct of_table_stats ts = {.table = (table_id_t)table, .max_entries = table_limit(c, table)};
 
+        snprintf(ts.name, sizeof ts.name, "%s", name ? name : "");
         flow_table_get_stats(c->server->bridge, (table_id_t)table, &stats);
         ts.active = stats.active;
         ts.lookup = stats.lookup;
         ts.matched = stats.matched;
         of_mp_entry(&r.mp);
-        of_table_stats_encode(&r.w, h->version, &ts);
+        of_table_stats_put(&r.w, h->version, &ts);
         of_mp_entry_done(&r.mp);
     }
     reply_end(&r);
@@ -173,11 +174,9 @@ static int mp_table_features(struct ofconn *c, const struct of_header *h, struct
     reply_begin(&r, c, h, OFMP_TABLE_FEATURES);
     for (unsigned int table = 0; table < N_TABLES; table++) {
         const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
-        struct of_table_desc td = {
-            .table = (table_id_t)table, .name = name ? name : "", .max_entries = table_limit(c, table)};
 
         of_mp_entry(&r.mp);
-        of_table_features_encode(&r.w, h->version, &td);
+        of_table_features_put(&r.w, h->version, (table_id_t)table, name, table_limit(c, table));
         of_mp_entry_done(&r.mp);
     }
     reply_end(&r);

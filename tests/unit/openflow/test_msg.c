@@ -4,7 +4,7 @@
 #include <endian.h>
 
 #include "hex.h"
-#include "openflow/msg_multipart.h"
+#include "openflow/msg_table.h"
 #include "openflow/text.h"
 
 #define V OF_VERSION_13
@@ -402,8 +402,7 @@ static void test_table_features(void **state WR_UNUSED)
         struct writer w = {0};
         unsigned int seen = 0;
 
-        of_table_features_encode(&w, V,
-                                 &(struct of_table_desc){.table = (table_id_t)table, .name = "", .max_entries = 100});
+        of_table_features_put(&w, V, (table_id_t)table, NULL, 100);
         struct reader r = reader_of(w.data, w.len);
         assert_int_equal(reader_u16(&r), w.len);
         assert_int_equal(reader_u8(&r), table);

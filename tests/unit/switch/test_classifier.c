@@ -339,6 +339,9 @@ static void run_random(bool conj)
         int best;
 
         toggle(&cls, &rules[rng(N_RULES)], conj);
+        if (rng(4) == 0) {
+            classifier_settle(&cls, rng(20));
+        }
         random_flow(&f);
         r = classifier_lookup(&cls, &f, &mask);
         best = scan_best(rules, &f, NULL);
@@ -433,6 +436,14 @@ static void test_trie_mask(void **state WR_UNUSED)
     assert_ptr_equal(classifier_lookup(&cls, &f, &mask), &rules[0].cls);
     assert_int_equal(mask.key.ip_dst.be32[3], htonl(0xffffff00));
     assert_int_equal(mask.key.tp_dst, 0);
+    /* A removed rule's prefix goes, too. */
+    classifier_remove(&cls, &rules[1].cls);
+    cls_rule_done(&rules[1].cls);
+    assert_false(classifier_settle(&cls, 1));
+    memset(&mask, 0, sizeof mask);
+    f.key.ip_dst.be32[3] = htonl(0x0a020399);
+    assert_null(classifier_lookup(&cls, &f, &mask));
+    assert_int_equal(mask.key.ip_dst.be32[3], htonl(0xfffe0000));
     empty(&cls);
 }
 

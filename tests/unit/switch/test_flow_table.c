@@ -203,6 +203,81 @@ static void test_delete_learned(void **state)
     assert_int_equal(count(e), 1);
 }
 
+static int add_clause(struct env *e, const char *match, enum flow_mod_command command, unsigned int n,
+                      const uint32_t *ids, uint8_t clause)
+{
+    struct ofpacts acts = {0};
+    struct flow_spec spec;
+    struct flow_change c = env_change(match, command, &spec);
+    int error;
+
+    for (unsigned int i = 0; i < n; i++) {
+        struct ofpact_conjunction *conj = ofpact_put(&acts, OFPACT_CONJUNCTION, sizeof *conj);
+
+        conj->id = ids[i];
+        conj->clause = clause;
+        conj->n_clauses = 2;
+    }
+    c.actions = acts.data;
+    c.actions_len = acts.len;
+    error = flow_table_apply(e->br, &c, time_mono_ms());
+    ofpacts_done(&acts);
+    flow_spec_done(&spec);
+    return error;
+}
+
+/* Clauses are no answers; their conjunction is; a modify makes a clause an ordinary flow, and back, also when it is
+ * rolled back. */
+static void test_conjunction(void **state)
+{
+    static const uint32_t ids[] = {5, 6};
+    struct env *e = *state;
+    struct flow_spec specs[2];
+    struct flow_change changes[2];
+
+    megaflow_set_limits(e->sw, 1, 1000000);
+    assert_int_equal(add_clause(e, "ip,nw_src=10.0.0.1,priority=9,actions=drop", FLOW_MOD_ADD, 2, ids, 0), 0);
+    assert_int_equal(add_clause(e, "ip,nw_dst=10.0.0.2,priority=9,actions=drop", FLOW_MOD_ADD, 1, &ids[1], 1), 0);
+    env_flow(e->br, "conj_id=6,ip,priority=1,actions=output:2");
+    env_flow(e->br, "priority=0,actions=drop");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_string_equal(env_in(e, 1, env_udp(3, 1, 0)), "drop(action)");
+    assert_string_equal(env_in(e, 1, env_udp(2, 4, 0)), "drop(action)");
+    assert_int_equal(env_rule(e->br, "conj_id=6,ip,priority=1,actions=drop")->packets, 1);
+    assert_int_equal(env_rule(e->br, "ip,nw_src=10.0.0.1,priority=9,actions=drop")->packets, 0);
+    changes[0] = env_change("ip,nw_src=10.0.0.1,priority=9,actions=output:1", FLOW_MOD_MODIFY_STRICT, &specs[0]);
+    changes[1] = env_change("ip,check_overlap,priority=9,actions=drop", FLOW_MOD_ADD, &specs[1]);
+    assert_int_equal(flow_table_apply_all(e->br, changes, 2, time_mono_ms(), NULL), OFERR_FLOW_MOD_OVERLAP);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_int_equal(flow_table_apply_all(e->br, changes, 1, time_mono_ms(), NULL), 0);
+    assert_string_equal(env_in(e, 2, env_udp(2, 1, 0)), "1");
+    flow_spec_done(&specs[0]);
+    flow_spec_done(&specs[1]);
+}
+
+/* A large deletion is freed by the loop, bit by bit; tables say at once that it is gone. */
+static void test_large_deletion(void **state)
+{
+    struct env *e = *state;
+
+    for (unsigned int i = 0; i < 2000; i++) {
+        _cleanup_free_ char *text =
+            xasprintf("ip,nw_dst=10.1.%u.%u,cookie=%u,actions=output:1", i >> 8, i & 255, i % 2);
+
+        env_flow(e->br, text);
+    }
+    env_flow(e->br, "ip,nw_dst=10.0.0.0/24,priority=1,actions=output:2");
+    env_del(e->br, "cookie=1/-1");
+    assert_int_equal(count(e), 1001);
+    assert_true(e->br->tables[0].cls.n_leaving > 0);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    while (e->br->tables[0].cls.n_leaving) {
+        event_base_loop(e->base, EVLOOP_ONCE);
+    }
+    env_del(e->br, "cookie=0/-1,ip,nw_dst=10.1.0.0/16");
+    assert_int_equal(count(e), 1);
+}
+
 static void test_unsupported(void **state)
 {
     struct env *e = *state;
@@ -217,7 +292,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {T(test_add_replaces),   T(test_modify),         T(test_delete),
                                        T(test_overlap),        T(test_bundle),         T(test_timeouts),
-                                       T(test_final_counters), T(test_delete_learned), T(test_unsupported)};
+                                       T(test_final_counters), T(test_delete_learned), T(test_unsupported),
+                                       T(test_conjunction),    T(test_large_deletion)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
