@@ -22,6 +22,7 @@ from world import LabError, World, run, wait_for
 
 OVERHEAD = {"4": 50, "6": 70}  # outer Ethernet-to-VXLAN bytes; GRE and Geneve without options need no more
 UNDERLAY_MTU = 1500
+DATAPATH = os.environ.get("WARREN_DATAPATH")  # what warren-switchd runs with where nothing else is said
 
 
 class Cloud:
@@ -79,6 +80,8 @@ class Cloud:
 
     def switchd_up(self, hv, *extra):
         self.rundir(hv).mkdir(parents=True, exist_ok=True)
+        if DATAPATH and not any(str(option).startswith("--datapath") for option in extra):
+            extra = (*extra, f"--datapath={DATAPATH}")
         self.world.spawn(f"switchd-{hv}", [self.program("warren-switchd"), "--rundir", self.rundir(hv), "--schemadir",
                                            self.schemadir, "--db-file", self.rundir(hv) / "conf.db", *extra],
                          netns=self.hv_ns(hv), ready="ready")

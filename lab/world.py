@@ -90,7 +90,8 @@ class World:
         """Starts a process with its output in TAG.log. READY: a line of its output to wait for. Returns its pid."""
         argv = [str(a) for a in argv]
         if netns:
-            argv = ["ip", "netns", "exec", netns, *argv]
+            # Not `ip netns exec`: that gives a process mounts of its own, and a BPF file system must outlive it.
+            argv = ["nsenter", f"--net=/run/netns/{netns}", *argv]
         self.dir.mkdir(parents=True, exist_ok=True)
         log_path = self.dir / f"{tag}.log"
         with open(log_path, "ab") as log:

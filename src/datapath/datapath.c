@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/datapath.h"
 
+#include "datapath/ebpf/ebpf.h"
 #include "datapath/userspace/userspace.h"
 
 const struct dp_class *dp_class_find(const char *name)
 {
-    static const struct dp_class *const classes[] = {&dp_userspace_class};
+    static const struct dp_class *const classes[] = {&dp_userspace_class, &dp_ebpf_class};
 
     for (size_t i = 0; i < ARRAY_SIZE(classes); i++) {
         if (!strcmp(classes[i]->name, name)) {

@@ -12,6 +12,7 @@
 #include "base/daemon.h"
 #include "base/log.h"
 #include "base/slow_close.h"
+#include "datapath/ebpf/ebpf.h"
 #include "ovsdb/embedded.h"
 #include "switch/bridge.h"
 #include "switch/configurator.h"
@@ -148,6 +149,7 @@ static int start_control(struct switchd *s, const char *rundir)
 
 static int start_switch(struct switchd *s)
 {
+    dp_ebpf_set_rundir(daemon_string(&s->daemon, "rundir"));
     const char *class = daemon_string(&s->daemon, "datapath");
     int error = switch_create(s->daemon.base, class, &s->sw);
     if (error) {

@@ -21,6 +21,8 @@ int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_ke
 /* -ENOENT. */
 int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms);
 int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* The I-th step of the flow. */
+int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step);
 /* Ends quarantines; call it about once a second. */
 void ebpf_flows_tick(struct ebpf_flows *flows, int64_t now_ms);
 

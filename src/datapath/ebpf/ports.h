@@ -14,6 +14,10 @@
 
 #define EBPF_TC_PRIORITY 49152 /* behind what others attach (policing); host_guard.c's */
 #define EBPF_TC_HANDLE 1
+#define EBPF_PEER_PREFIX "wrp"      /* our ends of INTERNAL ports */
+#define EBPF_FIB_DEVICE "wr-routes" /* and its other end, with a p */
+
+int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer);
 
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
 int ebpf_attach(int ifindex, int prog_fd);
@@ -22,13 +26,23 @@ void ebpf_detach(int ifindex);
 /* The veth pair of an INTERNAL port: NAME is the host's end, the other one's name is written to RET_PEER (IFNAMSIZ
  * bytes). -EEXIST: there is a device NAME that is not ours. An existing pair of ours is adopted. */
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex);
-void ebpf_internal_remove(const char *peer);
+/* Removes a device (and so its other end), if there is one. */
+void ebpf_link_remove(const char *name);
+
+/* Routes are looked up by bpf_fib_lookup() as if a packet came in by this device, because the kernel answers only where
+ * forwarding is on, and the host's own devices are not ours to change. One for each network namespace. */
+int ebpf_fib_device_create(int *ret_ifindex);
 
 struct ebpf_net;
 
-/* Follows devices and addresses: keeps local_addrs, uplinks, peers' addresses and config->fib_ifindex. */
-int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, struct ebpf_net **ret_net);
+typedef void ebpf_gone_fn(void *aux, uint32_t number);
+
+/* Follows devices and addresses: keeps local_addrs, uplinks, peers' addresses and config->fib_ifindex. GONE is called
+ * when a port's device goes away. */
+int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *gone, void *aux,
+                 struct ebpf_net **ret_net);
 void ebpf_net_free(struct ebpf_net *net); /* uplinks stay attached */
+void ebpf_net_detach_uplinks(struct ebpf_net *net);
 /* IFINDEX became, or ceased to be, the port NUMBER's device: it is no uplink then, and the port's flags are kept. */
 void ebpf_net_port_add(struct ebpf_net *net, int ifindex, uint32_t number);
 void ebpf_net_port_del(struct ebpf_net *net, int ifindex);

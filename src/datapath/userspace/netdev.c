@@ -91,7 +91,7 @@ static int set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) ? -errno : 0;
 }
 
-static int system_socket(const char *name, int *ret_ifindex, int *ret_fd)
+static int system_socket(const char *name, bool receives, int *ret_ifindex, int *ret_fd)
 {
     _cleanup_close_ int fd = -1;
     struct ifreq ifr = {0};
@@ -127,7 +127,7 @@ static int system_socket(const char *name, int *ret_ifindex, int *ret_fd)
     /* Best effort: without the privilege the buffers are the system's default. */
     set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
     set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
-    ll.sll_protocol = htons(ETH_P_ALL);
+    ll.sll_protocol = receives ? htons(ETH_P_ALL) : 0;
     if (bind(fd, (struct sockaddr *)&ll, sizeof(ll)) ||
         setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promisc, sizeof(promisc))) {
         return -errno;
@@ -139,9 +139,13 @@ static int system_socket(const char *name, int *ret_ifindex, int *ret_fd)
 
 static int system_open(struct us_port *port, const struct dp_port_spec *spec)
 {
-    int error = system_socket(spec->name, &port->ifindex, &port->fd);
+    bool receives = !port->dp->fast_path;
+    int error = system_socket(spec->name, receives, &port->ifindex, &port->fd);
 
-    error = error ? error : us_port_watch(port, port->fd);
+    if (error || !receives) {
+        return error;
+    }
+    error = us_port_watch(port, port->fd);
     if (error) {
         return error;
     }

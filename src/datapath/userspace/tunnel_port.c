@@ -164,12 +164,12 @@ static uint16_t mss_of(struct us_port *port, const struct packet *p, size_t hdr_
     return mtu > overhead + 536 ? (uint16_t)MIN(mtu - overhead, 65535u) : 536;
 }
 
-void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key)
+bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain)
 {
-    size_t csum_ofs, end, l4_len, hdr_len;
+    size_t csum_ofs, end;
 
     if (!p->l4_ofs || key->ip_frag) {
-        return;
+        return false;
     }
     if (key->eth_type == htobe16(ETH_TYPE_IPV4)) {
         end = p->l3_ofs + (size_t)be16toh(((const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs))->tot_len);
@@ -181,13 +181,19 @@ void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const str
                : key->ip_proto == IP_PROTO_UDP  ? offsetof(struct udp_hdr, csum)
                : key->ip_proto == IP_PROTO_SCTP ? offsetof(struct sctp_hdr, csum)
                                                 : 0;
-    l4_len = end - p->l4_ofs;
-    if (!csum_ofs || !is_unfinished(p, key, csum_ofs, l4_len)) {
-        return;
+    if (!csum_ofs || (!certain && !is_unfinished(p, key, csum_ofs, end - p->l4_ofs))) {
+        return false;
     }
     p->offload = (struct packet_offload){
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = p->l4_ofs, .csum_offset = (uint16_t)csum_ofs};
-    if (key->ip_proto != IP_PROTO_TCP) {
+    return true;
+}
+
+void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key)
+{
+    size_t hdr_len;
+
+    if (!us_restore_csum(p, key, false) || key->ip_proto != IP_PROTO_TCP) {
         return;
     }
     hdr_len =

@@ -157,6 +157,13 @@ unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, int6
     return route_get(tx, dst, now_ms, &route) ? 1500 : route->mtu;
 }
 
+struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)
+{
+    const struct route *route;
+
+    return route_get(tx, dst, now_ms, &route) ? (struct ip_addr){0} : route->src;
+}
+
 static enum drop_reason reason_of(int error)
 {
     switch (error) {

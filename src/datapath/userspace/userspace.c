@@ -102,12 +102,29 @@ uint32_t us_count_segments(const struct packet *p)
                                                              : 1;
 }
 
+void us_process(struct us_datapath *dp, struct packet *p, const struct flow_key *key)
+{
+    struct megaflow *f = megaflows_lookup(&dp->flows, key);
+    struct action_list *actions;
+
+    if (!f) {
+        upcall_miss(dp, p, key);
+        return;
+    }
+    dp->hits++;
+    f->stats.packets++;
+    f->stats.bytes += p->len;
+    f->stats.used_ms = dp->now_ms;
+    f->stats.tcp_flags |= be16toh(key->tcp_flags);
+    actions = action_list_ref(f->actions);
+    us_execute(dp, p, key, action_list_actions(actions), actions->len);
+    action_list_unref(actions);
+}
+
 void us_receive(struct us_port *port, struct packet *p)
 {
     struct us_datapath *dp = port->dp;
     struct flow_key key;
-    struct megaflow *f;
-    struct action_list *actions;
 
     port->stats.rx_packets++;
     port->stats.rx_bytes += p->len;
@@ -126,19 +143,7 @@ void us_receive(struct us_port *port, struct packet *p)
     if (port->ops == &us_tunnel_ops) {
         us_tunnel_restore_offload(port, p, &key);
     }
-    f = megaflows_lookup(&dp->flows, &key);
-    if (!f) {
-        upcall_miss(dp, p, &key);
-        return;
-    }
-    dp->hits++;
-    f->stats.packets++;
-    f->stats.bytes += p->len;
-    f->stats.used_ms = dp->now_ms;
-    f->stats.tcp_flags |= be16toh(key.tcp_flags);
-    actions = action_list_ref(f->actions);
-    us_execute(dp, p, &key, action_list_actions(actions), actions->len);
-    action_list_unref(actions);
+    us_process(dp, p, &key);
 }
 
 /* --- the dp_class --- */
@@ -146,6 +151,11 @@ void us_receive(struct us_port *port, struct packet *p)
 static struct us_datapath *us_of(struct datapath *dp)
 {
     return CONTAINER_OF(dp, struct us_datapath, dp);
+}
+
+struct us_datapath *us_datapath_of(struct datapath *dp)
+{
+    return us_of(dp);
 }
 
 static int us_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
@@ -156,6 +166,7 @@ static int us_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->base = base;
     dp->callbacks = *callbacks;
     dp->next_port = 1;
+    dp->ports_max = PORTS_MAX;
     dp->rx_bufs = xmalloc((size_t)RX_BATCH * RX_BUF_SIZE);
     *ret_dp = &dp->dp;
     return 0;
@@ -182,10 +193,10 @@ static void us_close(struct datapath *dp_)
 /* Numbers are not used again soon: a late packet or flow of a port that was deleted must not meet a new one. */
 static int choose_number(struct us_datapath *dp, uint32_t *ret_n)
 {
-    for (uint32_t tries = 0; tries < PORTS_MAX; tries++) {
+    for (uint32_t tries = 0; tries < dp->ports_max; tries++) {
         uint32_t n = dp->next_port;
 
-        dp->next_port = n + 1 < PORTS_MAX ? n + 1 : 1;
+        dp->next_port = n + 1 < dp->ports_max ? n + 1 : 1;
         if (n >= dp->ports_size) {
             size_t size = MAX(64, (size_t)n * 2);
 

@@ -66,6 +66,8 @@ struct us_datapath {
     struct us_port **ports; /* by number */
     size_t ports_size;
     uint32_t next_port;
+    uint32_t ports_max; /* numbers are below */
+    bool fast_path;     /* the kernel receives for SYSTEM ports: theirs only send */
     struct us_port *receiving;
     unsigned int depth;
     bool closing; /* every port goes */
@@ -79,6 +81,9 @@ struct us_datapath {
     struct tunnel_tx *tunnel_tx;
 };
 
+/* The us_datapath inside of what dp_userspace_class.open() gave. */
+struct us_datapath *us_datapath_of(struct datapath *dp);
+
 extern const struct dp_class dp_userspace_class;
 extern const struct us_port_ops us_system_ops, us_internal_ops, us_tunnel_ops;
 
@@ -91,6 +96,8 @@ void us_port_gone(struct us_port *port);
 struct packet *us_rx_packet(struct us_datapath *dp, unsigned int i);
 /* A frame came in by PORT: counts it, looks it up, runs the actions or the upcall. */
 void us_receive(struct us_port *port, struct packet *p);
+/* The same for a packet that somebody else received, counted and extracted: KEY is its key. */
+void us_process(struct us_datapath *dp, struct packet *p, const struct flow_key *key);
 
 static inline void us_drop(struct us_datapath *dp, enum drop_reason reason)
 {
@@ -99,6 +106,9 @@ static inline void us_drop(struct us_datapath *dp, enum drop_reason reason)
 
 /* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
+/* Finds out whether P's L4 checksum is one that the device would complete (CERTAIN: it is, if it has any), and says so
+ * in its offload state, which was empty. */
+bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain);
 
 /* How many packets the wire would have seen of P. */
 uint32_t us_count_segments(const struct packet *p);

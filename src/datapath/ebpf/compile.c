@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ebpf/compile.h"
+
+#include <endian.h>
+
+#include "base/util.h"
+#include "packet/headers.h"
+#include "packet/tunnel.h"
+
+#define CLONE_DEPTH_MAX 4
+
+struct compiler {
+    const struct ebpf_compile_ops *ops;
+    const struct flow_key *key, *mask;
+    const struct flow_tunnel *tunnel;
+    uint32_t trunc;
+    struct ebpf_program p;
+    size_t room;
+    bool impossible; /* the fast path cannot do it */
+    bool dropped;
+};
+
+static struct ebpf_step *step_add(struct compiler *c, enum ebpf_op op)
+{
+    struct ebpf_step *s;
+
+    if (c->p.n >= c->room) {
+        c->room = MAX(8, c->room * 2);
+        c->p.steps = xrealloc(c->p.steps, c->room * sizeof(*s));
+    }
+    s = &c->p.steps[c->p.n++];
+    *s = (struct ebpf_step){.op = op};
+    return s;
+}
+
+/* --- outputs --- */
+
+static void output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel *t)
+{
+    struct ebpf_step *s;
+
+    if (ip_addr_is_zero(&t->src) || c->tunnel->opts_id ||
+        (c->tunnel->flags & FLOW_TNL_CSUM) != 0) { /* nobody can checksum a super-packet's outer header from BPF */
+        c->impossible = true;
+        return;
+    }
+    s = step_add(c, EBPF_OP_TUNNEL);
+    s->port = port;
+    s->u.tunnel = *t;
+}
+
+static void output(struct compiler *c, uint32_t port)
+{
+    static const struct flow_tunnel none;
+    struct ebpf_tunnel t = {0};
+
+    if (c->ops->tunnel(c->ops->aux, port, c->tunnel ? c->tunnel : &none, &t)) {
+        if (!c->tunnel || ip_addr_is_zero(&c->tunnel->dst)) {
+            c->impossible = true; /* nobody said where to: the slow path counts it */
+            return;
+        }
+        t.dst = c->tunnel->dst;
+        t.id = c->tunnel->id;
+        t.flags = c->tunnel->flags;
+        t.tos = c->tunnel->tos;
+        t.ttl = c->tunnel->ttl ? c->tunnel->ttl : 64;
+        output_tunnel(c, port, &t);
+    } else {
+        step_add(c, EBPF_OP_OUTPUT)->port = port;
+    }
+    if (c->trunc) {
+        c->impossible = true; /* a cut packet's checksum must be the whole one's, which BPF cannot complete */
+        c->trunc = 0;
+    }
+}
+
+/* --- set-field --- */
+
+static bool any(const void *p, size_t n)
+{
+    const uint8_t *b = p;
+
+    while (n--) {
+        if (*b++) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_eth(struct compiler *c, const struct dp_action_set *a)
+{
+    step_add(c, EBPF_OP_SET_ETH)->u.eth = (struct ebpf_set_eth){
+        .dst = a->key.eth_dst, .src = a->key.eth_src, .m_dst = a->mask.eth_dst, .m_src = a->mask.eth_src};
+}
+
+static void set_ipv4(struct compiler *c, const struct dp_action_set *a)
+{
+    step_add(c, EBPF_OP_SET_IPV4)->u.ipv4 = (struct ebpf_set_ipv4){
+        .src = a->key.ip_src.be32[3],
+        .dst = a->key.ip_dst.be32[3],
+        .m_src = a->mask.ip_src.be32[3],
+        .m_dst = a->mask.ip_dst.be32[3],
+        .tos = a->key.ip_tos,
+        .ttl = a->key.ip_ttl,
+        .m_tos = a->mask.ip_tos,
+        .m_ttl = a->mask.ip_ttl,
+    };
+}
+
+static void set_ipv6(struct compiler *c, const struct dp_action_set *a)
+{
+    if (any(&a->mask.ip_src, sizeof(a->mask.ip_src))) {
+        step_add(c, EBPF_OP_SET_IPV6_SRC)->u.addr6 = (struct ebpf_set_addr6){a->key.ip_src, a->mask.ip_src};
+    }
+    if (any(&a->mask.ip_dst, sizeof(a->mask.ip_dst))) {
+        step_add(c, EBPF_OP_SET_IPV6_DST)->u.addr6 = (struct ebpf_set_addr6){a->key.ip_dst, a->mask.ip_dst};
+    }
+    if (a->mask.ip_tos || a->mask.ip_ttl || a->mask.ipv6_label) {
+        step_add(c, EBPF_OP_SET_IPV6)->u.ipv6 = (struct ebpf_set_ipv6){
+            .word = htobe32((uint32_t)a->key.ip_tos << 20) | a->key.ipv6_label,
+            .m_word = htobe32((uint32_t)a->mask.ip_tos << 20) | a->mask.ipv6_label,
+            .ttl = a->key.ip_ttl,
+            .m_ttl = a->mask.ip_ttl,
+        };
+    }
+}
+
+static void set_tp(struct compiler *c, const struct dp_action_set *a)
+{
+    if (c->mask->ip_proto != 0xff || c->key->ip_proto == IP_PROTO_SCTP) {
+        c->impossible = true; /* SCTP's CRC32c */
+        return;
+    }
+    step_add(c, EBPF_OP_SET_TP)->u.tp = (struct ebpf_set_tp){
+        .src = a->key.tp_src, .dst = a->key.tp_dst, .m_src = a->mask.tp_src, .m_dst = a->mask.tp_dst};
+}
+
+static void set_arp(struct compiler *c, const struct dp_action_set *a)
+{
+    if (a->mask.ip_proto && a->mask.ip_proto != 0xff) {
+        c->impossible = true;
+        return;
+    }
+    step_add(c, EBPF_OP_SET_ARP)->u.arp = (struct ebpf_set_arp){
+        .spa = a->key.ip_src.be32[3],
+        .tpa = a->key.ip_dst.be32[3],
+        .m_spa = a->mask.ip_src.be32[3],
+        .m_tpa = a->mask.ip_dst.be32[3],
+        .sha = a->key.arp_sha,
+        .tha = a->key.arp_tha,
+        .m_sha = a->mask.arp_sha,
+        .m_tha = a->mask.arp_tha,
+        .op = a->key.ip_proto,
+        .m_op = a->mask.ip_proto,
+    };
+}
+
+static void set_u32(struct compiler *c, enum ebpf_op op, uint32_t v, uint32_t m)
+{
+    step_add(c, op)->u.u32 = (struct ebpf_set_u32){v & m, m};
+}
+
+static void set_fields(struct compiler *c, const struct dp_action_set *a)
+{
+    uint32_t what = a->h.arg;
+
+    if (what & (DP_SET_ND | DP_SET_MPLS)) {
+        c->impossible = true;
+        return;
+    }
+    if (what & DP_SET_ETH) {
+        set_eth(c, a);
+    }
+    if (what & DP_SET_IPV4) {
+        set_ipv4(c, a);
+    }
+    if (what & DP_SET_IPV6) {
+        set_ipv6(c, a);
+    }
+    if (what & DP_SET_TP) {
+        set_tp(c, a);
+    }
+    if (what & DP_SET_ARP) {
+        set_arp(c, a);
+    }
+    if (what & DP_SET_MARK) {
+        set_u32(c, EBPF_OP_SET_MARK, a->key.pkt_mark, a->mask.pkt_mark);
+    }
+    if (what & DP_SET_VLAN) {
+        set_u32(c, EBPF_OP_SET_VLAN, be16toh(a->key.vlan[0].tci), be16toh(a->mask.vlan[0].tci) & ~FLOW_VLAN_PRESENT);
+        c->p.flags |= EBPF_FLOW_VLAN;
+    }
+}
+
+/* --- lists --- */
+
+static void compile(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth);
+
+/* A clone that ends the list needs no copy; any other could change what comes after it. */
+static void clone(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
+{
+    if (!last || depth >= CLONE_DEPTH_MAX) {
+        c->impossible = true;
+        return;
+    }
+    compile(c, a + 1, a->len - sizeof(*a), depth + 1);
+}
+
+static void compile_one(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
+{
+    switch ((enum dp_action_type)a->type) {
+    case DP_ACTION_OUTPUT:
+        output(c, a->arg);
+        break;
+    case DP_ACTION_SET_TUNNEL:
+        c->tunnel = &((const struct dp_action_tunnel *)(const void *)a)->tunnel;
+        break;
+    case DP_ACTION_PUSH_VLAN:
+        step_add(c, EBPF_OP_PUSH_VLAN)->u.vlan = ((const struct dp_action_vlan *)(const void *)a)->vlan;
+        c->p.steps[c->p.n - 1].u.vlan.tci &= ~htobe16(FLOW_VLAN_PRESENT);
+        c->p.flags |= EBPF_FLOW_VLAN;
+        break;
+    case DP_ACTION_POP_VLAN:
+        step_add(c, EBPF_OP_POP_VLAN);
+        c->p.flags |= EBPF_FLOW_VLAN;
+        break;
+    case DP_ACTION_SET:
+        set_fields(c, (const struct dp_action_set *)(const void *)a);
+        break;
+    case DP_ACTION_TRUNC:
+        c->trunc = a->arg;
+        break;
+    case DP_ACTION_SLOW:
+        c->impossible |= c->p.n || !last || depth;
+        step_add(c, EBPF_OP_SLOW)->arg = a->arg;
+        break;
+    case DP_ACTION_CLONE:
+        clone(c, a, last, depth);
+        break;
+    case DP_ACTION_DROP:
+        step_add(c, EBPF_OP_DROP)->arg = a->arg;
+        c->dropped = true;
+        break;
+    default: /* METER, MPLS, SET_PRIORITY, and what will be added */
+        c->impossible = true;
+        break;
+    }
+}
+
+static void compile(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth)
+{
+    DP_ACTION_FOR_EACH(a, actions, len) {
+        if (c->impossible || c->dropped) {
+            return;
+        }
+        compile_one(c, a, (const char *)a + a->len >= (const char *)actions + len, depth);
+    }
+}
+
+static bool is_output(const struct ebpf_step *s)
+{
+    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL;
+}
+
+/* Local outputs first; tunnels by the form of their headers; otherwise as they were (N is their order). */
+static unsigned int rank(const struct ebpf_step *s)
+{
+    const struct ebpf_tunnel *t = &s->u.tunnel;
+
+    return s->op == EBPF_OP_OUTPUT ? 0 : 1u + t->kind + (t->ipv6 ? 8u : 0u) + (t->flags & FLOW_TNL_KEY ? 16u : 0u);
+}
+
+/* Stable, and lists are short or already in order. */
+static void sort_run(struct ebpf_step *s, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct ebpf_step x = s[i];
+        size_t j = i;
+
+        for (; j > 0 && rank(&s[j - 1]) > rank(&x); j--) {
+            s[j] = s[j - 1];
+        }
+        s[j] = x;
+    }
+}
+
+/* Orders outputs, forgets edits that nobody sees, and lets the last output take the packet. */
+static void finish(struct compiler *c)
+{
+    struct ebpf_step *s = c->p.steps;
+    size_t from = 0;
+
+    while (c->p.n && !c->dropped && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW) {
+        c->p.n--;
+    }
+    for (size_t i = 0; i <= c->p.n; i++) {
+        if (i == c->p.n || !is_output(&s[i])) {
+            sort_run(s + from, i - from);
+            from = i + 1;
+        }
+    }
+    if (c->p.n && is_output(&s[c->p.n - 1])) {
+        s[c->p.n - 1].flags |= EBPF_STEP_LAST;
+    }
+}
+
+void ebpf_compile(const struct ebpf_compile_ops *ops, const struct flow_key *key, const struct flow_key *mask,
+                  const struct dp_action *actions, size_t len, struct ebpf_program *ret_program)
+{
+    struct compiler c = {.ops = ops, .key = key, .mask = mask};
+
+    compile(&c, actions, len, 0);
+    if (!c.impossible) {
+        finish(&c);
+    }
+    if (c.impossible || c.p.n > EBPF_STEPS_MAX || mask->tunnel.opts_id) {
+        c.p.n = 0;
+        c.p.flags = 0;
+        step_add(&c, EBPF_OP_PUNT);
+    }
+    *ret_program = c.p;
+}

@@ -1,0 +1,625 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ebpf/ebpf.h"
+
+#include <bpf/bpf.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <uthash.h>
+
+#include "base/log.h"
+#include "datapath/ebpf/compile.h"
+#include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/ports.h"
+#include "datapath/ebpf/upcall.h"
+#include "datapath/userspace/tunnel_tx.h"
+#include "datapath/userspace/userspace.h"
+
+LOG_MODULE("dp_ebpf");
+
+#define TICK_MS 1000
+
+/* A port of the fast path beside the inner datapath's of the same number. */
+struct fast_port {
+    uint32_t number;
+    int ifindex;         /* netdevs */
+    char peer[IFNAMSIZ]; /* INTERNAL: our end, whose device `ifindex` is */
+    UT_hash_handle hh;
+};
+
+/* Where a remote's next-hop cache entries are. */
+struct remote {
+    struct ip_addr dst;
+    uint32_t nexthop;
+    UT_hash_handle hh;
+};
+
+struct ebpf_datapath {
+    struct datapath dp;
+    struct dp_callbacks callbacks;
+    struct datapath *inner; /* of class userspace */
+    struct us_datapath *us;
+    struct ebpf_maps maps;
+    struct ebpf_flows *flows;
+    struct ebpf_net *net;
+    struct ebpf_upcalls *upcalls;
+    struct event *tick;
+    struct fast_port *ports;
+    struct remote *remotes;
+    uint64_t drops[DROP_MAX];
+};
+
+static char *rundir;
+
+void dp_ebpf_set_rundir(const char *dir)
+{
+    free(rundir);
+    rundir = dir ? xstrdup(dir) : NULL;
+}
+
+static struct ebpf_datapath *eb_of(struct datapath *dp)
+{
+    return CONTAINER_OF(dp, struct ebpf_datapath, dp);
+}
+
+/* --- packets that come up --- */
+
+static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, uint32_t reason)
+{
+    struct dp_upcall upcall = {.reason = DP_UPCALL_SLOW, .slow_reason = reason, .packet = p, .key = key};
+
+    if (dp->callbacks.upcall) {
+        dp->callbacks.upcall(dp->callbacks.aux, &upcall);
+    } else {
+        us_drop(dp->us, DROP_UPCALL_QUEUE);
+    }
+}
+
+/* One tunnel output of a flow that the fast path left to us. */
+static void run_tunnel_step(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, dp_flow_id id,
+                            uint32_t number)
+{
+    struct ebpf_step step;
+    struct {
+        struct dp_action_tunnel set;
+        struct dp_action out;
+    } actions = {.set.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
+                 .out = {DP_ACTION_OUTPUT, sizeof(actions.out), 0}};
+
+    if (ebpf_flows_step(dp->flows, id, number, &step) || step.op != EBPF_OP_TUNNEL) {
+        us_drop(dp->us, DROP_NO_PORT); /* the flow went meanwhile */
+        return;
+    }
+    actions.out.arg = step.port;
+    actions.set.tunnel = (struct flow_tunnel){.id = step.u.tunnel.id,
+                                              .src = step.u.tunnel.src,
+                                              .dst = step.u.tunnel.dst,
+                                              .flags = step.u.tunnel.flags,
+                                              .tos = step.u.tunnel.tos,
+                                              .ttl = step.u.tunnel.ttl};
+    us_execute(dp->us, p, key, &actions.set.h, sizeof(actions));
+}
+
+static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
+{
+    struct ebpf_datapath *dp = dp_;
+    struct flow_key key;
+
+    dp->us->now_ms = time_mono_ms();
+    flow_key_extract(p, &key);
+    switch ((enum ebpf_upcall_kind)u->kind) {
+    case EBPF_UPCALL_SLOW:
+        upcall_slow(dp, p, &key, u->arg);
+        break;
+    case EBPF_UPCALL_TUNNEL:
+        run_tunnel_step(dp, p, &key, u->id, u->arg);
+        break;
+    case EBPF_UPCALL_MISS:
+    case EBPF_UPCALL_PUNT:
+    case EBPF_UPCALL_UNKNOWN:
+        us_process(dp->us, p, &key);
+        break;
+    case EBPF_UPCALL_SAMPLE:
+        break;
+    }
+}
+
+/* --- ports --- */
+
+static void on_gone(void *dp_, uint32_t number)
+{
+    struct ebpf_datapath *dp = dp_;
+    struct us_port *port = us_port_find(dp->us, dp_port(number));
+
+    dp->maps.ports[number].ifindex = 0;
+    if (port) {
+        us_port_gone(port);
+    }
+}
+
+static void stats_clear(struct ebpf_datapath *dp, uint32_t number)
+{
+    _cleanup_free_ struct ebpf_port_stats *zero = xcalloc((size_t)dp->maps.n_cpus, sizeof(*zero));
+
+    bpf_map_update_elem(dp->maps.port_stats_fd, &number, zero, BPF_ANY);
+}
+
+/* Without a socket to hold it, PACKET_MR_PROMISC would end with the process, and forwarding must not. */
+static void set_promisc(const char *name)
+{
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = {0};
+
+    strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr)) {
+        return;
+    }
+    ifr.ifr_flags |= IFF_PROMISC;
+    ioctl(fd, SIOCSIFFLAGS, &ifr);
+}
+
+/* Lets the fast path receive for NUMBER. */
+static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
+{
+    struct ebpf_port *p = &dp->maps.ports[port->number];
+    int error;
+
+    memset(p, 0, sizeof(*p));
+    p->tokens = dp->maps.config->upcall_burst;
+    p->ifindex = (uint32_t)port->ifindex;
+    error = bpf_map_update_elem(dp->maps.ifindexes_fd, &port->ifindex, &port->number, BPF_ANY);
+    if (error) {
+        return error;
+    }
+    error = ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
+    if (error) {
+        bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
+        return error;
+    }
+    ebpf_net_port_add(dp->net, port->ifindex, port->number);
+    return 0;
+}
+
+static void netdev_stop(struct ebpf_datapath *dp, struct fast_port *port)
+{
+    dp->maps.ports[port->number].ifindex = 0;
+    bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
+    ebpf_detach(port->ifindex);
+    ebpf_net_port_del(dp->net, port->ifindex);
+}
+
+static int tunnel_start(struct ebpf_datapath *dp, const struct us_port *port)
+{
+    struct ebpf_config *c = dp->maps.config;
+    struct ebpf_tunnel_port t = {
+        .port = dp_port_u32(port->number),
+        .udp_dst = (__be16)__builtin_bswap16(port->udp_dst_port),
+        .kind = port->kind == DP_PORT_VXLAN ? EBPF_VXLAN
+                : port->kind == DP_PORT_GRE ? EBPF_GRE
+                                            : EBPF_GENEVE,
+    };
+
+    for (uint32_t i = 0; i < EBPF_TUNNELS_MAX; i++) {
+        if (i >= c->n_tunnels || !c->tunnels[i].port) {
+            c->tunnels[i] = t;
+            __atomic_store_n(&c->n_tunnels, MAX(c->n_tunnels, i + 1), __ATOMIC_RELEASE);
+            return 0;
+        }
+    }
+    log_info("%s: the fast path knows %d tunnel ports at most: this one's packets take the slow path", port->name,
+             EBPF_TUNNELS_MAX);
+    return 0;
+}
+
+static void tunnel_stop(struct ebpf_datapath *dp, uint32_t number)
+{
+    struct ebpf_config *c = dp->maps.config;
+
+    for (uint32_t i = 0; i < c->n_tunnels; i++) {
+        if (c->tunnels[i].port == number) {
+            c->tunnels[i].port = 0;
+        }
+    }
+}
+
+static void port_free(struct ebpf_datapath *dp, struct fast_port *port)
+{
+    HASH_DEL(dp->ports, port);
+    if (port->ifindex) {
+        netdev_stop(dp, port);
+    } else {
+        tunnel_stop(dp, port->number);
+    }
+    if (port->peer[0]) {
+        ebpf_link_remove(port->peer);
+    }
+    free(port);
+}
+
+static bool name_taken(const struct ebpf_datapath *dp, const char *name)
+{
+    for (size_t i = 0; i < dp->us->ports_size; i++) {
+        if (dp->us->ports[i] && !dp->us->ports[i]->gone && !strcmp(dp->us->ports[i]->name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t *ret_port)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    struct dp_port_spec inner = *spec;
+    struct fast_port *port = xcalloc(1, sizeof(*port));
+    struct us_port *us;
+    dp_port_t number;
+    int error = 0;
+
+    if (spec->kind == DP_PORT_INTERNAL) {
+        inner.kind = DP_PORT_SYSTEM;
+        error = name_taken(dp, spec->name) ? -EEXIST
+                                           : ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
+        inner.name = port->peer;
+    }
+    error = error ? error : dp_userspace_class.port_add(dp->inner, &inner, &number);
+    if (error) {
+        goto fail;
+    }
+    us = us_port_find(dp->us, number);
+    port->number = dp_port_u32(number);
+    stats_clear(dp, port->number);
+    if (spec->kind >= DP_PORT_VXLAN) {
+        error = tunnel_start(dp, us);
+    } else {
+        port->ifindex = us->ifindex;
+        error = netdev_start(dp, port);
+    }
+    if (error) {
+        dp_userspace_class.port_del(dp->inner, number);
+        goto fail;
+    }
+    if (spec->kind == DP_PORT_INTERNAL) {
+        free(us->name);
+        us->name = xstrdup(spec->name);
+    } else if (spec->kind == DP_PORT_SYSTEM) {
+        set_promisc(spec->name);
+    }
+    HASH_ADD(hh, dp->ports, number, sizeof(port->number), port);
+    *ret_port = number;
+    return 0;
+fail:
+    if (port->peer[0]) {
+        ebpf_link_remove(port->peer);
+    }
+    free(port);
+    return error;
+}
+
+static int eb_port_del(struct datapath *dp_, dp_port_t number)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    struct fast_port *port;
+
+    HASH_FIND(hh, dp->ports, &number, sizeof(number), port);
+    if (!port) {
+        return -ENOENT;
+    }
+    port_free(dp, port);
+    return dp_userspace_class.port_del(dp->inner, number);
+}
+
+static int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_port_stats *ret_stats)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    _cleanup_free_ struct ebpf_port_stats *s = xcalloc((size_t)dp->maps.n_cpus, sizeof(*s));
+    struct dp_port_stats sum;
+    int error = dp_userspace_class.port_get_stats(dp->inner, number, &sum);
+
+    if (error) {
+        return error;
+    }
+    error = bpf_map_lookup_elem(dp->maps.port_stats_fd, &number, s);
+    for (int i = 0; i < dp->maps.n_cpus && !error; i++) {
+        sum.rx_packets += s[i].rx_packets;
+        sum.rx_bytes += s[i].rx_bytes;
+        sum.rx_dropped += s[i].rx_dropped;
+        sum.tx_packets += s[i].tx_packets;
+        sum.tx_bytes += s[i].tx_bytes;
+        sum.tx_dropped += s[i].tx_dropped;
+    }
+    *ret_stats = sum;
+    return 0;
+}
+
+/* --- flows --- */
+
+static bool nexthop_of(struct ebpf_datapath *dp, const struct ip_addr *dst, uint32_t *ret_index)
+{
+    struct remote *r;
+
+    HASH_FIND(hh, dp->remotes, dst, sizeof(*dst), r);
+    if (!r) {
+        if (HASH_COUNT(dp->remotes) >= EBPF_NEXTHOPS_MAX) {
+            return false;
+        }
+        r = xcalloc(1, sizeof(*r));
+        r->dst = *dst;
+        r->nexthop = HASH_COUNT(dp->remotes) * EBPF_NEXTHOP_WAYS;
+        HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
+    }
+    *ret_index = r->nexthop;
+    return true;
+}
+
+static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
+{
+    struct ebpf_datapath *dp = dp_;
+    const struct us_port *port = us_port_find(dp->us, dp_port(number));
+
+    if (!port || port->kind < DP_PORT_VXLAN) {
+        return false;
+    }
+    t->kind = port->kind == DP_PORT_VXLAN ? EBPF_VXLAN : port->kind == DP_PORT_GRE ? EBPF_GRE : EBPF_GENEVE;
+    t->udp_dst = (__be16)__builtin_bswap16(port->udp_dst_port);
+    t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
+    t->src = tunnel->src;
+    if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
+        t->src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
+    }
+    if (!nexthop_of(dp, &tunnel->dst, &t->nexthop)) {
+        t->src = (struct ip_addr){0};
+    }
+    return true;
+}
+
+static int eb_flow_put(struct datapath *dp_, const struct dp_flow *flow)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
+    struct ebpf_program program;
+    int error = dp_userspace_class.flow_put(dp->inner, flow);
+
+    if (error) {
+        return error;
+    }
+    ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, &program);
+    error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, time_mono_ms());
+    free(program.steps);
+    if (error) {
+        log_limited(LOG_LEVEL_INFO, "a flow goes the slow way: %s", strerror(-error));
+    }
+    return 0;
+}
+
+static void add_fast_stats(struct ebpf_datapath *dp, dp_flow_id id, struct dp_flow_stats *s)
+{
+    struct dp_flow_stats fast;
+
+    if (!ebpf_flows_get_stats(dp->flows, id, &fast)) {
+        s->packets += fast.packets;
+        s->bytes += fast.bytes;
+        s->used_ms = MAX(s->used_ms, fast.used_ms);
+        s->tcp_flags |= fast.tcp_flags;
+    }
+}
+
+static int eb_flow_get_stats(struct datapath *dp_, dp_flow_id id, struct dp_flow_stats *ret_stats)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    struct dp_flow_stats s;
+    int error = dp_userspace_class.flow_get_stats(dp->inner, id, &s);
+
+    if (error) {
+        return error;
+    }
+    add_fast_stats(dp, id, &s);
+    *ret_stats = s;
+    return 0;
+}
+
+static int eb_flow_del(struct datapath *dp_, dp_flow_id id, struct dp_flow_stats *ret_stats)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    struct dp_flow_stats slow, fast = {0};
+    int error = dp_userspace_class.flow_del(dp->inner, id, &slow);
+
+    if (error) {
+        return error;
+    }
+    ebpf_flows_del(dp->flows, id, &fast, time_mono_ms());
+    if (ret_stats) {
+        *ret_stats = (struct dp_flow_stats){.packets = slow.packets + fast.packets,
+                                            .bytes = slow.bytes + fast.bytes,
+                                            .used_ms = MAX(slow.used_ms, fast.used_ms),
+                                            .tcp_flags = slow.tcp_flags | fast.tcp_flags};
+    }
+    return 0;
+}
+
+struct each {
+    struct ebpf_datapath *dp;
+    int (*fn)(void *aux, const struct dp_flow *flow);
+    void *aux;
+};
+
+static int each_flow(void *each_, const struct dp_flow *flow_)
+{
+    struct each *each = each_;
+    struct dp_flow flow = *flow_;
+
+    add_fast_stats(each->dp, flow.id, &flow.stats);
+    return each->fn(each->aux, &flow);
+}
+
+static int eb_flow_for_each(struct datapath *dp_, int (*fn)(void *aux, const struct dp_flow *flow), void *aux)
+{
+    struct each each = {eb_of(dp_), fn, aux};
+
+    return dp_userspace_class.flow_for_each(each.dp->inner, each_flow, &each);
+}
+
+static int eb_execute(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len)
+{
+    return dp_userspace_class.execute(eb_of(dp)->inner, packet, actions, actions_len);
+}
+
+/* --- counters --- */
+
+static const uint64_t *eb_drops(struct datapath *dp_)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    _cleanup_free_ uint64_t *n = xcalloc((size_t)dp->maps.n_cpus, sizeof(*n));
+    const uint64_t *slow = dp_userspace_class.drops(dp->inner);
+
+    for (uint32_t reason = 0; reason < DROP_MAX; reason++) {
+        dp->drops[reason] = slow[reason];
+        if (!bpf_map_lookup_elem(dp->maps.drops_fd, &reason, n)) {
+            for (int i = 0; i < dp->maps.n_cpus; i++) {
+                dp->drops[reason] += n[i];
+            }
+        }
+    }
+    return dp->drops;
+}
+
+static void eb_lookup_stats(struct datapath *dp_, uint64_t *ret_hits, uint64_t *ret_misses)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    _cleanup_free_ struct ebpf_lookup_stats *s = xcalloc((size_t)dp->maps.n_cpus, sizeof(*s));
+    uint32_t zero = 0;
+
+    /* Every miss of the fast path is looked up inside, too. */
+    dp_userspace_class.lookup_stats(dp->inner, ret_hits, ret_misses);
+    if (!bpf_map_lookup_elem(dp->maps.lookups_fd, &zero, s)) {
+        for (int i = 0; i < dp->maps.n_cpus; i++) {
+            *ret_hits += s[i].hits;
+        }
+    }
+}
+
+/* --- life --- */
+
+static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
+{
+    struct ebpf_datapath *dp = dp_;
+
+    ebpf_flows_tick(dp->flows, time_mono_ms());
+}
+
+static void eb_close(struct datapath *dp_)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    struct fast_port *port, *next;
+    struct remote *r, *next_r;
+
+    HASH_ITER(hh, dp->ports, port, next) {
+        port_free(dp, port);
+    }
+    HASH_ITER(hh, dp->remotes, r, next_r) {
+        HASH_DEL(dp->remotes, r);
+        free(r);
+    }
+    if (dp->net) {
+        ebpf_net_detach_uplinks(dp->net);
+        ebpf_link_remove(EBPF_FIB_DEVICE);
+    }
+    ebpf_net_free(dp->net);
+    ebpf_upcalls_free(dp->upcalls);
+    if (dp->tick) {
+        event_free(dp->tick);
+    }
+    if (dp->inner) {
+        dp_close(dp->inner);
+    }
+    ebpf_flows_free(dp->flows);
+    if (dp->maps.pin_dir) {
+        ebpf_unpin(rundir);
+    }
+    ebpf_unload(&dp->maps);
+    free(dp);
+}
+
+/* What a process before us left in the maps is forgotten. */
+static void forget_old(struct ebpf_maps *m)
+{
+    uint64_t hash;
+    uint32_t ifindex;
+
+    m->config->n_masks = 0;
+    m->config->n_tunnels = 0;
+    for (uint32_t i = 0; i < EBPF_SLOTS_MAX; i++) {
+        if (m->slots[i].live) {
+            m->slots[i].live = 0;
+        }
+    }
+    for (uint32_t i = 0; i < EBPF_PORTS_MAX; i++) {
+        if (m->ports[i].ifindex) {
+            memset(&m->ports[i], 0, sizeof(m->ports[i]));
+        }
+    }
+    while (!bpf_map_get_next_key(m->flow_index_fd, NULL, &hash)) {
+        bpf_map_delete_elem(m->flow_index_fd, &hash);
+    }
+    while (!bpf_map_get_next_key(m->ifindexes_fd, NULL, &ifindex)) {
+        ebpf_detach((int)ifindex);
+        bpf_map_delete_elem(m->ifindexes_fd, &ifindex);
+    }
+}
+
+static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
+{
+    const struct timeval tick = {TICK_MS / 1000, 0};
+    struct ebpf_datapath *dp = xcalloc(1, sizeof(*dp));
+    int error;
+
+    dp->dp.class = &dp_ebpf_class;
+    dp->callbacks = *callbacks;
+    error = ebpf_load(rundir, &dp->maps);
+    if (error) {
+        free(dp);
+        return error;
+    }
+    if (dp->maps.adopted) {
+        forget_old(&dp->maps);
+    }
+    dp->flows = ebpf_flows_new(&dp->maps);
+    error = dp_userspace_class.open(base, callbacks, &dp->inner);
+    if (error) {
+        goto fail;
+    }
+    dp->us = us_datapath_of(dp->inner);
+    dp->us->ports_max = EBPF_PORTS_MAX;
+    dp->us->fast_path = true;
+    error = ebpf_net_new(base, &dp->maps, on_gone, dp, &dp->net);
+    error = error ? error : ebpf_upcalls_new(base, &dp->maps, on_upcall, dp, &dp->upcalls);
+    if (error) {
+        goto fail;
+    }
+    dp->tick = event_new(base, -1, EV_PERSIST, on_tick, dp);
+    if (!dp->tick || event_add(dp->tick, &tick)) {
+        error = -ENOMEM;
+        goto fail;
+    }
+    *ret_dp = &dp->dp;
+    return 0;
+fail:
+    eb_close(&dp->dp);
+    return error;
+}
+
+const struct dp_class dp_ebpf_class = {
+    .name = "ebpf",
+    .open = eb_open,
+    .close = eb_close,
+    .port_add = eb_port_add,
+    .port_del = eb_port_del,
+    .port_get_stats = eb_port_get_stats,
+    .flow_put = eb_flow_put,
+    .flow_del = eb_flow_del,
+    .flow_get_stats = eb_flow_get_stats,
+    .flow_for_each = eb_flow_for_each,
+    .execute = eb_execute,
+    .drops = eb_drops,
+    .lookup_stats = eb_lookup_stats,
+};

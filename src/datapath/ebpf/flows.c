@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ebpf/flows.h"
+
+#include <bpf/bpf.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/log.h"
+
+LOG_MODULE("ebpf_flows");
+
+struct flow {
+    dp_flow_id id;
+    uint32_t slot, mask;
+    uint64_t hash;
+    struct dp_flow_stats before; /* what former slots counted */
+    UT_hash_handle hh;
+};
+
+/* A slot, or a run of steps, in quarantine. */
+struct dead {
+    struct dead *prev, *next;
+    uint32_t slot;
+    uint32_t steps, n_steps;
+    dp_flow_id id; /* whose late counts these are */
+    struct dp_flow_stats seen;
+    int64_t free_ms;
+};
+
+struct ebpf_flows {
+    struct ebpf_maps *maps;
+    struct flow *by_id;
+    struct dead *dead; /* in the order of their ends */
+    uint32_t *free_slots;
+    size_t n_free;
+    uint32_t mask_users[EBPF_MASKS_MAX]; /* slots, in quarantine too */
+    uint64_t *steps_used;                /* a bit for each of the pool */
+    uint32_t steps_next;
+};
+
+/* --- counters --- */
+
+static struct dp_flow_stats slot_stats(const struct ebpf_slot *s)
+{
+    return (struct dp_flow_stats){
+        .packets = __atomic_load_n(&s->packets, __ATOMIC_RELAXED),
+        .bytes = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED),
+        .used_ms = (int64_t)(__atomic_load_n(&s->used_ns, __ATOMIC_RELAXED) / 1000000),
+        .tcp_flags = (uint16_t)__atomic_load_n(&s->tcp_flags, __ATOMIC_RELAXED),
+    };
+}
+
+static void stats_add(struct dp_flow_stats *to, const struct dp_flow_stats *s)
+{
+    to->packets += s->packets;
+    to->bytes += s->bytes;
+    to->used_ms = MAX(to->used_ms, s->used_ms);
+    to->tcp_flags |= s->tcp_flags;
+}
+
+/* --- the pool of steps --- */
+
+static bool step_used(const struct ebpf_flows *f, uint32_t i)
+{
+    return f->steps_used[i / 64] >> i % 64 & 1;
+}
+
+static void steps_mark(struct ebpf_flows *f, uint32_t at, uint32_t n, bool used)
+{
+    for (uint32_t i = at; i < at + n; i++) {
+        uint64_t bit = 1ull << i % 64;
+
+        f->steps_used[i / 64] = used ? f->steps_used[i / 64] | bit : f->steps_used[i / 64] & ~bit;
+    }
+}
+
+/* Next fit. */
+static bool steps_take(struct ebpf_flows *f, uint32_t n, uint32_t *ret_at)
+{
+    uint32_t run = 0, at = f->steps_next;
+
+    for (uint32_t tries = 0; tries < EBPF_STEPS_POOL + n; tries++) {
+        if (at == EBPF_STEPS_POOL) {
+            at = run = 0;
+        }
+        run = step_used(f, at++) ? 0 : run + 1;
+        if (run == n) {
+            steps_mark(f, at - n, n, true);
+            f->steps_next = at % EBPF_STEPS_POOL;
+            *ret_at = at - n;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- masks --- */
+
+static bool mask_get(struct ebpf_flows *f, const struct flow_key *mask, uint32_t *ret_index)
+{
+    struct ebpf_maps *m = f->maps;
+    uint32_t free_index = EBPF_MASKS_MAX;
+
+    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
+        if (f->mask_users[i] && !memcmp(&m->masks[i].mask, mask, sizeof(*mask))) {
+            f->mask_users[i]++;
+            *ret_index = i;
+            return true;
+        }
+        if (!f->mask_users[i] && free_index == EBPF_MASKS_MAX) {
+            free_index = i;
+        }
+    }
+    if (free_index == EBPF_MASKS_MAX) {
+        return false;
+    }
+    /* No slot that a program may have in hand names a mask without users, so nobody compares by it meanwhile. */
+    m->masks[free_index].mask = *mask;
+    __atomic_store_n(&m->masks[free_index].live, 1, __ATOMIC_RELEASE);
+    if (m->config->n_masks <= free_index) {
+        __atomic_store_n(&m->config->n_masks, free_index + 1, __ATOMIC_RELEASE);
+    }
+    f->mask_users[free_index] = 1;
+    *ret_index = free_index;
+    return true;
+}
+
+static void mask_put(struct ebpf_flows *f, uint32_t index)
+{
+    struct ebpf_maps *m = f->maps;
+
+    if (--f->mask_users[index]) {
+        return;
+    }
+    __atomic_store_n(&m->masks[index].live, 0, __ATOMIC_RELEASE);
+    while (m->config->n_masks && !f->mask_users[m->config->n_masks - 1]) {
+        m->config->n_masks--;
+    }
+}
+
+/* --- slots --- */
+
+/* Fills a free slot and brings it to life. */
+static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, uint32_t mask,
+                      const struct ebpf_program *p, uint32_t *ret_slot)
+{
+    uint32_t inline_n = (uint32_t)MIN(p->n, (size_t)EBPF_STEPS_INLINE), more_n = (uint32_t)p->n - inline_n, more = 0;
+    struct ebpf_slot *s;
+    uint32_t index;
+
+    if (!f->n_free || (more_n && !steps_take(f, more_n, &more))) {
+        return false;
+    }
+    index = f->free_slots[--f->n_free];
+    s = &f->maps->slots[index];
+    s->live = 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    s->key = *key;
+    s->mask = mask;
+    s->id = id;
+    s->n_steps = (uint32_t)p->n;
+    s->more = more;
+    s->packets = s->bytes = s->used_ns = s->tcp_flags = 0;
+    s->flags = p->flags;
+    memset(s->steps, 0, sizeof(s->steps));
+    if (p->n) {
+        memcpy(s->steps, p->steps, inline_n * sizeof(s->steps[0]));
+    }
+    if (more_n) {
+        memcpy(f->maps->steps + more, p->steps + inline_n, more_n * sizeof(s->steps[0]));
+    }
+    __atomic_store_n(&s->live, 1, __ATOMIC_RELEASE);
+    *ret_slot = index;
+    return true;
+}
+
+/* The slot matches nothing any more; a program may still be running on it. */
+static void slot_bury(struct ebpf_flows *f, uint32_t index, dp_flow_id id, int64_t now_ms)
+{
+    struct ebpf_slot *s = &f->maps->slots[index];
+    struct dead *d = xcalloc(1, sizeof(*d));
+
+    __atomic_store_n(&s->live, 0, __ATOMIC_SEQ_CST);
+    d->slot = index;
+    d->steps = s->more;
+    d->n_steps = s->n_steps > EBPF_STEPS_INLINE ? s->n_steps - EBPF_STEPS_INLINE : 0;
+    d->id = id;
+    d->seen = slot_stats(s);
+    d->free_ms = now_ms + EBPF_QUARANTINE_MS;
+    DL_APPEND(f->dead, d);
+}
+
+void ebpf_flows_tick(struct ebpf_flows *f, int64_t now_ms)
+{
+    while (f->dead && f->dead->free_ms <= now_ms) {
+        struct dead *d = f->dead;
+        struct dp_flow_stats s = slot_stats(&f->maps->slots[d->slot]);
+        struct flow *flow;
+
+        HASH_FIND(hh, f->by_id, &d->id, sizeof(d->id), flow);
+        if (flow) {
+            s.packets -= d->seen.packets;
+            s.bytes -= d->seen.bytes;
+            stats_add(&flow->before, &s);
+        }
+        steps_mark(f, d->steps, d->n_steps, false);
+        mask_put(f, f->maps->slots[d->slot].mask);
+        f->free_slots[f->n_free++] = d->slot;
+        DL_DELETE(f->dead, d);
+        free(d);
+    }
+}
+
+/* --- flows --- */
+
+static void remove_flow(struct ebpf_flows *f, struct flow *flow, int64_t now_ms)
+{
+    bpf_map_delete_elem(f->maps->flow_index_fd, &flow->hash);
+    slot_bury(f, flow->slot, flow->id, now_ms);
+    HASH_DEL(f->by_id, flow);
+    free(flow);
+}
+
+static int index_set(struct ebpf_flows *f, uint64_t hash, uint32_t slot)
+{
+    int error = bpf_map_update_elem(f->maps->flow_index_fd, &hash, &slot, BPF_ANY);
+
+    return error < 0 ? error : 0;
+}
+
+static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key *key,
+                  const struct ebpf_program *program, int64_t now_ms)
+{
+    struct dp_flow_stats s;
+    uint32_t slot, old = flow->slot;
+    int error;
+
+    if (!slot_make(f, flow->id, key, flow->mask, program, &slot)) {
+        remove_flow(f, flow, now_ms);
+        return -ENOSPC;
+    }
+    f->mask_users[flow->mask]++;
+    error = index_set(f, flow->hash, slot);
+    if (error) {
+        slot_bury(f, slot, 0, now_ms);
+        remove_flow(f, flow, now_ms);
+        return error;
+    }
+    flow->slot = slot;
+    slot_bury(f, old, flow->id, now_ms);
+    s = slot_stats(&f->maps->slots[old]);
+    /* As of the burial: what comes later is added by the tick. */
+    s.packets = f->dead->prev->seen.packets;
+    s.bytes = f->dead->prev->seen.bytes;
+    stats_add(&flow->before, &s);
+    return 0;
+}
+
+int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
+                   const struct ebpf_program *program, int64_t now_ms)
+{
+    struct flow *flow;
+    uint32_t mask_index, slot;
+    int error;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    if (flow) {
+        return change(f, flow, key, program, now_ms);
+    }
+    if (!mask_get(f, mask, &mask_index)) {
+        log_limited(LOG_LEVEL_INFO, "%d masks are the limit: more flows go the slow way", EBPF_MASKS_MAX);
+        return -ENOSPC;
+    }
+    if (!slot_make(f, id, key, mask_index, program, &slot)) {
+        mask_put(f, mask_index);
+        return -ENOSPC;
+    }
+    flow = xcalloc(1, sizeof(*flow));
+    flow->id = id;
+    flow->slot = slot;
+    flow->mask = mask_index;
+    flow->hash = ebpf_hash(key, mask, f->maps->config->seed, mask_index);
+    error = index_set(f, flow->hash, slot);
+    if (error) {
+        slot_bury(f, slot, 0, now_ms);
+        free(flow);
+        return error;
+    }
+    HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
+    return 0;
+}
+
+int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats)
+{
+    struct dp_flow_stats s;
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    if (!flow) {
+        return -ENOENT;
+    }
+    s = slot_stats(&f->maps->slots[flow->slot]);
+    stats_add(&s, &flow->before);
+    *ret_stats = s;
+    return 0;
+}
+
+int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step)
+{
+    const struct ebpf_slot *s;
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    s = flow ? &f->maps->slots[flow->slot] : NULL;
+    if (!s || i >= s->n_steps) {
+        return -ENOENT;
+    }
+    *ret_step = i < EBPF_STEPS_INLINE ? s->steps[i] : f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+    return 0;
+}
+
+int ebpf_flows_del(struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms)
+{
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    if (!flow) {
+        return -ENOENT;
+    }
+    __atomic_store_n(&f->maps->slots[flow->slot].live, 0, __ATOMIC_SEQ_CST);
+    if (ret_stats) {
+        ebpf_flows_get_stats(f, id, ret_stats);
+    }
+    remove_flow(f, flow, now_ms);
+    return 0;
+}
+
+struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps)
+{
+    struct ebpf_flows *f = xcalloc(1, sizeof(*f));
+
+    f->maps = maps;
+    f->free_slots = xcalloc(EBPF_SLOTS_MAX, sizeof(f->free_slots[0]));
+    f->steps_used = xcalloc(EBPF_STEPS_POOL / 64, sizeof(f->steps_used[0]));
+    /* The lowest first: pages that are never used are never touched. */
+    for (uint32_t i = EBPF_SLOTS_MAX; i-- > 0;) {
+        f->free_slots[f->n_free++] = i;
+    }
+    return f;
+}
+
+void ebpf_flows_free(struct ebpf_flows *f)
+{
+    struct flow *flow, *next;
+    struct dead *d, *next_dead;
+
+    if (!f) {
+        return;
+    }
+    HASH_ITER(hh, f->by_id, flow, next) {
+        HASH_DEL(f->by_id, flow);
+        free(flow);
+    }
+    DL_FOREACH_SAFE(f->dead, d, next_dead) {
+        free(d);
+    }
+    free(f->free_slots);
+    free(f->steps_used);
+    free(f);
+}

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * This host's network as the fast path needs it, followed by rtnetlink: one list of devices and one of addresses, and
+ * after each batch of changes settle() makes the maps and attachments what follows from them.
+ */
+#include <bpf/bpf.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/net_namespace.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/socket.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "datapath/ebpf/ports.h"
+#include "packet/tunnel.h"
+
+LOG_MODULE("ebpf_net");
+
+struct device {
+    int ifindex;
+    char name[IFNAMSIZ];
+    bool ethernet, up;
+    int master;
+    int peer;       /* a veth's other end, 0: none */
+    int peer_netns; /* its namespace's id here, -1: this one */
+    uint32_t port;  /* number, 0: none */
+    bool attached;  /* as an uplink */
+    unsigned int n_addrs;
+    bool peer_stale; /* the other end's address must be asked for */
+    UT_hash_handle hh;
+};
+
+struct address {
+    struct address *prev, *next;
+    int ifindex;
+    struct ip_addr addr;
+};
+
+struct ebpf_net {
+    struct ebpf_maps *maps;
+    ebpf_gone_fn *gone;
+    void *aux;
+    struct mnl_socket *events, *requests;
+    struct event *event;
+    struct device *devices;
+    struct address *addresses;
+    bool lost; /* events were lost: all is to be read anew */
+};
+
+/* --- devices --- */
+
+static struct device *device_find(struct ebpf_net *net, int ifindex)
+{
+    struct device *d;
+
+    HASH_FIND_INT(net->devices, &ifindex, d);
+    return d;
+}
+
+static struct device *device_get(struct ebpf_net *net, int ifindex)
+{
+    struct device *d = device_find(net, ifindex);
+
+    if (!d) {
+        d = xcalloc(1, sizeof(*d));
+        d->ifindex = ifindex;
+        d->peer_netns = -1;
+        HASH_ADD_INT(net->devices, ifindex, d);
+    }
+    return d;
+}
+
+static int attr_cb(const struct nlattr *attr, void *tb_)
+{
+    const struct nlattr **tb = tb_;
+
+    if (mnl_attr_type_valid(attr, IFLA_MAX) >= 0) {
+        tb[mnl_attr_get_type(attr)] = attr;
+    }
+    return MNL_CB_OK;
+}
+
+static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
+{
+    const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+    const struct nlattr *tb[IFLA_MAX + 1] = {0};
+    struct device *d;
+
+    mnl_attr_parse(h, sizeof(*ifi), attr_cb, tb);
+    if (ifi->ifi_family != AF_UNSPEC || !tb[IFLA_IFNAME]) {
+        return;
+    }
+    if (h->nlmsg_type == RTM_DELLINK) {
+        d = device_find(net, ifi->ifi_index);
+        if (d) {
+            uint32_t port = d->port;
+
+            HASH_DEL(net->devices, d);
+            free(d);
+            if (port) {
+                net->gone(net->aux, port);
+            }
+        }
+        return;
+    }
+    d = device_get(net, ifi->ifi_index);
+    strncpy(d->name, mnl_attr_get_str(tb[IFLA_IFNAME]), sizeof(d->name) - 1);
+    d->ethernet = ifi->ifi_type == ARPHRD_ETHER;
+    d->up = ifi->ifi_flags & IFF_UP;
+    d->master = tb[IFLA_MASTER] ? (int)mnl_attr_get_u32(tb[IFLA_MASTER]) : 0;
+    d->peer = tb[IFLA_LINK] ? (int)mnl_attr_get_u32(tb[IFLA_LINK]) : 0;
+    d->peer_netns = tb[IFLA_LINK_NETNSID] ? (int)mnl_attr_get_u32(tb[IFLA_LINK_NETNSID]) : -1;
+    d->peer_stale = true;
+}
+
+/* --- addresses --- */
+
+static void addr_map_set(struct ebpf_net *net, const struct ip_addr *addr, bool present)
+{
+    uint32_t one = 1;
+
+    if (present) {
+        bpf_map_update_elem(net->maps->local_addrs_fd, addr, &one, BPF_ANY);
+    } else {
+        bpf_map_delete_elem(net->maps->local_addrs_fd, addr);
+    }
+}
+
+static struct address *address_find(struct ebpf_net *net, int ifindex, const struct ip_addr *addr)
+{
+    struct address *a;
+
+    DL_FOREACH(net->addresses, a) {
+        if ((ifindex < 0 || a->ifindex == ifindex) && !memcmp(&a->addr, addr, sizeof(*addr))) {
+            return a;
+        }
+    }
+    return NULL;
+}
+
+static void address_add(struct ebpf_net *net, int ifindex, const struct ip_addr *addr)
+{
+    struct address *a;
+
+    if (!address_find(net, ifindex, addr)) {
+        a = xcalloc(1, sizeof(*a));
+        a->ifindex = ifindex;
+        a->addr = *addr;
+        DL_APPEND(net->addresses, a);
+        device_get(net, ifindex)->n_addrs++;
+        addr_map_set(net, addr, true);
+    }
+}
+
+static void address_del(struct ebpf_net *net, struct address *a)
+{
+    struct device *d = device_find(net, a->ifindex);
+
+    if (d) {
+        d->n_addrs--;
+    }
+    DL_DELETE(net->addresses, a);
+    if (!address_find(net, -1, &a->addr)) {
+        addr_map_set(net, &a->addr, false);
+    }
+    free(a);
+}
+
+static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
+{
+    const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(h);
+    const struct nlattr *tb[IFLA_MAX + 1] = {0}, *attr;
+    struct ip_addr addr = {0};
+    struct address *a;
+
+    mnl_attr_parse(h, sizeof(*ifa), attr_cb, tb);
+    attr = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
+    if (!attr) {
+        return;
+    }
+    if (ifa->ifa_family == AF_INET && mnl_attr_get_payload_len(attr) == 4) {
+        addr = ip_addr_from_v4(0);
+        memcpy(&addr.be32[3], mnl_attr_get_payload(attr), 4);
+    } else if (ifa->ifa_family == AF_INET6 && mnl_attr_get_payload_len(attr) == 16) {
+        memcpy(&addr, mnl_attr_get_payload(attr), 16);
+    } else {
+        return;
+    }
+    if (h->nlmsg_type == RTM_NEWADDR) {
+        address_add(net, (int)ifa->ifa_index, &addr);
+    } else {
+        a = address_find(net, (int)ifa->ifa_index, &addr);
+        if (a) {
+            address_del(net, a);
+        }
+    }
+}
+
+/* --- requests --- */
+
+static int read_message(const struct nlmsghdr *h, void *net)
+{
+    switch (h->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        read_link(net, h);
+        break;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        read_addr(net, h);
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+static int dump(struct ebpf_net *net, uint16_t type)
+{
+    char buf[32768];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    ssize_t n;
+    int more;
+
+    h->nlmsg_type = type;
+    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    h->nlmsg_seq = 1;
+    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)); /* no shorter than an ifaddrmsg */
+    if (mnl_socket_sendto(net->requests, h, h->nlmsg_len) < 0) {
+        return -errno;
+    }
+    do {
+        n = mnl_socket_recvfrom(net->requests, buf, sizeof(buf));
+        more = n < 0 ? -1 : mnl_cb_run(buf, (size_t)n, 1, 0, read_message, net);
+        if (more < 0) {
+            return -errno;
+        }
+    } while (more > MNL_CB_STOP);
+    return 0;
+}
+
+struct peer_answer {
+    struct eth_addr mac;
+    bool found;
+};
+
+static int read_peer(const struct nlmsghdr *h, void *answer_)
+{
+    const struct nlattr *tb[IFLA_MAX + 1] = {0};
+    struct peer_answer *answer = answer_;
+
+    mnl_attr_parse(h, sizeof(struct ifinfomsg), attr_cb, tb);
+    if (tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(tb[IFLA_ADDRESS]) == sizeof(answer->mac)) {
+        memcpy(&answer->mac, mnl_attr_get_payload(tb[IFLA_ADDRESS]), sizeof(answer->mac));
+        answer->found = true;
+    }
+    return MNL_CB_OK;
+}
+
+/* The address of the other end of D, which is in another namespace. */
+static bool ask_peer(struct ebpf_net *net, const struct device *d, struct eth_addr *ret_mac)
+{
+    char buf[16384];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    struct ifinfomsg *ifi;
+    struct peer_answer answer = {0};
+    ssize_t n;
+
+    h->nlmsg_type = RTM_GETLINK;
+    h->nlmsg_flags = NLM_F_REQUEST;
+    h->nlmsg_seq = 2;
+    ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+    ifi->ifi_index = d->peer;
+    mnl_attr_put_u32(h, IFLA_TARGET_NETNSID, (uint32_t)d->peer_netns);
+    if (mnl_socket_sendto(net->requests, h, h->nlmsg_len) < 0) {
+        return false;
+    }
+    n = mnl_socket_recvfrom(net->requests, buf, sizeof(buf));
+    if (n < 0 || mnl_cb_run(buf, (size_t)n, 2, 0, read_peer, &answer) < 0 || !answer.found) {
+        return false;
+    }
+    *ret_mac = answer.mac;
+    return true;
+}
+
+/* --- what follows --- */
+
+static void settle_port(struct ebpf_net *net, struct device *d)
+{
+    struct ebpf_port *port = &net->maps->ports[d->port];
+    struct eth_addr mac;
+
+    if (!d->peer_stale) {
+        return;
+    }
+    d->peer_stale = false;
+    port->flags &= ~EBPF_PORT_PEER;
+    if (d->peer && d->peer_netns >= 0 && ask_peer(net, d, &mac)) {
+        port->mac = mac;
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        port->flags |= EBPF_PORT_PEER;
+    }
+}
+
+static bool is_ours(const struct device *d)
+{
+    return !strncmp(d->name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
+           !strncmp(d->name, EBPF_FIB_DEVICE, strlen(EBPF_FIB_DEVICE));
+}
+
+static void settle_uplink(struct ebpf_net *net, struct device *d)
+{
+    bool want = d->ethernet && d->up && d->n_addrs && !d->master && !is_ours(d);
+    int error;
+
+    if (want == d->attached) {
+        return;
+    }
+    if (want) {
+        error = ebpf_attach(d->ifindex, net->maps->uplink_prog_fd);
+        if (error) {
+            log_limited(LOG_LEVEL_WARN, "%s: tunnels that come in here take the slow path: %s", d->name,
+                        strerror(-error));
+            return;
+        }
+    } else {
+        ebpf_detach(d->ifindex);
+    }
+    d->attached = want;
+}
+
+static void settle(struct ebpf_net *net)
+{
+    struct device *d, *next;
+
+    HASH_ITER(hh, net->devices, d, next) {
+        if (d->port) {
+            settle_port(net, d);
+        } else {
+            settle_uplink(net, d);
+        }
+    }
+}
+
+/* Another namespace's device changed: it may be some port's other end. */
+static void peer_changed(struct ebpf_net *net, const struct nlmsghdr *h, int netns)
+{
+    const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
+    struct device *d, *next;
+
+    HASH_ITER(hh, net->devices, d, next) {
+        if (d->port && d->peer == ifi->ifi_index && d->peer_netns == netns) {
+            d->peer_stale = true;
+        }
+    }
+}
+
+static int netns_of(struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID) {
+            int id;
+
+            memcpy(&id, CMSG_DATA(c), sizeof(id));
+            return id;
+        }
+    }
+    return -1;
+}
+
+static void read_events(struct ebpf_net *net)
+{
+    char buf[32768], control[64];
+    struct iovec iov = {buf, sizeof(buf)};
+    ssize_t n;
+
+    for (;;) {
+        struct msghdr msg = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+        int netns;
+
+        n = recvmsg(mnl_socket_get_fd(net->events), &msg, MSG_DONTWAIT);
+        if (n < 0) {
+            net->lost |= errno == ENOBUFS;
+            if (errno == ENOBUFS || errno == EINTR) {
+                continue;
+            }
+            return;
+        }
+        netns = netns_of(&msg);
+        if (netns < 0) {
+            mnl_cb_run(buf, (size_t)n, 0, 0, read_message, net);
+        } else if (mnl_nlmsg_ok((struct nlmsghdr *)(void *)buf, (int)n)) {
+            struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
+
+            if (h->nlmsg_type == RTM_NEWLINK || h->nlmsg_type == RTM_DELLINK) {
+                peer_changed(net, h, netns);
+            }
+        }
+    }
+}
+
+static int read_all(struct ebpf_net *net)
+{
+    int error;
+
+    for (struct address *a = net->addresses, *next; a; a = next) {
+        next = a->next;
+        address_del(net, a);
+    }
+    error = dump(net, RTM_GETLINK);
+    return error ? error : dump(net, RTM_GETADDR);
+}
+
+static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *net_)
+{
+    struct ebpf_net *net = net_;
+
+    read_events(net);
+    if (net->lost) {
+        net->lost = read_all(net) != 0;
+    }
+    settle(net);
+}
+
+/* --- */
+
+static int open_sockets(struct ebpf_net *net)
+{
+    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+    int one = 1, size = 1 << 20;
+
+    net->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    net->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    if (!net->events || !net->requests || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
+        mnl_socket_bind(net->requests, 0, MNL_SOCKET_AUTOPID)) {
+        return -errno;
+    }
+    setsockopt(mnl_socket_get_fd(net->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)); /* best effort */
+    if (mnl_socket_setsockopt(net->events, NETLINK_LISTEN_ALL_NSID, &one, sizeof(one))) {
+        log_info("other namespaces cannot be heard: a VM's changed address makes its packets take a slower way");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
+        int group = groups[i];
+
+        if (mnl_socket_setsockopt(net->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *gone, void *aux,
+                 struct ebpf_net **ret_net)
+{
+    struct ebpf_net *net = xcalloc(1, sizeof(*net));
+    int fib = 0, error;
+
+    net->maps = maps;
+    net->gone = gone;
+    net->aux = aux;
+    error = ebpf_fib_device_create(&fib);
+    if (error) {
+        log_err("the device %s, for which routes are looked up: %s", EBPF_FIB_DEVICE, strerror(-error));
+        goto fail;
+    }
+    maps->config->fib_ifindex = (uint32_t)fib;
+    error = open_sockets(net);
+    error = error ? error : read_all(net);
+    if (error) {
+        log_err("rtnetlink: %s", strerror(-error));
+        goto fail;
+    }
+    net->event = event_new(base, mnl_socket_get_fd(net->events), EV_READ | EV_PERSIST, readable, net);
+    if (!net->event || event_add(net->event, NULL)) {
+        error = -ENOMEM;
+        goto fail;
+    }
+    settle(net);
+    *ret_net = net;
+    return 0;
+fail:
+    ebpf_net_free(net);
+    return error;
+}
+
+void ebpf_net_free(struct ebpf_net *net)
+{
+    struct device *d, *next;
+    struct address *a, *next_a;
+
+    if (!net) {
+        return;
+    }
+    if (net->event) {
+        event_free(net->event);
+    }
+    if (net->events) {
+        mnl_socket_close(net->events);
+    }
+    if (net->requests) {
+        mnl_socket_close(net->requests);
+    }
+    HASH_ITER(hh, net->devices, d, next) {
+        HASH_DEL(net->devices, d);
+        free(d);
+    }
+    DL_FOREACH_SAFE(net->addresses, a, next_a) {
+        free(a);
+    }
+    free(net);
+}
+
+void ebpf_net_port_add(struct ebpf_net *net, int ifindex, uint32_t number)
+{
+    struct device *d = device_get(net, ifindex);
+
+    d->port = number;
+    d->attached = false; /* the port's program took the uplink's place */
+    d->peer_stale = true;
+    if (!d->name[0]) {
+        read_events(net); /* it is so new that we have not heard of it */
+    }
+    settle_port(net, d);
+}
+
+void ebpf_net_port_del(struct ebpf_net *net, int ifindex)
+{
+    struct device *d = device_find(net, ifindex);
+
+    if (d) {
+        d->port = 0;
+        settle_uplink(net, d);
+    }
+}
+
+void ebpf_net_detach_uplinks(struct ebpf_net *net)
+{
+    struct device *d, *next;
+
+    HASH_ITER(hh, net->devices, d, next) {
+        if (d->attached) {
+            ebpf_detach(d->ifindex);
+            d->attached = false;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ebpf/ports.h"
+
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+LOG_MODULE("ebpf_ports");
+
+#define PEER_MTU 65535 /* our end limits nothing: the other end's MTU does */
+
+/* --- attaching --- */
+
+int ebpf_attach(int ifindex, int prog_fd)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY,
+                        .flags = BPF_TC_F_REPLACE);
+    int error = bpf_tc_hook_create(&hook);
+
+    if (error && error != -EEXIST) {
+        return error;
+    }
+    return bpf_tc_attach(&hook, &opts);
+}
+
+void ebpf_detach(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
+
+    bpf_tc_detach(&hook, &opts);
+}
+
+/* --- netlink requests --- */
+
+/* Sends the request H and waits for the kernel's word: 0 or a negative errno. */
+static int request(struct nlmsghdr *h)
+{
+    char buf[8192];
+    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    int error = 0;
+    ssize_t n;
+
+    if (!s) {
+        return -errno;
+    }
+    h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+    h->nlmsg_seq = 1;
+    if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
+        error = -errno;
+    } else {
+        n = mnl_socket_recvfrom(s, buf, sizeof(buf));
+        if (n < 0 || mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(s), NULL, NULL) < 0) {
+            error = -errno;
+        }
+    }
+    mnl_socket_close(s);
+    return error;
+}
+
+static struct ifinfomsg *link_message(struct nlmsghdr *h, uint16_t type, uint16_t flags, int ifindex)
+{
+    struct ifinfomsg *ifi;
+
+    h->nlmsg_type = type;
+    h->nlmsg_flags = flags;
+    ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+    ifi->ifi_index = ifindex;
+    return ifi;
+}
+
+/* IPv6 on the other end would only speak to itself. */
+static void no_ipv6(const char *name)
+{
+    char path[128];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (write(fd, "1", 1) != 1) {
+            log_dbg("%s: %s", path, strerror(errno));
+        }
+        close(fd);
+    }
+}
+
+int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer)
+{
+    static const struct eth_addr zero;
+    char buf[1024];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    struct nlattr *info, *data, *other;
+
+    link_message(h, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
+    mnl_attr_put_strz(h, IFLA_IFNAME, name);
+    if (memcmp(mac, &zero, sizeof(zero)) != 0) {
+        mnl_attr_put(h, IFLA_ADDRESS, sizeof(*mac), mac);
+    }
+    info = mnl_attr_nest_start(h, IFLA_LINKINFO);
+    mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
+    data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
+    other = mnl_attr_nest_start(h, VETH_INFO_PEER);
+    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+    mnl_attr_put_strz(h, IFLA_IFNAME, peer);
+    mnl_attr_put_u32(h, IFLA_MTU, PEER_MTU);
+    mnl_attr_nest_end(h, other);
+    mnl_attr_nest_end(h, data);
+    mnl_attr_nest_end(h, info);
+    return request(h);
+}
+
+static int link_up(int ifindex)
+{
+    char buf[256];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    struct ifinfomsg *ifi = link_message(h, RTM_NEWLINK, 0, ifindex);
+
+    ifi->ifi_flags = ifi->ifi_change = IFF_UP;
+    return request(h);
+}
+
+static int link_set_mac(int ifindex, const struct eth_addr *mac)
+{
+    char buf[256];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+    link_message(h, RTM_NEWLINK, 0, ifindex);
+    mnl_attr_put(h, IFLA_ADDRESS, sizeof(*mac), mac);
+    return request(h);
+}
+
+static void link_delete(int ifindex)
+{
+    char buf[256];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+
+    link_message(h, RTM_DELLINK, 0, ifindex);
+    request(h);
+}
+
+/* --- INTERNAL --- */
+
+static uint32_t name_hash(const char *name)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+
+    while (*name) {
+        h = (h ^ (uint8_t)*name++) * 16777619u;
+    }
+    return h;
+}
+
+int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex)
+{
+    static const struct eth_addr zero;
+    char peer[IFNAMSIZ];
+    int ifindex, error;
+
+    if (strlen(name) >= IFNAMSIZ) {
+        return -ENAMETOOLONG;
+    }
+    if (strchr(name, '%') || strchr(name, '/')) {
+        return -EINVAL;
+    }
+    snprintf(peer, sizeof(peer), EBPF_PEER_PREFIX "%08x", name_hash(name));
+    ifindex = (int)if_nametoindex(peer);
+    if (!ifindex) {
+        error = ebpf_veth_create(name, mac, peer);
+        if (error) {
+            return error;
+        }
+        ifindex = (int)if_nametoindex(peer);
+    } else if (memcmp(mac, &zero, sizeof(zero)) != 0 && if_nametoindex(name)) {
+        link_set_mac((int)if_nametoindex(name), mac);
+    }
+    no_ipv6(peer);
+    error = ifindex ? link_up(ifindex) : -ENODEV;
+    if (error) {
+        return error;
+    }
+    strcpy(ret_peer, peer);
+    *ret_peer_ifindex = ifindex;
+    return 0;
+}
+
+void ebpf_link_remove(const char *name)
+{
+    int ifindex = (int)if_nametoindex(name);
+
+    if (ifindex) {
+        link_delete(ifindex);
+    }
+}
+
+/* --- the device on whose behalf routes are looked up --- */
+
+static int set_forwarding(const char *family, const char *name)
+{
+    char path[128];
+    _cleanup_close_ int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/forwarding", family, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
+}
+
+int ebpf_fib_device_create(int *ret_ifindex)
+{
+    static const struct eth_addr any;
+    int error = if_nametoindex(EBPF_FIB_DEVICE) ? 0 : ebpf_veth_create(EBPF_FIB_DEVICE, &any, EBPF_FIB_DEVICE "p");
+
+    error = error ? error : set_forwarding("ipv4", EBPF_FIB_DEVICE);
+    if (error) {
+        return error;
+    }
+    if (set_forwarding("ipv6", EBPF_FIB_DEVICE)) {
+        log_info("no IPv6 on this machine: tunnels over IPv4 only");
+    }
+    *ret_ifindex = (int)if_nametoindex(EBPF_FIB_DEVICE);
+    return 0;
+}
