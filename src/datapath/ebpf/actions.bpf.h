@@ -62,7 +62,7 @@ INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct eb
     return bpf_redirect(port->ifindex, 0);
 }
 
-INLINE long edit(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
+static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
 {
     if (s->encap && undo_encap(skb, s)) {
         return -1;
@@ -98,20 +98,19 @@ INLINE long edit(struct __sk_buff *skb, struct scratch *s, const struct ebpf_ste
     }
 }
 
-/* One step, the NUMBER-th of the slot. A TC action, or RUN_ON. */
-static __attribute__((noinline)) int run_step(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot,
-                                              const struct ebpf_step *step, __u32 number)
+/* One step, the NUMBER-th of the flow ID. A TC action, or RUN_ON. */
+GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
 {
-    bool last = step->flags & EBPF_STEP_LAST;
-    struct ebpf_config *c = config_get();
+    bool last;
     int action;
 
-    if (!c) {
+    if (!s || !step) {
         return TC_ACT_SHOT;
     }
+    last = step->flags & EBPF_STEP_LAST;
     switch (step->op) {
     case EBPF_OP_TUNNEL:
-        action = tunnel_output(skb, s, c, step, last, number, slot->id);
+        action = tunnel_output(skb, s, step, number, id);
         return last ? action : RUN_ON;
     case EBPF_OP_OUTPUT:
         if (s->encap && undo_encap(skb, s)) {
@@ -148,12 +147,12 @@ static long run_next(__u32 i, void *run_)
             return 1;
         }
     }
-    run->action = run_step(run->skb, run->s, run->slot, step, i);
+    run->action = run_step(run->skb, run->s, step, i, run->slot->id);
     return run->action != RUN_ON;
 }
 
 /* Runs the slot's steps on the packet; s->base is where its frame begins until here. */
-INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, struct ebpf_slot *slot)
+INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 {
     struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
     struct ebpf_step *first = &slot->steps[0];
@@ -168,10 +167,14 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, 
     if (first->op == EBPF_OP_DROP) {
         return drop(first->arg);
     }
-    if (s->base && !decap(skb, s, c)) {
+    if (s->base && decap(skb, s)) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
-    bpf_loop(slot->n_steps, run_next, &run, 0);
+    if (slot->n_steps == 1) {
+        run.action = run_step(skb, s, first, 0, slot->id);
+    } else {
+        bpf_loop(slot->n_steps, run_next, &run, 0);
+    }
     return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
 }
 

@@ -20,6 +20,9 @@
 #include "packet/drop.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* A function that the verifier looks at once, whoever calls it: what keeps its work bounded. Pointers may be NULL there
+ * as far as it knows. */
+#define GLOBAL __attribute__((noinline))
 
 /* Not in all headers that we may be built with (Linux 6.3). */
 #define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)

@@ -115,16 +115,21 @@ INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const 
     return OUTER_OK;
 }
 
-/* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and *BASE, where the inner frame begins. The key
- * must be zero before; after another answer than OUTER_OK it is rubbish. */
-INLINE int outer_parse(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, __u32 *base)
+/* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and s->base, where the inner frame begins. The
+ * key must be zero before; after another answer than OUTER_OK it is rubbish. */
+GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
 {
-    struct flow_tunnel *t = &s->key.tunnel;
+    struct ebpf_config *c = config_get();
     __be16 udp_dst = 0, udp_csum = 0;
+    struct flow_tunnel *t;
     __u32 ofs;
     __u8 proto;
     int i;
 
+    if (!s || !c) {
+        return OUTER_NONE;
+    }
+    t = &s->key.tunnel;
     if (skb->vlan_present || skb->pkt_type != PT_HOST) {
         return OUTER_NONE;
     }
@@ -186,19 +191,27 @@ INLINE int outer_parse(struct __sk_buff *skb, struct scratch *s, struct ebpf_con
         t->flags |= FLOW_TNL_CSUM;
     }
     make_linear(skb, ofs + 16 + PARSE_PULL);
-    return proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, base)
-                                 : outer_udp(skb, s, ofs, &c->tunnels[i], base);
+    return proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, &s->base)
+                                 : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
 }
 
 /* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;
- * that is what bpf_skb_adjust_room() can do. False: counted as a drop. */
-INLINE bool decap(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c)
+ * that is what bpf_skb_adjust_room() can do. 0 or not. */
+GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
 {
-    __u32 base = s->base, inner = bpf_ntohs(s->key.eth_type);
-    __u32 min = s->outer_l3 == 0x86dd ? 40 : 20, l3_len = skb->len - base - ETH_HLEN;
+    struct ebpf_config *c = config_get();
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-    struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
+    __u32 base, inner, min, l3_len;
+    struct w_eth eth;
 
+    if (!c || !s) {
+        return -1;
+    }
+    base = s->base;
+    inner = bpf_ntohs(s->key.eth_type);
+    min = s->outer_l3 == 0x86dd ? 40 : 20;
+    l3_len = skb->len - base - ETH_HLEN;
+    eth = (struct w_eth){.dst = s->dst, .src = s->src, .type = s->eth_type};
     if (c->decap_l3 && !s->tags && inner != s->outer_l3) {
         if (inner == 0x0800) {
             flags |= ADJ_ROOM_DECAP_L3_IPV4;
@@ -212,18 +225,18 @@ INLINE bool decap(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *
     }
     /* A payload that is shorter than an IP header is padded, as the wire would: the kernel refuses it otherwise. */
     if (l3_len < min && bpf_skb_change_tail(skb, base + ETH_HLEN + min, 0)) {
-        return false;
+        return -1;
     }
     if (bpf_skb_adjust_room(skb, -(__s32)base, BPF_ADJ_ROOM_MAC, flags)) {
-        return false;
+        return -1;
     }
     if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
-        return false;
+        return -1;
     }
     s->base = 0;
     s->l3 = s->l3 ? s->l3 - base : 0;
     s->l4 = s->l4 ? s->l4 - base : 0;
-    return true;
+    return 0;
 }
 
 #endif

@@ -17,7 +17,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* The frame at BASE of a packet whose port and tunnel are in the scratch. */
-static __attribute__((noinline)) int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
+INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
 {
     struct ebpf_config *c = config_get();
     struct ebpf_slot *slot;
@@ -32,13 +32,13 @@ static __attribute__((noinline)) int receive(struct __sk_buff *skb, struct scrat
     result = parse(skb, s, base);
     count_rx(s->in_port, s->len);
     if (result == PARSE_SHORT) {
-        return drop(DROP_TRUNCATED);
+        return drop(base ? DROP_TUNNEL_TRUNCATED : DROP_TRUNCATED);
     }
     if (result == PARSE_UNKNOWN) {
         return upcall(skb, s, EBPF_UPCALL_UNKNOWN, 0, 0);
     }
     slot = lookup(s, c);
-    return slot ? run(skb, s, c, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
+    return slot ? run(skb, s, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
 }
 
 SEC("tc")
@@ -60,16 +60,14 @@ SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
     struct scratch *s = scratch_get();
-    struct ebpf_config *c = config_get();
-    __u32 base = 0;
 
-    if (!s || !c) {
+    if (!s) {
         return TC_ACT_UNSPEC;
     }
     __builtin_memset(&s->key, 0, sizeof(s->key));
-    switch (outer_parse(skb, s, c, &base)) {
+    switch (outer_parse(skb, s)) {
     case OUTER_OK:
-        return receive(skb, s, base);
+        return receive(skb, s, s->base);
     case OUTER_DROP:
         return TC_ACT_SHOT;
     default:

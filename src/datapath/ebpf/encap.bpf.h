@@ -316,14 +316,24 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
 /* Sends the frame, or a copy of it, through the tunnel of STEP, which is the NUMBER-th of the flow ID. LAST: a TC
  * action that ends the program. Otherwise the frame may be left encapsulated (s->encap), and what is returned means
  * nothing. */
-INLINE int tunnel_output(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_step *step,
-                         bool last, __u32 number, __u64 id)
+GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
 {
-    const struct ebpf_tunnel *t = &step->u.tunnel;
-    __u32 outer = outer_len(t), mtu = 0, ifindex = nexthop(skb, s, c, t, &mtu), len = s->len, port = step->port;
+    struct ebpf_config *c = config_get();
+    __u32 outer, mtu = 0, ifindex, len, port;
+    const struct ebpf_tunnel *t;
     struct eth_addr eth[2];
     struct bpf_fib_lookup p;
+    bool last;
 
+    if (!s || !step || !c) {
+        return TC_ACT_SHOT;
+    }
+    last = step->flags & EBPF_STEP_LAST;
+    t = &step->u.tunnel;
+    outer = outer_len(t);
+    ifindex = nexthop(skb, s, c, t, &mtu);
+    len = s->len;
+    port = step->port;
     if (!ifindex) {
         count_tx_drop(port, DROP_TUNNEL_NO_ROUTE);
         return TC_ACT_SHOT;

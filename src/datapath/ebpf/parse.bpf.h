@@ -87,6 +87,24 @@ struct w_nd_opt {
 #define T_MPLS bpf_htons(0x8847)
 #define T_MPLS_MCAST bpf_htons(0x8848)
 
+/* Loads in one instruction with a constant offset, the only form that the verifier takes for these fields; clang
+ * likes to compute the field's address first. */
+INLINE void *data_of(struct __sk_buff *skb)
+{
+    void *p;
+
+    __asm__ volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(p) : "r"(skb), "i"(offsetof(struct __sk_buff, data)));
+    return p;
+}
+
+INLINE void *data_end_of(struct __sk_buff *skb)
+{
+    void *p;
+
+    __asm__ volatile("%0 = *(u32 *)(%1 + %2)" : "=r"(p) : "r"(skb), "i"(offsetof(struct __sk_buff, data_end)));
+    return p;
+}
+
 /* A pointer to SIZE linear bytes at OFS of the packet, or NULL. */
 INLINE void *at(struct __sk_buff *skb, __u32 ofs, __u32 size)
 {
@@ -95,8 +113,9 @@ INLINE void *at(struct __sk_buff *skb, __u32 ofs, __u32 size)
     if (ofs > PARSE_OFS_MAX) {
         return NULL;
     }
-    p = (void *)(long)skb->data + ofs;
-    return p + size > (void *)(long)skb->data_end ? NULL : p;
+    p = data_of(skb) + ofs;
+    barrier_var(p); /* the end is computed from P itself, or the verifier would not see that they belong together */
+    return p + size > data_end_of(skb) ? NULL : p;
 }
 
 INLINE void make_linear(struct __sk_buff *skb, __u32 want)
@@ -104,7 +123,7 @@ INLINE void make_linear(struct __sk_buff *skb, __u32 want)
     if (want > skb->len) {
         want = skb->len;
     }
-    if ((void *)(long)skb->data + want > (void *)(long)skb->data_end) {
+    if (data_of(skb) + want > data_end_of(skb)) {
         bpf_skb_pull_data(skb, want);
     }
 }
@@ -325,13 +344,17 @@ INLINE void parse_arp(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
 
 /* Fills s->key but for in_port, pkt_mark and tunnel, which are the caller's, from the frame at BASE, and the offsets.
  * The rest of the key must be zero. */
-INLINE int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
+GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
 {
-    struct flow_key *key = &s->key;
+    struct flow_key *key;
     __u32 ofs = base + ETH_HLEN, n = 0;
     struct w_eth *eth;
     __be16 type;
 
+    if (!s || base > PARSE_OFS_MAX) {
+        return PARSE_SHORT;
+    }
+    key = &s->key;
     make_linear(skb, base + PARSE_PULL);
     s->base = base;
     s->l3 = s->l4 = s->tags = s->encap = s->hash = s->meta_vlan = 0;

@@ -76,12 +76,16 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     }
 
 /* The packet goes up, if its port's budget allows; what is left of it here is to be dropped: returns TC_ACT_SHOT. */
-static __attribute__((noinline)) int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 arg, __u64 id)
+GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 arg, __u64 id)
 {
     struct ebpf_config *c = config_get();
-    __u32 len = skb->len - s->base;
     struct ebpf_upcall *u;
+    __u32 len;
 
+    if (!s) {
+        return TC_ACT_SHOT;
+    }
+    len = skb->len - s->base;
     if (!c || !budget_take(c, s->in_port)) {
         return drop(DROP_UPCALL_QUEUE);
     }
