@@ -27,6 +27,7 @@ struct rule_actions;
 struct flow_table;
 struct megaflows;
 struct flow_reaper;
+struct xlate_scratch;
 struct bundle_bond;
 struct mirrors;
 struct mcast_table;
@@ -238,7 +239,8 @@ struct switch_ {
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
     struct megaflows *megaflows;
-    struct flow_reaper *reaper; /* NULL: nothing large was deleted yet */
+    struct xlate_scratch *scratch; /* translate.c's own */
+    struct flow_reaper *reaper;    /* NULL: nothing large was deleted yet */
     unsigned int vlan_limit;  /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
     struct event *timer;      /* once a second: timeouts, ageing */
     bool closing;             /* switch_destroy(): ports leave the datapath with it, all at once */
