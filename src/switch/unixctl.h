@@ -6,8 +6,8 @@
  * answered with a result string or an error string.
  *
  * Commands are registered by whoever can answer them; this module brings only list-commands, version and the vlog
- * commands (vlog_ctl.h). Handlers answer at once (they run on the event loop). One request at a time per connection; a connection
- * whose input is no JSON-RPC gets an error text where the protocol allows one and is closed.
+ * commands (vlog_ctl.h). Handlers answer at once (they run on the event loop). One request at a time per connection; a
+ * connection whose input is no JSON-RPC gets an error text where the protocol allows one and is closed.
  */
 #include <event2/event.h>
 
