@@ -122,7 +122,7 @@ static int over_flows(struct ofconn *c, const struct of_header *h, struct reader
     reply_begin(&r, c, h, type);
     flow_table_for_each(c->server->bridge, &filter, fn, &r);
     if (type == OFMP_AGGREGATE) {
-        of_aggregate_encode(&r.w, r.packets, r.bytes, r.flows);
+        of_aggregate_encode(&r.w, h->version, r.packets, r.bytes, r.flows);
     }
     reply_end(&r);
     return 0;
