@@ -8,22 +8,8 @@
  */
 #include "openflow/msg_multipart.h"
 
-#define OF_NX_FLOW_MONITOR 2    /* subtype of NX statistics */
-#define OF_NX_MONITOR_CANCEL 21 /* NX message: u32 id */
-#define OF_NX_MONITOR_PAUSED 22
-#define OF_NX_MONITOR_RESUMED 23
-#define OF_ONF_FLOW_MONITOR 1870 /* ONF experimenter multipart; as a message: cancel */
 #define OF_ONF_MONITOR_PAUSED 1871
 #define OF_ONF_MONITOR_RESUMED 1872
-#define OFMP_FLOW_MONITOR 16 /* multipart type of 1.4 */
-
-#define OFERR_MONITOR_EXISTS OFERR(16, 1)
-#define OFERR_MONITOR_INVALID OFERR(16, 2)
-#define OFERR_MONITOR_UNKNOWN OFERR(16, 3)
-#define OFERR_MONITOR_BAD_COMMAND OFERR(16, 4)
-#define OFERR_MONITOR_BAD_FLAGS OFERR(16, 5)
-#define OFERR_MONITOR_BAD_TABLE_ID OFERR(16, 6)
-#define OFERR_MONITOR_BAD_OUT OFERR(16, 7)
 
 /* In which form a monitor was asked for, and is answered. */
 enum of_monitor_form { OF_MONITOR_NX, OF_MONITOR_ONF, OF_MONITOR_14 };

@@ -131,7 +131,7 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
     rule->idle_timeout = c->idle_timeout;
     rule->hard_timeout = c->hard_timeout;
     rule->importance = c->importance;
-    rule->flags = c->flags & (uint16_t) ~(RULE_CHECK_OVERLAP | RULE_RESET_COUNTS);
+    rule->flags = c->flags;
     rule_update_timers(rule);
 }
 
@@ -177,10 +177,11 @@ static int change_add(struct change_run *run, __be64 cookie)
     struct rule *rule;
     int error;
 
-    if (c->table >= N_TABLES) {
+    table_id_t table = c->table == TABLE_ID_ALL ? 0 : c->table; /* the first, when OpenFlow 1.0 leaves it to us */
+    if (table >= N_TABLES) {
         return OFERR_FLOW_MOD_BAD_TABLE_ID;
     }
-    t = &run->br->tables[c->table];
+    t = &run->br->tables[table];
     if (c->flags & RULE_CHECK_OVERLAP && classifier_overlaps(&t->cls, &c->match, c->priority)) {
         return OFERR_FLOW_MOD_OVERLAP;
     }
@@ -199,7 +200,7 @@ static int change_add(struct change_run *run, __be64 cookie)
     rule = xcalloc(1, sizeof *rule);
     rule->refs = 1;
     rule->bridge = run->br;
-    rule->table = c->table;
+    rule->table = table;
     rule->cookie = cookie;
     rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
     cls_rule_init(&rule->cls, &c->match, c->priority);
@@ -244,6 +245,7 @@ static int delete_one(void *aux, struct cls_rule *cr)
     struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
 
     if (rule_selected_by_cookie(rule, c->cookie, c->cookie_mask) && rule_outputs_to(rule, c->out_port) &&
+        (!c->by_group || ofpacts_use_group(rule->actions->data, rule->actions->len, c->out_group)) &&
         !(rule_hidden(rule) && c->command == FLOW_MOD_DELETE)) {
         run->n_selected++;
         undo_log_remove_rule(run->log, rule, FLOW_REMOVED_DELETE);

@@ -131,6 +131,7 @@ static int filter_one(void *aux, struct cls_rule *cr)
     const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
 
     if (!rule_selected_by_cookie(rule, f->cookie, f->cookie_mask) || !rule_outputs_to(rule, f->out_port) ||
+        (f->by_group && !ofpacts_use_group(rule->actions->data, rule->actions->len, f->out_group)) ||
         (rule_hidden(rule) && !f->hidden)) {
         return 0;
     }

@@ -67,6 +67,7 @@ struct flow_table {
     struct evict_group *evict_by_value; /* uthash */
     bool vacancy_events;                /* OpenFlow 1.4: tell table_status at these percentages of free room */
     uint8_t vacancy_down, vacancy_up;
+    bool vacancy_low;         /* DOWN was told last */
     char *name, *config_name; /* OpenFlow's own, and the database's that it overrides; NULL: none */
 };
 /* "" when the table has none. */
@@ -91,7 +92,7 @@ enum flow_mod_command {
 /* One flow_mod in the form that tables take. Nothing is owned; ACTIONS is copied. */
 struct flow_change {
     enum flow_mod_command command;
-    table_id_t table; /* TABLE_ID_ALL: every table, for DELETE and MODIFY only */
+    table_id_t table; /* TABLE_ID_ALL: every table; what is added goes to the first */
     struct match match;
     int32_t priority;           /* ignored by loose commands */
     __be64 cookie, cookie_mask; /* mask 0: any. MODIFY/DELETE select with both; ADD stores cookie */

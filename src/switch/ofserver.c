@@ -8,7 +8,8 @@
 
 LOG_MODULE("ofserver");
 
-#define SUPPORTED_VERSIONS (1u << OF_VERSION_13)
+#define SUPPORTED_VERSIONS                                                                                             \
+    ((1u << OF_VERSION_10) | (1u << OF_VERSION_13) | (1u << OF_VERSION_14) | (1u << OF_VERSION_15))
 #define MISS_SEND_LEN_DEFAULT 128
 
 /* ---- connections ---- */
@@ -30,6 +31,8 @@ void ofconn_free(struct ofconn *c)
         c->target->conn = NULL;
     }
     ofconn_bundles_free(c);
+    ofconn_monitors_free(c);
+    writer_done(&c->parts);
     of_conn_destroy(c->conn);
     free(c);
 }
@@ -127,16 +130,32 @@ void ofserver_reconnect(struct ofserver *s)
     ofserver_update_misses(s);
 }
 
+void ofserver_after_changes(struct ofserver *s)
+{
+    struct ofconn *c;
+
+    DL_FOREACH(s->conns, c) {
+        ofconn_monitors_run(c);
+    }
+}
+
+static void on_flush(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    ofserver_after_changes(arg);
+}
+
 /* Once a second. */
 static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
 {
-    const struct ofserver *s = arg;
+    struct ofserver *s = arg;
     int64_t now = time_mono_ms();
     struct ofconn *c;
 
     DL_FOREACH(s->conns, c) {
         ofconn_bundles_expire(c, now);
     }
+    ofserver_check_vacancy(s);
+    ofserver_after_changes(s);
 }
 
 int ofserver_create(struct bridge *br, const char *rundir, struct ofserver **ret)
@@ -155,7 +174,8 @@ int ofserver_create(struct bridge *br, const char *rundir, struct ofserver **ret
         goto err_mgmt;
     }
     s->tick = event_new(s->base, -1, EV_PERSIST, on_tick, s);
-    if (!s->tick || event_add(s->tick, &(struct timeval){.tv_sec = 1})) {
+    s->flush = event_new(s->base, -1, 0, on_flush, s);
+    if (!s->tick || !s->flush || event_add(s->tick, &(struct timeval){.tv_sec = 1})) {
         error = -ENOMEM;
         goto err_snoop;
     }
@@ -167,6 +187,9 @@ int ofserver_create(struct bridge *br, const char *rundir, struct ofserver **ret
 err_snoop:
     if (s->tick) {
         event_free(s->tick);
+    }
+    if (s->flush) {
+        event_free(s->flush);
     }
     stream_listener_destroy(s->snoop);
 err_mgmt:
@@ -186,6 +209,7 @@ void ofserver_destroy(struct ofserver *s)
         return;
     }
     event_free(s->tick);
+    event_free(s->flush);
     bridge_set_hooks(s->bridge, NULL);
     s->bridge->server = NULL;
     stream_listener_destroy(s->mgmt);

@@ -10,21 +10,6 @@ COVERAGE(packet_in);
 
 /* Unread bytes above which a connection gets no more packet_ins: they are counted and gone. */
 #define PACKET_IN_BACKLOG (1u << 20)
-#define ALL_PORT_STATUS 0x7u
-#define ALL_FLOW_REMOVED 0xfu
-#define USUAL_PACKET_IN ((1u << PACKET_IN_NO_MATCH) | (1u << PACKET_IN_ACTION))
-
-void ofconn_async_defaults(struct ofconn *c)
-{
-    bool controller = c->target && !c->target->remote.passive;
-
-    memset(c->async, 0, sizeof c->async);
-    if (controller ? !c->target->no_async : c->miss_send_len != 0) {
-        c->async[0][ASYNC_PACKET_IN] = USUAL_PACKET_IN;
-        c->async[0][ASYNC_PORT_STATUS] = c->async[1][ASYNC_PORT_STATUS] = ALL_PORT_STATUS;
-        c->async[0][ASYNC_FLOW_REMOVED] = ALL_FLOW_REMOVED;
-    }
-}
 
 void ofserver_update_misses(struct ofserver *s)
 {
@@ -32,8 +17,7 @@ void ofserver_update_misses(struct ofserver *s)
     bool on = false;
 
     DL_FOREACH(s->conns, c) {
-        on |= c->role != OF_ROLE_SLAVE && ofconn_version(c) && ofconn_version(c) < OF_VERSION_13 &&
-              c->async[0][ASYNC_PACKET_IN] >> PACKET_IN_NO_MATCH & 1;
+        on |= ofconn_version(c) < OF_VERSION_13 && ofconn_wants(c, OF_ASYNC_PACKET_IN, PACKET_IN_NO_MATCH);
     }
     bridge_set_miss_to_controller(s->bridge, on);
 }
@@ -54,11 +38,6 @@ static bool take_token(struct ofconn *c, int64_t now)
     }
     c->tokens -= 1000;
     return true;
-}
-
-static bool wants(const struct ofconn *c, enum async_kind kind, unsigned int reason)
-{
-    return ofconn_version(c) && c->async[c->role == OF_ROLE_SLAVE][kind] >> reason & 1;
 }
 
 /* The pipeline fields of a packet_in's match: those that are not zero (OpenFlow 1.3, 7.4.1). */
@@ -111,7 +90,7 @@ static uint8_t wire_reason(enum packet_in_reason reason, uint8_t version)
 
 static bool wants_packet_in(const struct ofconn *c, const struct packet_in_info *info)
 {
-    return wants(c, ASYNC_PACKET_IN, wire_reason(info->reason, ofconn_version(c))) &&
+    return ofconn_wants(c, OF_ASYNC_PACKET_IN, wire_reason(info->reason, ofconn_version(c))) &&
            info->controller_id == c->controller_id &&
            (info->reason != PACKET_IN_IMPLICIT_MISS || ofconn_version(c) < OF_VERSION_13);
 }
@@ -124,6 +103,8 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         .total_len = (uint32_t)info->packet->len,
         .table = info->table,
         .cookie = info->cookie,
+        .userdata = info->userdata,
+        .userdata_len = info->userdata_len,
         .data = info->packet->data,
         .data_len = info->packet->len, /* all of it, whatever max_len: nothing is ever buffered */
     };
@@ -144,7 +125,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         struct writer w = {0};
 
         pin.reason = wire_reason(info->reason, ofconn_version(c));
-        of_packet_in_encode(&w, ofconn_version(c), OF_PACKET_IN_STANDARD, &pin);
+        of_packet_in_encode(&w, ofconn_version(c), c->packet_in_format, &pin);
         ofconn_send(c, &w);
         delivered = true;
     }
@@ -174,10 +155,12 @@ static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct
 
     rule_get_match(rule, &fr.match);
     DL_FOREACH(s->conns, c) {
-        if (wants(c, ASYNC_FLOW_REMOVED, reason)) {
+        if (ofconn_wants(c, OF_ASYNC_FLOW_REMOVED, reason)) {
             struct writer w = {0};
 
-            of_flow_removed_encode(&w, &(struct of_flow_format){.version = ofconn_version(c)}, &fr);
+            of_flow_removed_encode(
+                &w, &(struct of_flow_format){ofconn_version(c), c->nxm && ofconn_version(c) == OF_VERSION_10, false},
+                &fr);
             ofconn_send(c, &w);
         }
     }
@@ -192,7 +175,7 @@ static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct 
 
     ofserver_describe_port(port, &desc);
     DL_FOREACH(s->conns, c) {
-        if (wants(c, ASYNC_PORT_STATUS, reason)) {
+        if (ofconn_wants(c, OF_ASYNC_PORT_STATUS, reason)) {
             struct writer w = {0};
 
             of_port_status_encode(&w, ofconn_version(c), (uint8_t)reason, &desc);

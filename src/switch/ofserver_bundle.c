@@ -95,7 +95,7 @@ static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *bo
     if (error) {
         return error;
     }
-    flow_change_from_mod(&fm, &change);
+    flow_change_from_mod(&fm, version, &change);
     error = flow_txn_apply(cm->txn, &change);
     of_flow_mod_done(&fm);
     return error;

@@ -7,13 +7,18 @@
 #include <utlist.h>
 
 #include "base/log.h"
-#include "openflow/msg_table.h"
 #include "switch/ofserver_private.h"
 
 LOG_MODULE("openflow");
 
-/* OpenFlow 1.3 capabilities: FLOW_STATS, TABLE_STATS, PORT_STATS. Groups and queues are not there. */
-#define CAPABILITIES 0x7
+/* FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS, QUEUE_STATS; 1.0: without groups, with ARP_MATCH_IP. */
+#define CAPABILITIES 0x4fu
+#define CAPABILITIES_10 0xc7u
+#define CAPABILITY_BUNDLES (1u << 9)
+#define ACTIONS_10 0xfffu /* all that 1.0 has */
+#define PORT_10_LEN 48u
+/* OpenFlow 1.0's spanning tree bits of a port: there is none. */
+#define PORT_CONFIG_STP_10 ((1u << 1) | (1u << 3))
 /* Switch configuration: what happens to fragments, and OpenFlow 1.1's and 1.2's wish for packets with a bad TTL. */
 #define CONFIG_FRAG_MASK 3u
 #define CONFIG_INVALID_TTL 4u
@@ -29,6 +34,20 @@ void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, c
     ofconn_send(c, &w);
 }
 
+/* The ports too in 1.0: as many as a message holds (OpenFlow 1.0, 5.3.1). */
+static void put_ports_10(struct ofconn *c, struct writer *w, size_t start)
+{
+    struct bridge *br = c->server->bridge;
+
+    for (const struct port *p = ofserver_first_port(br); p && w->len - start + PORT_10_LEN <= OF_MAX_LEN;
+         p = p->hh_ofp.next) {
+        struct of_port desc;
+
+        ofserver_describe_port(p, &desc);
+        of_port_encode(w, OF_VERSION_10, &desc);
+    }
+}
+
 static int handle_features(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct writer w = {0};
@@ -42,8 +61,12 @@ static int handle_features(struct ofconn *c, const struct of_header *h, struct r
     writer_u8(&w, N_TABLES);
     writer_u8(&w, 0); /* main connection */
     writer_zeros(&w, 2);
-    writer_u32(&w, CAPABILITIES);
-    writer_u32(&w, 0);
+    writer_u32(&w, h->version == OF_VERSION_10 ? CAPABILITIES_10
+                                               : CAPABILITIES | (h->version >= OF_VERSION_14 ? CAPABILITY_BUNDLES : 0));
+    writer_u32(&w, h->version == OF_VERSION_10 ? ACTIONS_10 : 0);
+    if (h->version == OF_VERSION_10) {
+        put_ports_10(c, &w, start);
+    }
     of_end(&w, start);
     ofconn_send(c, &w);
     return 0;
@@ -59,7 +82,7 @@ static int handle_get_config(struct ofconn *c, const struct of_header *h, struct
     size_t start = of_begin(&w, h->version, OFT_GET_CONFIG_REPLY, h->xid);
 
     uint16_t flags = (uint16_t)c->server->bridge->frag_mode;
-    if (h->version < OF_VERSION_13 && c->async[0][ASYNC_PACKET_IN] >> PACKET_IN_INVALID_TTL & 1) {
+    if (h->version < OF_VERSION_13 && c->async.masks[0][OF_ASYNC_PACKET_IN] >> PACKET_IN_INVALID_TTL & 1) {
         flags |= CONFIG_INVALID_TTL;
     }
     writer_u16(&w, flags);
@@ -79,19 +102,16 @@ static int handle_set_config(struct ofconn *c, const struct of_header *h, struct
     }
     unsigned int frags = flags & CONFIG_FRAG_MASK;
     unsigned int known = CONFIG_FRAG_MASK | (h->version < OF_VERSION_13 ? CONFIG_INVALID_TTL : 0);
-    if (flags & ~known || frags == FRAG_REASSEMBLE) {
+    if (flags & ~known) {
         return OFERR_CONFIG_BAD_FLAGS;
     }
-    if (c->role != OF_ROLE_SLAVE) {
+    /* Reassembly is not to be had: as with Open vSwitch, the mode stays and GET_CONFIG tells. */
+    if (c->role != OF_ROLE_SLAVE && frags != FRAG_REASSEMBLE) {
         bridge_set_frag_mode(c->server->bridge, (enum frag_mode)frags);
     }
-    bool asked = c->miss_send_len != 0;
     c->miss_send_len = miss_send_len;
-    if (!ofconn_is_controller(c) && !c->async_set && asked != (miss_send_len != 0)) {
-        ofconn_async_defaults(c);
-    }
     if (h->version < OF_VERSION_13) {
-        uint32_t bit = 1u << PACKET_IN_INVALID_TTL, *mask = &c->async[0][ASYNC_PACKET_IN];
+        uint32_t bit = 1u << PACKET_IN_INVALID_TTL, *mask = &c->async.masks[0][OF_ASYNC_PACKET_IN];
         *mask = flags & CONFIG_INVALID_TTL ? *mask | bit : *mask & ~bit;
     }
     ofserver_update_misses(c->server);
@@ -121,7 +141,7 @@ static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct
     return ofconn_packet_out(c, h, body, true);
 }
 
-void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret)
+void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct flow_change *ret)
 {
     static const enum flow_mod_command commands[] = {
         [OF_FLOW_ADD] = FLOW_MOD_ADD,
@@ -132,6 +152,7 @@ void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret)
     };
     bool deletes = fm->command == OF_FLOW_DELETE || fm->command == OF_FLOW_DELETE_STRICT;
     bool adds = fm->command == OF_FLOW_ADD;
+    bool v10 = version == OF_VERSION_10;
 
     *ret = (struct flow_change){
         .command = commands[fm->command],
@@ -140,29 +161,40 @@ void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret)
         .priority = fm->priority,
         .cookie = fm->cookie,
         .cookie_mask = adds ? 0 : fm->cookie_mask,
+        .modify_cookie = fm->modify_cookie,
+        .new_cookie = fm->new_cookie,
+        .modify_adds = v10,
         .idle_timeout = fm->idle_timeout,
         .hard_timeout = fm->hard_timeout,
-        .flags = fm->flags,
-        .out_port = deletes ? fm->out_port : OFPP_ANY, /* ADD often carries 0: it must not count */
+        .importance = fm->importance,
+        .flags = fm->flags | (v10 && adds ? RULE_RESET_COUNTS : 0), /* an ADD begins anew before 1.2 */
+        .out_port = deletes ? fm->out_port : OFPP_ANY,              /* ADD often carries 0: it must not count */
+        .by_group = deletes && fm->out_group != OF_GROUP_ANY,
+        .out_group = fm->out_group,
         .keep_timeouts = true,
         .actions = fm->acts.data,
         .actions_len = fm->acts.len,
     };
 }
 
-static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
+int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
 {
     struct of_flow_mod fm;
     struct flow_change change;
-    int error = of_flow_mod_decode(body, &(struct of_flow_format){.version = h->version}, &fm);
+    int error = of_flow_mod_decode(body, format, &fm);
 
     if (error) {
         return error;
     }
-    flow_change_from_mod(&fm, &change);
+    flow_change_from_mod(&fm, format->version, &change);
     error = flow_table_apply(c->server->bridge, &change, time_mono_ms());
     of_flow_mod_done(&fm);
     return error;
+}
+
+static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
+{
+    return ofconn_flow_mod(c, &(struct of_flow_format){h->version, false, c->table_id}, body);
 }
 
 int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
@@ -180,6 +212,9 @@ int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *
     if (memcmp(pm.hw_addr.a, port->mac.a, sizeof pm.hw_addr.a)) {
         return OFERR_PORT_MOD_BAD_HW_ADDR;
     }
+    if (h->version == OF_VERSION_10) {
+        pm.mask &= ~PORT_CONFIG_STP_10;
+    }
     const uint32_t known =
         PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV | PORT_CONFIG_NO_FWD | PORT_CONFIG_NO_PACKET_IN | PORT_CONFIG_NO_FLOOD;
     if (pm.mask & ~known) {
@@ -196,27 +231,6 @@ static int handle_port_mod(struct ofconn *c, const struct of_header *h, struct r
     return ofconn_port_mod(c, h, body, true);
 }
 
-/* 1.3 gives table_mod no bit that means anything; 1.4 has eviction. */
-static int handle_table_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    struct bridge *br = c->server->bridge;
-    struct of_table_config tc;
-    int error = of_table_mod_decode(body, h->version, &tc);
-
-    if (error || tc.eviction == OF_KEEP) {
-        return error;
-    }
-    if (tc.vacancy == OF_ON) {
-        return OFERR_TABLE_MOD_BAD_CONFIG;
-    }
-    for (unsigned int table = 0; table < N_TABLES; table++) {
-        if (tc.table == table || tc.table == TABLE_ID_ALL) {
-            flow_table_set_openflow_eviction(br, (table_id_t)table, tc.eviction == OF_ON);
-        }
-    }
-    return 0;
-}
-
 static int handle_barrier(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct writer w = {0};
@@ -229,159 +243,57 @@ static int handle_barrier(struct ofconn *c, const struct of_header *h, struct re
     return 0;
 }
 
-/* Every port has no queue. */
-static int handle_queue_get_config(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    ofp_port_t port = ofp_port(reader_u32(body));
-    struct writer w = {0};
-
-    if (body->error) {
-        return OFERR_BAD_LEN;
-    }
-    if (port != OFPP_ANY && !bridge_port_by_ofp(c->server->bridge, port)) {
-        return OFERR_QUEUE_BAD_PORT;
-    }
-    size_t start = of_begin(&w, h->version, OFT_QUEUE_GET_CONFIG_REPLY, h->xid);
-    writer_u32(&w, ofp_port_u32(port));
-    writer_zeros(&w, 4);
-    of_end(&w, start);
-    ofconn_send(c, &w);
-    return 0;
-}
-
-/* ---- roles and asynchronous messages ---- */
-
-static int handle_role(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    struct ofserver *s = c->server;
-    uint32_t role = reader_u32(body);
-
-    reader_skip(body, 4);
-    uint64_t generation = reader_u64(body);
-    if (body->error || body->left) {
-        return OFERR_BAD_LEN;
-    }
-    if (role > OF_ROLE_SLAVE) {
-        return OFERR_ROLE_BAD_ROLE;
-    }
-    if (role == OF_ROLE_MASTER || role == OF_ROLE_SLAVE) {
-        if (s->have_generation && (int64_t)(generation - s->generation) < 0) {
-            return OFERR_ROLE_STALE;
-        }
-        s->have_generation = true;
-        s->generation = generation;
-    }
-    if (role == OF_ROLE_MASTER) {
-        struct ofconn *other;
-
-        DL_FOREACH(s->conns, other) {
-            if (other->role == OF_ROLE_MASTER) {
-                other->role = OF_ROLE_SLAVE;
-            }
-        }
-    }
-    if (role != OF_ROLE_NOCHANGE) {
-        c->role = (enum of_role)role;
-    }
-    struct writer w = {0};
-    size_t start = of_begin(&w, h->version, OFT_ROLE_REPLY, h->xid);
-    writer_u32(&w, c->role);
-    writer_zeros(&w, 4);
-    writer_u64(&w, s->have_generation ? s->generation : UINT64_MAX);
-    of_end(&w, start);
-    ofconn_send(c, &w);
-    return 0;
-}
-
-static int handle_get_async(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    struct writer w = {0};
-
-    if (body->left) {
-        return OFERR_BAD_LEN;
-    }
-    size_t start = of_begin(&w, h->version, OFT_GET_ASYNC_REPLY, h->xid);
-
-    for (size_t kind = 0; kind < N_ASYNC; kind++) {
-        writer_u32(&w, c->async[0][kind]);
-        writer_u32(&w, c->async[1][kind]);
-    }
-    of_end(&w, start);
-    ofconn_send(c, &w);
-    return 0;
-}
-
-static int handle_set_async(struct ofconn *c, const struct of_header *h WR_UNUSED, struct reader *body)
-{
-    uint32_t masks[2][N_ASYNC];
-
-    for (size_t kind = 0; kind < N_ASYNC; kind++) {
-        masks[0][kind] = reader_u32(body);
-        masks[1][kind] = reader_u32(body);
-    }
-    if (body->error || body->left) {
-        return OFERR_BAD_LEN;
-    }
-    memcpy(c->async, masks, sizeof masks);
-    c->async_set = true;
-    ofserver_update_misses(c->server);
-    return 0;
-}
-
-/* ---- experimenters ---- */
-
-static int handle_experimenter(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    uint32_t experimenter = reader_u32(body);
-    uint32_t type = reader_u32(body);
-
-    if (body->error) {
-        return OFERR_BAD_LEN;
-    }
-    if (experimenter == OF_EXPERIMENTER_ONF) {
-        return type == OF_ONF_BUNDLE_CTRL  ? ofconn_bundle_ctrl(c, h, body)
-               : type == OF_ONF_BUNDLE_ADD ? ofconn_bundle_add(c, h, body)
-                                           : OFERR_BAD_EXP_TYPE;
-    }
-    return experimenter == OF_EXPERIMENTER_NX ? OFERR_BAD_EXP_TYPE : OFERR_BAD_EXPERIMENTER;
-}
-
 /* ---- dispatch ---- */
 
-/* `changes`: a slave controller may not send it. */
+/* By version-neutral number, which of_header_decode() gives only to types that the version has. `changes`: a slave
+ * controller may not send it. */
 static const struct {
     ofconn_handler *fn;
     bool changes;
+    uint8_t since, until; /* versions; until 0: the newest */
 } handlers[] = {
-    [OFT_EXPERIMENTER] = {handle_experimenter, false},
-    [OFT_FEATURES_REQUEST] = {handle_features, false},
-    [OFT_GET_CONFIG_REQUEST] = {handle_get_config, false},
-    [OFT_SET_CONFIG] = {handle_set_config, false},
-    [OFT_PACKET_OUT] = {handle_packet_out, true},
-    [OFT_FLOW_MOD] = {handle_flow_mod, true},
-    [OFT_PORT_MOD] = {handle_port_mod, true},
-    [OFT_TABLE_MOD] = {handle_table_mod, true},
-    [OFT_MULTIPART_REQUEST] = {ofconn_handle_multipart, false},
-    [OFT_BARRIER_REQUEST] = {handle_barrier, false},
-    [OFT_QUEUE_GET_CONFIG_REQUEST] = {handle_queue_get_config, false},
-    [OFT_ROLE_REQUEST] = {handle_role, false},
-    [OFT_GET_ASYNC_REQUEST] = {handle_get_async, false},
-    [OFT_SET_ASYNC] = {handle_set_async, false},
+    [OFT_EXPERIMENTER] = {ofconn_experimenter, false, 0, 0},
+    [OFT_FEATURES_REQUEST] = {handle_features, false, 0, 0},
+    [OFT_GET_CONFIG_REQUEST] = {handle_get_config, false, 0, 0},
+    [OFT_SET_CONFIG] = {handle_set_config, false, 0, 0},
+    [OFT_PACKET_OUT] = {handle_packet_out, true, 0, 0},
+    [OFT_FLOW_MOD] = {handle_flow_mod, true, 0, 0},
+    [OFT_PORT_MOD] = {handle_port_mod, true, 0, 0},
+    [OFT_TABLE_MOD] = {ofconn_table_mod, true, 0, 0},
+    [OFT_MULTIPART_REQUEST] = {ofconn_handle_multipart, false, 0, 0},
+    [OFT_BARRIER_REQUEST] = {handle_barrier, false, 0, 0},
+    [OFT_QUEUE_GET_CONFIG_REQUEST] = {ofconn_queue_get_config, false, 0, OF_VERSION_13},
+    [OFT_ROLE_REQUEST] = {ofconn_role, false, OF_VERSION_13, 0},
+    [OFT_GET_ASYNC_REQUEST] = {ofconn_get_async, false, OF_VERSION_13, 0},
+    [OFT_SET_ASYNC] = {ofconn_set_async, false, OF_VERSION_13, 0},
+    [OFT_BUNDLE_CONTROL] = {ofconn_bundle_ctrl, false, OF_VERSION_14, 0},
+    [OFT_BUNDLE_ADD] = {ofconn_bundle_add, false, OF_VERSION_14, 0},
 };
+
+static bool is_served(const struct of_header *h)
+{
+    return h->type < ARRAY_SIZE(handlers) && handlers[h->type].fn && h->version >= handlers[h->type].since &&
+           (!handlers[h->type].until || h->version <= handlers[h->type].until);
+}
 
 void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *msg)
 {
     struct reader body = reader_of(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN);
+    struct ofserver *s = c->server;
     int error = OFERR_BAD_TYPE;
 
     if (h->type == OFT_ERROR) {
         return; /* nothing that we send asks for an answer */
     }
-    if (h->type < ARRAY_SIZE(handlers) && handlers[h->type].fn) {
+    s->acting = c;
+    s->acting_xid = h->xid;
+    if (is_served(h)) {
         error =
             handlers[h->type].changes && c->role == OF_ROLE_SLAVE ? OFERR_IS_SLAVE : handlers[h->type].fn(c, h, &body);
     }
+    s->acting = NULL;
     if (error) {
         ofconn_send_error(c, error, h, msg);
     }
+    ofserver_after_changes(s);
 }

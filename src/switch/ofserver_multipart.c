@@ -2,35 +2,25 @@
 /* Multipart requests: what the switch, its tables, flows and ports tell of themselves. */
 #include <stdio.h>
 
+#include "openflow/msg_nx.h"
 #include "switch/megaflow.h"
-#include "openflow/msg_table.h"
 #include "switch/ofserver_private.h"
 
-#define MAX_FLOWS_UNLIMITED 1000000u
+#define PARTS_MAX (4u << 20) /* bytes of a request in parts */
 
-/* A reply under way, handed to callbacks. */
-struct reply {
-    struct ofconn *c;
-    struct writer w;
-    struct of_mp mp;
-    int64_t now;
-    uint64_t packets, bytes; /* AGGREGATE */
-    uint32_t flows;
-};
-
-static void reply_begin(struct reply *r, struct ofconn *c, const struct of_header *h, enum of_multipart_type type)
+void of_reply_begin(struct of_reply *r, struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind)
 {
-    *r = (struct reply){.c = c, .now = time_mono_ms()};
-    of_mp_begin(&r->mp, &r->w, h->version, type, h->xid);
+    *r = (struct of_reply){.c = c, .now = time_mono_ms()};
+    of_mp_begin_kind(&r->mp, &r->w, h->version, kind, h->xid);
 }
 
-static void reply_end(struct reply *r)
+void of_reply_end(struct of_reply *r)
 {
     of_mp_end(&r->mp);
     ofconn_send(r->c, &r->w);
 }
 
-static void duration(int64_t since_ms, int64_t now, uint32_t *sec, uint32_t *nsec)
+void ofserver_duration(int64_t since_ms, int64_t now, uint32_t *sec, uint32_t *nsec)
 {
     int64_t ms = MAX(now - since_ms, 0);
 
@@ -38,50 +28,59 @@ static void duration(int64_t since_ms, int64_t now, uint32_t *sec, uint32_t *nse
     *nsec = (uint32_t)(ms % 1000 * 1000000);
 }
 
-static int mp_desc(struct ofconn *c, const struct of_header *h, struct reader *body)
+static int mp_desc(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
 {
     /* The first two are what clients of Open vSwitch look for. */
     static const struct of_desc desc = {"Nicira, Inc.", "Open vSwitch", "Warren " WARREN_VERSION, "None", "None"};
-    struct reply r;
+    struct of_reply r;
 
     if (body->left) {
         return OFERR_BAD_LEN;
     }
-    reply_begin(&r, c, h, OFMP_DESC);
+    of_reply_begin(&r, c, h, kind);
     of_desc_encode(&r.w, &desc);
-    reply_end(&r);
+    of_reply_end(&r);
     return 0;
 }
 
 /* ---- flows ---- */
 
+static uint32_t age_s(int64_t since_ms, int64_t now)
+{
+    return (uint32_t)(MAX(now - since_ms, 0) / 1000);
+}
+
 static int put_flow(void *aux, const struct rule *rule)
 {
-    struct reply *r = aux;
+    struct of_reply *r = aux;
     struct of_flow_stats fs = {
         .table = rule->table,
         .priority = (uint16_t)rule->cls.priority,
         .idle_timeout = rule->idle_timeout,
         .hard_timeout = rule->hard_timeout,
         .flags = rule->flags,
+        .importance = rule->importance,
+        .idle_age = age_s(rule->used_ms, r->now),
+        .hard_age = age_s(rule->modified_ms, r->now),
         .cookie = rule->cookie,
-        .packets = rule->packets,
-        .bytes = rule->bytes,
+        .packets = rule->flags & RULE_NO_PKT_COUNTS ? UINT64_MAX : rule->packets,
+        .bytes = rule->flags & RULE_NO_BYT_COUNTS ? UINT64_MAX : rule->bytes,
         .acts = rule->actions->data,
         .acts_len = rule->actions->len,
     };
 
-    duration(rule->created_ms, r->now, &fs.duration_sec, &fs.duration_nsec);
+    ofserver_duration(rule->created_ms, r->now, &fs.duration_sec, &fs.duration_nsec);
     rule_get_match(rule, &fs.match);
     of_mp_entry(&r->mp);
-    of_flow_stats_encode(&r->w, &(struct of_flow_format){.version = r->mp.version}, &fs);
+    of_flow_stats_encode(&r->w, &r->format, &fs);
     of_mp_entry_done(&r->mp);
     return 0;
 }
 
+/* What is not counted adds nothing. */
 static int count_flow(void *aux, const struct rule *rule)
 {
-    struct reply *r = aux;
+    struct of_reply *r = aux;
 
     r->packets += rule->packets;
     r->bytes += rule->bytes;
@@ -89,98 +88,46 @@ static int count_flow(void *aux, const struct rule *rule)
     return 0;
 }
 
-static int flow_filter_decode(struct reader *body, uint8_t version, struct flow_filter *ret)
+/* FLOW and AGGREGATE ask alike: FN sees each selected rule with fresh counters. */
+static int over_flows(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body,
+                      bool aggregate)
 {
+    const struct of_flow_format format = {h->version, kind->type == OFMP_EXPERIMENTER, false};
     struct of_flow_request fr;
-    int error = of_flow_request_decode(body, &(struct of_flow_format){.version = version}, &fr);
+    struct of_reply r;
+    int error = of_flow_request_decode(body, &format, &fr);
 
     if (error) {
         return error;
     }
-    *ret = (struct flow_filter){
+    const struct flow_filter filter = {
         .table = fr.table,
         .out_port = fr.out_port,
+        .by_group = fr.out_group != OF_GROUP_ANY,
+        .out_group = fr.out_group,
         .match = fr.match,
         .cookie = fr.cookie,
         .cookie_mask = fr.cookie_mask,
     };
-    return 0;
-}
-
-/* FLOW and AGGREGATE ask alike: FN sees each selected rule with fresh counters. */
-static int over_flows(struct ofconn *c, const struct of_header *h, struct reader *body, enum of_multipart_type type,
-                      int (*fn)(void *aux, const struct rule *rule))
-{
-    struct flow_filter filter;
-    struct reply r;
-    int error = flow_filter_decode(body, h->version, &filter);
-
-    if (error) {
-        return error;
-    }
     megaflow_sync_stats(c->server->bridge->sw);
-    reply_begin(&r, c, h, type);
-    flow_table_for_each(c->server->bridge, &filter, fn, &r);
-    if (type == OFMP_AGGREGATE) {
-        of_aggregate_encode(&r.w, h->version, r.packets, r.bytes, r.flows);
+    of_reply_begin(&r, c, h, kind);
+    r.format = format;
+    flow_table_for_each(c->server->bridge, &filter, aggregate ? count_flow : put_flow, &r);
+    if (aggregate) {
+        of_aggregate_encode(&r.w, r.packets, r.bytes, r.flows);
     }
-    reply_end(&r);
+    of_reply_end(&r);
     return 0;
 }
 
-/* ---- tables ---- */
-
-static uint32_t table_limit(const struct ofconn *c, unsigned int table)
+static int mp_flow(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
 {
-    uint32_t limit = c->server->bridge->tables[table].max_flows;
-
-    return limit ? limit : MAX_FLOWS_UNLIMITED;
+    return over_flows(c, h, kind, body, false);
 }
 
-static int mp_table(struct ofconn *c, const struct of_header *h, struct reader *body)
+static int mp_aggregate(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
 {
-    struct reply r;
-
-    if (body->left) {
-        return OFERR_BAD_LEN;
-    }
-    megaflow_sync_stats(c->server->bridge->sw);
-    reply_begin(&r, c, h, OFMP_TABLE);
-    for (unsigned int table = 0; table < N_TABLES; table++) {
-        const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
-        struct table_stats stats;
-        struct of_table_stats ts = {.table = (table_id_t)table, .max_entries = table_limit(c, table)};
-
-        snprintf(ts.name, sizeof ts.name, "%s", name ? name : "");
-        flow_table_get_stats(c->server->bridge, (table_id_t)table, &stats);
-        ts.active = stats.active;
-        ts.lookup = stats.lookup;
-        ts.matched = stats.matched;
-        of_mp_entry(&r.mp);
-        of_table_stats_put(&r.w, h->version, &ts);
-        of_mp_entry_done(&r.mp);
-    }
-    reply_end(&r);
-    return 0;
-}
-
-static int mp_table_features(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    struct reply r;
-
-    if (body->left) {
-        return OFERR_TABLE_FEATURES_EPERM; /* tables cannot be redefined */
-    }
-    reply_begin(&r, c, h, OFMP_TABLE_FEATURES);
-    for (unsigned int table = 0; table < N_TABLES; table++) {
-        const char *name = flow_table_name(c->server->bridge, (table_id_t)table);
-
-        of_mp_entry(&r.mp);
-        of_table_features_put(&r.w, h->version, (table_id_t)table, name, table_limit(c, table));
-        of_mp_entry_done(&r.mp);
-    }
-    reply_end(&r);
-    return 0;
+    return over_flows(c, h, kind, body, true);
 }
 
 /* ---- ports ---- */
@@ -199,7 +146,7 @@ void ofserver_describe_port(const struct port *port, struct of_port *ret)
     snprintf(ret->name, sizeof ret->name, "%s", port->name);
 }
 
-static void put_port_desc(struct reply *r, const struct port *port)
+static void put_port_desc(struct of_reply *r, const struct port *port)
 {
     struct of_port desc;
 
@@ -209,7 +156,7 @@ static void put_port_desc(struct reply *r, const struct port *port)
     of_mp_entry_done(&r->mp);
 }
 
-static void put_port_stats(struct reply *r, const struct port *port)
+static void put_port_stats(struct of_reply *r, const struct port *port)
 {
     struct dp_port_stats s = {0};
     struct of_port_stats ps;
@@ -226,7 +173,7 @@ static void put_port_stats(struct reply *r, const struct port *port)
         .rx_errors = s.rx_errors,
         .tx_errors = s.tx_errors,
     };
-    duration(port->created_ms, r->now, &ps.duration_sec, &ps.duration_nsec);
+    ofserver_duration(port->created_ms, r->now, &ps.duration_sec, &ps.duration_nsec);
     of_mp_entry(&r->mp);
     of_port_stats_encode(&r->w, r->mp.version, &ps);
     of_mp_entry_done(&r->mp);
@@ -239,105 +186,148 @@ static int by_number(struct port *a, struct port *b)
     return (x > y) - (x < y);
 }
 
-static void each_port(struct reply *r, struct bridge *br, void (*put)(struct reply *r, const struct port *port))
+const struct port *ofserver_first_port(struct bridge *br)
 {
     HASH_SRT(hh_ofp, br->ports_by_ofp, by_number);
-    for (struct port *p = br->ports_by_ofp; p; p = p->hh_ofp.next) {
+    return br->ports_by_ofp;
+}
+
+static void each_port(struct of_reply *r, struct bridge *br, void (*put)(struct of_reply *r, const struct port *port))
+{
+    for (const struct port *p = ofserver_first_port(br); p; p = p->hh_ofp.next) {
         put(r, p);
     }
 }
 
-static int mp_port_stats(struct ofconn *c, const struct of_header *h, struct reader *body)
+/* Of the port that the request names, or of all. */
+static int over_ports(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body,
+                      void (*put)(struct of_reply *r, const struct port *port))
 {
-    ofp_port_t wanted = ofp_port(reader_u32(body));
-    struct reply r;
+    struct bridge *br = c->server->bridge;
+    ofp_port_t wanted;
+    struct of_reply r;
+    int error = of_port_request_decode(body, h->version, &wanted);
 
-    reader_skip(body, 4);
-    if (body->error) {
-        return OFERR_BAD_LEN;
+    if (error) {
+        return error;
     }
-    struct port *port = wanted == OFPP_ANY ? NULL : bridge_port_by_ofp(c->server->bridge, wanted);
+    const struct port *port = wanted == OFPP_ANY ? NULL : bridge_port_by_ofp(br, wanted);
     if (wanted != OFPP_ANY && !port) {
         return OFERR_BAD_PORT;
     }
-    megaflow_sync_stats(c->server->bridge->sw);
-    reply_begin(&r, c, h, OFMP_PORT_STATS);
+    of_reply_begin(&r, c, h, kind);
     if (port) {
-        put_port_stats(&r, port);
+        put(&r, port);
     } else {
-        each_port(&r, c->server->bridge, put_port_stats);
+        each_port(&r, br, put);
     }
-    reply_end(&r);
+    of_reply_end(&r);
     return 0;
 }
 
-static int mp_port_desc(struct ofconn *c, const struct of_header *h, struct reader *body)
+static int mp_port_stats(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind,
+                         struct reader *body)
 {
-    struct reply r;
+    megaflow_sync_stats(c->server->bridge->sw);
+    return over_ports(c, h, kind, body, put_port_stats);
+}
 
+static int mp_port_desc(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
+{
+    struct of_reply r;
+
+    if (h->version >= OF_VERSION_15) {
+        return over_ports(c, h, kind, body, put_port_desc);
+    }
     if (body->left) {
         return OFERR_BAD_LEN;
     }
-    reply_begin(&r, c, h, OFMP_PORT_DESC);
+    of_reply_begin(&r, c, h, kind);
     each_port(&r, c->server->bridge, put_port_desc);
-    reply_end(&r);
+    of_reply_end(&r);
     return 0;
 }
 
-/* There are no queues: all of none for any port that is there. */
-static int mp_queue(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    ofp_port_t wanted = ofp_port(reader_u32(body));
-    uint32_t queue = reader_u32(body);
-    struct reply r;
+/* ---- dispatch ---- */
 
-    if (body->error) {
-        return OFERR_BAD_LEN;
-    }
-    if (wanted != OFPP_ANY && !bridge_port_by_ofp(c->server->bridge, wanted)) {
-        return OFERR_QUEUE_BAD_PORT;
-    }
-    if (queue != OF_QUEUE_ALL) {
-        return OFERR_QUEUE_BAD_QUEUE;
-    }
-    reply_begin(&r, c, h, OFMP_QUEUE);
-    reply_end(&r);
-    return 0;
-}
-
-static int mp_flow(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    return over_flows(c, h, body, OFMP_FLOW, put_flow);
-}
-
-static int mp_aggregate(struct ofconn *c, const struct of_header *h, struct reader *body)
-{
-    return over_flows(c, h, body, OFMP_AGGREGATE, count_flow);
-}
-
-static ofconn_handler *const multipart_handlers[] = {
-    [OFMP_DESC] = mp_desc,
-    [OFMP_FLOW] = mp_flow,
-    [OFMP_AGGREGATE] = mp_aggregate,
-    [OFMP_TABLE] = mp_table,
-    [OFMP_PORT_STATS] = mp_port_stats,
-    [OFMP_QUEUE] = mp_queue,
-    [OFMP_TABLE_FEATURES] = mp_table_features,
-    [OFMP_PORT_DESC] = mp_port_desc,
+/* Versions: UNTIL 0 is the newest. PORT_DESC is Open vSwitch's way to more ports than 1.0's features can hold. */
+static const struct {
+    struct of_mp_kind kind;
+    ofconn_mp_handler *fn;
+    uint8_t since, until;
+} multipart_handlers[] = {
+    {{OFMP_DESC, 0, 0}, mp_desc, 0, 0},
+    {{OFMP_FLOW, 0, 0}, mp_flow, 0, 0},
+    {{OFMP_AGGREGATE, 0, 0}, mp_aggregate, 0, 0},
+    {{OFMP_TABLE, 0, 0}, ofconn_mp_table, 0, 0},
+    {{OFMP_PORT_STATS, 0, 0}, mp_port_stats, 0, 0},
+    {{OFMP_QUEUE, 0, 0}, ofconn_mp_queue, 0, 0},
+    {{OFMP_TABLE_FEATURES, 0, 0}, ofconn_mp_table_features, OF_VERSION_13, 0},
+    {{OFMP_PORT_DESC, 0, 0}, mp_port_desc, 0, 0},
+    {{OFMP_TABLE_DESC, 0, 0}, ofconn_mp_table_desc, OF_VERSION_14, 0},
+    {{OFMP_QUEUE_DESC, 0, 0}, ofconn_mp_queue_desc, OF_VERSION_14, 0},
+    {{OFMP_FLOW_MONITOR, 0, 0}, ofconn_mp_monitor, OF_VERSION_14, 0},
+    {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_FLOW}, mp_flow, 0, 0},
+    {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_AGGREGATE}, mp_aggregate, 0, 0},
+    {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_FLOW_MONITOR}, ofconn_mp_monitor, 0, 0},
+    {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_ONF, ONFST_FLOW_MONITOR}, ofconn_mp_monitor, OF_VERSION_13, 0},
 };
+
+static int dispatch(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(multipart_handlers); i++) {
+        const struct of_mp_kind *k = &multipart_handlers[i].kind;
+
+        if (k->type == kind->type && k->experimenter == kind->experimenter && k->subtype == kind->subtype &&
+            h->version >= multipart_handlers[i].since &&
+            (!multipart_handlers[i].until || h->version <= multipart_handlers[i].until)) {
+            return multipart_handlers[i].fn(c, h, kind, body);
+        }
+    }
+    return kind->type != OFMP_EXPERIMENTER ? OFERR_BAD_MULTIPART
+           : kind->experimenter == OF_EXPERIMENTER_NX || kind->experimenter == OF_EXPERIMENTER_ONF
+               ? OFERR_BAD_EXP_TYPE
+               : OFERR_BAD_EXPERIMENTER;
+}
+
+/* A request in several parts is put together first. All have the same xid and kind. */
+static int gather(struct ofconn *c, const struct of_header *h, const struct of_mp_header *mp, struct reader *body)
+{
+    struct of_mp_kind *kind = &c->parts_kind;
+
+    if (c->parts.len && (c->parts_xid != h->xid || memcmp(kind, &mp->kind, sizeof *kind) != 0)) {
+        writer_done(&c->parts);
+        return OFERR_MULTIPART_OVERFLOW;
+    }
+    c->parts.limit = PARTS_MAX;
+    c->parts_xid = h->xid;
+    c->parts_kind = mp->kind;
+    writer_bytes(&c->parts, body->data, body->left);
+    if (c->parts.error) {
+        writer_done(&c->parts);
+        c->parts.error = 0;
+        return OFERR_MULTIPART_OVERFLOW;
+    }
+    return 0;
+}
 
 int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    uint16_t type = reader_u16(body);
-    uint16_t flags = reader_u16(body);
+    struct of_mp_header mp;
+    int error = of_mp_header_decode(body, h->version, &mp);
 
-    reader_skip(body, 4);
-    if (body->error) {
-        return OFERR_BAD_LEN;
+    if (error) {
+        return error;
     }
-    if (flags & OFMP_F_MORE) {
-        return OFERR_MULTIPART_OVERFLOW; /* none of the requests that we serve needs two messages */
+    if (!(mp.flags & OFMP_F_MORE) && !c->parts.len) {
+        return dispatch(c, h, &mp.kind, body);
     }
-    return type < ARRAY_SIZE(multipart_handlers) && multipart_handlers[type] ? multipart_handlers[type](c, h, body)
-                                                                             : OFERR_BAD_MULTIPART;
+    error = gather(c, h, &mp, body);
+    if (error || mp.flags & OFMP_F_MORE) {
+        return error;
+    }
+    struct reader whole = reader_of(c->parts.data, c->parts.len);
+    error = dispatch(c, h, &mp.kind, &whole);
+    writer_done(&c->parts);
+    return error;
 }

@@ -5,6 +5,7 @@
 #include "base/reconnect.h"
 #include "openflow/conn.h"
 #include "openflow/msg_async.h"
+#include "openflow/msg_monitor.h"
 #include "openflow/msg_multipart.h"
 #include "switch/flow_table.h"
 #include "switch/ofserver.h"
@@ -39,7 +40,9 @@ struct ofserver {
     char *rundir;
     struct stream_listener *mgmt, *snoop;
     struct snooper *snoopers;
-    struct event *tick;
+    struct event *tick, *flush; /* flush: what changes of this turn ask to be told */
+    struct ofconn *acting;      /* whose message is being carried out, for flow monitors */
+    uint32_t acting_xid;
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -61,10 +64,16 @@ struct ofconn {
     struct target *target; /* the controller that it was made to, or the listener; NULL: management socket */
     enum of_role role;
     uint16_t miss_send_len;
-    uint16_t controller_id;     /* only packets for this one (NX set_controller_id) */
-    uint32_t async[2][N_ASYNC]; /* [0]: master and equal, [1]: slave; bits by reason */
-    bool async_set;             /* by the peer, rather than the defaults */
+    uint16_t controller_id; /* only packets for this one (NX set_controller_id) */
+    struct of_async async;
+    bool async_set;     /* by the peer, rather than the defaults */
+    bool nxm, table_id; /* 1.0: flows go out in Nicira's form; flow_mod's command has a table */
+    enum of_packet_in_format packet_in_format;
+    struct writer parts; /* of a multipart request that came so far */
+    struct of_mp_kind parts_kind;
+    uint32_t parts_xid;
     struct bundle *bundles;
+    struct ofmonitors *monitors; /* NULL: none */
     uint64_t packet_in_dropped;
     int64_t tokens_ms, tokens; /* of the rate limit: thousandths of packets, as of when */
     struct ofconn *prev, *next;
@@ -102,36 +111,83 @@ void ofserver_snoop(struct ofserver *s, const struct target *target, const void 
 void ofserver_snoopers_free(struct ofserver *s, const struct target *target);
 
 /* A request's handler: 0, when its reply (if the type has one) was sent, or the OFERR_* to reply with. BODY begins
- * behind the header (of multipart and experimenter messages: behind theirs). Dispatch is by the tables `handlers` and
- * `nx_handlers` in ofserver_handle.c and `multipart_handlers` and `nx_stats_handlers` in ofserver_multipart.c. */
+ * behind the header (of multipart and experimenter messages: behind theirs). Dispatch is by the tables `handlers` in
+ * ofserver_handle.c, `nx_handlers` and `onf_handlers` in ofserver_nx.c, and `multipart_handlers` in
+ * ofserver_multipart.c. */
 typedef int ofconn_handler(struct ofconn *c, const struct of_header *h, struct reader *body);
+typedef int ofconn_mp_handler(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind,
+                              struct reader *body);
 
 /* ofserver_handle.c */
 void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *msg);
 void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, const uint8_t *msg);
-/* Decoded flow_mod → what tables take. Borrows FM's actions. */
-void flow_change_from_mod(const struct of_flow_mod *fm, struct flow_change *ret);
-
+/* Decoded flow_mod of VERSION → what tables take. Borrows FM's actions. */
+void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct flow_change *ret);
+int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body);
 /* These only check, unless APPLY. */
 int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply);
 int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply);
 
-/* ofserver_multipart.c: 0 after replying, or the OFERR_* to reply with. */
-int ofconn_handle_multipart(struct ofconn *c, const struct of_header *h, struct reader *body);
+/* ofserver_multipart.c */
+/* A reply under way, handed to callbacks. */
+struct of_reply {
+    struct ofconn *c;
+    struct writer w;
+    struct of_mp mp;
+    uint8_t version;              /* of a reply that is no multipart */
+    struct of_flow_format format; /* of flows */
+    int64_t now;
+    uint64_t packets, bytes; /* AGGREGATE */
+    uint32_t flows;
+};
+void of_reply_begin(struct of_reply *r, struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind);
+void of_reply_end(struct of_reply *r);
+ofconn_handler ofconn_handle_multipart;
 void ofserver_describe_port(const struct port *port, struct of_port *ret);
+/* By number; the others follow by hh_ofp.next. */
+const struct port *ofserver_first_port(struct bridge *br);
+void ofserver_duration(int64_t since_ms, int64_t now, uint32_t *sec, uint32_t *nsec);
 
-/* ofserver_bundle.c: likewise. */
-int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body);
-int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body);
+/* ofserver_table.c */
+ofconn_handler ofconn_table_mod;
+ofconn_mp_handler ofconn_mp_table, ofconn_mp_table_features, ofconn_mp_table_desc;
+/* Tells table_status where a threshold was passed. */
+void ofserver_check_vacancy(struct ofserver *s);
+
+/* ofserver_queue.c */
+ofconn_handler ofconn_queue_get_config;
+ofconn_mp_handler ofconn_mp_queue, ofconn_mp_queue_desc;
+
+/* ofserver_nx.c */
+ofconn_handler ofconn_experimenter, ofconn_tlv_table_mod, ofconn_tlv_table_request;
+
+/* ofserver_monitor.c */
+ofconn_handler ofconn_monitor_cancel;
+ofconn_mp_handler ofconn_mp_monitor;
+void ofconn_monitors_free(struct ofconn *c);
+/* Sends what was gathered; pauses or resumes. */
+void ofconn_monitors_run(struct ofconn *c);
+
+/* ofserver.c */
+/* Whatever changes of tables ask to be told, now. */
+void ofserver_after_changes(struct ofserver *s);
+
+/* ofserver_bundle.c */
+ofconn_handler ofconn_bundle_ctrl, ofconn_bundle_add;
 void ofconn_bundles_free(struct ofconn *c);
 /* Those that were not touched for too long. */
 void ofconn_bundles_expire(struct ofconn *c, int64_t now);
 
+/* ofserver_role.c */
+ofconn_handler ofconn_role, ofconn_nx_role, ofconn_get_async, ofconn_set_async, ofconn_nx_set_async,
+    ofconn_nx_set_async2;
+void ofconn_async_defaults(struct ofconn *c);
+/* Is it to be told messages of KIND with REASON (as on the wire of its version)? Who connected to us is told nothing
+ * before it set masks or a miss_send_len. */
+bool ofconn_wants(const struct ofconn *c, enum of_async_kind kind, unsigned int reason);
+
 /* ofserver_async.c */
 void ofserver_hook_bridge(struct ofserver *s);
-/* What a new connection is told unasked: a controller everything, others nothing (miss_send_len 0 keeps packet_ins
- * away). */
-void ofconn_async_defaults(struct ofconn *c);
 /* Whether table misses go to controllers depends on who is connected, and on what they want. */
 void ofserver_update_misses(struct ofserver *s);
 

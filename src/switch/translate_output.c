@@ -154,7 +154,7 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
     uint64_t *b = (uint64_t *)(void *)&x->base, *bw = (uint64_t *)(void *)&x->base_written;
     uint64_t *wc = (uint64_t *)(void *)&x->wc.key, *m = (uint64_t *)(void *)ret_mask;
     struct flow_key settable;
-    uint64_t *s = (uint64_t *)(void *)&settable, found = 0, changed = 0;
+    uint64_t *s = (uint64_t *)(void *)&settable, found = 0;
 
     memset(&settable, 0xff, sizeof settable);
     settable.in_port = dp_port(0);
@@ -164,12 +164,6 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
     memset(settable.mpls_lse, 0, sizeof settable.mpls_lse);
     settable.ip_frag = 0;
     settable.tcp_flags = 0;
-    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
-        changed |= ((f[i] ^ b[i]) | (w[i] ^ bw[i])) & s[i];
-    }
-    if (!changed) { /* as between the outputs of a flood */
-        return false;
-    }
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
         wc[i] |= bw[i] & ~w[i] & s[i];
         m[i] = ((f[i] ^ b[i]) | (w[i] & ~bw[i] & ~wc[i])) & s[i];
@@ -513,10 +507,9 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
 {
     if (reason == PACKET_IN_ACTION) {
-        /* Rules run for their own reason, also within a packet-out that went to the tables. */
-        reason = x->s.rule && x->why != PACKET_IN_ACTION_SET && rule_is_table_miss(x->s.rule) ? PACKET_IN_NO_MATCH
-                 : x->s.rule && x->why == PACKET_IN_PACKET_OUT                                ? PACKET_IN_ACTION
-                                                                                              : x->why;
+        bool miss = x->why == PACKET_IN_ACTION && x->s.rule && rule_is_table_miss(x->s.rule);
+
+        reason = miss ? PACKET_IN_NO_MATCH : x->why;
     }
     if (!x->s.br->hooks.packet_in || (x->s.in_port && x->s.in_port->config & PORT_CONFIG_NO_PACKET_IN)) {
         xlate_note_drop(x, DROP_CONTROLLER_NONE);

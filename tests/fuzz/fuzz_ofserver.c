@@ -3,8 +3,8 @@
  * A client of a bridge's OpenFlow server, over its management socket, and then packets through whatever flows it made.
  *
  * First byte even: the rest is the byte stream. Odd: it is a list of messages, each one byte of type, two of length
- * (cut to what is there) and the body; version, length and xid of the headers are put in, so the connection must live
- * through all of them, and an echo request at the end must be answered.
+ * (cut to what is there) and the body; version (by the next two bits of the first byte), length and xid of the headers
+ * are put in, so the connection must live through all of them, and an echo request at the end must be answered.
  */
 #include "fuzz.h"
 
@@ -24,6 +24,7 @@
 struct client {
     int fd;
     bool closed, echoed;
+    uint8_t version; /* 0: whatever the stream makes of it */
     uint8_t *in;
     size_t in_len, in_allocated;
 };
@@ -64,7 +65,7 @@ static void take_messages(struct client *c)
 
     while (c->in_len - at >= OF_HEADER_LEN) {
         FUZZ_CHECK(!of_header_decode(c->in + at, c->in_len - at, &h));
-        FUZZ_CHECK(h.version == OF_VERSION_13 || h.type == OFT_HELLO || h.type == OFT_ERROR);
+        FUZZ_CHECK(!c->version || h.version == c->version || h.type == OFT_HELLO);
         if (h.length > c->in_len - at) {
             break;
         }
@@ -115,18 +116,22 @@ static void talk(struct env *e, struct client *c, const struct writer *w, bool e
     FUZZ_CHECK(!echo || c->echoed);
 }
 
-static void put_messages(struct writer *w, struct reader r)
+static void put_messages(struct writer *w, uint8_t version, struct reader r)
 {
     while (r.left >= 3) {
         uint8_t type = reader_u8(&r);
         size_t len = MIN(reader_u16(&r), OF_MAX_LEN - OF_HEADER_LEN);
-        size_t start = of_begin(w, OF_VERSION_13, (enum of_type)type, XID);
+        size_t start = w->len;
 
+        writer_u8(w, version);
+        writer_u8(w, type);
+        writer_u16(w, 0);
+        writer_u32(w, XID);
         len = MIN(len, r.left);
         writer_bytes(w, reader_take(&r, len), len);
         of_end(w, start);
     }
-    size_t start = of_begin(w, OF_VERSION_13, OFT_ECHO_REQUEST, ECHO_XID);
+    size_t start = of_begin(w, version, OFT_ECHO_REQUEST, ECHO_XID);
     of_end(w, start);
 }
 
@@ -145,6 +150,7 @@ static void send_packets(struct env *e)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const uint8_t versions[] = {OF_VERSION_13, OF_VERSION_10, OF_VERSION_14, OF_VERSION_15};
     struct client c = {0};
     struct ofserver *server;
     struct writer w = {0};
@@ -160,8 +166,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c.fd = open_client("br0");
     bool list = data[0] & 1;
     if (list) {
-        of_hello_encode(&w, 1u << OF_VERSION_13, XID);
-        put_messages(&w, reader_of(data + 1, size - 1));
+        c.version = versions[data[0] >> 1 & 3];
+        of_hello_encode(&w, 1u << c.version, XID);
+        put_messages(&w, c.version, reader_of(data + 1, size - 1));
     } else {
         writer_bytes(&w, data + 1, size - 1);
     }

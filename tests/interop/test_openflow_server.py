@@ -84,7 +84,8 @@ def test_request_errors(hv, br):
         assert c.error(of.FEATURES_REQUEST, b"12345678") == (1, 6)  # BAD_LEN
         assert c.error(7, b"x") == (1, 6)
         assert c.error(9, b"x") == (1, 6)
-        assert c.error(9, struct.pack("!HH", 2, 128)) == (10, 0)  # reassembly: OFPSCFC_BAD_FLAGS
+        assert c.error(9, struct.pack("!HH", 4, 128)) == (10, 0)  # OFPSCFC_BAD_FLAGS: a bit of 1.2's
+        assert c.error(9, struct.pack("!HH", 2, 0)) is None and c.request(8 - 1)[0].body[:2] == b"\0\0"  # no reassembly
         assert c.multipart(99) == (1, 2)  # BAD_MULTIPART
         assert c.multipart(0, b"x") == (1, 6)
         assert c.error(of.EXPERIMENTER, struct.pack("!II", 0x123456, 1)) == (1, 3)
@@ -146,6 +147,12 @@ def test_roles(hv, br):
 
 # ---- asynchronous messages ----
 
+SENDER = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind((sys.argv[1], 0))
+s.send(bytes.fromhex(sys.argv[2]))
+"""
 PACKET = bytes.fromhex("ffffffffffff0200000000aa88b5") + b"\x5a" * 86
 
 
@@ -166,7 +173,12 @@ def test_packet_in_wants_and_reasons(hv, br):
         assert send(of.output13(0xfffffff9)) == []  # table 0 has nothing: dropped
         assert c.error(14, of.flow_mod13(priority=0, cookie=9, instructions=of.apply13(of.output13(0xfffffffd)))) is None
         pin, = send(of.output13(0xfffffff9))
-        assert struct.unpack("!BBQ", pin.body[6:16]) == (0, 0, 9)  # the table-miss flow: NO_MATCH
+        assert struct.unpack("!BBQ", pin.body[6:16]) == (1, 0, 9)
+        hv.vsctl("hv1", "add-port", "br0", "int0", "--", "set", "Interface", "int0", "type=internal", "ofport_request=5")
+        hv.tool("hv1", "ip", "link", "set", "int0", "up")
+        hv.tool("hv1", "/usr/bin/python3", "-c", SENDER, "int0", PACKET.hex())
+        pin = c.wait(lambda m: m.type == 10 and m.body.endswith(PACKET))
+        assert struct.unpack("!BBQ", pin.body[6:16]) == (0, 0, 9)  # a packet of the table-miss flow: NO_MATCH
         c.request(28, struct.pack("!6I", 2, 0, 0, 0, 0, 0))  # ACTION only
         assert send(of.output13(0xfffffff9)) == []
         assert len(send(of.output13(0xfffffffd))) == 1
