@@ -4,9 +4,6 @@
 #include <assert.h>
 #include <netinet/in.h>
 
-#include "openflow/action_codec.h"
-#include "openflow/error.h"
-
 void ofpacts_done(struct ofpacts *a)
 {
     free(a->data);
@@ -51,7 +48,7 @@ bool ofpact_nest_close(struct ofpacts *a, size_t ofs)
     return true;
 }
 
-static void note_vlan(uint8_t *acts, size_t len, bool tagged)
+static void note_vlan(uint8_t *acts, size_t len, bool tagged, uint8_t ip_proto)
 {
     for (size_t ofs = 0; ofs < len;) {
         struct ofpact *a = (struct ofpact *)(void *)(acts + ofs);
@@ -62,6 +59,7 @@ static void note_vlan(uint8_t *acts, size_t len, bool tagged)
             tagged = true;
             break;
         case OFPACT_POP_VLAN:
+        case OFPACT_STRIP_VLAN:
             tagged = false;
             break;
         case OFPACT_SET_VLAN_VID:
@@ -69,9 +67,13 @@ static void note_vlan(uint8_t *acts, size_t len, bool tagged)
             ((struct ofpact_u16 *)(void *)a)->has_vlan = tagged;
             tagged = true;
             break;
+        case OFPACT_SET_L4_SRC:
+        case OFPACT_SET_L4_DST:
+            ((struct ofpact_u16 *)(void *)a)->ip_proto = ip_proto;
+            break;
         case OFPACT_CLONE:
         case OFPACT_WRITE_ACTIONS:
-            note_vlan((uint8_t *)a + sizeof(struct ofpact_nest), OFPACT_NESTED_LEN(a), tagged);
+            note_vlan((uint8_t *)a + sizeof(struct ofpact_nest), OFPACT_NESTED_LEN(a), tagged, ip_proto);
             break;
         default:
             break;
@@ -81,7 +83,10 @@ static void note_vlan(uint8_t *acts, size_t len, bool tagged)
 
 void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match)
 {
-    note_vlan(acts->data, acts->len, match->value.key.vlan[0].tci & htons(FLOW_VLAN_PRESENT));
+    const struct flow_key *k = &match->value.key;
+    bool ip = k->eth_type == htons(0x0800) || k->eth_type == htons(0x86dd);
+
+    note_vlan(acts->data, acts->len, k->vlan[0].tci & htons(FLOW_VLAN_PRESENT), ip ? k->ip_proto : 0);
 }
 
 bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len)
@@ -106,6 +111,16 @@ bool ofpacts_output_to(const void *acts, size_t len, ofp_port_t port)
         switch ((enum ofpact_type)a->type) {
         case OFPACT_OUTPUT:
             if (((const struct ofpact_output *)(const void *)a)->port == port) {
+                return true;
+            }
+            break;
+        case OFPACT_ENQUEUE:
+            if (((const struct ofpact_enqueue *)(const void *)a)->port == port) {
+                return true;
+            }
+            break;
+        case OFPACT_OUTPUT_TRUNC:
+            if (((const struct ofpact_output_trunc *)(const void *)a)->port == port) {
                 return true;
             }
             break;
@@ -147,134 +162,4 @@ bool ofpacts_use_group(const void *acts, size_t len, uint32_t group)
         }
     }
     return false;
-}
-
-bool output_port_ok(ofp_port_t port)
-{
-    uint32_t n = ofp_port_u32(port);
-
-    return n < 0xff00 || (port >= OFPP_IN_PORT && port != OFPP_ANY);
-}
-
-int subfield_check(const struct subfield *sf, bool write, const struct flow *flow)
-{
-    if (!sf->field) {
-        return OFERR_ACTION_BAD_SET_TYPE;
-    }
-    if (!sf->n_bits || sf->ofs + sf->n_bits > sf->field->n_bits) {
-        return OFERR_ACTION_BAD_SET_LEN;
-    }
-    if (write && !sf->field->writable) {
-        return OFERR_ACTION_BAD_SET_ARGUMENT;
-    }
-    return flow && !field_prereq_ok(sf->field, flow) ? OFERR_ACTION_MATCH_INCONSISTENT : 0;
-}
-
-static bool has_vlan(const struct flow *flow)
-{
-    return flow->key.vlan[0].tci & htons(FLOW_VLAN_PRESENT);
-}
-
-/* An action that changes which protocols the packet has, or needs one. FLOW follows the packet from the match on. */
-static int check_protocol(const struct ofpact *a, struct flow *flow)
-{
-    uint16_t v = ((const struct ofpact_u16 *)(const void *)a)->v;
-    struct flow_key *k = &flow->key;
-    bool ip = k->eth_type == htons(0x0800) || k->eth_type == htons(0x86dd);
-    bool ok = true;
-
-    switch ((enum ofpact_type)a->type) {
-    case OFPACT_PUSH_VLAN:
-        k->vlan[1] = k->vlan[0];
-        k->vlan[0].tci = htons(FLOW_VLAN_PRESENT);
-        break;
-    case OFPACT_POP_VLAN:
-        ok = has_vlan(flow);
-        k->vlan[0] = k->vlan[1];
-        memset(&k->vlan[1], 0, sizeof k->vlan[1]);
-        break;
-    case OFPACT_SET_VLAN_VID:
-    case OFPACT_SET_VLAN_PCP:
-        k->vlan[0].tci |= htons(FLOW_VLAN_PRESENT);
-        break;
-    case OFPACT_PUSH_MPLS:
-        k->eth_type = htons(v);
-        break;
-    case OFPACT_POP_MPLS:
-        ok = field_prereq_ok(field_get(FIELD_MPLS_LABEL), flow);
-        k->eth_type = htons(v);
-        break;
-    case OFPACT_DEC_TTL:
-        ok = ip;
-        break;
-    case OFPACT_FIN_TIMEOUT:
-        ok = ip && k->ip_proto == IPPROTO_TCP;
-        break;
-    default:
-        break;
-    }
-    return ok ? 0 : OFERR_ACTION_MATCH_INCONSISTENT;
-}
-
-static int check_set_field(const struct ofpact_set_field *sf, const struct flow *flow)
-{
-    if (!sf->field->writable) {
-        return OFERR_ACTION_BAD_SET_ARGUMENT;
-    }
-    if (!field_prereq_ok(sf->field, flow) || (sf->field->id == FIELD_VLAN_VID && !has_vlan(flow))) {
-        return OFERR_ACTION_MATCH_INCONSISTENT;
-    }
-    return 0;
-}
-
-static int check_list(const void *acts, size_t len, struct flow *flow, table_id_t table)
-{
-    OFPACT_FOR_EACH(a, acts, len) {
-        const void *p = a;
-        struct flow inner;
-        int error = 0;
-
-        switch ((enum ofpact_type)a->type) {
-        case OFPACT_SET_FIELD:
-            error = check_set_field(p, flow);
-            break;
-        case OFPACT_LOAD:
-            error = subfield_check(&((const struct ofpact_load *)p)->dst, true, flow);
-            break;
-        case OFPACT_MOVE:
-            error = subfield_check(&((const struct ofpact_move *)p)->src, false, flow);
-            error = error ? error : subfield_check(&((const struct ofpact_move *)p)->dst, true, flow);
-            break;
-        case OFPACT_OUTPUT_REG:
-            error = subfield_check(&((const struct ofpact_output_reg *)p)->src, false, flow);
-            break;
-        case OFPACT_LEARN:
-            error = learn_check(p, flow);
-            break;
-        case OFPACT_GOTO_TABLE:
-            if ((table != TABLE_ID_ALL && ((const struct ofpact_u16 *)p)->v <= table) ||
-                ((const struct ofpact_u16 *)p)->v > TABLE_ID_MAX) {
-                error = OFERR_INST_BAD_TABLE_ID;
-            }
-            break;
-        case OFPACT_CLONE:
-        case OFPACT_WRITE_ACTIONS:
-            inner = *flow;
-            error = check_list(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a), &inner, table);
-            break;
-        default:
-            error = check_protocol(a, flow);
-        }
-        if (error) {
-            return error;
-        }
-    }
-    return 0;
-}
-
-int ofpacts_check(const void *acts, size_t len, const struct match *match, table_id_t table)
-{
-    struct flow flow = match->value;
-
-    return check_list(acts, len, &flow, table);
 }

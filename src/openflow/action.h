@@ -92,7 +92,6 @@ struct ofpact_controller {
     struct ofpact h;
     uint16_t max_len, controller_id;
     uint8_t reason;
-    bool wide; /* controller(...) rather than output to CONTROLLER */
     uint32_t meter_id;
     uint16_t userdata_len;
     uint8_t userdata[];
@@ -109,17 +108,18 @@ struct ofpact_load {
     struct subfield dst;
     uint64_t value;
 };
+/* onf: came as the standard's copy_field, which in OpenFlow 1.3 is ONF's. */
 struct ofpact_move {
     struct ofpact h;
+    bool onf;
     struct subfield src, dst;
 };
 /* has_vlan: for SET_VLAN_*; the packet surely has a tag here, so that OpenFlow 1.3, which lacks these, needs no
- * push_vlan. no_push: for SET_VLAN_*; does nothing to an untagged packet. ip_proto: for SET_L4_*; the packet's, 0:
- * unknown. */
+ * push_vlan. ip_proto: for SET_L4_*; the packet's, 0: unknown. */
 struct ofpact_u16 {
     struct ofpact h;
     uint16_t v;
-    bool has_vlan, no_push;
+    bool has_vlan;
     uint8_t ip_proto;
 };
 struct ofpact_u32 {
@@ -250,7 +250,10 @@ int ofpacts_decode_instructions(struct reader *r, uint8_t version, struct ofpact
 void ofpacts_encode_actions(const void *acts, size_t len, uint8_t version, struct writer *w);
 void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, struct writer *w);
 int ofpacts_check(const void *acts, size_t len, const struct match *match, table_id_t table);
-/* Marks the SET_VLAN_* actions that find a tag (see ofpact_u16), given what MATCH says. */
+/* As OpenFlow 1.0 has it: there an action that the packet turns out to have no use for does nothing, so the match need
+ * not ensure that it has. Nicira's loads and moves are as strict as ever. */
+int ofpacts_check_of10(const void *acts, size_t len, const struct match *match, table_id_t table);
+/* Tells the SET_VLAN_* and SET_L4_* actions what MATCH says of the packet (see ofpact_u16). */
 void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match);
 /* Do both lists look the same on the wire of OpenFlow 1.3? So set_tunnel equals set_field of tun_id, and what was sent
  * to a switch equals what it dumps. */

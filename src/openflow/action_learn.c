@@ -94,7 +94,21 @@ static int decode_specs(struct reader *r, struct learn_spec **specs, size_t *n)
     return 0;
 }
 
-int learn_decode(struct reader *r, struct ofpacts *acts)
+/* What learn2 has more: it says where a bit tells whether the flow is there, and how many flows there may be. */
+static int decode_second(struct reader *r, struct ofpact_learn *l)
+{
+    l->limit = reader_u32(r);
+    l->result = (struct subfield){.ofs = reader_u16(r), .n_bits = 1};
+    reader_skip(r, 2);
+    if (!(l->flags & LEARN_F_WRITE_RESULT)) {
+        l->result = (struct subfield){0};
+        return r->error ? OFERR_ACTION_BAD_LEN : 0;
+    }
+    l->result.field = field_header_read(r);
+    return r->error ? OFERR_ACTION_BAD_LEN : subfield_check(&l->result, true, NULL);
+}
+
+int learn_decode(struct reader *r, bool second, struct ofpacts *acts)
 {
     struct ofpact_learn l = {0}, *put;
     _cleanup_free_ struct learn_spec *specs = NULL;
@@ -113,10 +127,12 @@ int learn_decode(struct reader *r, struct ofpacts *acts)
     if (r->error) {
         return OFERR_ACTION_BAD_LEN;
     }
-    if (l.flags & ~(LEARN_F_SEND_FLOW_REM | LEARN_F_DELETE_LEARNED) || l.table > TABLE_ID_MAX) {
+    if (l.flags & ~(LEARN_F_SEND_FLOW_REM | LEARN_F_DELETE_LEARNED | (second ? LEARN_F_WRITE_RESULT : 0)) ||
+        l.table > TABLE_ID_MAX) {
         return OFERR_ACTION_BAD_ARGUMENT;
     }
-    error = decode_specs(r, &specs, &n);
+    error = second ? decode_second(r, &l) : 0;
+    error = error ? error : decode_specs(r, &specs, &n);
     if (error) {
         return error;
     }
@@ -130,7 +146,7 @@ int learn_decode(struct reader *r, struct ofpacts *acts)
     return 0;
 }
 
-static void encode_spec(const struct learn_spec *s, uint8_t version, struct writer *w)
+static void encode_spec(const struct learn_spec *s, struct writer *w)
 {
     size_t n = DIV_ROUND_UP(s->n_bits, 16u) * 2;
 
@@ -139,18 +155,19 @@ static void encode_spec(const struct learn_spec *s, uint8_t version, struct writ
     if (s->src_type == LEARN_SRC_IMMEDIATE) {
         writer_bytes(w, s->imm.b + sizeof s->imm.b - n, n);
     } else {
-        writer_u32(w, field_header(s->src.field, version));
+        field_header_write(w, s->src.field, 1);
         writer_u16(w, s->src.ofs);
     }
     if (s->dst_type != LEARN_DST_OUTPUT) {
-        writer_u32(w, field_header(s->dst.field, version));
+        field_header_write(w, s->dst.field, 1);
         writer_u16(w, s->dst.ofs);
     }
 }
 
-void learn_encode(const struct ofpact_learn *l, uint8_t version, struct writer *w)
+void learn_encode(struct writer *w, const struct ofpact_learn *l)
 {
-    size_t start = nx_begin(w, NXAST_LEARN);
+    bool second = l->limit || l->flags & LEARN_F_WRITE_RESULT;
+    size_t start = nx_begin(w, second ? NXAST_LEARN2 : NXAST_LEARN);
 
     writer_u16(w, l->idle_timeout);
     writer_u16(w, l->hard_timeout);
@@ -161,8 +178,16 @@ void learn_encode(const struct ofpact_learn *l, uint8_t version, struct writer *
     writer_u8(w, 0);
     writer_u16(w, l->fin_idle_timeout);
     writer_u16(w, l->fin_hard_timeout);
+    if (second) {
+        writer_u32(w, l->limit);
+        writer_u16(w, l->result.ofs);
+        writer_zeros(w, 2);
+    }
+    if (l->flags & LEARN_F_WRITE_RESULT) {
+        field_header_write(w, l->result.field, 1);
+    }
     for (size_t i = 0; i < l->n_specs; i++) {
-        encode_spec(&l->specs[i], version, w);
+        encode_spec(&l->specs[i], w);
     }
     action_end(w, start);
 }
@@ -170,23 +195,22 @@ void learn_encode(const struct ofpact_learn *l, uint8_t version, struct writer *
 int learn_check(const struct ofpact_learn *l, const struct flow *flow)
 {
     struct flow learned = {0};
+    int error = l->flags & LEARN_F_WRITE_RESULT ? subfield_check(&l->result, true, flow) : 0;
 
-    for (size_t i = 0; i < l->n_specs; i++) {
+    for (size_t i = 0; !error && i < l->n_specs; i++) {
         const struct learn_spec *s = &l->specs[i];
-        int error = s->src_type == LEARN_SRC_FIELD ? subfield_check(&s->src, false, flow) : 0;
+
+        error = s->src_type == LEARN_SRC_FIELD ? subfield_check(&s->src, false, flow) : 0;
 
         if (!error && s->dst_type != LEARN_DST_OUTPUT) {
             error = subfield_check(&s->dst, s->dst_type == LEARN_DST_LOAD, &learned);
         }
-        if (error) {
-            return error;
-        }
-        if (s->dst_type == LEARN_DST_MATCH && s->src_type == LEARN_SRC_IMMEDIATE) {
+        if (!error && s->dst_type == LEARN_DST_MATCH && s->src_type == LEARN_SRC_IMMEDIATE) {
             union field_value v, mask;
 
             subfield_place(&s->dst, &s->imm, &v, &mask);
             field_or_bits(s->dst.field, &learned, &v);
         }
     }
-    return 0;
+    return error;
 }

@@ -39,14 +39,6 @@ static int number(struct parse *p, const struct verb *v, const char *arg, uint64
                : 0;
 }
 
-static void put_output(struct ofpacts *acts, ofp_port_t port, uint16_t max_len)
-{
-    struct ofpact_output *out = ofpact_put(acts, OFPACT_OUTPUT, sizeof *out);
-
-    out->port = port;
-    out->max_len = max_len;
-}
-
 static int parse_plain(struct parse *p, const struct verb *v, char *arg)
 {
     if (no_argument(p, v, arg)) {
@@ -65,6 +57,38 @@ static int parse_port_word(struct parse *p, const struct verb *v, char *arg)
     return 0;
 }
 
+/* "port=1,max_len=100" */
+static int parse_output_trunc(struct parse *p, const struct verb *v, char *arg)
+{
+    struct ofpact_output_trunc *out;
+    ofp_port_t port = OFPP_ANY;
+    uint64_t max_len = 0;
+    char *key, *value;
+    int more;
+
+    while ((more = text_next(&arg, &key, &value, p->error)) > 0) {
+        bool is_port = !strcmp(key, "port");
+
+        if (!is_port && strcmp(key, "max_len")) {
+            return text_fail(p->error, "%s: unknown key %s", v->name, key);
+        }
+        if (is_port ? port_parse(value, p->names, &port) : text_u64(value, UINT32_MAX, &max_len)) {
+            return text_fail(p->error, "%s: invalid %s=%s", v->name, key, value);
+        }
+    }
+    if (more < 0) {
+        return more;
+    }
+    if (!output_trunc_port_ok(port) || max_len < OUTPUT_TRUNC_MIN) {
+        return text_fail(p->error, "%s: needs a port that takes max_len, and one of at least %d", v->name,
+                         OUTPUT_TRUNC_MIN);
+    }
+    out = ofpact_put(p->acts, OFPACT_OUTPUT_TRUNC, sizeof *out);
+    out->port = port;
+    out->max_len = (uint32_t)max_len;
+    return 0;
+}
+
 static int parse_output(struct parse *p, const struct verb *v, char *arg)
 {
     struct ofpact_output_reg *reg;
@@ -73,6 +97,9 @@ static int parse_output(struct parse *p, const struct verb *v, char *arg)
 
     if (!*arg) {
         return text_fail(p->error, "%s: needs a port", v->name);
+    }
+    if (!strncmp(arg, "port=", 5) || strstr(arg, "max_len=")) {
+        return parse_output_trunc(p, v, arg);
     }
     if (!port_parse(arg, p->names, &port)) {
         if (!output_port_ok(port)) {
@@ -96,94 +123,25 @@ static int parse_output(struct parse *p, const struct verb *v, char *arg)
     return 0;
 }
 
-static int parse_userdata(struct parse *p, const char *s, uint8_t **data, uint16_t *n)
+static int parse_controller(struct parse *p, const struct verb *v WR_UNUSED, char *arg)
 {
-    size_t max = strlen(s) / 2 + 1, len = 0;
-
-    free(*data);
-    *data = xmalloc(max);
-    for (; *s; s++) {
-        if (*s == '.') {
-            continue;
-        }
-        if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) || len >= 32768) {
-            return text_fail(p->error, "%s: not pairs of hex digits", s);
-        }
-        (*data)[len++] = (uint8_t)strtoul((char[]){s[0], s[1], 0}, NULL, 16);
-        s++;
-    }
-    *n = (uint16_t)len;
-    return 0;
+    return controller_parse(arg, p->acts, p->error);
 }
 
-static const char *const reason_names[] = {"no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"};
-
-static int parse_reason(const char *s, uint8_t *ret)
+static int parse_multipath(struct parse *p, const struct verb *v WR_UNUSED, char *arg)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(reason_names); i++) {
-        if (!strcmp(reason_names[i], s)) {
-            *ret = (uint8_t)i;
-            return 0;
-        }
-    }
-    return -EINVAL;
+    return multipath_parse(arg, p->acts, p->error);
 }
 
-static int parse_controller(struct parse *p, const struct verb *v, char *arg)
+static int parse_bundle(struct parse *p, const struct verb *v, char *arg)
 {
-    struct ofpact_controller c = {.max_len = UINT16_MAX, .reason = 1}, *put;
-    _cleanup_free_ uint8_t *userdata = NULL;
-    char *key, *value;
-    uint64_t n;
-    int more;
-
-    if (!*arg || isdigit((unsigned char)*arg)) {
-        n = UINT16_MAX;
-        if (*arg && number(p, v, arg, UINT16_MAX, &n)) {
-            return -EINVAL;
-        }
-        put_output(p->acts, OFPP_CONTROLLER, (uint16_t)n);
-        return 0;
-    }
-    while ((more = text_next(&arg, &key, &value, p->error)) > 0) {
-        int error = 0;
-
-        if (!strcmp(key, "reason")) {
-            error = parse_reason(value, &c.reason);
-        } else if (!strcmp(key, "max_len")) {
-            error = text_u64(value, UINT16_MAX, &n);
-            c.max_len = error ? 0 : (uint16_t)n;
-        } else if (!strcmp(key, "id")) {
-            error = text_u64(value, UINT16_MAX, &n);
-            c.controller_id = error ? 0 : (uint16_t)n;
-        } else if (!strcmp(key, "userdata")) {
-            error = parse_userdata(p, value, &userdata, &c.userdata_len);
-        } else {
-            return text_fail(p->error, "%s: unknown key %s", v->name, key);
-        }
-        if (error) {
-            return text_fail(p->error, "%s: invalid %s=%s", v->name, key, value);
-        }
-    }
-    if (more < 0) {
-        return more;
-    }
-    if (c.reason == 1 && !c.controller_id && !c.userdata_len) {
-        put_output(p->acts, OFPP_CONTROLLER, c.max_len);
-        return 0;
-    }
-    put = ofpact_put(p->acts, OFPACT_CONTROLLER, sizeof c + c.userdata_len);
-    c.h = put->h;
-    memcpy(put, &c, sizeof c);
-    if (c.userdata_len) {
-        memcpy(put->userdata, userdata, c.userdata_len);
-    }
-    return 0;
+    return bundle_parse(arg, v->n, p->names, p->acts, p->error);
 }
 
 static int parse_enqueue(struct parse *p, const struct verb *v, char *arg)
 {
     char *queue = strchr(arg, *arg == '"' ? ',' : ':');
+    struct ofpact_enqueue *e;
     ofp_port_t port;
     uint64_t n;
 
@@ -195,9 +153,9 @@ static int parse_enqueue(struct parse *p, const struct verb *v, char *arg)
     if (port_parse(arg, p->names, &port) || text_u64(queue, UINT32_MAX, &n)) {
         return text_fail(p->error, "%s:%s:%s: unknown port or invalid queue", v->name, arg, queue);
     }
-    ((struct ofpact_u32 *)ofpact_put(p->acts, OFPACT_SET_QUEUE, sizeof(struct ofpact_u32)))->v = (uint32_t)n;
-    put_output(p->acts, port, 0);
-    ofpact_put(p->acts, OFPACT_POP_QUEUE, sizeof(struct ofpact));
+    e = ofpact_put(p->acts, OFPACT_ENQUEUE, sizeof *e);
+    e->port = port;
+    e->queue = (uint32_t)n;
     return 0;
 }
 
@@ -231,14 +189,28 @@ static int parse_mod(struct parse *p, const struct verb *v, char *arg)
     return 0;
 }
 
+static uint64_t max_u16(enum ofpact_type type)
+{
+    switch (type) {
+    case OFPACT_SET_VLAN_VID:
+        return 4095;
+    case OFPACT_SET_VLAN_PCP:
+    case OFPACT_SET_MPLS_TC:
+        return 7;
+    case OFPACT_SET_NW_TTL:
+    case OFPACT_SET_MPLS_TTL:
+        return UINT8_MAX;
+    case OFPACT_GOTO_TABLE:
+        return TABLE_ID_MAX;
+    default:
+        return UINT16_MAX;
+    }
+}
+
 static int parse_u16(struct parse *p, const struct verb *v, char *arg)
 {
     enum ofpact_type type = (enum ofpact_type)v->n;
-    uint64_t max = type == OFPACT_SET_VLAN_VID   ? 4095
-                   : type == OFPACT_SET_VLAN_PCP ? 7
-                   : type == OFPACT_GOTO_TABLE   ? TABLE_ID_MAX
-                                                 : UINT16_MAX,
-             n;
+    uint64_t max = max_u16(type), n;
 
     if (number(p, v, arg, max, &n)) {
         return -EINVAL;
@@ -247,7 +219,7 @@ static int parse_u16(struct parse *p, const struct verb *v, char *arg)
         (type == OFPACT_PUSH_MPLS && n != 0x8847 && n != 0x8848)) {
         return text_fail(p->error, "%s:%s: not the EtherType of such a tag", v->name, arg);
     }
-    ((struct ofpact_u16 *)ofpact_put(p->acts, type, sizeof(struct ofpact_u16)))->v = (uint16_t)n;
+    put_u16(p->acts, type, (uint16_t)n);
     return 0;
 }
 
@@ -255,10 +227,10 @@ static int parse_u32(struct parse *p, const struct verb *v, char *arg)
 {
     uint64_t n;
 
-    if (number(p, v, arg, UINT32_MAX, &n)) {
+    if (number(p, v, arg, v->n == OFPACT_SET_MPLS_LABEL ? 0xfffff : UINT32_MAX, &n)) {
         return -EINVAL;
     }
-    ((struct ofpact_u32 *)ofpact_put(p->acts, (enum ofpact_type)v->n, sizeof(struct ofpact_u32)))->v = (uint32_t)n;
+    put_u32(p->acts, (enum ofpact_type)v->n, (uint32_t)n);
     return 0;
 }
 
@@ -392,6 +364,98 @@ static int parse_resubmit(struct parse *p, const struct verb *v, char *arg)
     return 0;
 }
 
+/* "dec_ttl", "dec_ttl(1,2)" */
+static int parse_dec_ttl(struct parse *p, const struct verb *v, char *arg)
+{
+    struct ofpact_cnt_ids *a;
+    size_t start = p->acts->len, n = 0;
+    uint16_t ids[64];
+    char *key, *value;
+    int more;
+
+    if (!*arg) {
+        put_plain(p->acts, OFPACT_DEC_TTL);
+        return 0;
+    }
+    while ((more = text_next(&arg, &key, &value, p->error)) > 0) {
+        uint64_t id;
+
+        if (n == ARRAY_SIZE(ids) || *value || text_u64(key, UINT16_MAX, &id)) {
+            return text_fail(p->error, "%s: %s is no controller id, or one too many", v->name, key);
+        }
+        ids[n++] = (uint16_t)id;
+    }
+    if (more < 0 || !n) {
+        return more < 0 ? more : text_fail(p->error, "%s: needs controller ids in the parentheses", v->name);
+    }
+    p->acts->len = start;
+    a = ofpact_put(p->acts, OFPACT_DEC_TTL_IDS, sizeof *a + n * sizeof ids[0]);
+    a->n = (uint16_t)n;
+    memcpy(a->ids, ids, n * sizeof ids[0]);
+    return 0;
+}
+
+static int parse_stack(struct parse *p, const struct verb *v, char *arg)
+{
+    struct subfield sf;
+
+    if (subfield_parse(arg, &sf, p->error)) {
+        return -EINVAL;
+    }
+    if (v->n == OFPACT_STACK_POP && !sf.field->writable) {
+        return text_fail(p->error, "%s: field is read-only", arg);
+    }
+    ((struct ofpact_stack *)ofpact_put(p->acts, (enum ofpact_type)v->n, sizeof(struct ofpact_stack)))->sf = sf;
+    return 0;
+}
+
+/* "1,2/3": clause 2 of 3 of conjunction 1. */
+static int parse_conjunction(struct parse *p, const struct verb *v, char *arg)
+{
+    char *clause = strchr(arg, ','), *of = clause ? strchr(clause, '/') : NULL;
+    struct ofpact_conjunction *c;
+    uint64_t id, k, n;
+
+    if (!of) {
+        return text_fail(p->error, "%s(%s): expected ID,K/N", v->name, arg);
+    }
+    *clause++ = *of++ = '\0';
+    clause += strspn(clause, " ");
+    if (text_u64(arg, UINT32_MAX, &id) || text_u64(clause, 64, &k) || text_u64(of, 64, &n) || n < 2 || !k || k > n) {
+        return text_fail(p->error, "%s(%s,%s/%s): needs an id, and a clause from 1 to 2 ... 64", v->name, arg, clause,
+                         of);
+    }
+    c = ofpact_put(p->acts, OFPACT_CONJUNCTION, sizeof *c);
+    c->id = (uint32_t)id;
+    c->clause = (uint8_t)(k - 1);
+    c->n_clauses = (uint8_t)n;
+    return 0;
+}
+
+/* "1500)->reg0[0]" */
+static int parse_check_pkt_larger(struct parse *p, const struct verb *v, char *arg)
+{
+    char *close = strstr(arg, ")->");
+    struct ofpact_check_pkt_larger *c;
+    struct subfield dst;
+    uint64_t n;
+
+    if (!close) {
+        return text_fail(p->error, "%s: expected (LENGTH)->DST", v->name);
+    }
+    *close = '\0';
+    if (number(p, v, arg, UINT16_MAX, &n) || subfield_parse(close + 3, &dst, p->error)) {
+        return -EINVAL;
+    }
+    if (!dst.field->writable || dst.n_bits != 1) {
+        return text_fail(p->error, "%s: %s is not one bit that can be written", v->name, close + 3);
+    }
+    c = ofpact_put(p->acts, OFPACT_CHECK_PKT_LARGER, sizeof *c);
+    c->pkt_len = (uint16_t)n;
+    c->dst = dst;
+    return 0;
+}
+
 static int parse_learn(struct parse *p, const struct verb *v WR_UNUSED, char *arg)
 {
     return learn_parse(arg, p->names, p->acts, p->error);
@@ -404,7 +468,7 @@ static int parse_note(struct parse *p, const struct verb *v WR_UNUSED, char *arg
     struct ofpact_note *note;
     size_t padded;
 
-    if (parse_userdata(p, arg, &data, &n)) {
+    if (hex_bytes_parse(arg, &data, &n, p->error)) {
         return -EINVAL;
     }
     padded = ROUND_UP(n + 10u, 8) - 10; /* as it comes back from the wire */
@@ -511,12 +575,12 @@ static const struct verb verbs[] = {
     {"mod_nw_dst", parse_mod, FIELD_IPV4_DST},
     {"mod_nw_tos", parse_mod, FIELD_IP_TOS},
     {"mod_nw_ecn", parse_mod, FIELD_IP_ECN},
-    {"mod_nw_ttl", parse_mod, FIELD_IP_TTL},
+    {"mod_nw_ttl", parse_u16, OFPACT_SET_NW_TTL},
     {"mod_tp_src", parse_mod, FIELD_TCP_SRC},
     {"mod_tp_dst", parse_mod, FIELD_TCP_DST},
-    {"set_mpls_label", parse_mod, FIELD_MPLS_LABEL},
-    {"set_mpls_tc", parse_mod, FIELD_MPLS_TC},
-    {"set_mpls_ttl", parse_mod, FIELD_MPLS_TTL},
+    {"set_mpls_label", parse_u32, OFPACT_SET_MPLS_LABEL},
+    {"set_mpls_tc", parse_u16, OFPACT_SET_MPLS_TC},
+    {"set_mpls_ttl", parse_u16, OFPACT_SET_MPLS_TTL},
     {"set_field", parse_set_field, 0},
     {"load", parse_load, 0},
     {"move", parse_move, 0},
@@ -524,7 +588,7 @@ static const struct verb verbs[] = {
     {"set_tunnel64", parse_set_tunnel, 1},
     {"set_queue", parse_u32, OFPACT_SET_QUEUE},
     {"pop_queue", parse_plain, OFPACT_POP_QUEUE},
-    {"dec_ttl", parse_plain, OFPACT_DEC_TTL},
+    {"dec_ttl", parse_dec_ttl, 0},
     {"resubmit", parse_resubmit, 0},
     {"learn", parse_learn, 0},
     {"note", parse_note, 0},
@@ -536,19 +600,19 @@ static const struct verb verbs[] = {
     {"write_actions", parse_nest, OFPACT_WRITE_ACTIONS},
     {"write_metadata", parse_write_metadata, 0},
     {"goto_table", parse_u16, OFPACT_GOTO_TABLE},
-    {"group", parse_unsupported, 0},
+    {"group", parse_u32, OFPACT_GROUP},
     {"ct", parse_unsupported, 0},
     {"ct_clear", parse_unsupported, 0},
     {"nat", parse_unsupported, 0},
-    {"conjunction", parse_unsupported, 0},
-    {"multipath", parse_unsupported, 0},
-    {"bundle", parse_unsupported, 0},
-    {"bundle_load", parse_unsupported, 0},
-    {"push", parse_unsupported, 0},
-    {"pop", parse_unsupported, 0},
+    {"conjunction", parse_conjunction, 0},
+    {"multipath", parse_multipath, 0},
+    {"bundle", parse_bundle, 0},
+    {"bundle_load", parse_bundle, 1},
+    {"push", parse_stack, OFPACT_STACK_PUSH},
+    {"pop", parse_stack, OFPACT_STACK_POP},
     {"sample", parse_unsupported, 0},
-    {"check_pkt_larger", parse_unsupported, 0},
-    {"dec_mpls_ttl", parse_unsupported, 0},
+    {"check_pkt_larger", parse_check_pkt_larger, 0},
+    {"dec_mpls_ttl", parse_plain, OFPACT_DEC_MPLS_TTL},
     {"encap", parse_unsupported, 0},
     {"decap", parse_unsupported, 0},
     {"dec_nsh_ttl", parse_unsupported, 0},
@@ -632,7 +696,13 @@ static int parse_list(struct parse *p, char *text)
     if (drop && n > 1) {
         return text_fail(p->error, "drop must be the only action");
     }
-    return more < 0 ? more : check_order(p, start);
+    if (more < 0) {
+        return more;
+    }
+    if (!conjunctions_alone(p->acts->data + start, p->acts->len - start)) {
+        return text_fail(p->error, "conjunction stands alone, but for others and notes");
+    }
+    return check_order(p, start);
 }
 
 int actions_parse(const char *text, const struct name_map *names, const struct match *match, struct ofpacts *acts,

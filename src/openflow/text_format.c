@@ -9,7 +9,7 @@ static void format_controller(const struct ofpact_controller *c, struct strbuf *
 {
     static const char *const reasons[] = {"no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"};
 
-    if (c->reason == 1 && !c->controller_id && !c->userdata_len) {
+    if (c->reason == 1 && !c->controller_id && !c->userdata_len && !c->meter_id) {
         strbuf_addf(b, "CONTROLLER:%u", c->max_len);
         return;
     }
@@ -32,6 +32,10 @@ static void format_controller(const struct ofpact_controller *c, struct strbuf *
         for (size_t i = 0; i < c->userdata_len; i++) {
             strbuf_addf(b, "%s%02x", i ? "." : "", c->userdata[i]);
         }
+        strbuf_add(b, ",");
+    }
+    if (c->meter_id) {
+        strbuf_addf(b, "meter_id=%u,", c->meter_id);
     }
     strbuf_chomp(b, ',');
     strbuf_add(b, ")");
@@ -46,6 +50,53 @@ static void format_output(const struct ofpact_output *out, const struct name_map
     if (out->port == OFPP_CONTROLLER) {
         strbuf_addf(b, ":%u", out->max_len);
     }
+}
+
+static void format_enqueue(const struct ofpact_enqueue *e, const struct name_map *names, struct strbuf *b)
+{
+    strbuf_add(b, "enqueue:");
+    port_format(e->port, names, b);
+    strbuf_addf(b, ":%u", e->queue);
+}
+
+static void format_output_trunc(const struct ofpact_output_trunc *out, const struct name_map *names, struct strbuf *b)
+{
+    strbuf_add(b, "output(port=");
+    port_format(out->port, names, b);
+    strbuf_addf(b, ",max_len=%u)", out->max_len);
+}
+
+static void format_cnt_ids(const struct ofpact_cnt_ids *a, struct strbuf *b)
+{
+    strbuf_add(b, "dec_ttl(");
+    for (size_t i = 0; i < a->n; i++) {
+        strbuf_addf(b, "%s%u", i ? "," : "", a->ids[i]);
+    }
+    strbuf_add(b, ")");
+}
+
+static void format_multipath(const struct ofpact_multipath *m, struct strbuf *b)
+{
+    strbuf_addf(b, "multipath(%s,%u,%s,%u,%u,", hash_fields_name(m->fields), m->basis,
+                multipath_algorithm_name(m->algorithm), m->max_link + 1u, m->arg);
+    subfield_format(&m->dst, b);
+    strbuf_add(b, ")");
+}
+
+static void format_bundle(const struct ofpact_bundle *a, const struct name_map *names, struct strbuf *b)
+{
+    strbuf_addf(b, "%s(%s,%u,%s,ofport,", a->dst.field ? "bundle_load" : "bundle", hash_fields_name(a->fields),
+                a->basis, bundle_algorithm_name(a->algorithm));
+    if (a->dst.field) {
+        subfield_format(&a->dst, b);
+        strbuf_add(b, ",");
+    }
+    strbuf_add(b, "members:");
+    for (size_t i = 0; i < a->n_members; i++) {
+        strbuf_add(b, i ? "," : "");
+        port_format(a->members[i], names, b);
+    }
+    strbuf_add(b, ")");
 }
 
 static void format_resubmit(const struct ofpact_resubmit *a, const struct name_map *names, struct strbuf *b)
@@ -108,13 +159,58 @@ static void format_metadata(const struct ofpact_metadata *m, struct strbuf *b)
     field_value_format(field_get(FIELD_METADATA), &value, &mask, NULL, b);
 }
 
+static void format_more_simple(const struct ofpact *a, struct strbuf *b)
+{
+    const void *p = a;
+    uint32_t u32 = ((const struct ofpact_u32 *)p)->v;
+    const struct ofpact_u64 *u64 = p;
+    const struct ofpact_conjunction *c = p;
+
+    switch ((enum ofpact_type)a->type) {
+    case OFPACT_SET_TUNNEL:
+        strbuf_addf(b, "set_tunnel%s:%#llx", u64->wide || u64->v > UINT32_MAX ? "64" : "", (unsigned long long)u64->v);
+        return;
+    case OFPACT_SET_QUEUE:
+        strbuf_addf(b, "set_queue:%u", u32);
+        return;
+    case OFPACT_POP_QUEUE:
+        strbuf_add(b, "pop_queue");
+        return;
+    case OFPACT_DEC_TTL:
+        strbuf_add(b, "dec_ttl");
+        return;
+    case OFPACT_DEC_MPLS_TTL:
+        strbuf_add(b, "dec_mpls_ttl");
+        return;
+    case OFPACT_EXIT:
+        strbuf_add(b, "exit");
+        return;
+    case OFPACT_METER:
+        strbuf_addf(b, "meter:%u", u32);
+        return;
+    case OFPACT_GROUP:
+        strbuf_addf(b, "group:%u", u32);
+        return;
+    case OFPACT_CLEAR_ACTIONS:
+        strbuf_add(b, "clear_actions");
+        return;
+    case OFPACT_GOTO_TABLE:
+        strbuf_addf(b, "goto_table:%u", ((const struct ofpact_u16 *)p)->v);
+        return;
+    case OFPACT_CONJUNCTION:
+        strbuf_addf(b, "conjunction(%u,%u/%u)", c->id, c->clause + 1u, c->n_clauses);
+        return;
+    default:
+        return;
+    }
+}
+
 /* Those that consist of a word and at most a number. */
 static void format_simple(const struct ofpact *a, struct strbuf *b)
 {
     const void *p = a;
     uint16_t u16 = ((const struct ofpact_u16 *)p)->v;
     uint32_t u32 = ((const struct ofpact_u32 *)p)->v;
-    const struct ofpact_u64 *u64 = p;
 
     switch ((enum ofpact_type)a->type) {
     case OFPACT_PUSH_VLAN:
@@ -122,6 +218,27 @@ static void format_simple(const struct ofpact *a, struct strbuf *b)
         return;
     case OFPACT_POP_VLAN:
         strbuf_add(b, "pop_vlan");
+        return;
+    case OFPACT_STRIP_VLAN:
+        strbuf_add(b, "strip_vlan");
+        return;
+    case OFPACT_SET_L4_SRC:
+        strbuf_addf(b, "mod_tp_src:%u", u16);
+        return;
+    case OFPACT_SET_L4_DST:
+        strbuf_addf(b, "mod_tp_dst:%u", u16);
+        return;
+    case OFPACT_SET_NW_TTL:
+        strbuf_addf(b, "mod_nw_ttl:%u", u16);
+        return;
+    case OFPACT_SET_MPLS_LABEL:
+        strbuf_addf(b, "set_mpls_label(%u)", u32);
+        return;
+    case OFPACT_SET_MPLS_TC:
+        strbuf_addf(b, "set_mpls_tc(%u)", u16);
+        return;
+    case OFPACT_SET_MPLS_TTL:
+        strbuf_addf(b, "set_mpls_ttl(%u)", u16);
         return;
     case OFPACT_SET_VLAN_VID:
         strbuf_addf(b, "mod_vlan_vid:%u", u16);
@@ -135,47 +252,43 @@ static void format_simple(const struct ofpact *a, struct strbuf *b)
     case OFPACT_POP_MPLS:
         strbuf_addf(b, "pop_mpls:0x%04x", u16);
         return;
-    case OFPACT_SET_TUNNEL:
-        strbuf_addf(b, u64->wide ? "set_tunnel64:%#llx" : "set_tunnel:%#llx", (unsigned long long)u64->v);
-        return;
-    case OFPACT_SET_QUEUE:
-        strbuf_addf(b, "set_queue:%u", u32);
-        return;
-    case OFPACT_POP_QUEUE:
-        strbuf_add(b, "pop_queue");
-        return;
-    case OFPACT_DEC_TTL:
-        strbuf_add(b, "dec_ttl");
-        return;
-    case OFPACT_EXIT:
-        strbuf_add(b, "exit");
-        return;
-    case OFPACT_METER:
-        strbuf_addf(b, "meter:%u", u32);
-        return;
-    case OFPACT_CLEAR_ACTIONS:
-        strbuf_add(b, "clear_actions");
-        return;
-    case OFPACT_GOTO_TABLE:
-        strbuf_addf(b, "goto_table:%u", u16);
-        return;
     default:
+        format_more_simple(a, b);
         return;
+    }
+}
+
+/* Under the name that it had when it came. */
+static void format_set_field(const struct ofpact_set_field *sf, const struct name_map *names, struct strbuf *b)
+{
+    const char *legacy = !sf->legacy                       ? NULL
+                         : sf->field->id == FIELD_ETH_SRC  ? "mod_dl_src"
+                         : sf->field->id == FIELD_ETH_DST  ? "mod_dl_dst"
+                         : sf->field->id == FIELD_IPV4_SRC ? "mod_nw_src"
+                         : sf->field->id == FIELD_IPV4_DST ? "mod_nw_dst"
+                                                           : NULL;
+
+    if (sf->legacy && sf->field->id == FIELD_IP_DSCP) {
+        strbuf_addf(b, "mod_nw_tos:%u", sf->value.b[0] << 2);
+        return;
+    }
+    strbuf_addf(b, "%s:", legacy ? legacy : "set_field");
+    field_value_format(sf->field, &sf->value, &sf->mask, names, b);
+    if (!legacy) {
+        strbuf_addf(b, "->%s", sf->field->name);
     }
 }
 
 static void format_field_action(const struct ofpact *a, const struct name_map *names, struct strbuf *b)
 {
     const void *p = a;
-    const struct ofpact_set_field *sf = p;
     const struct ofpact_load *load = p;
     const struct ofpact_move *move = p;
+    const struct ofpact_check_pkt_larger *check = p;
 
     switch ((enum ofpact_type)a->type) {
     case OFPACT_SET_FIELD:
-        strbuf_add(b, "set_field:");
-        field_value_format(sf->field, &sf->value, &sf->mask, names, b);
-        strbuf_addf(b, "->%s", sf->field->name);
+        format_set_field(p, names, b);
         return;
     case OFPACT_LOAD:
         strbuf_addf(b, "load:%#llx->", (unsigned long long)load->value);
@@ -187,9 +300,44 @@ static void format_field_action(const struct ofpact *a, const struct name_map *n
         strbuf_add(b, "->");
         subfield_format(&move->dst, b);
         return;
+    case OFPACT_STACK_PUSH:
+    case OFPACT_STACK_POP:
+        strbuf_add(b, a->type == OFPACT_STACK_PUSH ? "push:" : "pop:");
+        subfield_format(&((const struct ofpact_stack *)p)->sf, b);
+        return;
+    case OFPACT_CHECK_PKT_LARGER:
+        strbuf_addf(b, "check_pkt_larger(%u)->", check->pkt_len);
+        subfield_format(&check->dst, b);
+        return;
     default:
         strbuf_add(b, "output:");
         subfield_format(&((const struct ofpact_output_reg *)p)->src, b);
+        return;
+    }
+}
+
+static void format_wide(const struct ofpact *a, const struct name_map *names, struct strbuf *b)
+{
+    const void *p = a;
+
+    switch ((enum ofpact_type)a->type) {
+    case OFPACT_ENQUEUE:
+        format_enqueue(p, names, b);
+        return;
+    case OFPACT_OUTPUT_TRUNC:
+        format_output_trunc(p, names, b);
+        return;
+    case OFPACT_DEC_TTL_IDS:
+        format_cnt_ids(p, b);
+        return;
+    case OFPACT_MULTIPATH:
+        format_multipath(p, b);
+        return;
+    case OFPACT_BUNDLE:
+        format_bundle(p, names, b);
+        return;
+    default:
+        format_simple(a, b);
         return;
     }
 }
@@ -209,6 +357,9 @@ static void format_one(const struct ofpact *a, const struct name_map *names, str
     case OFPACT_SET_FIELD:
     case OFPACT_LOAD:
     case OFPACT_MOVE:
+    case OFPACT_STACK_PUSH:
+    case OFPACT_STACK_POP:
+    case OFPACT_CHECK_PKT_LARGER:
         format_field_action(a, names, b);
         return;
     case OFPACT_RESUBMIT:
@@ -233,7 +384,7 @@ static void format_one(const struct ofpact *a, const struct name_map *names, str
         format_fin_timeout(p, b);
         return;
     default:
-        format_simple(a, b);
+        format_wide(a, names, b);
         return;
     }
 }

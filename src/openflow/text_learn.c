@@ -33,6 +33,7 @@ static int parse_match_spec(struct learn_spec *s, const char *key, const char *v
     if (strchr(key, '[')) {
         return immediate_parse(value, s->n_bits, &s->imm, ret_error);
     }
+    s->n_bits = s->dst.n_bits = s->dst.field->n_bits;
     if (field_value_parse(s->dst.field, value, names, &v, NULL, ret_error)) {
         return -EINVAL;
     }
@@ -84,6 +85,18 @@ static int parse_spec(struct learn_spec *s, const char *key, char *value, const 
     return error;
 }
 
+static int parse_result(struct ofpact_learn *l, const char *value, char **ret_error)
+{
+    if (subfield_parse(value, &l->result, ret_error)) {
+        return -EINVAL;
+    }
+    if (l->result.n_bits != 1 || !l->result.field->writable) {
+        return text_fail(ret_error, "learn: result_dst=%s is not one bit that can be written", value);
+    }
+    l->flags |= LEARN_F_WRITE_RESULT;
+    return 1;
+}
+
 /* The keys that stand before the specs. 0: KEY was none of them. */
 static int parse_setting(struct ofpact_learn *l, const char *key, const char *value, char **ret_error)
 {
@@ -130,10 +143,14 @@ static int parse_setting(struct ofpact_learn *l, const char *key, const char *va
         l->flags |= LEARN_F_DELETE_LEARNED;
         return 1;
     }
-    if (!strcmp(key, "limit") || !strcmp(key, "result_dst")) {
-        return text_fail(ret_error, "learn: %s is not supported", key);
+    if (!strcmp(key, "limit")) {
+        if (text_u64(value, UINT32_MAX, &n)) {
+            return text_fail(ret_error, "learn: invalid %s=%s", key, value);
+        }
+        l->limit = (uint32_t)n;
+        return 1;
     }
-    return 0;
+    return !strcmp(key, "result_dst") ? parse_result(l, value, ret_error) : 0;
 }
 
 int learn_parse(char *text, const struct name_map *names, struct ofpacts *acts, char **ret_error)
@@ -233,6 +250,13 @@ void learn_format(const struct ofpact_learn *l, const struct name_map *names, st
     }
     if (l->cookie) {
         strbuf_addf(b, ",cookie=0x%llx", (unsigned long long)be64toh(l->cookie));
+    }
+    if (l->limit) {
+        strbuf_addf(b, ",limit=%u", l->limit);
+    }
+    if (l->flags & LEARN_F_WRITE_RESULT) {
+        strbuf_add(b, ",result_dst=");
+        subfield_format(&l->result, b);
     }
     for (size_t i = 0; i < l->n_specs; i++) {
         strbuf_add(b, ",");

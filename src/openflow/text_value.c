@@ -83,6 +83,9 @@ int text_next(char **pos, char **key, char **value, char **ret_error)
         if (!end || !*end) {
             return text_fail(ret_error, "%s: missing closing parenthesis", *key);
         }
+        if (end[1] == '-' && end[2] == '>') { /* "check(1500)->reg0[0]": all of that is the value */
+            end = find_outside(end + 1, SEPARATORS);
+        }
         *value = p + 1;
     } else if (delim == ':' || delim == '=') {
         end = find_outside(p + 1, SEPARATORS);
@@ -613,6 +616,12 @@ int immediate_parse(const char *s, uint16_t n_bits, union field_value *ret, char
     return 0;
 }
 
+/* Of a VLAN id the whole is the id, without the bit that says that there is a tag. */
+static uint16_t whole_bits(const struct field *f)
+{
+    return f->id == FIELD_VLAN_VID ? 12 : f->n_bits;
+}
+
 int subfield_parse(const char *s, struct subfield *ret, char **ret_error)
 {
     size_t len = strcspn(s, "[");
@@ -624,7 +633,7 @@ int subfield_parse(const char *s, struct subfield *ret, char **ret_error)
         return text_fail(ret_error, "%s: unknown field", s);
     }
     if (!s[len] || !strcmp(s + len, "[]")) {
-        *ret = (struct subfield){f, 0, f->n_bits};
+        *ret = (struct subfield){f, 0, whole_bits(f)};
         return 0;
     }
     if (sscanf(s + len, "[%u..%u]%n", &first, &last, &used) != 2 || !used) {
@@ -648,7 +657,7 @@ int subfield_parse(const char *s, struct subfield *ret, char **ret_error)
 void subfield_format(const struct subfield *sf, struct strbuf *b)
 {
     strbuf_add(b, sf->field->nxm_name ? sf->field->nxm_name : sf->field->oxm_name);
-    if (!sf->ofs && sf->n_bits == sf->field->n_bits) {
+    if (!sf->ofs && sf->n_bits == whole_bits(sf->field)) {
         strbuf_add(b, "[]");
     } else if (sf->n_bits == 1) {
         strbuf_addf(b, "[%u]", sf->ofs);

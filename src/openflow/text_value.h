@@ -47,6 +47,15 @@ unsigned int match_key_rank(const char *key);
 /* As ofpacts_parse(); MATCH (may be NULL) tells mod_tp_src which protocol's port is meant. */
 int actions_parse(const char *text, const struct name_map *names, const struct match *match, struct ofpacts *acts,
                   char **ret_error);
+/* The names of multipath's and bundle's values, and back (-EINVAL). */
+const char *hash_fields_name(uint16_t fields);
+const char *multipath_algorithm_name(uint16_t algorithm);
+const char *bundle_algorithm_name(uint16_t algorithm);
+int multipath_parse(char *text, struct ofpacts *acts, char **ret_error);
+int bundle_parse(char *text, bool load, const struct name_map *names, struct ofpacts *acts, char **ret_error);
+int controller_parse(char *text, struct ofpacts *acts, char **ret_error);
+/* Pairs of hex digits, dots between them as one likes: *RET_DATA is the caller's, also on failure. */
+int hex_bytes_parse(const char *text, uint8_t **ret_data, uint16_t *ret_n, char **ret_error);
 int learn_parse(char *text, const struct name_map *names, struct ofpacts *acts, char **ret_error);
 void learn_format(const struct ofpact_learn *learn, const struct name_map *names, struct strbuf *b);
 /* "0x1f" of the low N_BITS of a right-aligned 16-byte value. */

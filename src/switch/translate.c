@@ -265,6 +265,9 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_OUTPUT:
         xlate_output(x, ((const struct ofpact_output *)a)->port);
         return;
+    case OFPACT_ENQUEUE:
+        xlate_output(x, ((const struct ofpact_enqueue *)a)->port);
+        return;
     case OFPACT_OUTPUT_REG:
         output_reg(x, (const struct ofpact_output_reg *)a);
         return;
@@ -303,6 +306,7 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         fin_timeout(x, (const struct ofpact_fin_timeout *)a);
         return;
     case OFPACT_NOTE:
+    case OFPACT_CONJUNCTION: /* the classifier's, which never leads here but for a list without a match */
         return;
     case OFPACT_SET_QUEUE:
         set_queue(x, ((const struct ofpact_u32 *)a)->v);

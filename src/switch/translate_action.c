@@ -167,6 +167,16 @@ static void set_u64_field(struct xlate_ctx *x, enum field_id id, uint64_t n)
     write_subfield(x, &(struct subfield){.field = f, .ofs = 0, .n_bits = f->n_bits}, &v);
 }
 
+/* The port of whichever protocol the packet has. */
+static void set_l4_port(struct xlate_ctx *x, const struct ofpact_u16 *a)
+{
+    bool src = a->h.type == OFPACT_SET_L4_SRC;
+
+    set_u64_field(x, src ? FIELD_TCP_SRC : FIELD_TCP_DST, a->v);
+    set_u64_field(x, src ? FIELD_UDP_SRC : FIELD_UDP_DST, a->v);
+    set_u64_field(x, src ? FIELD_SCTP_SRC : FIELD_SCTP_DST, a->v);
+}
+
 static void set_vlan_bits(struct xlate_ctx *x, uint16_t bits, uint16_t mask)
 {
     uint16_t tci = vlan_present(x->s.vlans[0]) ? ntohs(x->s.vlans[0].tci) : 0;
@@ -223,6 +233,7 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
         push_vlan(x, ((const struct ofpact_u16 *)a)->v);
         return true;
     case OFPACT_POP_VLAN:
+    case OFPACT_STRIP_VLAN:
         xlate_pop_vlan(x);
         return true;
     case OFPACT_SET_VLAN_VID:
@@ -233,6 +244,13 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
         return true;
     case OFPACT_SET_TUNNEL:
         set_u64_field(x, FIELD_TUN_ID, ((const struct ofpact_u64 *)a)->v);
+        return true;
+    case OFPACT_SET_NW_TTL:
+        set_u64_field(x, FIELD_IP_TTL, ((const struct ofpact_u16 *)a)->v);
+        return true;
+    case OFPACT_SET_L4_SRC:
+    case OFPACT_SET_L4_DST:
+        set_l4_port(x, (const struct ofpact_u16 *)a);
         return true;
     default:
         return false;
@@ -249,7 +267,20 @@ static int supports(const struct ofpact *a)
     switch ((enum ofpact_type)a->type) {
     case OFPACT_PUSH_MPLS:
     case OFPACT_POP_MPLS:
+    case OFPACT_SET_MPLS_LABEL:
+    case OFPACT_SET_MPLS_TC:
+    case OFPACT_SET_MPLS_TTL:
+    case OFPACT_DEC_MPLS_TTL:
+    case OFPACT_STACK_PUSH:
+    case OFPACT_STACK_POP:
+    case OFPACT_MULTIPATH:
+    case OFPACT_BUNDLE:
+    case OFPACT_CHECK_PKT_LARGER:
+    case OFPACT_OUTPUT_TRUNC:
+    case OFPACT_DEC_TTL_IDS:
         return OFERR_ACTION_BAD_TYPE;
+    case OFPACT_GROUP:
+        return OFERR_ACTION_BAD_OUT_GROUP;
     case OFPACT_METER:
         return OFERR_METER_MOD_INVALID_METER;
     case OFPACT_SET_FIELD:

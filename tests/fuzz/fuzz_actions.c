@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Actions (first byte even) or instructions of OpenFlow 1.0 or 1.3 (second bit) become a list, which survives the wire
- * and the text. */
+/* Actions (first byte even) or instructions of OpenFlow 1.3, 1.0, 1.5 or 1.4 (the next two bits) become a list, which
+ * survives the wire and the text. */
 #include "base/strbuf.h"
 #include "fuzz.h"
 #include "openflow/error.h"
@@ -71,7 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     bool instructions = data[0] & 1;
-    uint8_t version = data[0] & 2 ? 1 : 4;
+    uint8_t version = (const uint8_t[]){4, 1, 6, 5}[data[0] >> 1 & 3];
     if (instructions && version == 1) {
         return 0; /* OpenFlow 1.0 has none */
     }

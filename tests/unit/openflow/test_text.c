@@ -245,9 +245,28 @@ static void errors_name_the_culprit(void **state WR_UNUSED)
         {"table=5 actions=goto_table:5", "goto_table:5"},
         {"actions=goto_table:5,output:1", "order"},
         {"actions=clone(goto_table:5)", "instructions"},
-        {"actions=group:1", "group"},
+        {"actions=ct(commit)", "ct"},
+        {"actions=group:x", "group"},
+        {"actions=conjunction(1,1/2),output:1", "conjunction"},
+        {"actions=conjunction(1,3/2)", "1,3/2"},
+        {"actions=conjunction(1,1/65)", "1,1/65"},
+        {"actions=output(port=CONTROLLER,max_len=100)", "max_len"},
+        {"actions=output(port=1,max_len=13)", "max_len"},
+        {"actions=controller(pause)", "pause"},
+        {"actions=write_actions(exit)", "exit"},
+        {"actions=check_pkt_larger(1500)->reg0[0..1]", "reg0[0..1]"},
+        {"actions=multipath(eth_src,50,modulo_n,1025,0,NXM_NX_REG0[0..3])", "1025"},
+        {"actions=multipath(eth_src,50,modulo,1,0,NXM_NX_REG0[])", "modulo"},
+        {"actions=multipath(eth_src,50,modulo_n,1,0)", "multipath"},
+        {"actions=bundle(eth_src,0,hrw,ofport,members:nosuch)", "nosuch"},
+        {"actions=bundle(eth_src,0,hrw,ofport)", "members"},
+        {"actions=bundle_load(eth_src,0,hrw,ofport,NXM_NX_REG0[0..14],members:1)", "NXM_NX_REG0[0..14]"},
+        {"actions=push:eth_type[],pop:eth_type[]", "eth_type[]"},
+        {"actions=dec_mpls_ttl", "dec_mpls_ttl"},
+        {"mpls,actions=set_mpls_tc:8", "8"},
         {"actions=learn(table=1,reg0[]=reg1[0..3])", "bit widths"},
-        {"actions=learn(table=1,limit=3)", "limit"},
+        {"actions=learn(table=1,limit=x)", "limit"},
+        {"actions=learn(table=1,result_dst=reg0[0..1])", "result_dst"},
         {"actions=learn(table=1,ip_dst=1.2.3.4)", "learn"},
         {"actions=mod_vlan_vid:4096", "4096"},
         {"actions=output:\"unterminated", "unterminated"},
@@ -258,7 +277,9 @@ static void errors_name_the_culprit(void **state WR_UNUSED)
         struct flow_spec s = {.priority = 42};
         _cleanup_free_ char *error = NULL;
 
-        assert_int_equal(flow_parse(cases[i].text, &names, &s, &error), -EINVAL);
+        if (flow_parse(cases[i].text, &names, &s, &error) != -EINVAL) {
+            fail_msg("%s was taken", cases[i].text);
+        }
         assert_non_null(error);
         if (!strstr(error, cases[i].part)) {
             fail_msg("%s: the message \"%s\" does not say %s", cases[i].text, error, cases[i].part);
