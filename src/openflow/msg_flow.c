@@ -172,7 +172,11 @@ static int decode_actions(struct reader *body, const struct of_flow_format *form
                       : ofpacts_decode_instructions(body, format->version, &fm->acts);
 
     if (!error) {
-        error = ofpacts_check(fm->acts.data, fm->acts.len, &fm->match, fm->table == TABLE_ID_ALL ? 0 : fm->table);
+        table_id_t table = fm->table == TABLE_ID_ALL ? 0 : fm->table;
+
+        error = plain ? ofpacts_check_of10(fm->acts.data, fm->acts.len, &fm->match, table)
+                      : ofpacts_check(fm->acts.data, fm->acts.len, &fm->match, table);
+        ofpacts_note_vlan(&fm->acts, &fm->match);
     }
     return error ? error : check_fits_stats(&fm->acts, format->version);
 }

@@ -265,9 +265,6 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_OUTPUT:
         xlate_output(x, ((const struct ofpact_output *)a)->port);
         return;
-    case OFPACT_ENQUEUE:
-        xlate_output(x, ((const struct ofpact_enqueue *)a)->port);
-        return;
     case OFPACT_OUTPUT_REG:
         output_reg(x, (const struct ofpact_output_reg *)a);
         return;
