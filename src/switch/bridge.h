@@ -334,6 +334,9 @@ static inline bool vlan_config_carries(const struct vlan_config *v, uint16_t vid
         if (vid == v->tag) {
             return true;
         }
+        if (!vid) {
+            return false; /* without a tag it would be taken for the native VLAN's at the other end */
+        }
         break;
     case VLAN_TRUNK:
         break;

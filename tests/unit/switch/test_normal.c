@@ -53,8 +53,8 @@ static void test_flood_from_trunk(void **state)
 
     assert_string_equal(env_in(e, 4, env_udp(0xff, 4, 10)), "pop_vlan,1,2,push_vlan(vid=10,pcp=0),5,pop_vlan,6");
     assert_string_equal(env_in(e, 4, env_udp(0xff, 4, 30)), "5");
-    /* Untagged on a trunk: VLAN 0, which no access port is in. */
-    assert_string_equal(env_in(e, 4, env_udp(0xff, 4, 0)), "5");
+    /* Untagged on a trunk: VLAN 0, which no access port is in, and no native port can show. */
+    assert_string_equal(env_in(e, 4, env_udp(0xff, 4, 0)), "drop(action)");
 }
 
 static void test_native(void **state)
