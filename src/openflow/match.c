@@ -298,7 +298,26 @@ static void put_tlv(struct writer *w, uint32_t header, const union field_value *
     }
 }
 
-static void put_field(struct writer *w, const struct match *m, enum field_id id, bool oxm)
+/* Before OpenFlow 1.5 these are ONF's extensions EXT-109 and EXT-233, and their TLVs name the experimenter. */
+static bool put_onf_field(struct writer *w, const struct field *f, uint8_t version, const union field_value *value,
+                          const union field_value *mask)
+{
+    uint32_t number = f->id == FIELD_TCP_FLAGS ? ONF_TCP_FLAGS : f->id == FIELD_ACTSET_OUTPUT ? ONF_ACTSET_OUTPUT : 0;
+    bool in_form = f->id == FIELD_ACTSET_OUTPUT ? version < 6 : version >= 4 && version < 6;
+
+    if (!number || !in_form) {
+        return false;
+    }
+    writer_u32(w, CLASS_EXPERIMENTER << 16 | number << 9 | (mask ? 0x100u : 0) | (4u + f->n_bytes * (mask ? 2u : 1u)));
+    writer_u32(w, ONF_EXPERIMENTER);
+    writer_bytes(w, value->b, f->n_bytes);
+    if (mask) {
+        writer_bytes(w, mask->b, f->n_bytes);
+    }
+    return true;
+}
+
+static void put_field(struct writer *w, const struct match *m, enum field_id id, uint8_t version)
 {
     const struct field *f = field_get(id);
     union field_value value, mask, ones;
@@ -312,23 +331,29 @@ static void put_field(struct writer *w, const struct match *m, enum field_id id,
     if (id == FIELD_ARP_OP) { /* only the low byte is stored, both are matched */
         mask = ones;
     }
-    put_tlv(w, field_header(f, oxm ? 4 : 1), &value, memcmp(&mask, &ones, sizeof mask) ? &mask : NULL, f->n_bytes);
+    /* tun_flags has 16 bits on the wire, of which one is known. */
+    bool masked = memcmp(&mask, &ones, sizeof mask) || id == FIELD_TUN_FLAGS;
+    const union field_value *put_mask = masked ? &mask : NULL;
+    if (!put_onf_field(w, f, version, &value, put_mask)) {
+        put_tlv(w, field_header(f, version), &value, put_mask, f->n_bytes);
+    }
 }
 
-static void put_vlan(struct writer *w, const struct match *m, bool oxm)
+static void put_vlan(struct writer *w, const struct match *m, uint8_t version)
 {
+    bool oxm = version >= 4;
     uint16_t tci = ntohs(m->value.key.vlan[0].tci), mask = ntohs(m->mask.key.vlan[0].tci), pcp = mask & 0xe000;
     bool untagged = (mask & FLOW_VLAN_PRESENT) && !tci;
 
     /* OXM has no vlan_tci. vlan_vid and vlan_pcp say the same unless the priority is matched in part, or matched
      * although the present bit is not. Untagged packets have priority 0: nothing is lost with it. */
     if (oxm && (!pcp || untagged || (pcp == 0xe000 && (mask & tci & FLOW_VLAN_PRESENT)))) {
-        put_field(w, m, FIELD_VLAN_VID, true);
+        put_field(w, m, FIELD_VLAN_VID, version);
         if (!untagged) {
-            put_field(w, m, FIELD_VLAN_PCP, true);
+            put_field(w, m, FIELD_VLAN_PCP, version);
         }
     } else {
-        put_field(w, m, FIELD_VLAN_TCI, oxm);
+        put_field(w, m, FIELD_VLAN_TCI, version);
     }
 }
 
@@ -356,21 +381,22 @@ enum field_id match_tunnel_field(const struct match *m, bool src)
     return is_ipv4_tunnel(&v->dst, &k->dst) ? FIELD_TUN_DST : FIELD_TUN_IPV6_DST;
 }
 
-/* Before OpenFlow 1.5 it is ONF's extension EXT-233. */
-static void put_actset_output(struct writer *w, const struct match *m)
+/* From OpenFlow 1.5 on, which has registers of 64 bits, they travel in pairs. */
+static void put_registers(struct writer *w, const struct match *m, uint8_t version)
 {
-    if (field_is_matched(field_get(FIELD_ACTSET_OUTPUT), &m->mask)) {
-        writer_u32(w, CLASS_EXPERIMENTER << 16 | ONF_ACTSET_OUTPUT << 9 | 8);
-        writer_u32(w, ONF_EXPERIMENTER);
-        writer_u32(w, ofp_port_u32(m->value.actset_output));
+    enum field_id first = version >= 6 ? FIELD_XREG0 : FIELD_REG0, last = version >= 6 ? FIELD_XREG7 : FIELD_REG15;
+
+    for (enum field_id id = first; id <= last; id++) {
+        put_field(w, m, id, version);
     }
 }
 
-void match_encode(const struct match *m, bool oxm, struct writer *w)
+void match_encode(const struct match *m, uint8_t version, struct writer *w)
 {
+    bool oxm = version >= 4;
     static const enum field_id before_vlan[] = {FIELD_CONJ_ID, FIELD_MAX, FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE};
     static const enum field_id after_vlan[] = {
-        FIELD_MPLS_LABEL,  FIELD_MPLS_TC,   FIELD_MPLS_BOS, FIELD_MPLS_TTL,    FIELD_IPV4_SRC,    FIELD_IPV4_DST,
+        FIELD_MPLS_TC,     FIELD_MPLS_BOS,  FIELD_MPLS_TTL, FIELD_MPLS_LABEL,  FIELD_IPV4_SRC,    FIELD_IPV4_DST,
         FIELD_IPV6_SRC,    FIELD_IPV6_DST,  FIELD_IP_FRAG,  FIELD_IP_TOS,      FIELD_IP_ECN,      FIELD_IP_TTL,
         FIELD_IPV6_LABEL,  FIELD_IP_PROTO,  FIELD_TCP_SRC,  FIELD_TCP_DST,     FIELD_TCP_FLAGS,   FIELD_UDP_SRC,
         FIELD_UDP_DST,     FIELD_SCTP_SRC,  FIELD_SCTP_DST, FIELD_ICMPV4_TYPE, FIELD_ICMPV4_CODE, FIELD_ICMPV6_TYPE,
@@ -379,22 +405,21 @@ void match_encode(const struct match *m, bool oxm, struct writer *w)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(before_vlan); i++) {
-        put_field(w, m, before_vlan[i] == FIELD_MAX ? oxm ? FIELD_IN_PORT_OXM : FIELD_IN_PORT : before_vlan[i], oxm);
+        put_field(w, m, before_vlan[i] == FIELD_MAX ? oxm ? FIELD_IN_PORT_OXM : FIELD_IN_PORT : before_vlan[i],
+                  version);
     }
-    put_vlan(w, m, oxm);
+    put_vlan(w, m, version);
     for (size_t i = 0; i < ARRAY_SIZE(after_vlan); i++) {
-        put_field(w, m, after_vlan[i] == FIELD_IP_TOS && oxm ? FIELD_IP_DSCP : after_vlan[i], oxm);
+        put_field(w, m, after_vlan[i] == FIELD_IP_TOS && oxm ? FIELD_IP_DSCP : after_vlan[i], version);
     }
-    put_field(w, m, match_tunnel_field(m, true), oxm);
-    put_field(w, m, match_tunnel_field(m, false), oxm);
-    put_field(w, m, FIELD_TUN_FLAGS, oxm);
+    put_field(w, m, match_tunnel_field(m, true), version);
+    put_field(w, m, match_tunnel_field(m, false), version);
+    put_field(w, m, FIELD_TUN_FLAGS, version);
     for (enum field_id id = FIELD_TUN_METADATA0; m->mask.tun_metadata.present && id < FIELD_MAX; id++) {
-        put_field(w, m, id, oxm);
+        put_field(w, m, id, version);
     }
-    for (enum field_id id = FIELD_REG0; id <= FIELD_REG15; id++) {
-        put_field(w, m, id, oxm);
-    }
-    put_field(w, m, FIELD_PKT_MARK, oxm);
-    put_field(w, m, FIELD_METADATA, oxm);
-    put_actset_output(w, m);
+    put_registers(w, m, version);
+    put_field(w, m, FIELD_PKT_MARK, version);
+    put_field(w, m, FIELD_METADATA, version);
+    put_field(w, m, FIELD_ACTSET_OUTPUT, version);
 }

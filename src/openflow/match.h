@@ -27,8 +27,9 @@ bool match_hits(const struct match *m, const struct flow *flow);
  * NXM_NX_COOKIE. STRICT: unknown fields are errors; loose ones are skipped, as flow statistics requests allow. An
  * OpenFlow error code (see error.h) as a negative number on failure. */
 int match_decode(struct reader *r, bool strict, struct match *m, __be64 *cookie, __be64 *cookie_mask);
-/* Appends TLVs. With OXM true the OXM headers wherever a field has one, else NXM's. No padding. */
-void match_encode(const struct match *m, bool oxm, struct writer *w);
+/* Appends TLVs as OpenFlow of wire version VERSION has them: 4 and newer OXM headers wherever a field has one there, 1
+ * NXM's. No padding. */
+void match_encode(const struct match *m, uint8_t version, struct writer *w);
 /* Which of the IPv4 and the IPv6 field tells M's outer source (or destination) address. */
 enum field_id match_tunnel_field(const struct match *m, bool src);
 

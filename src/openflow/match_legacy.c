@@ -22,6 +22,8 @@
 #define FW_DL_VLAN_PCP (1u << 20)
 #define FW_NW_TOS (1u << 21)
 #define FW_ALL ((1u << 22) - 1)
+/* All, addresses with 32 of their 32 bits rather than more. */
+#define FW_ALL_32 (FW_ALL & ~(31u << FW_NW_SRC_SHIFT | 31u << FW_NW_DST_SHIFT))
 #define VLAN_NONE 0xffff
 
 struct match_10 {
@@ -172,37 +174,34 @@ int match_decode_10(struct reader *r, struct match *ret, bool *ret_exact)
     return 0;
 }
 
-/* How many low bits of an address are wildcards; 32 for a mask that is no prefix: it cannot be said. */
+/* How many low bits of an address are wildcards. What a mask that is no prefix leaves out above them cannot be said. */
 static uint32_t wild_bits(__be32 mask)
 {
-    uint32_t host = be32toh(mask), n = 0;
-
-    while (n < 32 && !(host >> n & 1)) {
-        n++;
-    }
-    return n < 32 && host == UINT32_MAX << n ? n : 32;
+    return mask ? (uint32_t)__builtin_ctz(be32toh(mask)) : 32;
 }
 
 static void vlan_to_10(const struct match *m, struct match_10 *out)
 {
     uint16_t tci = be16toh(m->value.key.vlan[0].tci), mask = be16toh(m->mask.key.vlan[0].tci);
 
-    if (!(mask & FLOW_VLAN_PRESENT)) {
-        return;
-    }
-    if (!(tci & FLOW_VLAN_PRESENT)) {
+    if (mask & FLOW_VLAN_PRESENT && !(tci & FLOW_VLAN_PRESENT)) {
         out->dl_vlan = VLAN_NONE;
-        out->wildcards &= ~FW_DL_VLAN;
+        out->wildcards &= ~(FW_DL_VLAN | FW_DL_VLAN_PCP);
         return;
     }
-    if ((mask & 0xfff) == 0xfff) {
+    if (mask & 0xfff) {
         out->dl_vlan = tci & 0xfff;
         out->wildcards &= ~FW_DL_VLAN;
     }
-    if ((mask & 0xe000) == 0xe000) {
+    if (mask & 0xe000) {
         out->dl_vlan_pcp = (uint8_t)(tci >> 13);
         out->wildcards &= ~FW_DL_VLAN_PCP;
     }
+}
+
+static bool is_ipv4_or_arp(uint16_t dl_type)
+{
+    return dl_type == 0x0800 || dl_type == 0x0806 || dl_type == 0x8035;
 }
 
 static void l3_to_10(const struct match *m, struct match_10 *out)
@@ -214,13 +213,13 @@ static void l3_to_10(const struct match *m, struct match_10 *out)
     }
     out->dl_type = be16toh(v->eth_type);
     out->wildcards &= ~FW_DL_TYPE;
-    if (out->dl_type != 0x0800 && out->dl_type != 0x0806 && out->dl_type != 0x8035) {
-        return;
+    if (is_ipv4_or_arp(out->dl_type)) {
+        out->nw_src = be32toh(v->ip_src.be32[3]);
+        out->nw_dst = be32toh(v->ip_dst.be32[3]);
+        out->wildcards &= ~(FW_NW_BITS << FW_NW_SRC_SHIFT | FW_NW_BITS << FW_NW_DST_SHIFT);
+        out->wildcards |= wild_bits(k->ip_src.be32[3]) << FW_NW_SRC_SHIFT | wild_bits(k->ip_dst.be32[3])
+                                                                                << FW_NW_DST_SHIFT;
     }
-    out->nw_src = be32toh(v->ip_src.be32[3]);
-    out->nw_dst = be32toh(v->ip_dst.be32[3]);
-    out->wildcards &= ~(FW_NW_BITS << FW_NW_SRC_SHIFT | FW_NW_BITS << FW_NW_DST_SHIFT);
-    out->wildcards |= wild_bits(k->ip_src.be32[3]) << FW_NW_SRC_SHIFT | wild_bits(k->ip_dst.be32[3]) << FW_NW_DST_SHIFT;
     if ((k->ip_tos & 0xfc) == 0xfc) {
         out->nw_tos = v->ip_tos & 0xfc;
         out->wildcards &= ~FW_NW_TOS;
@@ -229,30 +228,37 @@ static void l3_to_10(const struct match *m, struct match_10 *out)
         out->nw_proto = v->ip_proto;
         out->wildcards &= ~FW_NW_PROTO;
     }
-    if (k->tp_src == (__be16)0xffff || (v->ip_proto == IPPROTO_ICMP && k->tp_src)) {
+    if (k->tp_src) {
         out->tp_src = be16toh(v->tp_src);
         out->wildcards &= ~FW_TP_SRC;
     }
-    if (k->tp_dst == (__be16)0xffff || (v->ip_proto == IPPROTO_ICMP && k->tp_dst)) {
+    if (k->tp_dst) {
         out->tp_dst = be16toh(v->tp_dst);
         out->wildcards &= ~FW_TP_DST;
     }
 }
 
+static bool is_zero_addr(const struct eth_addr *a)
+{
+    static const struct eth_addr zero;
+
+    return !memcmp(a, &zero, sizeof zero);
+}
+
+/* A field that is matched in part goes out as if it were matched whole, which is what Open vSwitch tells, too. */
 void match_encode_10(const struct match *m, struct writer *w)
 {
-    static const struct eth_addr ones = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
-    struct match_10 out = {.wildcards = FW_ALL};
+    struct match_10 out = {.wildcards = FW_ALL_32};
 
     if (ofp_port_u32(m->mask.in_port)) {
         out.in_port = ofp_port_to_16(m->value.in_port);
         out.wildcards &= ~FW_IN_PORT;
     }
-    if (!memcmp(&m->mask.key.eth_src, &ones, sizeof ones)) {
+    if (!is_zero_addr(&m->mask.key.eth_src)) {
         out.dl_src = m->value.key.eth_src;
         out.wildcards &= ~FW_DL_SRC;
     }
-    if (!memcmp(&m->mask.key.eth_dst, &ones, sizeof ones)) {
+    if (!is_zero_addr(&m->mask.key.eth_dst)) {
         out.dl_dst = m->value.key.eth_dst;
         out.wildcards &= ~FW_DL_DST;
     }

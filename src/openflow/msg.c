@@ -203,13 +203,13 @@ int of_match_decode(struct reader *r, bool strict, struct match *ret)
     return match_decode(&tlvs, strict, ret, NULL, NULL);
 }
 
-void of_match_encode(struct writer *w, const struct match *match)
+void of_match_encode(struct writer *w, uint8_t version, const struct match *match)
 {
     size_t start = w->len;
 
     writer_u16(w, OFPMT_OXM);
     writer_u16(w, 0);
-    match_encode(match, true, w);
+    match_encode(match, version, w);
     writer_patch_u16(w, start + 2, (uint16_t)(w->len - start));
     writer_pad(w, start, 8);
 }

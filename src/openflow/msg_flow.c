@@ -4,6 +4,7 @@
 #include "openflow/action_codec.h"
 #include "openflow/match_legacy.h"
 #include "openflow/msg_nx.h"
+#include "openflow/msg_oxs.h"
 
 #define FLOW_MOD_FLAGS 0x1f
 /* OpenFlow 1.0.1, enum ofp_flow_mod_flags. */
@@ -218,7 +219,7 @@ void of_flow_mod_encode(struct writer *w, uint8_t version, const struct of_flow_
     writer_u32(w, fm->out_group);
     writer_u16(w, fm->flags);
     writer_u16(w, version < OF_VERSION_14 ? 0 : fm->importance);
-    of_match_encode(w, &fm->match);
+    of_match_encode(w, version, &fm->match);
     if (takes_actions(fm->command)) {
         ofpacts_encode_instructions(fm->acts.data, fm->acts.len, version, w);
     }
@@ -284,7 +285,24 @@ static void removed_13(struct writer *w, uint8_t version, const struct of_flow_r
     writer_u16(w, fr->hard_timeout);
     writer_u64(w, fr->packets);
     writer_u64(w, fr->bytes);
-    of_match_encode(w, &fr->match);
+    of_match_encode(w, version, &fr->match);
+}
+
+static void removed_15(struct writer *w, uint8_t version, const struct of_flow_removed *fr)
+{
+    struct oxs stats = {.present = 0};
+
+    writer_u8(w, fr->table);
+    writer_u8(w, removed_reason(fr->reason, version));
+    writer_u16(w, fr->priority);
+    writer_u16(w, fr->idle_timeout);
+    writer_u16(w, fr->hard_timeout);
+    writer_be64(w, fr->cookie);
+    of_match_encode(w, version, &fr->match);
+    oxs_set_time(&stats, OXS_DURATION, fr->duration_sec, fr->duration_nsec);
+    oxs_set(&stats, OXS_PACKET_COUNT, fr->packets);
+    oxs_set(&stats, OXS_BYTE_COUNT, fr->bytes);
+    oxs_encode(w, &stats);
 }
 
 void of_flow_removed_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_removed *fr)
@@ -296,6 +314,8 @@ void of_flow_removed_encode(struct writer *w, const struct of_flow_format *forma
         removed_nx(w, fr);
     } else if (format->version == OF_VERSION_10) {
         removed_10(w, fr);
+    } else if (format->version >= OF_VERSION_15) {
+        removed_15(w, format->version, fr);
     } else {
         removed_13(w, format->version, fr);
     }

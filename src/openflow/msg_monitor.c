@@ -124,7 +124,7 @@ static void encode_nx(struct writer *w, uint8_t version, bool onf, const struct 
         return;
     }
     size_t match = w->len;
-    of_match_encode(w, &fu->match);
+    of_match_encode(w, version, &fu->match);
     if (!w->error) { /* the length without the padding, as the match's own header has it */
         struct reader header = reader_of(w->data + match + 2, 2);
 
@@ -142,7 +142,7 @@ static void encode_14(struct writer *w, uint8_t version, const struct of_flow_up
     writer_u16(w, fu->priority);
     writer_zeros(w, 4);
     writer_be64(w, fu->cookie);
-    of_match_encode(w, &fu->match);
+    of_match_encode(w, version, &fu->match);
     ofpacts_encode_instructions(fu->acts, fu->acts_len, version, w);
 }
 

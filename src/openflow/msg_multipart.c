@@ -4,6 +4,7 @@
 #include "openflow/action_codec.h"
 #include "openflow/match_legacy.h"
 #include "openflow/msg_nx.h"
+#include "openflow/msg_oxs.h"
 
 static size_t mp_header(struct writer *w, uint8_t version, enum of_type msg_type, const struct of_mp_kind *kind,
                         uint32_t xid)
@@ -158,7 +159,7 @@ void of_flow_request_encode(struct writer *w, uint8_t version, const struct of_f
     writer_zeros(w, 4);
     writer_be64(w, fr->cookie);
     writer_be64(w, fr->cookie_mask);
-    of_match_encode(w, &fr->match);
+    of_match_encode(w, version, &fr->match);
     of_end(w, start);
 }
 
@@ -212,7 +213,26 @@ static void stats_13(struct writer *w, uint8_t version, const struct of_flow_sta
     writer_be64(w, fs->cookie);
     writer_u64(w, fs->packets);
     writer_u64(w, fs->bytes);
-    of_match_encode(w, &fs->match);
+    of_match_encode(w, version, &fs->match);
+}
+
+/* OpenFlow 1.5 calls it a flow's description (7.3.5.2). */
+static void stats_15(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+{
+    struct oxs stats = {.present = 0};
+
+    writer_u16(w, fs->priority);
+    writer_u16(w, fs->idle_timeout);
+    writer_u16(w, fs->hard_timeout);
+    writer_u16(w, fs->flags);
+    writer_u16(w, fs->importance);
+    writer_be64(w, fs->cookie);
+    of_match_encode(w, version, &fs->match);
+    oxs_set_time(&stats, OXS_DURATION, fs->duration_sec, fs->duration_nsec);
+    oxs_set_time(&stats, OXS_IDLE_TIME, fs->idle_age, 0);
+    oxs_set(&stats, OXS_PACKET_COUNT, fs->packets);
+    oxs_set(&stats, OXS_BYTE_COUNT, fs->bytes);
+    oxs_encode(w, &stats);
 }
 
 void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs)
@@ -220,13 +240,15 @@ void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format,
     size_t start = w->len;
     bool plain = format->nx || format->version == OF_VERSION_10;
 
-    writer_u16(w, 0);
+    writer_zeros(w, !plain && format->version >= OF_VERSION_15 ? 4 : 2);
     writer_u8(w, fs->table);
     writer_zeros(w, 1);
     if (format->nx) {
         stats_nx(w, fs);
     } else if (plain) {
         stats_10(w, fs);
+    } else if (format->version >= OF_VERSION_15) {
+        stats_15(w, format->version, fs);
     } else {
         stats_13(w, format->version, fs);
     }
@@ -238,32 +260,61 @@ void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format,
     writer_patch_u16(w, start, (uint16_t)(w->len - start));
 }
 
+static int read_stats_13(struct reader *e, struct of_flow_stats *fs)
+{
+    fs->table = reader_u8(e);
+    reader_skip(e, 1);
+    fs->duration_sec = reader_u32(e);
+    fs->duration_nsec = reader_u32(e);
+    fs->priority = reader_u16(e);
+    fs->idle_timeout = reader_u16(e);
+    fs->hard_timeout = reader_u16(e);
+    fs->flags = reader_u16(e);
+    fs->importance = reader_u16(e); /* up to 1.3: padding */
+    reader_skip(e, 2);
+    fs->cookie = reader_be64(e);
+    fs->packets = reader_u64(e);
+    fs->bytes = reader_u64(e);
+    return e->error ? OFERR_BAD_LEN : of_match_decode(e, false, &fs->match);
+}
+
+static int read_stats_15(struct reader *e, struct of_flow_stats *fs)
+{
+    struct oxs stats;
+
+    reader_skip(e, 2);
+    fs->table = reader_u8(e);
+    reader_skip(e, 1);
+    fs->priority = reader_u16(e);
+    fs->idle_timeout = reader_u16(e);
+    fs->hard_timeout = reader_u16(e);
+    fs->flags = reader_u16(e);
+    fs->importance = reader_u16(e);
+    fs->cookie = reader_be64(e);
+    int error = e->error ? OFERR_BAD_LEN : of_match_decode(e, false, &fs->match);
+    if (!error) {
+        error = oxs_decode(e, &stats);
+    }
+    if (!error) {
+        fs->duration_sec = (uint32_t)(stats.values[OXS_DURATION] >> 32);
+        fs->duration_nsec = (uint32_t)stats.values[OXS_DURATION];
+        fs->idle_age = (uint32_t)(stats.values[OXS_IDLE_TIME] >> 32);
+        fs->packets = stats.values[OXS_PACKET_COUNT];
+        fs->bytes = stats.values[OXS_BYTE_COUNT];
+    }
+    return error;
+}
+
 int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats *ret)
 {
+    struct of_flow_stats fs = {.table = 0};
     uint16_t len = reader_u16(r);
 
     if (r->error || len < 2) {
         return OFERR_BAD_LEN;
     }
     struct reader e = reader_sub(r, len - 2u);
-    struct of_flow_stats fs = {.table = reader_u8(&e)};
-
-    reader_skip(&e, 1);
-    fs.duration_sec = reader_u32(&e);
-    fs.duration_nsec = reader_u32(&e);
-    fs.priority = reader_u16(&e);
-    fs.idle_timeout = reader_u16(&e);
-    fs.hard_timeout = reader_u16(&e);
-    fs.flags = reader_u16(&e);
-    fs.importance = reader_u16(&e);
-    reader_skip(&e, 2);
-    fs.cookie = reader_be64(&e);
-    fs.packets = reader_u64(&e);
-    fs.bytes = reader_u64(&e);
-    if (e.error) {
-        return OFERR_BAD_LEN;
-    }
-    int error = of_match_decode(&e, false, &fs.match);
+    int error = version >= OF_VERSION_15 ? read_stats_15(&e, &fs) : read_stats_13(&e, &fs);
     if (!error) {
         error = ofpacts_decode_instructions(&e, version, &fs.decoded);
     }
@@ -275,8 +326,17 @@ int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats
     return 0;
 }
 
-void of_aggregate_encode(struct writer *w, uint64_t packets, uint64_t bytes, uint32_t flows)
+void of_aggregate_encode(struct writer *w, uint8_t version, uint64_t packets, uint64_t bytes, uint32_t flows)
 {
+    struct oxs stats = {.present = 0};
+
+    if (version >= OF_VERSION_15) {
+        oxs_set(&stats, OXS_PACKET_COUNT, packets);
+        oxs_set(&stats, OXS_BYTE_COUNT, bytes);
+        oxs_set(&stats, OXS_FLOW_COUNT, flows);
+        oxs_encode(w, &stats);
+        return;
+    }
     writer_u64(w, packets);
     writer_u64(w, bytes);
     writer_u32(w, flows);

@@ -88,7 +88,8 @@ void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format,
 /* The next entry of R. */
 int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats *ret);
 
-void of_aggregate_encode(struct writer *w, uint64_t packets, uint64_t bytes, uint32_t flows);
+/* VERSION 1 for Nicira's form. */
+void of_aggregate_encode(struct writer *w, uint8_t version, uint64_t packets, uint64_t bytes, uint32_t flows);
 struct of_desc {
     const char *manufacturer, *hardware, *software, *serial, *datapath;
 };

@@ -18,7 +18,7 @@ void nx_match_encode(struct writer *w, size_t len_at, const struct match *match,
 {
     size_t start = w->len;
 
-    match_encode(match, false, w);
+    match_encode(match, OF_VERSION_10, w);
     if (cookie_mask) {
         bool exact = cookie_mask == UINT64_MAX;
 

@@ -27,14 +27,14 @@ static void packet_in_10(struct writer *w, const struct of_packet_in *pin)
     writer_zeros(w, 1);
 }
 
-static void packet_in_13(struct writer *w, const struct of_packet_in *pin)
+static void packet_in_13(struct writer *w, uint8_t version, const struct of_packet_in *pin)
 {
     writer_u32(w, OF_NO_BUFFER);
     writer_u16(w, (uint16_t)MIN(pin->total_len, 0xffffu));
     writer_u8(w, pin->reason);
     writer_u8(w, pin->table);
     writer_be64(w, pin->cookie);
-    of_match_encode(w, &pin->match);
+    of_match_encode(w, version, &pin->match);
     writer_zeros(w, 2);
 }
 
@@ -76,7 +76,7 @@ static void prop_u8(struct writer *w, enum nx_packet_in_prop type, uint8_t v)
 }
 
 /* What stands around the packet: other properties, of bounded size but for metadata and userdata. */
-static void packet_in_nx2(struct writer *w, const struct of_packet_in *pin)
+static void packet_in_nx2(struct writer *w, uint8_t version, const struct of_packet_in *pin)
 {
     size_t around = 64 + pin->userdata_len + 2048, prop = prop_begin(w, NXPINT_PACKET);
     size_t len = around < OF_MAX_LEN ? MIN(pin->data_len, OF_MAX_LEN - around) : 0;
@@ -97,7 +97,7 @@ static void packet_in_nx2(struct writer *w, const struct of_packet_in *pin)
     }
     prop_u8(w, NXPINT_REASON, pin->reason);
     prop = prop_begin(w, NXPINT_METADATA);
-    match_encode(&pin->match, true, w);
+    match_encode(&pin->match, version, w);
     prop_end(w, prop);
     if (pin->userdata_len) {
         prop = prop_begin(w, NXPINT_USERDATA);
@@ -119,7 +119,7 @@ void of_packet_in_encode(struct writer *w, uint8_t version, enum of_packet_in_fo
         break;
     case OF_PACKET_IN_NXT2:
         start = of_begin_experimenter(w, version, OF_EXPERIMENTER_NX, NXT_PACKET_IN2, 0);
-        packet_in_nx2(w, pin);
+        packet_in_nx2(w, version, pin);
         break;
     case OF_PACKET_IN_STANDARD:
     default:
@@ -127,7 +127,7 @@ void of_packet_in_encode(struct writer *w, uint8_t version, enum of_packet_in_fo
         if (version == OF_VERSION_10) {
             packet_in_10(w, pin);
         } else {
-            packet_in_13(w, pin);
+            packet_in_13(w, version, pin);
         }
         put_data(w, start, pin);
     }

@@ -90,6 +90,7 @@ void switch_destroy(struct switch_ *sw)
     megaflows_destroy(sw->megaflows);
     sw->dp->class->close(sw->dp);
     flow_reaper_destroy(sw->reaper);
+    xlate_scratch_destroy(sw);
     free(sw->by_dp_port);
     free(sw);
 }

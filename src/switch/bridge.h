@@ -27,6 +27,7 @@ struct rule_actions;
 struct flow_table;
 struct megaflows;
 struct flow_reaper;
+struct xlate_scratch;
 struct bundle_bond;
 struct mirrors;
 struct mcast_table;
@@ -238,13 +239,14 @@ struct switch_ {
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
     struct megaflows *megaflows;
-    struct flow_reaper *reaper; /* NULL: nothing large was deleted yet */
-    unsigned int vlan_limit;    /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
-    struct event *timer;        /* once a second: timeouts, ageing */
-    bool closing;               /* switch_destroy(): ports leave the datapath with it, all at once */
-    bool restore_wait;          /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
-    uint64_t generation;        /* counts changes that may alter translations */
-    uint64_t full_generation;   /* when the last one was that may alter any of them */
+    struct xlate_scratch *scratch; /* translate.c's own */
+    struct flow_reaper *reaper;    /* NULL: nothing large was deleted yet */
+    unsigned int vlan_limit;  /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
+    struct event *timer;      /* once a second: timeouts, ageing */
+    bool closing;             /* switch_destroy(): ports leave the datapath with it, all at once */
+    bool restore_wait;        /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
+    uint64_t generation;      /* counts changes that may alter translations */
+    uint64_t full_generation; /* when the last one was that may alter any of them */
     struct switch_hooks hooks;
 };
 

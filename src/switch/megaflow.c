@@ -26,7 +26,6 @@ struct megaflow_mask {
     size_t n_flows;
     uint32_t hash;
     uint8_t n_words, words[FLOW_KEY_U64S]; /* where the mask is not zero */
-    UT_hash_handle hh;
 };
 
 struct megaflow {
@@ -50,7 +49,7 @@ struct megaflows {
     struct switch_ *sw;
     struct hash_index by_key;
     struct megaflow *list;
-    struct megaflow_mask *masks;
+    struct hash_index masks;
     struct event *event;
     struct megaflow *cursor;         /* next one of the pass; NULL: none runs */
     bool pass_reads;                 /* this pass reads all counters, not only those of stale flows */
@@ -64,29 +63,46 @@ struct megaflows {
 
 /* ---- the table of them ---- */
 
-static struct megaflow_mask *find_mask(const struct megaflows *m, const struct flow_key *mask)
+static uint32_t hash_mask(const struct flow_key *key)
 {
-    struct megaflow_mask *found;
+    const uint64_t *w = (const uint64_t *)(const void *)key;
+    uint64_t h = 0;
 
-    HASH_FIND(hh, m->masks, mask, sizeof *mask, found);
-    return found;
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        h = cls_hash_add(h, w[i]);
+    }
+    return cls_hash_finish(h);
+}
+
+static struct megaflow_mask *find_mask(const struct megaflows *m, const struct flow_key *key, uint32_t hash)
+{
+    struct megaflow_mask *mask;
+
+    HASH_INDEX_FOR_EACH_WITH(mask, &m->masks, hash)
+    {
+        if (!memcmp(&mask->key, key, sizeof *key)) {
+            return mask;
+        }
+    }
+    return NULL;
 }
 
 static struct megaflow_mask *get_mask(struct megaflows *m, const struct flow_key *key)
 {
     const uint64_t *w = (const uint64_t *)(const void *)key;
-    struct megaflow_mask *mask = find_mask(m, key);
+    uint32_t hash = hash_mask(key);
+    struct megaflow_mask *mask = find_mask(m, key, hash);
 
     if (!mask) {
         mask = xcalloc(1, sizeof *mask);
         mask->key = *key;
+        mask->hash = hash;
         for (uint8_t i = 0; i < FLOW_KEY_U64S; i++) {
             if (w[i]) {
                 mask->words[mask->n_words++] = i;
-                mask->hash = cls_hash_finish(cls_hash_add(mask->hash, w[i] + i));
             }
         }
-        HASH_ADD(hh, m->masks, key, sizeof mask->key, mask);
+        hash_index_insert(&m->masks, hash, mask);
     }
     mask->n_flows++;
     return mask;
@@ -106,7 +122,7 @@ static uint32_t hash_key(const struct megaflow_mask *mask, const struct flow_key
 /* KEY is masked. */
 static struct megaflow *find(const struct megaflows *m, const struct flow_key *key, const struct flow_key *mask_key)
 {
-    const struct megaflow_mask *mask = find_mask(m, mask_key);
+    const struct megaflow_mask *mask = find_mask(m, mask_key, hash_mask(mask_key));
     struct megaflow *f;
     uint32_t hash;
 
@@ -133,7 +149,7 @@ static void add(struct megaflows *m, struct megaflow *f)
 static void put_mask(struct megaflows *m, struct megaflow_mask *mask)
 {
     if (!--mask->n_flows) {
-        HASH_DELETE(hh, m->masks, mask);
+        hash_index_remove(&m->masks, mask->hash, mask);
         free(mask);
     }
 }
@@ -209,25 +225,21 @@ static void installed_actions(const struct xlate_out *out, struct dp_action *slo
     *ret_len = out->slow ? sizeof *slow : out->actions_len;
 }
 
-static void *shrink(void *p, size_t size)
+static void *copy(const void *p, size_t size)
 {
-    if (!size) {
-        free(p);
-        return NULL;
-    }
-    return xrealloc(p, size);
+    return size ? xmemdup(p, size) : NULL;
 }
 
+/* The references that the effects hold move; the lists stay OUT's. */
 static void take_effects(struct megaflow *f, struct xlate_out *out)
 {
     xlate_effects_free(f->effects, f->n_effects);
     free(f->deps);
     f->n_effects = out->n_effects;
     f->n_deps = out->n_deps;
-    /* The walk's lists grew by doubling; these stay long, so they get their own size. */
-    f->effects = shrink(TAKE_PTR(out->effects), out->n_effects * sizeof *out->effects);
-    f->deps = shrink(TAKE_PTR(out->deps), out->n_deps * sizeof *out->deps);
-    out->n_effects = out->n_deps = 0;
+    f->effects = copy(out->effects, out->n_effects * sizeof *out->effects);
+    f->deps = copy(out->deps, out->n_deps * sizeof *out->deps);
+    out->n_effects = 0;
 }
 
 static bool mask_suffices(const struct flow_key *have, const struct flow_key *need)
@@ -592,5 +604,6 @@ void megaflows_destroy(struct megaflows *m)
     }
     event_free(m->event);
     hash_index_done(&m->by_key);
+    hash_index_done(&m->masks);
     free(m);
 }

@@ -114,7 +114,7 @@ static int over_flows(struct ofconn *c, const struct of_header *h, const struct 
     r.format = format;
     flow_table_for_each(c->server->bridge, &filter, aggregate ? count_flow : put_flow, &r);
     if (aggregate) {
-        of_aggregate_encode(&r.w, r.packets, r.bytes, r.flows);
+        of_aggregate_encode(&r.w, format.nx ? OF_VERSION_10 : h->version, r.packets, r.bytes, r.flows);
     }
     of_reply_end(&r);
     return 0;

@@ -476,13 +476,67 @@ static void finish(struct xlate_ctx *x)
     ofpacts_done(&x->s.action_set);
 }
 
+/* Lists of the last translation, for the next one: they grow by doubling, which would cost more than the walk. A nested
+ * translation finds none and makes its own. */
+struct xlate_scratch {
+    uint8_t *actions;
+    struct xlate_effect *effects;
+    const uint64_t **deps;
+    size_t actions_allocated, effects_allocated, deps_allocated;
+};
+
+#define SCRATCH_MAX_EFFECTS 1024 /* longer lists are not kept */
+
+static void take_scratch(struct switch_ *sw, struct xlate_out *out)
+{
+    struct xlate_scratch *s = sw->scratch;
+
+    *out = (struct xlate_out){.sw = sw};
+    if (s) {
+        out->actions = TAKE_PTR(s->actions);
+        out->effects = TAKE_PTR(s->effects);
+        out->deps = TAKE_PTR(s->deps);
+        out->actions_allocated = out->actions ? s->actions_allocated : 0;
+        out->effects_allocated = out->effects ? s->effects_allocated : 0;
+        out->deps_allocated = out->deps ? s->deps_allocated : 0;
+    }
+}
+
+static void give_scratch(struct switch_ *sw, struct xlate_out *out)
+{
+    struct xlate_scratch *s = sw->scratch;
+
+    if (!s) {
+        s = sw->scratch = xcalloc(1, sizeof *s);
+    }
+    if (!s->actions && !s->effects && !s->deps && out->effects_allocated <= SCRATCH_MAX_EFFECTS) {
+        *s = (struct xlate_scratch){.actions = TAKE_PTR(out->actions),
+                                    .effects = TAKE_PTR(out->effects),
+                                    .deps = TAKE_PTR(out->deps),
+                                    .actions_allocated = out->actions_allocated,
+                                    .effects_allocated = out->effects_allocated,
+                                    .deps_allocated = out->deps_allocated};
+    }
+}
+
+void xlate_scratch_destroy(struct switch_ *sw)
+{
+    if (sw->scratch) {
+        free(sw->scratch->actions);
+        free(sw->scratch->effects);
+        free(sw->scratch->deps);
+        free(sw->scratch);
+        sw->scratch = NULL;
+    }
+}
+
 void translate(const struct xlate_in *in, struct xlate_out *ret)
 {
     struct xlate_ctx x = {.in = in, .out = ret, .why = in->actions ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
     enum drop_reason reason;
     struct port *port;
 
-    *ret = (struct xlate_out){0};
+    take_scratch(in->sw, ret);
     look_always(&x);
     start_state(&x);
     if (in->bridge) {
@@ -498,17 +552,7 @@ void translate(const struct xlate_in *in, struct xlate_out *ret)
     finish(&x);
 }
 
-void xlate_out_done(struct xlate_out *out)
-{
-    free(out->actions);
-    free(out->deps);
-    xlate_effects_free(out->effects, out->n_effects);
-    *out = (struct xlate_out){0};
-}
-
-/* ---- effects ---- */
-
-void xlate_effects_free(struct xlate_effect *effects, size_t n)
+static void effects_clear(struct xlate_effect *effects, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         rule_unref(effects[i].rule);
@@ -518,6 +562,25 @@ void xlate_effects_free(struct xlate_effect *effects, size_t n)
         tunnel_opts_unref(effects[i].opts_id);
         free(effects[i].flow);
     }
+}
+
+void xlate_out_done(struct xlate_out *out)
+{
+    effects_clear(out->effects, out->n_effects);
+    if (out->sw) {
+        give_scratch(out->sw, out);
+    }
+    free(out->actions);
+    free(out->effects);
+    free(out->deps);
+    *out = (struct xlate_out){0};
+}
+
+/* ---- effects ---- */
+
+void xlate_effects_free(struct xlate_effect *effects, size_t n)
+{
+    effects_clear(effects, n);
     free(effects);
 }
 

@@ -85,6 +85,7 @@ struct xlate_out {
      * generation that the walk began in, it may be another. They live as long as their bridge. */
     const uint64_t **deps;
     size_t n_deps, deps_allocated;
+    struct switch_ *sw; /* whose scratch lists these are */
 };
 
 /* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the
@@ -94,6 +95,8 @@ int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */
 void translate(const struct xlate_in *in, struct xlate_out *ret);
 void xlate_out_done(struct xlate_out *out);
+/* Frees the lists that translations of SW use again and again. */
+void xlate_scratch_destroy(struct switch_ *sw);
 /* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */
 void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes,
                        uint16_t tcp_flags, int64_t used_ms);

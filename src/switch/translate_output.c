@@ -154,7 +154,7 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
     uint64_t *b = (uint64_t *)(void *)&x->base, *bw = (uint64_t *)(void *)&x->base_written;
     uint64_t *wc = (uint64_t *)(void *)&x->wc.key, *m = (uint64_t *)(void *)ret_mask;
     struct flow_key settable;
-    uint64_t *s = (uint64_t *)(void *)&settable, found = 0;
+    uint64_t *s = (uint64_t *)(void *)&settable, found = 0, changed = 0;
 
     memset(&settable, 0xff, sizeof settable);
     settable.in_port = dp_port(0);
@@ -164,6 +164,12 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
     memset(settable.mpls_lse, 0, sizeof settable.mpls_lse);
     settable.ip_frag = 0;
     settable.tcp_flags = 0;
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        changed |= ((f[i] ^ b[i]) | (w[i] ^ bw[i])) & s[i];
+    }
+    if (!changed) { /* as between the outputs of a flood */
+        return false;
+    }
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
         wc[i] |= bw[i] & ~w[i] & s[i];
         m[i] = ((f[i] ^ b[i]) | (w[i] & ~bw[i] & ~wc[i])) & s[i];

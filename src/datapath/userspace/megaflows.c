@@ -212,17 +212,32 @@ static void unlist_flow(struct megaflows *t, struct megaflow *f)
 
 /* ---- adding and removing ---- */
 
+static uint32_t hash_mask(const struct flow_key *mask)
+{
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        h = (h ^ words_of(mask)[i]) * 0x9ddfea08eb382d69ull;
+        h ^= h >> 32;
+    }
+    return (uint32_t)(h ^ h >> 17);
+}
+
 static struct subtable *subtable_get(struct megaflows *t, const struct flow_key *mask)
 {
+    uint32_t hash = hash_mask(mask);
     struct subtable *s;
 
-    for (size_t i = 0; i < t->n_subtables; i++) {
-        if (!memcmp(&t->subtables[i]->mask, mask, sizeof(*mask))) {
-            return t->subtables[i];
+    HASH_INDEX_FOR_EACH_WITH(s, &t->by_mask, hash)
+    {
+        if (!memcmp(&s->mask, mask, sizeof(*mask))) {
+            return s;
         }
     }
     s = xcalloc(1, sizeof(*s));
     s->mask = *mask;
+    s->mask_hash = hash;
+    hash_index_insert(&t->by_mask, hash, s);
     for (uint8_t i = 0; i < FLOW_KEY_U64S; i++) {
         if (words_of(mask)[i]) {
             s->words[s->n_words++] = i;
@@ -242,6 +257,7 @@ static void subtable_free(struct megaflows *t, struct subtable *s)
             break;
         }
     }
+    hash_index_remove(&t->by_mask, s->mask_hash, s);
     hash_index_done(&s->flows);
     free(s);
 }
@@ -308,5 +324,6 @@ void megaflows_done(struct megaflows *t)
     free(t->cache);
     free(t->by_id);
     free(t->subtables);
+    hash_index_done(&t->by_mask);
     *t = (struct megaflows){0};
 }

@@ -49,6 +49,7 @@ struct megaflow {
 
 struct subtable {
     struct flow_key mask;
+    uint32_t mask_hash;
     uint8_t words[FLOW_KEY_U64S]; /* where the mask is not zero */
     unsigned int n_words;
     struct hash_index flows;
@@ -59,6 +60,7 @@ struct subtable {
 
 struct megaflows {
     struct subtable **subtables;
+    struct hash_index by_mask; /* the same */
     size_t n_subtables;
     struct megaflow *list;   /* utlist */
     struct megaflow **by_id; /* ids are handed out one after the other: the low bits are a perfect hash */

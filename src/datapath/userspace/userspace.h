@@ -4,8 +4,8 @@
 /*
  * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the
  * owner's event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table),
- * actions.c (the executor), meters.c, netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c (sending
- * tunnel packets), policer.c (ingress policing).
+ * actions.c (the executor), meters.c, netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c
+ * (sending tunnel packets), policer.c (ingress policing).
  *
  * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what
  * the kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in
@@ -73,7 +73,7 @@ struct us_datapath {
     bool closing; /* every port goes */
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
-    int64_t now_ms; /* read once a turn of the loop and an execute */
+    int64_t now_ms;           /* read once a turn of the loop and an execute */
     struct dp_meter **meters; /* by id */
     size_t n_meters;
     struct packet rx[RX_BATCH];

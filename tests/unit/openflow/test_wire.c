@@ -212,7 +212,8 @@ static void match_vectors(void **state WR_UNUSED)
         {"00013f08 0a000000 ff000000", NULL},                                 /* tun_src masked */
         {"00013e04 0a000001", NULL},
         {"0001da10 fe800000000000000000000000000001", NULL},
-        {"80000a02 0800 80001401 06 ffff5406 4f4e4600 0012", "80000a02 0800 80001401 06 00014402 0012"},
+        {"80000a02 0800 80001401 06 ffff5406 4f4e4600 0012", NULL},
+        {"80000a02 0800 80001401 06 00014402 0012", "80000a02 0800 80001401 06 ffff5406 4f4e4600 0012"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -223,7 +224,7 @@ static void match_vectors(void **state WR_UNUSED)
         char *want = to_hex(bytes, n), *got;
 
         assert_int_equal(decode_match(cases[i].in, true, &m), 0);
-        match_encode(&m, true, &w);
+        match_encode(&m, 4, &w);
         got = to_hex(w.data, w.len);
         assert_string_equal(got, want);
         free(want);
