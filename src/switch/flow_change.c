@@ -381,13 +381,18 @@ static void delete_learned(struct bridge *br, const struct rule_actions *actions
 /* What stood at the start and is gone at the end is announced, with final counters. */
 void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
 {
-    bool announce = false;
+    bool announce = false, cached = false;
 
     for (size_t i = 0; i < log->n; i++) {
-        announce |= log->steps[i].type == UNDO_REMOVED && log->steps[i].rule->flags & RULE_SEND_FLOW_REM;
+        const struct undo *u = &log->steps[i];
+
+        if (u->type == UNDO_REMOVED && u->rule->flags & RULE_SEND_FLOW_REM) {
+            announce = true;
+            cached |= u->rule->refs > 1; /* besides this log's: some megaflow's */
+        }
     }
-    if (announce && sync) {
-        megaflow_sync_stats(br->sw);
+    if (cached && sync) {
+        megaflow_sync_removed(br->sw);
     }
     if (log->any_visible) {
         switch_tables_changed(br, log->visible);

@@ -18,6 +18,7 @@ COVERAGE(megaflow_revalidate);
 
 #define SLICE_FLOWS 32        /* between looks at the clock */
 #define SLICE_MS 2            /* of each turn of the event loop */
+#define SYNC_MAX_FLOWS 20000  /* whose counters are read in one go */
 #define PASS_PAUSE_USEC 10000 /* between two passes, when changes keep coming */
 
 /* Megaflows share masks: there are few of them. */
@@ -57,6 +58,7 @@ struct megaflows {
     int64_t pass_began_ms, stats_ms; /* this pass; the last one that read counters, to its end */
     dp_flow_id next_id;
     uint64_t n_revalidated;
+    unsigned int pushing; /* depth of push_stats() */
     size_t max_flows;
     int64_t idle_ms;
 };
@@ -157,13 +159,16 @@ static void put_mask(struct megaflows *m, struct megaflow_mask *mask)
 /* ---- one megaflow ---- */
 
 /* Pushes what came on top since the last time. */
-static void push_stats(struct megaflow *f, const struct dp_flow_stats *stats)
+static void push_stats(struct megaflows *m, struct megaflow *f, const struct dp_flow_stats *stats)
 {
     uint64_t packets = stats->packets - f->stats.packets, bytes = stats->bytes - f->stats.bytes;
 
     f->stats = *stats;
     if (packets || bytes) {
+        /* Effects may change tables, and that may ask for counters: not now, in the middle of a megaflow. */
+        m->pushing++;
         xlate_effects_run(f->effects, f->n_effects, packets, bytes, stats->tcp_flags, stats->used_ms);
+        m->pushing--;
     }
 }
 
@@ -188,7 +193,7 @@ static void remove_flow(struct megaflows *m, struct megaflow *f)
     struct dp_flow_stats stats;
 
     if (!dp_flow_del(m->sw->dp, f->id, &stats)) {
-        push_stats(f, &stats);
+        push_stats(m, f, &stats);
     }
     forget(m, f);
 }
@@ -204,7 +209,7 @@ static bool pull_stats(struct megaflows *m, struct megaflow *f)
         return false;
     }
     if (!error) {
-        push_stats(f, &stats);
+        push_stats(m, f, &stats);
     }
     return true;
 }
@@ -508,16 +513,41 @@ void megaflow_revalidate_all(struct switch_ *sw)
 
 void megaflow_sync_stats(struct switch_ *sw)
 {
+    struct megaflows *m = sw->megaflows;
     int64_t began = time_mono_ms();
     struct megaflow *f, *next;
 
-    if (!sw->megaflows) {
+    if (!m || m->pushing || m->by_key.n > SYNC_MAX_FLOWS) {
+        return; /* the passes read them once a second, in slices */
+    }
+    DL_FOREACH_SAFE(m->list, f, next) {
+        pull_stats(m, f);
+    }
+    m->stats_ms = MAX(m->stats_ms, began);
+}
+
+static bool uses_removed_rule(const struct megaflow *f)
+{
+    for (size_t i = 0; i < f->n_effects; i++) {
+        if (f->effects[i].rule && !f->effects[i].rule->in_table) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void megaflow_sync_removed(struct switch_ *sw)
+{
+    struct megaflow *f, *next;
+
+    if (!sw->megaflows || sw->megaflows->pushing) {
         return;
     }
     DL_FOREACH_SAFE(sw->megaflows->list, f, next) {
-        pull_stats(sw->megaflows, f);
+        if (uses_removed_rule(f)) {
+            pull_stats(sw->megaflows, f);
+        }
     }
-    sw->megaflows->stats_ms = MAX(sw->megaflows->stats_ms, began);
 }
 
 int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now)

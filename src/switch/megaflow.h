@@ -36,8 +36,12 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall);
 void megaflows_changed(struct megaflows *m);
 /* Runs sweeps to the end now (tests, and `revalidator/wait`). */
 void megaflow_revalidate_all(struct switch_ *sw);
-/* Reads all counters from the datapath and pushes them on. */
+/* Reads all counters from the datapath and pushes them on. With more than 20,000 megaflows, which would hold up the
+ * loop, it leaves them as the last pass read them, a second ago. */
 void megaflow_sync_stats(struct switch_ *sw);
+/* Reads those of megaflows that lead to rules which are no longer in their tables: then such rules' counters are final.
+ */
+void megaflow_sync_removed(struct switch_ *sw);
 /* Traffic before this time is counted: when the last complete reading of all counters began. NOW without megaflows. */
 int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now);
 /* Pushes counters, removes idle megaflows; called from switch_tick(). */
