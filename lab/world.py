@@ -147,12 +147,20 @@ class World:
                 problems.append(f"{process['tag']} (pid {pid}) did not leave on SIGTERM; killed")
                 os.kill(pid, signal.SIGKILL)
                 wait_for("the killed process", lambda p=pid: self._gone(p), 5)
+        for directory in self._pins():  # of the eBPF datapath; its devices and programs go with the namespaces
+            shutil.rmtree(directory, ignore_errors=True)
         for name in reversed(self.state["netns"]):
             if os.path.exists(f"/run/netns/{name}"):
                 run("ip", "netns", "del", name)
         shutil.rmtree(self.dir, ignore_errors=True)
         self.state = {"netns": [], "processes": []}
         return problems
+
+    def _pins(self):
+        """Directories of pinned BPF maps of switches whose rundirs are below ours."""
+        prefix = str(self.dir).lstrip("/").replace("/", "_").replace(".", "_") + "_"
+        pins = pathlib.Path("/sys/fs/bpf/warren")
+        return [path for path in pins.iterdir() if path.name.startswith(prefix)] if pins.is_dir() else []
 
     def _gone(self, pid):
         child = self.children.get(pid)
@@ -164,6 +172,7 @@ class World:
         """What of this world still exists: for the proof at a test's end."""
         left = [name for name in os.listdir("/run/netns") if name.startswith(self.name + "-")] if os.path.isdir(
             "/run/netns") else []
+        left += [str(path) for path in self._pins()]
         needle = str(self.dir).encode()
         for entry in os.listdir("/proc"):
             if not entry.isdigit() or int(entry) == os.getpid():

@@ -113,3 +113,15 @@ void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_miss
 {
     dp->class->lookup_stats(dp, ret_hits, ret_misses);
 }
+
+bool dp_settle(struct datapath *dp, bool complete)
+{
+    return dp->class->settle && dp->class->settle(dp, complete);
+}
+
+void dp_leave(struct datapath *dp)
+{
+    if (dp->class->leave) {
+        dp->class->leave(dp);
+    }
+}

@@ -77,6 +77,9 @@ struct dp_callbacks {
     void (*upcall)(void *aux, const struct dp_upcall *upcall);
     /* The port's netdev went away or failed: the port still exists until dp_port_del(). */
     void (*port_gone)(void *aux, dp_port_t port);
+    /* After dp_settle(): a flow of a process before us with (masked) key KEY still forwards. The handler translates KEY
+     * and puts what comes of it; what is not put again with this key is removed. May be NULL. */
+    void (*adopt)(void *aux, const struct flow_key *key);
     void *aux;
 };
 
@@ -100,6 +103,8 @@ struct dp_class {
     int (*meter_ask)(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
     const uint64_t *(*drops)(struct datapath *dp);
     void (*lookup_stats)(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
+    bool (*settle)(struct datapath *dp, bool complete); /* may be NULL */
+    void (*leave)(struct datapath *dp);                 /* may be NULL */
 };
 
 /* Every implementation begins its own struct with this. */
@@ -151,5 +156,12 @@ int dp_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packet
 /* Counters of DROP_MAX entries, by enum drop_reason: those that happened inside the datapath. */
 const uint64_t *dp_drops(struct datapath *dp);
 void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
+
+/* A datapath may outlive the process (eBPF): a new process finds ports and flows forwarding as they were. Ports that are
+ * added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what they
+ * should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
+bool dp_settle(struct datapath *dp, bool complete);
+/* From now on nothing that is deleted or closed stops forwarding: the process ends and another will take over. */
+void dp_leave(struct datapath *dp);
 
 #endif

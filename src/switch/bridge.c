@@ -8,6 +8,7 @@
 #include "switch/mcast_table.h"
 #include "switch/megaflow.h"
 #include "switch/mirror.h"
+#include "switch/settle.h"
 #include "switch/switch_private.h"
 #include "switch/translate.h"
 #include "switch/tunnel_port.h"
@@ -36,7 +37,7 @@ int switch_create_class(struct event_base *base, const struct dp_class *class, s
 {
     static const struct timeval second = {1, 0};
     struct switch_ *sw = xcalloc(1, sizeof *sw);
-    const struct dp_callbacks callbacks = {.upcall = megaflow_upcall, .port_gone = on_port_gone, .aux = sw};
+    const struct dp_callbacks callbacks = {.upcall = megaflow_upcall, .port_gone = on_port_gone, .adopt = megaflow_adopt, .aux = sw};
     int error;
 
     sw->base = base;
@@ -151,6 +152,7 @@ void switch_tick(struct switch_ *sw, int64_t now)
     struct bridge *br, *next;
 
     megaflow_tick(sw, now);
+    switch_settle(sw, now);
     HASH_ITER(hh, sw->bridges, br, next) {
         flow_table_expire(br, now);
         if (mac_table_expire(&br->macs, now)) {

@@ -229,6 +229,13 @@ struct switch_hooks {
 
 struct tunnel_dp_port; /* a datapath port shared by tunnel ports */
 
+/* settle.h */
+struct settle {
+    bool done;
+    int64_t since_ms, changed_ms;
+    uint64_t generation; /* of the last change of tables or ports */
+};
+
 struct switch_ {
     struct event_base *base;
     struct datapath *dp;
@@ -247,6 +254,7 @@ struct switch_ {
     bool restore_wait;        /* other_config:flow-restore-wait: misses are dropped until the tables are complete */
     uint64_t generation;      /* counts changes that may alter translations */
     uint64_t full_generation; /* when the last one was that may alter any of them */
+    struct settle settle;
     struct switch_hooks hooks;
 };
 

@@ -35,6 +35,8 @@ static const struct daemon_option options[] = {
      .argument = "FILE"},
     {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "directory of open_vswitch.ovsschema", .argument = "DIR"},
     {"datapath", DAEMON_CHOICE, "userspace", "what moves the packets", .choices = "userspace|ebpf"},
+    {"detach-datapath", DAEMON_BOOL, NULL,
+     "remove what the eBPF datapath of this rundir left in the kernel, and end: nothing is forwarded any more"},
 };
 
 struct switchd {
@@ -115,7 +117,7 @@ static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, vo
 }
 
 /* `exit [--cleanup]`: the answer must be out first. With --cleanup the kernel's devices also lose the queues that they
- * got by us. */
+ * got by us, and the eBPF datapath, which otherwise goes on forwarding, is taken away. */
 static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf *out)
 {
     struct switchd *s = aux;
@@ -204,10 +206,33 @@ static int start(struct switchd *s)
     return error;
 }
 
+/* --detach-datapath */
+static int detach(struct switchd *s)
+{
+    const char *rundir = daemon_string(&s->daemon, "rundir");
+    _cleanup_free_ char *path = xasprintf("%s/ovs-vswitchd.pid", rundir);
+    struct stat st;
+    int error;
+
+    if (!stat(rundir, &st)) {
+        error = pidfile_create(path, &s->pidfile);
+        if (error) {
+            log_err("pid file %s: %s", path, error == -EBUSY ? "a switch runs in this rundir" : strerror(-error));
+            return error;
+        }
+    }
+    error = dp_ebpf_detach(rundir);
+    pidfile_remove(&s->pidfile);
+    return error;
+}
+
 static void stop(struct switchd *s)
 {
     if (s->cleanup && s->configurator) {
         configurator_cleanup(s->configurator);
+    }
+    if (s->sw && !s->cleanup) {
+        dp_leave(s->sw->dp);
     }
     unixctl_destroy(s->unixctl);
     configurator_destroy(s->configurator);
@@ -225,6 +250,11 @@ int main(int argc, char **argv)
     int status = daemon_init(&s.daemon, "warren-switchd", "the virtual switch of a hypervisor", options,
                              ARRAY_SIZE(options), argc, argv);
     if (status != DAEMON_GO) {
+        return status;
+    }
+    if (daemon_bool(&s.daemon, "detach-datapath")) {
+        status = detach(&s) ? 1 : 0;
+        daemon_done(&s.daemon);
         return status;
     }
     status = start(&s) ? 1 : daemon_run(&s.daemon);

@@ -377,6 +377,20 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
     xlate_out_done(&out);
 }
 
+void megaflow_adopt(void *aux, const struct flow_key *key)
+{
+    struct switch_ *sw = aux;
+    uint64_t generation = sw->generation;
+    int64_t now = time_mono_ms();
+    struct xlate_out out;
+
+    translate(&(struct xlate_in){.sw = sw, .key = key, .now = now}, &out);
+    if (out.bridge || out.drop != DROP_NO_PORT) {
+        install(sw->megaflows, key, &out, generation, now);
+    }
+    xlate_out_done(&out);
+}
+
 /* ---- passes ---- */
 
 static void schedule(struct megaflows *m, long usec)

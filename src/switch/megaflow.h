@@ -32,6 +32,8 @@ struct megaflows *megaflows_create(struct switch_ *sw);
 void megaflows_destroy(struct megaflows *m);
 /* The datapath's upcall callback; AUX is the switch. */
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall);
+/* The datapath's adopt callback: a flow that a process before us left in it becomes one of ours. */
+void megaflow_adopt(void *aux, const struct flow_key *key);
 /* Some change: start a sweep soon. */
 void megaflows_changed(struct megaflows *m);
 /* Runs sweeps to the end now (tests, and `revalidator/wait`). */

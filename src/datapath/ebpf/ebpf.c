@@ -2,6 +2,8 @@
 #include "datapath/ebpf/ebpf.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <endian.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -19,6 +21,10 @@
 LOG_MODULE("dp_ebpf");
 
 #define TICK_MS 1000
+#define ADOPT_SLICE 100 /* orphans at a time, so that packets are not kept waiting */
+#define ADOPT_USEC 10000
+#define ADOPT_IDLE_MS 10000 /* who was idle so long is not worth a translation */
+#define PORT_UNCLAIMED 1
 
 /* A port of the fast path beside the inner datapath's of the same number. */
 struct fast_port {
@@ -45,8 +51,13 @@ struct ebpf_datapath {
     struct ebpf_net *net;
     struct ebpf_upcalls *upcalls;
     struct event *tick;
+    struct event *adopt;      /* a slice of orphans */
+    uint8_t *numbers;         /* by number: PORT_UNCLAIMED; NULL when nothing was adopted */
+    bool unsettled, settling; /* orphans may be left; they are being handed over */
+    bool leaving;             /* the kernel goes on without us */
     struct fast_port *ports;
     struct remote *remotes;
+    uint32_t next_nexthop;
     uint64_t drops[DROP_MAX];
 };
 
@@ -64,6 +75,11 @@ static struct ebpf_datapath *eb_of(struct datapath *dp)
 }
 
 /* --- packets that come up --- */
+
+static uint8_t tunnel_kind(enum dp_port_kind kind)
+{
+    return kind == DP_PORT_VXLAN ? EBPF_VXLAN : kind == DP_PORT_GRE ? EBPF_GRE : EBPF_GENEVE;
+}
 
 static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, uint32_t reason)
 {
@@ -138,6 +154,52 @@ static void on_gone(void *dp_, uint32_t number)
     }
 }
 
+/* The number that the port had with a process before us, 0: none. */
+static uint32_t former_number(const struct ebpf_datapath *dp, const struct dp_port_spec *spec, int ifindex)
+{
+    const struct ebpf_config *c = dp->maps.config;
+    uint32_t number = 0;
+
+    if (!dp->numbers) {
+        return 0;
+    }
+    if (spec->kind >= DP_PORT_VXLAN) {
+        for (uint32_t i = 0; i < c->n_tunnels && !number; i++) {
+            if (c->tunnels[i].port && c->tunnels[i].kind == tunnel_kind(spec->kind) &&
+                (spec->kind == DP_PORT_GRE || c->tunnels[i].udp_dst == htobe16(spec->udp_dst_port))) {
+                number = c->tunnels[i].port;
+            }
+        }
+    } else if (bpf_map_lookup_elem(dp->maps.ifindexes_fd, &ifindex, &number)) {
+        return 0;
+    }
+    return number < EBPF_PORTS_MAX && dp->numbers[number] == PORT_UNCLAIMED ? number : 0;
+}
+
+/* The inner port, under its former number if it had one (*RET_FORMER). */
+static int inner_port_add(struct ebpf_datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_number,
+                          bool *ret_former)
+{
+    uint32_t former = former_number(dp, spec, (int)if_nametoindex(spec->name)), next = dp->us->next_port;
+    int error;
+
+    if (former) {
+        dp->us->next_port = former;
+    }
+    error = dp_userspace_class.port_add(dp->inner, spec, ret_number);
+    if (former) {
+        dp->us->next_port = next;
+    }
+    if (error) {
+        return error;
+    }
+    *ret_former = former;
+    if (former) {
+        dp->numbers[former] = 0;
+    }
+    return 0;
+}
+
 static void stats_clear(struct ebpf_datapath *dp, uint32_t number)
 {
     _cleanup_free_ struct ebpf_port_stats *zero = xcalloc((size_t)dp->maps.n_cpus, sizeof(*zero));
@@ -165,9 +227,11 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
     struct ebpf_port *p = &dp->maps.ports[port->number];
     int error;
 
-    memset(p, 0, sizeof(*p));
-    p->tokens = dp->maps.config->upcall_burst;
-    p->ifindex = (uint32_t)port->ifindex;
+    if (p->ifindex != (uint32_t)port->ifindex) {
+        memset(p, 0, sizeof(*p));
+        p->tokens = dp->maps.config->upcall_burst;
+        p->ifindex = (uint32_t)port->ifindex;
+    }
     error = bpf_map_update_elem(dp->maps.ifindexes_fd, &port->ifindex, &port->number, BPF_ANY);
     if (error) {
         return error;
@@ -194,12 +258,17 @@ static int tunnel_start(struct ebpf_datapath *dp, const struct us_port *port)
     struct ebpf_config *c = dp->maps.config;
     struct ebpf_tunnel_port t = {
         .port = dp_port_u32(port->number),
-        .udp_dst = (__be16)__builtin_bswap16(port->udp_dst_port),
+        .udp_dst = htobe16(port->udp_dst_port),
         .kind = port->kind == DP_PORT_VXLAN ? EBPF_VXLAN
                 : port->kind == DP_PORT_GRE ? EBPF_GRE
                                             : EBPF_GENEVE,
     };
 
+    for (uint32_t i = 0; i < c->n_tunnels; i++) {
+        if (c->tunnels[i].port == t.port) {
+            return 0; /* adopted */
+        }
+    }
     for (uint32_t i = 0; i < EBPF_TUNNELS_MAX; i++) {
         if (i >= c->n_tunnels || !c->tunnels[i].port) {
             c->tunnels[i] = t;
@@ -226,6 +295,10 @@ static void tunnel_stop(struct ebpf_datapath *dp, uint32_t number)
 static void port_free(struct ebpf_datapath *dp, struct fast_port *port)
 {
     HASH_DEL(dp->ports, port);
+    if (dp->leaving) {
+        free(port);
+        return;
+    }
     if (port->ifindex) {
         netdev_stop(dp, port);
     } else {
@@ -254,6 +327,7 @@ static int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp
     struct fast_port *port = xcalloc(1, sizeof(*port));
     struct us_port *us;
     dp_port_t number;
+    bool former = false;
     int error = 0;
 
     if (spec->kind == DP_PORT_INTERNAL) {
@@ -262,13 +336,15 @@ static int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp
                                            : ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
         inner.name = port->peer;
     }
-    error = error ? error : dp_userspace_class.port_add(dp->inner, &inner, &number);
+    error = error ? error : inner_port_add(dp, &inner, &number, &former);
     if (error) {
         goto fail;
     }
     us = us_port_find(dp->us, number);
     port->number = dp_port_u32(number);
-    stats_clear(dp, port->number);
+    if (!former) {
+        stats_clear(dp, port->number);
+    }
     if (spec->kind >= DP_PORT_VXLAN) {
         error = tunnel_start(dp, us);
     } else {
@@ -340,12 +416,13 @@ static bool nexthop_of(struct ebpf_datapath *dp, const struct ip_addr *dst, uint
 
     HASH_FIND(hh, dp->remotes, dst, sizeof(*dst), r);
     if (!r) {
-        if (HASH_COUNT(dp->remotes) >= EBPF_NEXTHOPS_MAX) {
+        if (dp->next_nexthop >= EBPF_NEXTHOPS_MAX * EBPF_NEXTHOP_WAYS) {
             return false;
         }
         r = xcalloc(1, sizeof(*r));
         r->dst = *dst;
-        r->nexthop = HASH_COUNT(dp->remotes) * EBPF_NEXTHOP_WAYS;
+        r->nexthop = dp->next_nexthop;
+        dp->next_nexthop += EBPF_NEXTHOP_WAYS;
         HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
     }
     *ret_index = r->nexthop;
@@ -360,8 +437,8 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     if (!port || port->kind < DP_PORT_VXLAN) {
         return false;
     }
-    t->kind = port->kind == DP_PORT_VXLAN ? EBPF_VXLAN : port->kind == DP_PORT_GRE ? EBPF_GRE : EBPF_GENEVE;
-    t->udp_dst = (__be16)__builtin_bswap16(port->udp_dst_port);
+    t->kind = tunnel_kind(port->kind);
+    t->udp_dst = htobe16(port->udp_dst_port);
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
     t->src = tunnel->src;
     if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
@@ -380,7 +457,7 @@ static int eb_flow_put(struct datapath *dp_, const struct dp_flow *flow)
     struct ebpf_program program;
     int error = dp_userspace_class.flow_put(dp->inner, flow);
 
-    if (error) {
+    if (error || dp->leaving) {
         return error;
     }
     ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, &program);
@@ -427,7 +504,11 @@ static int eb_flow_del(struct datapath *dp_, dp_flow_id id, struct dp_flow_stats
     if (error) {
         return error;
     }
-    ebpf_flows_del(dp->flows, id, &fast, time_mono_ms());
+    if (dp->leaving) {
+        ebpf_flows_get_stats(dp->flows, id, &fast);
+    } else {
+        ebpf_flows_del(dp->flows, id, &fast, time_mono_ms());
+    }
     if (ret_stats) {
         *ret_stats = (struct dp_flow_stats){.packets = slow.packets + fast.packets,
                                             .bytes = slow.bytes + fast.bytes,
@@ -498,13 +579,126 @@ static void eb_lookup_stats(struct datapath *dp_, uint64_t *ret_hits, uint64_t *
     }
 }
 
-/* --- life --- */
-
 static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
 {
     struct ebpf_datapath *dp = dp_;
 
     ebpf_flows_tick(dp->flows, time_mono_ms());
+}
+
+/* --- taking over from a process before us --- */
+
+static void remember_remote(void *dp_, const struct ebpf_step *step)
+{
+    struct ebpf_datapath *dp = dp_;
+    struct remote *r;
+
+    if (step->op != EBPF_OP_TUNNEL) {
+        return;
+    }
+    HASH_FIND(hh, dp->remotes, &step->u.tunnel.dst, sizeof(r->dst), r);
+    if (!r) {
+        r = xcalloc(1, sizeof(*r));
+        r->dst = step->u.tunnel.dst;
+        r->nexthop = step->u.tunnel.nexthop;
+        HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
+        dp->next_nexthop = MAX(dp->next_nexthop, r->nexthop + EBPF_NEXTHOP_WAYS);
+    }
+}
+
+/* Whose numbers are taken until their ports are added again, or are not by the time of settling. */
+static void adopt_numbers(struct ebpf_datapath *dp)
+{
+    const struct ebpf_config *c = dp->maps.config;
+    uint32_t last = 0;
+
+    dp->numbers = xcalloc(EBPF_PORTS_MAX, 1);
+    for (uint32_t i = 1; i < EBPF_PORTS_MAX; i++) {
+        if (dp->maps.ports[i].ifindex) {
+            dp->numbers[i] = PORT_UNCLAIMED;
+            last = i;
+        }
+    }
+    for (uint32_t i = 0; i < c->n_tunnels; i++) {
+        if (c->tunnels[i].port && c->tunnels[i].port < EBPF_PORTS_MAX) {
+            dp->numbers[c->tunnels[i].port] = PORT_UNCLAIMED;
+            last = MAX(last, c->tunnels[i].port);
+        }
+    }
+    dp->us->next_port = last + 1 < EBPF_PORTS_MAX ? last + 1 : 1;
+}
+
+/* A port that is not configured any more. */
+static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
+{
+    int ifindex = (int)dp->maps.ports[number].ifindex;
+    char name[IFNAMSIZ];
+
+    dp->maps.ports[number].ifindex = 0;
+    tunnel_stop(dp, number);
+    if (!ifindex) {
+        return;
+    }
+    bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
+    ebpf_detach(ifindex);
+    if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
+        ebpf_link_remove(name);
+    }
+}
+
+static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
+{
+    struct ebpf_datapath *dp = dp_;
+    const struct timeval soon = {0, ADOPT_USEC};
+    struct flow_key key, mask;
+    int64_t now = time_mono_ms(), used;
+
+    for (int i = 0; i < ADOPT_SLICE; i++) {
+        if (!ebpf_flows_next_orphan(dp->flows, &key, &mask, &used)) {
+            dp->unsettled = dp->settling = false;
+            log_info("all that a switch before left is settled");
+            return;
+        }
+        if (now - used < ADOPT_IDLE_MS && dp->callbacks.adopt) {
+            dp->callbacks.adopt(dp->callbacks.aux, &key);
+        }
+        ebpf_flows_drop_orphan(dp->flows, &key, now);
+    }
+    event_add(dp->adopt, &soon);
+}
+
+static bool eb_settle(struct datapath *dp_, bool complete)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+    const struct timeval now = {0, 0};
+
+    if (complete && dp->unsettled && !dp->settling) {
+        dp->settling = true;
+        for (uint32_t i = 1; i < EBPF_PORTS_MAX; i++) {
+            if (dp->numbers[i] == PORT_UNCLAIMED) {
+                drop_unclaimed(dp, i);
+                dp->numbers[i] = 0;
+            }
+        }
+        event_add(dp->adopt, &now);
+    }
+    return dp->unsettled;
+}
+
+static void eb_leave(struct datapath *dp_)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+
+    dp->leaving = dp->maps.pin_dir != NULL;
+}
+
+/* --- life --- */
+
+static void free_event(struct event *event)
+{
+    if (event) {
+        event_free(event);
+    }
 }
 
 static void eb_close(struct datapath *dp_)
@@ -520,51 +714,24 @@ static void eb_close(struct datapath *dp_)
         HASH_DEL(dp->remotes, r);
         free(r);
     }
-    if (dp->net) {
+    if (dp->net && !dp->leaving) {
         ebpf_net_detach_uplinks(dp->net);
         ebpf_link_remove(EBPF_FIB_DEVICE);
     }
     ebpf_net_free(dp->net);
     ebpf_upcalls_free(dp->upcalls);
-    if (dp->tick) {
-        event_free(dp->tick);
-    }
+    free_event(dp->tick);
+    free_event(dp->adopt);
     if (dp->inner) {
         dp_close(dp->inner);
     }
     ebpf_flows_free(dp->flows);
-    if (dp->maps.pin_dir) {
+    if (dp->maps.pin_dir && !dp->leaving) {
         ebpf_unpin(rundir);
     }
     ebpf_unload(&dp->maps);
+    free(dp->numbers);
     free(dp);
-}
-
-/* What a process before us left in the maps is forgotten. */
-static void forget_old(struct ebpf_maps *m)
-{
-    uint64_t hash;
-    uint32_t ifindex;
-
-    m->config->n_masks = 0;
-    m->config->n_tunnels = 0;
-    for (uint32_t i = 0; i < EBPF_SLOTS_MAX; i++) {
-        if (m->slots[i].live) {
-            m->slots[i].live = 0;
-        }
-    }
-    for (uint32_t i = 0; i < EBPF_PORTS_MAX; i++) {
-        if (m->ports[i].ifindex) {
-            memset(&m->ports[i], 0, sizeof(m->ports[i]));
-        }
-    }
-    while (!bpf_map_get_next_key(m->flow_index_fd, NULL, &hash)) {
-        bpf_map_delete_elem(m->flow_index_fd, &hash);
-    }
-    while (!bpf_map_get_next_key(m->ifindexes_fd, NULL, &ifindex)) {
-        ebpf_detach((int)ifindex);
-        bpf_map_delete_elem(m->ifindexes_fd, &ifindex);
-    }
 }
 
 static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
@@ -580,9 +747,6 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         free(dp);
         return error;
     }
-    if (dp->maps.adopted) {
-        forget_old(&dp->maps);
-    }
     dp->flows = ebpf_flows_new(&dp->maps);
     error = dp_userspace_class.open(base, callbacks, &dp->inner);
     if (error) {
@@ -591,13 +755,19 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us = us_datapath_of(dp->inner);
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
+    if (dp->maps.adopted) {
+        dp->unsettled = true;
+        adopt_numbers(dp);
+        ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
+    }
     error = ebpf_net_new(base, &dp->maps, on_gone, dp, &dp->net);
     error = error ? error : ebpf_upcalls_new(base, &dp->maps, on_upcall, dp, &dp->upcalls);
     if (error) {
         goto fail;
     }
+    dp->adopt = event_new(base, -1, 0, on_adopt, dp);
     dp->tick = event_new(base, -1, EV_PERSIST, on_tick, dp);
-    if (!dp->tick || event_add(dp->tick, &tick)) {
+    if (!dp->adopt || !dp->tick || event_add(dp->tick, &tick)) {
         error = -ENOMEM;
         goto fail;
     }
@@ -606,6 +776,44 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
 fail:
     eb_close(&dp->dp);
     return error;
+}
+
+/* The program of ours that is attached to IFINDEX goes; one of the userspace datapath's (host_guard.c) stays. */
+static void detach_ours(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
+    struct bpf_prog_info info = {0};
+    _cleanup_close_ int fd = -1;
+    uint32_t len = sizeof(info);
+
+    if (bpf_tc_query(&hook, &opts)) {
+        return;
+    }
+    fd = bpf_prog_get_fd_by_id(opts.prog_id);
+    if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+        (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"))) {
+        ebpf_detach(ifindex);
+    }
+}
+
+int dp_ebpf_detach(const char *dir)
+{
+    struct if_nameindex *links = if_nameindex();
+
+    if (!links) {
+        log_err("the list of devices: %s", strerror(errno));
+        return -errno;
+    }
+    for (size_t i = 0; links[i].if_index; i++) {
+        detach_ours((int)links[i].if_index);
+        if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
+            !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
+            ebpf_link_remove(links[i].if_name);
+        }
+    }
+    if_freenameindex(links);
+    return ebpf_unpin(dir);
 }
 
 const struct dp_class dp_ebpf_class = {
@@ -622,4 +830,6 @@ const struct dp_class dp_ebpf_class = {
     .execute = eb_execute,
     .drops = eb_drops,
     .lookup_stats = eb_lookup_stats,
+    .settle = eb_settle,
+    .leave = eb_leave,
 };

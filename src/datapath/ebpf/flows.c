@@ -9,6 +9,9 @@
 
 LOG_MODULE("ebpf_flows");
 
+#define NO_SLOT UINT32_MAX
+#define ORPHAN_ID (1ull << 63) /* an orphan's id: this and its slot, as what it was called may be called so anew */
+
 struct flow {
     dp_flow_id id;
     uint32_t slot, mask;
@@ -27,10 +30,18 @@ struct dead {
     int64_t free_ms;
 };
 
+/* A flow of a process before us, which nobody has taken over yet. */
+struct orphan {
+    uint64_t hash;
+    uint32_t slot;
+    UT_hash_handle hh;
+};
+
 struct ebpf_flows {
     struct ebpf_maps *maps;
     struct flow *by_id;
-    struct dead *dead; /* in the order of their ends */
+    struct orphan *orphans; /* by hash */
+    struct dead *dead;      /* in the order of their ends */
     uint32_t *free_slots;
     size_t n_free;
     uint32_t mask_users[EBPF_MASKS_MAX]; /* slots, in quarantine too */
@@ -228,6 +239,17 @@ static int index_set(struct ebpf_flows *f, uint64_t hash, uint32_t slot)
     return error < 0 ? error : 0;
 }
 
+/* The slot does just that already. */
+static bool slot_does(const struct ebpf_flows *f, const struct ebpf_slot *s, const struct ebpf_program *p)
+{
+    size_t inline_n = MIN(p->n, (size_t)EBPF_STEPS_INLINE);
+
+    return s->n_steps == p->n && s->flags == p->flags &&
+           (!p->n || !memcmp(s->steps, p->steps, inline_n * sizeof(s->steps[0]))) &&
+           (p->n == inline_n ||
+            !memcmp(f->maps->steps + s->more, p->steps + inline_n, (p->n - inline_n) * sizeof(s->steps[0])));
+}
+
 static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key *key,
                   const struct ebpf_program *program, int64_t now_ms)
 {
@@ -235,6 +257,9 @@ static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key
     uint32_t slot, old = flow->slot;
     int error;
 
+    if (slot_does(f, &f->maps->slots[old], program)) {
+        return 0;
+    }
     if (!slot_make(f, flow->id, key, flow->mask, program, &slot)) {
         remove_flow(f, flow, now_ms);
         return -ENOSPC;
@@ -256,6 +281,62 @@ static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key
     return 0;
 }
 
+/* --- orphans --- */
+
+static void orphan_free(struct ebpf_flows *f, struct orphan *o)
+{
+    HASH_DEL(f->orphans, o);
+    free(o);
+}
+
+static void orphan_bury(struct ebpf_flows *f, struct orphan *o, int64_t now_ms)
+{
+    bpf_map_delete_elem(f->maps->flow_index_fd, &o->hash);
+    slot_bury(f, o->slot, 0, now_ms);
+    orphan_free(f, o);
+}
+
+/* FLOW, which is new, goes on where an orphan of the same key and mask was. What it counted until now was another
+ * process's. */
+static void take_over(struct ebpf_flows *f, struct flow *flow)
+{
+    struct ebpf_slot *s;
+    struct orphan *o;
+
+    HASH_FIND(hh, f->orphans, &flow->hash, sizeof(flow->hash), o);
+    if (!o) {
+        return;
+    }
+    s = &f->maps->slots[o->slot];
+    flow->slot = o->slot;
+    flow->before = (struct dp_flow_stats){.packets = -s->packets, .bytes = -s->bytes};
+    s->id = flow->id;
+    orphan_free(f, o);
+}
+
+bool ebpf_flows_next_orphan(const struct ebpf_flows *f, struct flow_key *ret_key, struct flow_key *ret_mask,
+                            int64_t *ret_used_ms)
+{
+    const struct ebpf_slot *s;
+
+    if (!f->orphans) {
+        return false;
+    }
+    s = &f->maps->slots[f->orphans->slot];
+    *ret_key = s->key;
+    *ret_mask = f->maps->masks[s->mask].mask;
+    *ret_used_ms = (int64_t)(s->used_ns / 1000000);
+    return true;
+}
+
+void ebpf_flows_drop_orphan(struct ebpf_flows *f, const struct flow_key *key, int64_t now_ms)
+{
+    /* The first one, unless it was taken over meanwhile. */
+    if (f->orphans && !memcmp(&f->maps->slots[f->orphans->slot].key, key, sizeof(*key))) {
+        orphan_bury(f, f->orphans, now_ms);
+    }
+}
+
 int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
                    const struct ebpf_program *program, int64_t now_ms)
 {
@@ -271,15 +352,23 @@ int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *k
         log_limited(LOG_LEVEL_INFO, "%d masks are the limit: more flows go the slow way", EBPF_MASKS_MAX);
         return -ENOSPC;
     }
-    if (!slot_make(f, id, key, mask_index, program, &slot)) {
-        mask_put(f, mask_index);
-        return -ENOSPC;
-    }
     flow = xcalloc(1, sizeof(*flow));
     flow->id = id;
-    flow->slot = slot;
+    flow->slot = NO_SLOT;
     flow->mask = mask_index;
     flow->hash = ebpf_hash(key, mask, f->maps->config->seed, mask_index);
+    take_over(f, flow);
+    if (flow->slot != NO_SLOT) {
+        f->mask_users[mask_index]--; /* the slot has its own already */
+        HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
+        return change(f, flow, key, program, now_ms);
+    }
+    if (!slot_make(f, id, key, mask_index, program, &slot)) {
+        mask_put(f, mask_index);
+        free(flow);
+        return -ENOSPC;
+    }
+    flow->slot = slot;
     error = index_set(f, flow->hash, slot);
     if (error) {
         slot_bury(f, slot, 0, now_ms);
@@ -310,8 +399,13 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     const struct ebpf_slot *s;
     struct flow *flow;
 
-    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
-    s = flow ? &f->maps->slots[flow->slot] : NULL;
+    if (id & ORPHAN_ID) {
+        s = &f->maps->slots[id % EBPF_SLOTS_MAX];
+        s = s->live && s->id == id ? s : NULL;
+    } else {
+        HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+        s = flow ? &f->maps->slots[flow->slot] : NULL;
+    }
     if (!s || i >= s->n_steps) {
         return -ENOENT;
     }
@@ -335,6 +429,67 @@ int ebpf_flows_del(struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *re
     return 0;
 }
 
+/* Takes what lives in the maps as orphans, if it is whole. */
+static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
+{
+    struct ebpf_maps *m = f->maps;
+    struct ebpf_slot *s = &m->slots[index];
+    uint32_t more_n = s->n_steps > EBPF_STEPS_INLINE ? s->n_steps - EBPF_STEPS_INLINE : 0, found;
+    struct orphan *o;
+    uint64_t hash;
+
+    if (!s->live || s->mask >= EBPF_MASKS_MAX || !m->masks[s->mask].live || s->n_steps > EBPF_STEPS_MAX ||
+        (more_n && (s->more >= EBPF_STEPS_POOL || more_n > EBPF_STEPS_POOL - s->more))) {
+        return false;
+    }
+    hash = ebpf_hash(&s->key, &m->masks[s->mask].mask, m->config->seed, s->mask);
+    if (bpf_map_lookup_elem(m->flow_index_fd, &hash, &found) || found != index) {
+        return false;
+    }
+    o = xcalloc(1, sizeof(*o));
+    o->hash = hash;
+    o->slot = index;
+    HASH_ADD(hh, f->orphans, hash, sizeof(o->hash), o);
+    f->mask_users[s->mask]++;
+    steps_mark(f, s->more, more_n, true);
+    s->id = ORPHAN_ID | index;
+    return true;
+}
+
+static void adopt(struct ebpf_flows *f)
+{
+    struct ebpf_maps *m = f->maps;
+
+    f->n_free = 0;
+    for (uint32_t i = EBPF_SLOTS_MAX; i-- > 0;) {
+        if (!adopt_slot(f, i)) {
+            if (m->slots[i].live) {
+                m->slots[i].live = 0;
+            }
+            f->free_slots[f->n_free++] = i;
+        }
+    }
+    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
+        if (!f->mask_users[i] && m->masks[i].live) {
+            m->masks[i].live = 0;
+        }
+    }
+    /* What the index says of slots that are dead is overwritten or never matches; it is tidied here. */
+    for (uint64_t key, next, *at = NULL; !bpf_map_get_next_key(m->flow_index_fd, at, &next); at = &key) {
+        struct orphan *o;
+
+        key = next;
+        HASH_FIND(hh, f->orphans, &key, sizeof(key), o);
+        if (!o) {
+            bpf_map_delete_elem(m->flow_index_fd, &key);
+            at = NULL;
+        }
+    }
+    if (f->orphans) {
+        log_info("%u flows of a switch before go on", HASH_COUNT(f->orphans));
+    }
+}
+
 struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps)
 {
     struct ebpf_flows *f = xcalloc(1, sizeof(*f));
@@ -342,11 +497,29 @@ struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps)
     f->maps = maps;
     f->free_slots = xcalloc(EBPF_SLOTS_MAX, sizeof(f->free_slots[0]));
     f->steps_used = xcalloc(EBPF_STEPS_POOL / 64, sizeof(f->steps_used[0]));
+    if (maps->adopted) {
+        adopt(f);
+        return f;
+    }
     /* The lowest first: pages that are never used are never touched. */
     for (uint32_t i = EBPF_SLOTS_MAX; i-- > 0;) {
         f->free_slots[f->n_free++] = i;
     }
     return f;
+}
+
+void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *f, void (*fn)(void *aux, const struct ebpf_step *step),
+                                     void *aux)
+{
+    struct orphan *o, *next;
+
+    HASH_ITER(hh, f->orphans, o, next) {
+        const struct ebpf_slot *s = &f->maps->slots[o->slot];
+
+        for (uint32_t i = 0; i < s->n_steps; i++) {
+            fn(aux, i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE]);
+        }
+    }
 }
 
 void ebpf_flows_free(struct ebpf_flows *f)

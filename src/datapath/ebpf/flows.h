@@ -5,7 +5,9 @@
  * Megaflows in the maps: giving out masks, slots and steps, the index, counters.
  *
  * A flow whose actions change gets a new slot; its counters are carried over when the old one has come out of
- * quarantine and nobody can count in it any more. Slots and steps that were given back rest for EBPF_QUARANTINE_MS.
+ * quarantine and nobody can count in it any more. Flows that a process before left in adopted maps go on as orphans;
+ * one that is put again with the same key and mask is taken over in place. Slots and steps that were given back rest
+ * for EBPF_QUARANTINE_MS.
  */
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/loader.h"
@@ -23,6 +25,13 @@ int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats
 int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
 /* The I-th step of the flow. */
 int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step);
+/* The first orphan; false when there is none (left). */
+bool ebpf_flows_next_orphan(const struct ebpf_flows *flows, struct flow_key *ret_key, struct flow_key *ret_mask,
+                            int64_t *ret_used_ms);
+/* Removes the first orphan, if it still has KEY. */
+void ebpf_flows_drop_orphan(struct ebpf_flows *flows, const struct flow_key *key, int64_t now_ms);
+void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *flows,
+                                     void (*fn)(void *aux, const struct ebpf_step *step), void *aux);
 /* Ends quarantines; call it about once a second. */
 void ebpf_flows_tick(struct ebpf_flows *flows, int64_t now_ms);
 

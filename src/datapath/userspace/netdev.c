@@ -163,7 +163,9 @@ static void system_close(struct us_port *port)
     if (port->fd < 0) {
         return;
     }
-    host_guard_del(port->ifindex);
+    if (!port->dp->fast_path) {
+        host_guard_del(port->ifindex);
+    }
     /* What concerns the device is undone at once, only the socket lives a little longer. */
     setsockopt(port->fd, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &promisc, sizeof(promisc));
     slow_close(TAKE_FD(port->fd));

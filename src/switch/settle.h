@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_SWITCH_SETTLE_H
+#define WARREN_SWITCH_SETTLE_H
+/*
+ * When the tables are complete after a start.
+ *
+ * A datapath that outlived the switch before us goes on forwarding by that one's flows. They may be measured by our
+ * tables only when those are what they should be: controllers need seconds to come back and program them again. So:
+ * not while flow-restore-wait asks to wait; then once the tables have flows and have been left alone for QUIET_MS, or
+ * after EMPTY_MS if nobody gives us any.
+ */
+#include "switch/bridge.h"
+
+#define SETTLE_QUIET_MS 3000
+#define SETTLE_EMPTY_MS 30000
+
+/* Once a second, until the datapath says that nothing is left to settle. */
+void switch_settle(struct switch_ *sw, int64_t now);
+
+#endif
