@@ -706,3 +706,17 @@ const struct ovsdb_row *ovsdb_client_ref(const struct ovsdb_client *c, const str
 
     return ovsdb_row_set_uuid(row, column, i, &uuid) ? ovsdb_client_row(c, table, &uuid) : NULL;
 }
+
+const struct ovsdb_row *ovsdb_client_map_ref(const struct ovsdb_client *c, const struct ovsdb_row *row,
+                                             const char *column, size_t i, const char *table, int64_t *ret_key)
+{
+    struct uuid uuid;
+    int64_t key;
+    const struct ovsdb_row *found =
+        ovsdb_row_map_uuid(row, column, i, &key, &uuid) ? ovsdb_client_row(c, table, &uuid) : NULL;
+
+    if (found) {
+        *ret_key = key;
+    }
+    return found;
+}

@@ -90,6 +90,10 @@ const struct ovsdb_row *ovsdb_client_find(const struct ovsdb_client *c, const ch
 const struct ovsdb_row *ovsdb_client_ref(const struct ovsdb_client *c, const struct ovsdb_row *row, const char *column,
                                          size_t i, const char *table);
 
+/* Likewise for pair I of a map from integers to rows of TABLE; *RET_KEY is set when it returns a row. */
+const struct ovsdb_row *ovsdb_client_map_ref(const struct ovsdb_client *c, const struct ovsdb_row *row,
+                                             const char *column, size_t i, const char *table, int64_t *ret_key);
+
 /* Starts a transaction: ovsdb/txn.h. */
 struct ovsdb_txn *ovsdb_client_txn(struct ovsdb_client *c);
 

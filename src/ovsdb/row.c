@@ -178,3 +178,16 @@ bool ovsdb_row_map_at(const struct ovsdb_row *row, const char *column, size_t i,
     *ret_value = value;
     return true;
 }
+
+bool ovsdb_row_map_uuid(const struct ovsdb_row *row, const char *column, size_t i, int64_t *ret_key,
+                        struct uuid *ret_uuid)
+{
+    const json_t *v = ovsdb_row_json(row, column);
+    const json_t *pair = has_tag(v, "map") ? json_array_get(json_array_get(v, 1), i) : NULL;
+
+    if (!json_is_integer(json_array_get(pair, 0)) || !atom_uuid(json_array_get(pair, 1), ret_uuid)) {
+        return false;
+    }
+    *ret_key = json_integer_value(json_array_get(pair, 0));
+    return true;
+}

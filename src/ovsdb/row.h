@@ -42,6 +42,9 @@ bool ovsdb_row_set_has_string(const struct ovsdb_row *row, const char *column, c
 const char *ovsdb_row_map_string(const struct ovsdb_row *row, const char *column, const char *key);
 int64_t ovsdb_row_map_int(const struct ovsdb_row *row, const char *column, const char *key, int64_t def);
 bool ovsdb_row_map_bool(const struct ovsdb_row *row, const char *column, const char *key, bool def);
+/* Pair I of a map from integers to rows; true if there is one. */
+bool ovsdb_row_map_uuid(const struct ovsdb_row *row, const char *column, size_t i, int64_t *ret_key,
+                        struct uuid *ret_uuid);
 /* Pair I of a map from strings to strings; true if there is one. */
 bool ovsdb_row_map_at(const struct ovsdb_row *row, const char *column, size_t i, const char **ret_key,
                       const char **ret_value);

@@ -24,7 +24,6 @@
     X(TUNNEL_NO_ROUTE, "tunnel_no_route", "no route to the tunnel's remote end")                                       \
     X(TUNNEL_TOO_BIG, "tunnel_too_big", "encapsulated frame is larger than the path's MTU")                            \
     X(TUNNEL_TX, "tunnel_tx", "the kernel refused the encapsulated packet")                                            \
-    X(TUNNEL_NESTED_TTL, "tunnel_nested_ttl", "tunnel recursion")                                                      \
     X(TRUNCATED, "truncated", "frame ends inside its Ethernet header")                                                 \
     X(TTL, "ttl", "TTL or hop limit ran out")                                                                          \
     X(CONTROLLER_RATE, "controller_rate", "packet-in over the controller's rate")                                      \
@@ -35,7 +34,6 @@
     X(METER, "meter", "over a meter's rate")                                                                           \
     X(FRAGMENT, "fragment", "fragments are dropped by the switch configuration")                                       \
     X(MIRROR, "mirror", "arrived on a mirror's output port")                                                           \
-    X(SECURE, "secure", "fail_mode secure and no controller")                                                          \
     X(RESERVED_DST, "reserved_dst", "reserved multicast address (01:80:c2:00:00:0x)")                                  \
     X(POLICING, "policing", "over the interface's ingress_policing_rate")                                              \
     X(RESTORE_WAIT, "restore_wait", "flows are being restored (other_config:flow-restore-wait)")                       \

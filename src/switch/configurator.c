@@ -73,6 +73,7 @@ static const char *const interface_columns[] = {"name",
                                                 "bfd_status",
                                                 "cfm_mpid",
                                                 NULL};
+static const char *const flow_table_columns[] = {"name", "flow_limit", "overflow_policy", "groups", NULL};
 static const char *const qos_columns[] = {"type", "queues", "other_config", NULL};
 static const char *const queue_columns[] = {"dscp", "other_config", NULL};
 static const char *const ssl_columns[] = {"private_key", "certificate", "ca_cert", "bootstrap_ca_cert", NULL};
@@ -199,7 +200,7 @@ void tell_unsupported(const char *what, const char *name, const struct strbuf *l
 /* What the row asks for and this switch lacks: once in the log, until it changes. */
 static void tell_unsupported_of_bridge(struct cbridge *cb)
 {
-    static const char *const sets[] = {"netflow", "sflow", "ipfix", "flow_tables", "auto_attach"};
+    static const char *const sets[] = {"netflow", "sflow", "ipfix", "auto_attach"};
     static const char *const flags[] = {"stp_enable", "rstp_enable"};
     _cleanup_strbuf_ struct strbuf b = {0};
     for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
@@ -263,6 +264,7 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
         cb->mac = ports_choose_mac(c, cb);
     }
     bonds_apply(cb);
+    flow_tables_apply(c, cb);
     ports_apply(c, cb);
     bonds_prune(cb);
     tell_unsupported_of_bridge(cb);
@@ -615,6 +617,7 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     ovsdb_client_monitor(c->client, "Interface", interface_columns);
     ovsdb_client_monitor(c->client, "Controller", controller_columns);
     ovsdb_client_monitor(c->client, "SSL", ssl_columns);
+    ovsdb_client_monitor(c->client, "Flow_Table", flow_table_columns);
     ovsdb_client_monitor(c->client, "QoS", qos_columns);
     ovsdb_client_monitor(c->client, "Queue", queue_columns);
     ovsdb_client_lock(c->client, LOCK);

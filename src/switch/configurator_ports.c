@@ -342,6 +342,7 @@ static size_t change_ports(const struct configurator *c, struct cbridge *cb, boo
             waiting++;
             continue;
         }
+        iface->synced_serial = 0; /* a bond wants to hear of its new member's link */
         *progress = true;
         if (error) {
             set_port_error(c, iface, error);

@@ -71,8 +71,10 @@ struct cbridge {
 
     bool wanted;
     const struct ovsdb_row *row;
-    uint64_t row_serial, ports_serial; /* of the row and of all Port rows when `ifaces` was collected */
-    bool changed;                      /* in this run: its row, or something of a port */
+    uint64_t flow_tables_serial;        /* newest change of Flow_Table rows that was looked at */
+    uint8_t configured_tables[256 / 8]; /* bit N: table N has a Flow_Table row */
+    uint64_t row_serial, ports_serial;  /* of the row and of all Port rows when `ifaces` was collected */
+    bool changed;                       /* in this run: its row, or something of a port */
     UT_hash_handle hh;
 };
 
@@ -143,6 +145,9 @@ void mirrors_write_stats(const struct configurator *c, const struct cbridge *cb,
 bool mirrors_output_to(const struct configurator *c, const struct cbridge *cb, const struct ovsdb_row *port);
 /* A set of VLANs as VLAN_TRUNKS_BYTES of bits, the caller's to free; NULL: empty. */
 uint8_t *vlan_bits_read(const struct ovsdb_row *row, const char *column);
+/* configurator_tables.c */
+void flow_tables_apply(struct configurator *c, struct cbridge *cb);
+
 /* configurator_qos.c */
 /* Policing and queues of all ports that changed, or whose rows did. */
 void qos_apply_all(struct configurator *c);

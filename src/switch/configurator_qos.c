@@ -78,19 +78,6 @@ static int by_id(const void *a_, const void *b_)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* "[[0, [uuid, …]], …]" or "[]": pair I of QoS.queues. */
-static const struct ovsdb_row *queue_at(struct configurator *c, const struct ovsdb_row *row, size_t i, int64_t *ret_id)
-{
-    const json_t *pair = json_array_get(json_array_get(ovsdb_row_json(row, "queues"), 1), i);
-    const char *text = json_string_value(json_array_get(json_array_get(pair, 1), 1));
-    struct uuid uuid;
-    if (!json_is_integer(json_array_get(pair, 0)) || !text || uuid_parse(text, &uuid)) {
-        return NULL;
-    }
-    *ret_id = json_integer_value(json_array_get(pair, 0));
-    return ovsdb_client_row(c->client, "Queue", &uuid);
-}
-
 static void read_queues(struct configurator *c, const struct ovsdb_row *row, struct qos_config *config)
 {
     size_t n = ovsdb_row_size(row, "queues");
@@ -98,7 +85,7 @@ static void read_queues(struct configurator *c, const struct ovsdb_row *row, str
     config->queues = xcalloc(n + 1, sizeof *config->queues);
     for (size_t i = 0; i < n; i++) {
         int64_t id = 0;
-        const struct ovsdb_row *queue = queue_at(c, row, i, &id);
+        const struct ovsdb_row *queue = ovsdb_client_map_ref(c->client, row, "queues", i, "Queue", &id);
         if (!queue || id < 0 || id > QOS_QUEUE_MAX) {
             log_limited(LOG_LEVEL_WARN, "queue %lld is ignored: linux-htb has queues 0 to %d", (long long)id,
                         QOS_QUEUE_MAX);

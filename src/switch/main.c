@@ -16,6 +16,7 @@
 #include "ovsdb/embedded.h"
 #include "switch/bridge.h"
 #include "switch/configurator.h"
+#include "switch/kernel_ctl.h"
 #include "switch/pidfile.h"
 #include "switch/switch_ctl.h"
 #include "switch/trace_ctl.h"
@@ -145,6 +146,7 @@ static int start_control(struct switchd *s, const char *rundir)
     if (error) {
         return error;
     }
+    kernel_ctl_register(s->unixctl);
     trace_ctl_register(s->unixctl, s->sw);
     return 0;
 }

@@ -130,7 +130,9 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         delivered = true;
     }
     if (!delivered) {
-        s->bridge->sw->drops[met ? DROP_CONTROLLER_RATE : DROP_CONTROLLER_NONE]++;
+        s->bridge->sw->drops[met                                     ? DROP_CONTROLLER_RATE
+                             : info->reason == PACKET_IN_INVALID_TTL ? DROP_TTL
+                                                                     : DROP_CONTROLLER_NONE]++;
     }
 }
 

@@ -24,95 +24,6 @@ struct bridge *ctl_find_bridge(struct switch_ *sw, const char *name, struct strb
     return br;
 }
 
-/* --- fdb --- */
-
-static int by_vlan_and_mac(const struct mac_entry *a, const struct mac_entry *b)
-{
-    int diff = (int)a->key.vlan - (int)b->key.vlan;
-    return diff ? diff : memcmp(a->key.mac.a, b->key.mac.a, sizeof a->key.mac.a);
-}
-
-static int fdb_show(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
-{
-    struct bridge *br = ctl_find_bridge(aux, args[0], out);
-    if (!br) {
-        return -ENOENT;
-    }
-    int64_t now = time_mono_ms();
-    strbuf_add(out, " port  VLAN  MAC                Age\n");
-    HASH_SORT(br->macs.entries, by_vlan_and_mac);
-    for (const struct mac_entry *e = br->macs.entries; e; e = e->hh.next) {
-        const uint8_t *m = e->key.mac.a;
-        if (e->port == OFPP_LOCAL) {
-            strbuf_add(out, "LOCAL");
-        } else {
-            strbuf_addf(out, "%5u", ofp_port_u32(e->port));
-        }
-        strbuf_addf(out, "  %4u  %02x:%02x:%02x:%02x:%02x:%02x  ", e->key.vlan, m[0], m[1], m[2], m[3], m[4], m[5]);
-        if (e->is_static) {
-            strbuf_add(out, "static\n");
-        } else {
-            strbuf_addf(out, "%3" PRId64 "\n", (now - e->used_ms) / 1000);
-        }
-    }
-    return 0;
-}
-
-static int fdb_flush(void *aux, size_t n, const char *const *args, struct strbuf *out)
-{
-    struct switch_ *sw = aux;
-    if (n) {
-        struct bridge *br = ctl_find_bridge(sw, args[0], out);
-        if (!br) {
-            return -ENOENT;
-        }
-        bridge_flush_macs(br);
-    } else {
-        for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
-            bridge_flush_macs(br);
-        }
-    }
-    strbuf_add(out, "table successfully flushed");
-    return 0;
-}
-
-static int fdb_stats_clear(void *aux, size_t n, const char *const *args, struct strbuf *out)
-{
-    struct switch_ *sw = aux;
-    struct bridge *only = n ? ctl_find_bridge(sw, args[0], out) : NULL;
-    if (n && !only) {
-        return -ENOENT;
-    }
-    for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
-        if (!only || br == only) {
-            br->macs.n_learned = br->macs.n_expired = br->macs.n_evicted = br->macs.n_moved = 0;
-        }
-    }
-    strbuf_add(out, "statistics successfully cleared");
-    return 0;
-}
-
-static int fdb_stats_show(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
-{
-    struct bridge *br = ctl_find_bridge(aux, args[0], out);
-    if (!br) {
-        return -ENOENT;
-    }
-    const struct mac_table *t = &br->macs;
-    size_t n_static = 0;
-    for (const struct mac_entry *e = t->entries; e; e = e->hh.next) {
-        n_static += e->is_static;
-    }
-    strbuf_addf(out, "Statistics for bridge \"%s\":\n", br->name);
-    strbuf_addf(out, "  Current/maximum MAC entries in the table: %zu/%zu\n", mac_table_count(t), t->max);
-    strbuf_addf(out, "  Current static MAC entries in the table : %zu\n", n_static);
-    strbuf_addf(out, "  Total number of learned MAC entries     : %" PRIu64 "\n", t->n_learned);
-    strbuf_addf(out, "  Total number of expired MAC entries     : %" PRIu64 "\n", t->n_expired);
-    strbuf_addf(out, "  Total number of evicted MAC entries     : %" PRIu64 "\n", t->n_evicted);
-    strbuf_addf(out, "  Total number of port moved MAC entries  : %" PRIu64 "\n", t->n_moved);
-    return 0;
-}
-
 /* --- ports --- */
 
 static void add_tunnel_value(struct strbuf *out, const char *name, enum tunnel_value kind, uint32_t value)
@@ -371,10 +282,6 @@ int switch_ctl_create(struct event_base *base, struct unixctl *u, struct switch_
 {
     static const struct ctl_command commands[] = {
         {"bridge/dump-flows", "[--offload-stats] bridge", 1, 2, bridge_dump_flows},
-        {"fdb/flush", "[bridge]", 0, 1, fdb_flush},
-        {"fdb/show", "bridge", 1, 1, fdb_show},
-        {"fdb/stats-clear", "[bridge]", 0, 1, fdb_stats_clear},
-        {"fdb/stats-show", "bridge", 1, 1, fdb_stats_show},
         {"memory/show", "", 0, 0, memory_show},
         {"ofproto/list", "", 0, 0, ofproto_list},
         {"ofproto/list-tunnels", "", 0, 0, list_tunnels},
@@ -396,6 +303,7 @@ int switch_ctl_create(struct event_base *base, struct unixctl *u, struct switch_
     ctl_register(u, commands, ARRAY_SIZE(commands), sw);
     ctl_register(u, own, ARRAY_SIZE(own), ctl);
     switch_ctl_dp_register(ctl);
+    switch_ctl_normal_register(ctl);
     *ret = ctl;
     return 0;
 }

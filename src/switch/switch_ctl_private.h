@@ -34,5 +34,6 @@ void ctl_add_port_type(struct strbuf *out, const struct port *p);
 const char *ctl_tunnel_dp_name(const struct tunnel_dp_port *t, char *buf, size_t size);
 
 void switch_ctl_dp_register(struct switch_ctl *ctl);
+void switch_ctl_normal_register(struct switch_ctl *ctl);
 
 #endif
