@@ -56,18 +56,10 @@ int of_nx_role_decode(struct reader *body, struct of_role_request *ret)
     return 0;
 }
 
-static size_t nx_begin_msg(struct writer *w, uint8_t version, uint32_t subtype, uint32_t xid)
-{
-    size_t start = of_begin(w, version, OFT_EXPERIMENTER, xid);
-
-    writer_u32(w, OF_EXPERIMENTER_NX);
-    writer_u32(w, subtype);
-    return start;
-}
-
 void of_nx_role_encode(struct writer *w, uint8_t version, bool reply, enum of_role role, uint32_t xid)
 {
-    size_t start = nx_begin_msg(w, version, reply ? OF_NX_ROLE_REPLY : OF_NX_ROLE_REQUEST, xid);
+    size_t start =
+        of_begin_experimenter(w, version, OF_EXPERIMENTER_NX, reply ? OF_NX_ROLE_REPLY : OF_NX_ROLE_REQUEST, xid);
 
     writer_u32(w, role == OF_ROLE_NOCHANGE ? 0 : (uint32_t)role - OF_ROLE_EQUAL);
     of_end(w, start);
@@ -182,20 +174,24 @@ int of_async_decode(struct reader *body, bool masks, bool strict, struct of_asyn
 }
 
 /* 1.3 has fewer reasons than 1.4, and its readers may not know the newer bits. */
+static const uint32_t known_13[OF_N_ASYNC] = {0x7, 0x7, 0xf, 0, 0, 0};
+
 static void put_masks(struct writer *w, const struct of_async *async)
 {
-    static const uint32_t known[N_MASKS] = {0x7, 0x7, 0xf};
-
     for (size_t kind = 0; kind < N_MASKS; kind++) {
-        writer_u32(w, async->masks[0][kind] & known[kind]);
-        writer_u32(w, async->masks[1][kind] & known[kind]);
+        writer_u32(w, async->masks[0][kind] & known_13[kind]);
+        writer_u32(w, async->masks[1][kind] & known_13[kind]);
     }
 }
 
-static void put_props(struct writer *w, const struct of_async *async)
+static void put_props(struct writer *w, uint8_t version, const struct of_async *async)
 {
     for (uint16_t type = 0; type < 2 * OF_N_ASYNC; type++) {
-        of_prop_u32(w, type, async->masks[type % 2 ? 0 : 1][type / 2]);
+        uint32_t known = version < OF_VERSION_14 ? known_13[type / 2] : UINT32_MAX;
+
+        if (known) {
+            of_prop_u32(w, type, async->masks[type % 2 ? 0 : 1][type / 2] & known);
+        }
     }
 }
 
@@ -206,19 +202,20 @@ void of_async_encode(struct writer *w, uint8_t version, enum of_type type, const
     if (version < OF_VERSION_14) {
         put_masks(w, async);
     } else {
-        put_props(w, async);
+        put_props(w, version, async);
     }
     of_end(w, start);
 }
 
 void of_nx_async_encode(struct writer *w, uint8_t version, bool masks, const struct of_async *async, uint32_t xid)
 {
-    size_t start = nx_begin_msg(w, version, masks ? OF_NX_SET_ASYNC_CONFIG : OF_NX_SET_ASYNC_CONFIG2, xid);
+    size_t start = of_begin_experimenter(w, version, OF_EXPERIMENTER_NX,
+                                         masks ? OF_NX_SET_ASYNC_CONFIG : OF_NX_SET_ASYNC_CONFIG2, xid);
 
     if (masks) {
         put_masks(w, async);
     } else {
-        put_props(w, async);
+        put_props(w, version, async);
     }
     of_end(w, start);
 }
@@ -227,8 +224,10 @@ void of_nx_async_encode(struct writer *w, uint8_t version, bool masks, const str
 
 void of_requestforward_encode(struct writer *w, uint8_t version, const void *request, size_t len)
 {
-    size_t start = version < OF_VERSION_14 ? nx_begin_msg(w, version, OF_NX_REQUESTFORWARD, 0)
-                                           : of_begin(w, version, OFT_REQUESTFORWARD, 0);
+    size_t start = version >= OF_VERSION_14 ? of_begin(w, version, OFT_REQUESTFORWARD, 0)
+                   : version == OF_VERSION_10
+                       ? of_begin_experimenter(w, version, OF_EXPERIMENTER_NX, OF_NX_REQUESTFORWARD, 0)
+                       : of_begin_experimenter(w, version, OF_EXPERIMENTER_ONF, OF_ONF_REQUESTFORWARD, 0);
 
     writer_bytes(w, request, len);
     of_end(w, start);
@@ -241,7 +240,7 @@ int of_requestforward_decode(struct reader *body, struct of_header *ret, const u
     if (of_header_decode(body->data, body->left, &h) || h.length > body->left) {
         return OFERR_BAD_LEN;
     }
-    if (h.type != OFT_GROUP_MOD && h.type != OFT_METER_MOD) {
+    if (h.type != OFT_GROUP_MOD && h.type != OFT_METER_MOD && h.type != OFT_EXPERIMENTER) {
         return OFERR_BAD_TYPE;
     }
     *ret_request = reader_take(body, h.length);

@@ -12,6 +12,7 @@
 #define OF_NX_SET_ASYNC_CONFIG 19
 #define OF_NX_SET_ASYNC_CONFIG2 27
 #define OF_NX_REQUESTFORWARD 132
+#define OF_ONF_REQUESTFORWARD 2350 /* EXT-350 of 1.3 */
 
 /* enum ofp_controller_role. */
 enum of_role { OF_ROLE_NOCHANGE, OF_ROLE_EQUAL, OF_ROLE_MASTER, OF_ROLE_SLAVE };
@@ -60,7 +61,8 @@ void of_async_encode(struct writer *w, uint8_t version, enum of_type type, const
 /* Nicira's 19 (MASKS) or 27. */
 void of_nx_async_encode(struct writer *w, uint8_t version, bool masks, const struct of_async *async, uint32_t xid);
 
-/* Tells other controllers of a group_mod or meter_mod: REQUEST of LEN bytes, header included, in VERSION. */
+/* Tells other controllers of a group_mod or meter_mod: REQUEST of LEN bytes, header included, in VERSION (in 1.0 that
+ * is Nicira's group_mod). */
 void of_requestforward_encode(struct writer *w, uint8_t version, const void *request, size_t len);
 /* The message inside; BODY is behind vendor and subtype in Nicira's form. */
 int of_requestforward_decode(struct reader *body, struct of_header *ret, const uint8_t **ret_request);

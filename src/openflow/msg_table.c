@@ -151,7 +151,7 @@ void of_table_features_put(struct writer *w, uint8_t version, table_id_t table, 
     put_name(w, name);
     writer_u64(w, UINT64_MAX);
     writer_u64(w, UINT64_MAX);
-    writer_u32(w, version >= OF_VERSION_14 ? OF_TABLE_CAP_EVICTION : 0);
+    writer_u32(w, version >= OF_VERSION_14 ? OF_TABLE_CAP_EVICTION | OF_TABLE_CAP_VACANCY_EVENTS : 0);
     writer_u32(w, max_entries);
     if (v15) {
         put_ids(w, PROP_INSTRUCTIONS, instructions_15, ARRAY_SIZE(instructions_15) - last);
@@ -312,7 +312,7 @@ static int read_config_prop(struct of_prop *p, bool strict, struct of_table_conf
         tc->vacancy_now = reader_u8(&p->body);
         reader_skip(&p->body, 1);
         int error = of_prop_end_ok(p);
-        if (!error && (tc->vacancy_down > tc->vacancy_up || tc->vacancy_up > 100)) {
+        if (!error && (tc->vacancy_down > tc->vacancy_up || tc->vacancy_up > 100 || (strict && tc->vacancy_now))) {
             error = OFERR_PROPERTY_BAD_VALUE;
         }
         return error;
@@ -382,13 +382,14 @@ static uint32_t config_bits(const struct of_table_config *tc)
     return (tc->eviction == OF_ON ? CONFIG_EVICTION : 0) | (tc->vacancy == OF_ON ? CONFIG_VACANCY : 0);
 }
 
-static void put_vacancy(struct writer *w, const struct of_table_config *tc)
+/* NOW: how much is free; zero in a table_mod. */
+static void put_vacancy(struct writer *w, const struct of_table_config *tc, uint8_t now)
 {
     size_t prop = of_prop_begin(w, PROP_VACANCY);
 
     writer_u8(w, tc->vacancy_down);
     writer_u8(w, tc->vacancy_up);
-    writer_u8(w, tc->vacancy_now);
+    writer_u8(w, now);
     writer_u8(w, 0);
     of_prop_end(w, prop);
 }
@@ -404,7 +405,7 @@ void of_table_mod_encode(struct writer *w, uint8_t version, const struct of_tabl
         of_prop_u32(w, PROP_EVICTION, tc->eviction_flags);
     }
     if (version >= OF_VERSION_14 && tc->vacancy == OF_ON) {
-        put_vacancy(w, tc);
+        put_vacancy(w, tc, 0);
     }
     of_end(w, start);
 }
@@ -419,7 +420,7 @@ void of_table_desc_put(struct writer *w, const struct of_table_config *tc)
     writer_u32(w, config_bits(tc));
     of_prop_u32(w, PROP_EVICTION, tc->eviction_flags == UINT32_MAX ? 0 : tc->eviction_flags);
     if (tc->vacancy == OF_ON) {
-        put_vacancy(w, tc);
+        put_vacancy(w, tc, tc->vacancy_now);
     }
     writer_patch_u16(w, start, (uint16_t)(w->len - start));
 }

@@ -36,7 +36,7 @@ struct of_table_features {
 #define OF_TABLE_CAP_EVICTION 4u
 #define OF_TABLE_CAP_VACANCY_EVENTS 8u
 /* One table of a reply, with the same properties for each: what goto, actions and fields can do is not the table's
- * choice. NAME may be NULL. 1.4 and newer: says that tables can evict. */
+ * choice. NAME may be NULL. 1.4 and newer: says that tables can evict, and tell of their vacancy. */
 void of_table_features_put(struct writer *w, uint8_t version, table_id_t table, const char *name, uint32_t max_entries);
 /* One table of a request's body or a reply. OFERR_TABLE_FEATURES_* or OFERR_PROPERTY_* by the standard. */
 int of_table_features_decode(struct reader *r, uint8_t version, struct of_table_features *ret);

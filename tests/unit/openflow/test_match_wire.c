@@ -12,7 +12,7 @@ struct vector {
     const char *text, *of10, *nxm, *oxm, *oxm15;
 };
 static const struct vector vectors[] = {
-#include "match_vectors.h"
+#include "match_vectors.inc"
 };
 
 static struct match parse(const char *text)
