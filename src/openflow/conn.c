@@ -201,7 +201,7 @@ static void on_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
     struct of_conn *c = arg;
     int64_t idle = time_mono_ms() - c->heard;
 
-    if (c->probing && idle >= 2 * c->probe_ms) {
+    if ((c->probing || !c->version) && idle >= 2 * c->probe_ms) {
         c->busy++;
         close_with(c, -ETIMEDOUT);
         if (!--c->busy && c->destroyed) {

@@ -20,7 +20,8 @@ struct of_conn_callbacks {
     /* A message that is none of HELLO and ECHO. MSG is all of it, header included. */
     void (*message)(struct of_conn *c, const struct of_header *h, const uint8_t *msg, void *arg);
     /* The connection ended: ERROR is 0 for a clean end by the peer, -EPROTO when there is no common version or the peer
-     * does not speak OpenFlow, -ETIMEDOUT when it did not answer a probe. The owner calls of_conn_destroy(). */
+     * does not speak OpenFlow, -ETIMEDOUT when it did not answer a probe, or did not say HELLO for as long. The owner
+     * calls of_conn_destroy(). */
     void (*closed)(struct of_conn *c, int error, void *arg);
     /* Every message as it passes, SENT or received, DATA being one or more whole ones: for listeners-in. May be NULL;
      * must not destroy the connection. */

@@ -134,6 +134,7 @@ void ofserver_after_changes(struct ofserver *s)
 {
     struct ofconn *c;
 
+    ofserver_check_vacancy(s);
     DL_FOREACH(s->conns, c) {
         ofconn_monitors_run(c);
     }
@@ -154,7 +155,6 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *ar
     DL_FOREACH(s->conns, c) {
         ofconn_bundles_expire(c, now);
     }
-    ofserver_check_vacancy(s);
     ofserver_after_changes(s);
 }
 

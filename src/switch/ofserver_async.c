@@ -119,7 +119,6 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
         }
         met = true;
         if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG || !take_token(c, now)) {
-            c->packet_in_dropped++;
             continue;
         }
         struct writer w = {0};
@@ -134,6 +133,16 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
                              : info->reason == PACKET_IN_INVALID_TTL ? DROP_TTL
                                                                      : DROP_CONTROLLER_NONE]++;
     }
+}
+
+/* Versions that lack a reason are told DELETE. */
+static enum flow_removed_reason removed_reason(enum flow_removed_reason reason, uint8_t version)
+{
+    enum flow_removed_reason last = version >= OF_VERSION_14   ? FLOW_REMOVED_EVICTION
+                                    : version >= OF_VERSION_13 ? FLOW_REMOVED_GROUP
+                                                               : FLOW_REMOVED_DELETE;
+
+    return reason <= last ? reason : FLOW_REMOVED_DELETE;
 }
 
 static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule,
@@ -157,7 +166,7 @@ static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct
 
     rule_get_match(rule, &fr.match);
     DL_FOREACH(s->conns, c) {
-        if (ofconn_wants(c, OF_ASYNC_FLOW_REMOVED, reason)) {
+        if (ofconn_wants(c, OF_ASYNC_FLOW_REMOVED, removed_reason(reason, ofconn_version(c)))) {
             struct writer w = {0};
 
             of_flow_removed_encode(

@@ -177,7 +177,7 @@ void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct 
     };
 }
 
-int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
+static int flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
 {
     struct of_flow_mod fm;
     struct flow_change change;
@@ -190,6 +190,14 @@ int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struc
     error = flow_table_apply(c->server->bridge, &change, time_mono_ms());
     of_flow_mod_done(&fm);
     return error;
+}
+
+/* Tables came to 1.0 by Nicira's extension, and so did the error. */
+int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
+{
+    int error = flow_mod(c, format, body);
+
+    return error == OFERR_FLOW_MOD_BAD_TABLE_ID && format->version == OF_VERSION_10 ? OFERR_NXFMFC_BAD_TABLE_ID : error;
 }
 
 static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct reader *body)

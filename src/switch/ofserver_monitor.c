@@ -417,7 +417,7 @@ int ofconn_mp_monitor(struct ofconn *c, const struct of_header *h, const struct 
     int error = 0;
 
     of_monitor_reply_begin(&mp, &w, h->version, form, h->xid);
-    do {
+    while (body->left && !error) {
         struct of_monitor_request r;
 
         error = of_monitor_request_decode(body, form, &r);
@@ -434,7 +434,7 @@ int ofconn_mp_monitor(struct ofconn *c, const struct of_header *h, const struct 
             made[n++] = r.id;
             put_flows_that_are(c, add(get(c), &r, form), &mp, &w);
         }
-    } while (!error && body->left);
+    }
     if (error) {
         writer_done(&w);
         take_back(c, made, n);

@@ -43,6 +43,7 @@ struct ofserver {
     struct event *tick, *flush; /* flush: what changes of this turn ask to be told */
     struct ofconn *acting;      /* whose message is being carried out, for flow monitors */
     uint32_t acting_xid;
+    bool vacancy_watched; /* some table tells of vacancy */
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -74,8 +75,7 @@ struct ofconn {
     uint32_t parts_xid;
     struct bundle *bundles;
     struct ofmonitors *monitors; /* NULL: none */
-    uint64_t packet_in_dropped;
-    int64_t tokens_ms, tokens; /* of the rate limit: thousandths of packets, as of when */
+    int64_t tokens_ms, tokens;   /* of the rate limit: thousandths of packets, as of when */
     struct ofconn *prev, *next;
 };
 

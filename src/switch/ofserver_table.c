@@ -173,6 +173,16 @@ static void configure(struct bridge *br, table_id_t table, const struct of_table
     }
 }
 
+static bool any_vacancy_events(const struct bridge *br)
+{
+    for (unsigned int table = 0; table < N_TABLES; table++) {
+        if (br->tables[table].vacancy_events) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int ofconn_table_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     struct of_table_config tc;
@@ -190,6 +200,7 @@ int ofconn_table_mod(struct ofconn *c, const struct of_header *h, struct reader 
     for (unsigned int table = first; table <= last; table++) {
         configure(c->server->bridge, (table_id_t)table, &tc);
     }
+    c->server->vacancy_watched = any_vacancy_events(c->server->bridge);
     return 0;
 }
 
@@ -211,7 +222,7 @@ static void tell_status(struct ofserver *s, table_id_t table, enum of_table_reas
 /* Each threshold tells once, until the other one was passed (OpenFlow 1.4, 7.4.5). */
 void ofserver_check_vacancy(struct ofserver *s)
 {
-    for (unsigned int table = 0; table < N_TABLES; table++) {
+    for (unsigned int table = 0; s->vacancy_watched && table < N_TABLES; table++) {
         struct flow_table *t = &s->bridge->tables[table];
 
         if (!t->vacancy_events) {

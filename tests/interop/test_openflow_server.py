@@ -179,11 +179,10 @@ def test_packet_in_wants_and_reasons(hv, br):
         hv.tool("hv1", "/usr/bin/python3", "-c", SENDER, "int0", PACKET.hex())
         pin = c.wait(lambda m: m.type == 10 and m.body.endswith(PACKET))
         assert struct.unpack("!BBQ", pin.body[6:16]) == (0, 0, 9)  # a packet of the table-miss flow: NO_MATCH
-        c.request(28, struct.pack("!6I", 2, 0, 0, 0, 0, 0))  # ACTION only
-        assert send(of.output13(0xfffffff9)) == []
-        assert len(send(of.output13(0xfffffffd))) == 1
+        c.request(28, struct.pack("!6I", 1, 0, 0, 0, 0, 0))  # NO_MATCH only
+        assert send(of.output13(0xfffffffd)) == []
         asked, = c.request(26)
-        assert (asked.type, asked.body) == (27, struct.pack("!6I", 2, 0, 0, 0, 0, 0))
+        assert (asked.type, asked.body) == (27, struct.pack("!6I", 1, 0, 0, 0, 0, 0))
 
 
 def test_flow_removed_and_port_status(hv, br):
@@ -363,3 +362,182 @@ def test_bundles(hv, br):
         # A slave may not.
         assert role(c, 3, 1) == (3, 1)
         assert c.error(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 6, 0, 3)) == (1, 10)
+
+
+# ---- 1.0 and Nicira's messages ----
+
+def test_features_and_ports_of_1_0(hv, br):
+    hv.vsctl("hv1", "add-port", "br0", "int0", "--", "set", "Interface", "int0", "type=internal", "ofport_request=5")
+    with of.Conn.to_unix(br, 1) as c:
+        reply, = c.request(of.FEATURES_REQUEST)
+        dpid, buffers, tables, capabilities, actions = struct.unpack("!QIB3xII", reply.body[:24])
+        assert f"{dpid:016x}" in hv.vsctl("hv1", "get", "Bridge", "br0", "datapath_id")
+        assert (buffers, tables, capabilities, actions) == (0, 254, 0xc7, 0xfff)
+        ports = {struct.unpack("!H", reply.body[at:at + 2])[0]: reply.body[at + 8:at + 24].rstrip(b"\0")
+                 for at in range(24, len(reply.body), 48)}
+        assert ports == {5: b"int0", 0xfffe: b"br0"}
+        c.request(9, struct.pack("!HH", 0, 128))
+        hv.vsctl("hv1", "del-port", "br0", "int0")
+        gone = c.wait(lambda m: m.type == 12 and m.body[0] == 1)
+        assert len(gone.body) == 8 + 48 and gone.body[8:10] == b"\0\5"
+
+
+def test_nicira_requests(hv, br):
+    with of.Conn.to_unix(br, 1) as c, of.Conn.to_unix(br, 1) as other:
+        role = lambda conn, value: struct.unpack("!III", conn.nx(10, struct.pack("!I", value))[0].body)  # noqa: E731
+        assert role(c, 1) == (of.NX, 11, 1)  # master
+        assert role(other, 1) == (of.NX, 11, 1)
+        refused = c.error(14, of.flow_mod10())
+        assert refused is not None
+        assert role(c, 0) == (of.NX, 11, 0)
+        assert c.error(14, of.flow_mod10()) is None
+        assert c.nx_error(12, struct.pack("!I", 1)) == (1, 5)  # EPERM: no such flow format
+        assert c.nx(12, struct.pack("!I", 2)) == []
+        assert c.nx_error(16, struct.pack("!I", 3)) == (1, 5)
+        assert c.nx_error(9999) == (1, 4) and c.nx_error(15, b"") == (1, 6)
+        # Flows in Nicira's form, the table in the command.
+        assert c.nx(15, b"\1" + bytes(7)) == []
+        nx_match = struct.pack("!I", 0x00010000 | 33 << 9 | 4) + struct.pack("!I", 7)  # NXM_NX_PKT_MARK
+        body = struct.pack("!QHHHHIHHH6x", 5, 3 << 8, 0, 0, 9, 0xffffffff, 0xffff, 1, len(nx_match)) + nx_match
+        assert c.nx(13, body) == []
+        stats = c.multipart(0xffff, struct.pack("!II4xHHB3x", of.NX, 0, 0xffff, 0, 255))
+        assert struct.pack("!Q", 5) in stats and nx_match in stats, stats
+        c.request(9, struct.pack("!HH", 0, 128))
+        c.send(of.EXPERIMENTER, struct.pack("!II", of.NX, 13) +
+               struct.pack("!QHHHHIHHH6x", 5, 255 << 8 | 3, 0, 0, 9, 0xffffffff, 0xffff, 0, 0))
+        removed = c.wait(lambda m: m.type == of.EXPERIMENTER and m.body[:8] == struct.pack("!II", of.NX, 14))
+        assert nx_match in removed.body
+        assert c.nx(12, struct.pack("!I", 0)) == []
+        c.request(14, of.flow_mod10(flags=1, cookie=8))
+        c.send(14, of.flow_mod10(command=3))
+        removed = c.wait(lambda m: m.type == 11)
+        assert len(removed.body) == 80 and removed.body[40:48] == struct.pack("!Q", 8)
+
+
+def test_nicira_async_and_controller_ids(hv, br):
+    with of.Conn.to_unix(br, 1) as c:
+        # Nothing, then only what masks ask for: packet_in, port_status, flow_removed for master and equal, for slaves.
+        assert c.nx(19, struct.pack("!6I", 0, 0, 0, 0, 4, 0)) == []
+        c.request(14, of.flow_mod10(flags=1))
+        c.send(14, of.flow_mod10(command=3))
+        assert [m.type for m in c.sync()] == [11]
+        assert c.nx(19, struct.pack("!6I", 0, 0, 0, 0, 3, 0)) == []
+        c.request(14, of.flow_mod10(flags=1))
+        c.send(14, of.flow_mod10(command=3))
+        assert c.sync() == []
+        assert c.nx(20, struct.pack("!6xH", 7)) == []
+
+
+# ---- 1.4 ----
+
+def test_role_status_and_async_properties_of_1_4(hv, br):
+    with of.Conn.to_unix(br, 5) as a, of.Conn.to_unix(br, 5) as b:
+        a.request(9, struct.pack("!HH", 0, 128))
+        assert role(a, 2, 10) == (2, 10)
+        assert role(b, 2, 11) == (2, 11)
+        told = a.wait(lambda m: m.type == 30)
+        assert struct.unpack("!IB3xQ", told.body[:16]) == (3, 0, 11)  # slave, by MASTER_REQUEST
+        assert a.error(28, struct.pack("!HHI", 0, 8, 1) + struct.pack("!HHI", 1, 8, 0)) is None  # packet_in slave, master
+        reply, = a.request(26)
+        properties = {}
+        at = 0
+        while at < len(reply.body):
+            kind, length, mask = struct.unpack("!HHI", reply.body[at:at + 8])
+            properties[kind] = mask
+            at += length
+        assert properties[0] == 1 and properties[1] == 0 and properties[2] == 7 and set(properties) >= set(range(10))
+        assert a.error(28, struct.pack("!HHI", 77, 8, 1)) == (15, 1)  # UNSUPPORTED
+
+
+def test_table_features_in_parts(hv, br):
+    with of.Conn.to_unix(br, 4) as c:
+        features = c.multipart(12)
+        length = struct.unpack("!H", features[:2])[0]
+        entry = bytearray(features[:length])
+        entry[8:40] = b"first".ljust(32, b"\0")
+        c.send(18, struct.pack("!HH4x", 12, 1) + bytes(entry), xid=4242)
+        entry[2], entry[8:40] = 1, b"second".ljust(32, b"\0")
+        answers = c.request(18, struct.pack("!HH4x", 12, 0) + bytes(entry), xid=4242)
+        assert b"first" in answers[0].body and b"second" in answers[0].body
+        c.send(18, struct.pack("!HH4x", 12, 1) + bytes(entry), xid=4243)
+        assert c.multipart(0) == (1, 13)  # something else in between
+        entry[2] = 254
+        assert c.multipart(12, bytes(entry)) == (13, 0)
+        entry[2], entry[60:64] = 1, b"\0\0\0\7"
+        assert c.multipart(12, bytes(entry)) == (13, 5)
+
+
+def test_bundle_messages_of_1_4(hv, br):
+    with of.Conn.to_unix(br, 5) as c:
+        ctrl = lambda bundle, kind, flags=3: c.request(33, struct.pack("!IHH", bundle, kind, flags))[0]  # noqa: E731
+        assert ctrl(1, 0).type == 33
+        xid = c.send(34, struct.pack("!IHH", 1, 0, 3) + of.pack(5, 14, 900, of.flow_mod13()), xid=900)
+        assert xid == 900 and c.sync() == []
+        assert struct.unpack("!IHH", ctrl(1, 4).body[:8])[:2] == (1, 5)
+        assert count_flows(c) == 1
+        assert ctrl(9, 4).body[:4] == struct.pack("!HH", 17, 2)
+
+
+# ---- flow monitors ----
+
+def monitor_request(ident, flags, table=255, command=0):
+    return struct.pack("!III", ident, 0xffffffff, 0xffffffff) + struct.pack("!HBB", flags, table, command) + of.match13()
+
+
+def updates(messages):
+    """(event, xid or cookie) of each update of 1.4's form in MESSAGES."""
+    found = []
+    for m in messages:
+        at = 8
+        while m.type == 19 and at < len(m.body):
+            length, event = struct.unpack("!HH", m.body[at:at + 4])
+            found.append((event, struct.unpack("!I", m.body[at + 4:at + 8])[0] if event >= 4
+                          else struct.unpack("!Q", m.body[at + 16:at + 24])[0]))
+            at += length
+    return found
+
+
+def test_flow_monitor(hv, br):
+    with of.Conn.to_unix(br, 5) as c, of.Conn.to_unix(br, 4) as other:
+        other.request(14, of.flow_mod13(cookie=1, priority=1))
+        first = c.request(18, struct.pack("!HH4x", 16, 0) + monitor_request(1, 0x1f))
+        assert updates(first) == [(0, 1)]
+        other.request(14, of.flow_mod13(cookie=2, priority=2))
+        other.request(14, of.flow_mod13(command=1, instructions=of.apply13(of.output13(1))))
+        other.request(14, of.flow_mod13(command=3, cookie=2, cookie_mask=0xffffffffffffffff))
+        assert sorted(updates(c.sync())) == [(1, 2), (2, 2), (3, 1), (3, 2)]
+        # Own changes are told by their xid, once a message, and before the barrier's reply.
+        xid = c.send(14, of.flow_mod13(command=3, table=255))
+        assert updates(c.sync()) == [(4, xid)]
+        assert c.multipart(16, monitor_request(1, 0x1f)) == (16, 1)  # MONITOR_EXISTS
+        assert c.multipart(16, monitor_request(2, 0)) == (16, 5)  # BAD_FLAGS
+        assert c.multipart(16, monitor_request(2, 0x1f, table=254)) == (16, 6)
+        assert c.multipart(16, monitor_request(2, 0x1f, command=3)) == (16, 4)
+        assert c.multipart(16, monitor_request(1, 4, command=1)) == b""  # modified: deletions only
+        other.request(14, of.flow_mod13(cookie=3))
+        other.request(14, of.flow_mod13(command=3))
+        assert updates(c.sync()) == [(2, 3)]
+        assert c.multipart(16, monitor_request(1, 0, command=2)) == b""
+        assert c.multipart(16, monitor_request(1, 0, command=2)) == (16, 3)  # UNKNOWN_MONITOR
+        other.request(14, of.flow_mod13(cookie=3))
+        assert c.sync() == []
+
+
+def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
+    with of.Conn.to_unix(br, 5) as c, of.Conn.to_unix(br, 4) as other:
+        assert c.multipart(16, monitor_request(1, 0x1e)) == b""
+        for round_ in range(40):  # far more than the socket takes
+            for k in range(500):
+                other.send(14, of.flow_mod13(cookie=round_ << 16 | k, priority=k))
+            other.sync()
+        other.request(14, of.flow_mod13(cookie=0xfff, priority=999, table=9))
+        seen = []
+        deadline = time.monotonic() + 20
+        while (6, 0) not in seen:
+            assert time.monotonic() < deadline, seen[-5:]
+            message = c.recv()
+            seen += updates([message])
+        paused, resumed = seen.index((5, 0)), seen.index((6, 0))
+        assert paused < resumed and (1, 0xfff) in seen[paused:resumed]  # what was added meanwhile is told before RESUMED
+        other.request(14, of.flow_mod13(cookie=0x1000, priority=1000, table=9))
+        assert (1, 0x1000) in updates(c.sync())

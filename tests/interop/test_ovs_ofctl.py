@@ -8,7 +8,7 @@ import time
 import pytest
 from world import wait_for
 
-VERSIONS = ["OpenFlow13", "OpenFlow14"]
+VERSIONS = [None, "OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"]
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +275,7 @@ def test_timeouts_and_flags(of):
 
 
 def test_errors(of):
-    assert "OFPFMFC_BAD_TABLE_ID" in of.fails("add-flow", "br0", "table=254,actions=drop")
+    assert "FMFC_BAD_TABLE_ID" in of.fails("add-flow", "br0", "table=254,actions=drop")
 
 
 # ---- ports and queues ----
