@@ -12,6 +12,8 @@ LOG_MODULE("bond");
 #define SMALL_GAP_BYTES 100000
 #define SMALL_GAP_PART 32 /* of the busier member's load */
 
+static const struct eth_addr no_mac;
+
 static int64_t rebalance_interval(const struct bond *b)
 {
     int64_t ms = b->settings.rebalance_ms;
@@ -35,6 +37,11 @@ struct bond *bond_create(const char *name, const struct bond_settings *settings,
     b->primary_is_new = true;
     plan_rebalance(b, now);
     return b;
+}
+
+void bond_prefer(struct bond *b, struct eth_addr mac)
+{
+    b->prefer = mac;
 }
 
 static void member_free(struct bond *b, struct bond_member *m)
@@ -125,6 +132,9 @@ static unsigned int make_active(struct bond *b, struct bond_member *m)
     if (b->active == m) {
         return 0;
     }
+    if (b->active) {
+        b->prefer = no_mac; /* from here on decisions are ours */
+    }
     b->active = m;
     if (m) {
         log_info("bond %s: active member is now %s", b->name, m->name);
@@ -132,6 +142,21 @@ static unsigned int make_active(struct bond *b, struct bond_member *m)
         log_warn("bond %s: no member is up", b->name);
     }
     return BOND_CHANGED | (m ? BOND_ANNOUNCE : 0);
+}
+
+static struct bond_member *preferred(const struct bond *b)
+{
+    struct bond_member *m;
+
+    if (!memcmp(&b->prefer, &no_mac, sizeof no_mac)) {
+        return NULL;
+    }
+    DL_FOREACH(b->members, m) {
+        if (m->enabled && !memcmp(&m->mac, &b->prefer, sizeof m->mac)) {
+            return m;
+        }
+    }
+    return NULL;
 }
 
 /* Everything that follows from what is enabled. */
@@ -153,6 +178,12 @@ static unsigned int settle(struct bond *b)
     if (primary && primary->enabled) {
         b->primary_is_new = false;
         return flags | make_active(b, primary);
+    }
+    m = preferred(b);
+    if (m) {
+        flags |= make_active(b, m);
+        b->prefer = no_mac;
+        return flags;
     }
     return b->active && b->active->enabled ? flags : flags | make_active(b, first_enabled(b));
 }

@@ -56,6 +56,7 @@ struct bond {
     struct bond_bucket buckets[BOND_BUCKETS];
     int64_t rebalance_at_ms; /* INT64_MAX: not */
     bool primary_is_new;     /* the primary has yet to be made active */
+    struct eth_addr prefer;  /* the member to make active when it is enabled; all zero: none (bond_prefer()) */
 };
 
 /* What the caller has to do then; ORed. */
@@ -64,6 +65,9 @@ struct bond {
 
 struct bond *bond_create(const char *name, const struct bond_settings *settings, int64_t now);
 void bond_destroy(struct bond *b); /* NULL is fine */
+/* The member with this address was active before a restart: it is made active once it is enabled, unless something else
+ * is decided before. */
+void bond_prefer(struct bond *b, struct eth_addr mac);
 /* Each returns BOND_* flags. */
 unsigned int bond_set(struct bond *b, const struct bond_settings *settings, int64_t now);
 unsigned int bond_add(struct bond *b, const char *name, ofp_port_t port, struct eth_addr mac, bool link, int64_t now);

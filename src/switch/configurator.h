@@ -14,7 +14,7 @@
  * forwarding, and link states still reach OpenFlow.
  *
  * Neighbours: iface_config.h and ofport_alloc.h decide, bridge.h does, links.h tells of devices, ofserver.h gets
- * controllers. Left out: bonds, mirrors, QoS, sFlow/NetFlow/IPFIX, spanning tree, multicast snooping (each says so in
+ * controllers. Left out: QoS, sFlow/NetFlow/IPFIX, spanning tree, multicast snooping (each says so in
  * the log or in `error`).
  */
 #include <stdbool.h>

@@ -155,6 +155,16 @@ bool iface_is_first_of_port(const struct iface *iface)
 
 /* --- a bridge's bonds --- */
 
+/* A bond goes on by the member that was active when the switch stopped. */
+static void prefer_last_active(const struct ovsdb_row *port, struct bundle_bond *bb)
+{
+    const char *s = ovsdb_row_string(port, "bond_active_slave");
+    struct eth_addr mac;
+    if (s && !eth_addr_parse(s, &mac)) {
+        bond_prefer(bb->bond, mac);
+    }
+}
+
 void bonds_apply(struct cbridge *cb)
 {
     for (struct iface *iface = cb->changed ? cb->ifaces : NULL; iface; iface = iface->hh.next) {
@@ -163,7 +173,11 @@ void bonds_apply(struct cbridge *cb)
             continue;
         }
         read_bond(iface->port_row, &settings);
+        bool is_new = !bridge_bond_find(cb->bridge, iface->config.bond);
         int error = bridge_bond_set(cb->bridge, iface->config.bond, &settings);
+        if (!error && is_new) {
+            prefer_last_active(iface->port_row, bridge_bond_find(cb->bridge, iface->config.bond));
+        }
         if (error) {
             log_limited(LOG_LEVEL_ERR, "bond %s cannot be made: %s", iface->config.bond, strerror(-error));
         }

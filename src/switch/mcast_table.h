@@ -24,8 +24,9 @@
 struct mcast_key {
     struct ip_addr group; /* all zero: queriers */
     uint16_t vlan;
-    uint16_t pad;
+    uint16_t pad[3]; /* hashed as bytes: nothing in it may be left to chance */
 };
+_Static_assert(sizeof(struct mcast_key) == 24, "mcast_key has hidden padding");
 
 struct mcast_member {
     ofp_port_t port;

@@ -127,6 +127,37 @@ FLOWS = {
 }
 
 
+
+def mcast(*messages):
+    """Input of fuzz_mcast: (flags, port, vlan, seconds, message) each."""
+    return b"".join(bytes([flags, port, vlan, seconds, len(m)]) + m for flags, port, vlan, seconds, m in messages)
+
+
+def igmp(kind, group):
+    return struct.pack("!BBH4s", kind, 0, 0, socket.inet_aton(group))
+
+
+def mld(kind, group):
+    return struct.pack("!BBHHH16s", kind, 0, 0, 0, 0, socket.inet_pton(socket.AF_INET6, group))
+
+
+def records(kind, family, *entries):
+    """IGMPv3 (0x22) or MLDv2 (143) report: (type, group, number of sources) each."""
+    return struct.pack("!BBHHH", kind, 0, 0, 0, len(entries)) + b"".join(
+        struct.pack("!BBH", how, 0, n) + socket.inet_pton(family, group) * (1 + n) for how, group, n in entries)
+
+
+MCAST = {
+    "igmp": mcast((0, 1, 0, 0, igmp(0x16, "239.1.1.1")), (0, 2, 0, 1, igmp(0x12, "239.1.1.1")), (0, 1, 0, 1, igmp(0x17, "239.1.1.1"))),
+    "igmp-query": mcast((0, 3, 1, 0, igmp(0x11, "0.0.0.0")), (2, 4, 1, 0, igmp(0x11, "0.0.0.0")), (0, 3, 1, 255, igmp(0x16, "224.0.0.251"))),
+    "igmpv3": mcast((0, 1, 0, 0, records(0x22, socket.AF_INET, (4, "239.1.1.1", 0), (1, "239.1.1.2", 2), (6, "239.1.1.3", 1))),
+                    (0, 1, 0, 5, records(0x22, socket.AF_INET, (3, "239.1.1.1", 0), (1, "239.1.1.2", 0)))),
+    "mld": mcast((1, 1, 0, 0, mld(131, "ff05::1:3")), (1, 2, 0, 0, mld(130, "::")), (1, 1, 0, 0, mld(132, "ff05::1:3"))),
+    "mldv2": mcast((1, 1, 2, 0, records(143, socket.AF_INET6, (4, "ff08::1", 0), (2, "ff08::2", 3))), (5, 1, 2, 70, b"")),
+    "full": mcast(*[(0, n % 3, 0, 1, igmp(0x16, f"239.2.0.{n}")) for n in range(12)]),
+}
+
+
 def put(target, name, data):
     path = CORPUS / target / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -289,6 +320,8 @@ def ofserver():
 
 
 def main():
+    for name, data in MCAST.items():
+        put("mcast", name, data)
     for name, frame in FRAMES.items():
         put("flow_key", name, raw(frame))
     for name, (kind, with_ip, data) in TUNNELS.items():

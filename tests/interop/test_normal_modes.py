@@ -369,6 +369,14 @@ def test_active_backup(hv, br):
     send(1, frame(mac(3), mac(1)), {3: ["10"]})
     vset(hv, "Port", "bond0", "tag=10")
     send(1, frame(BROADCAST, mac(1)), {2: [""], 3: [""]})
+    # A delay is a delay, and ends.
+    vset(hv, "Port", "bond0", "bond_downdelay=700", "other_config:bond-primary=p4")
+    wait_for("the new primary", lambda: active(hv) == "p4", 5)
+    start = time.monotonic()
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e4", "down")
+    wait_for("p3 as the active member", lambda: active(hv) == "p3", 5)
+    assert time.monotonic() - start >= 0.7
+    hv.world.ip(f"{hv.world.name}-w", "link", "set", "e4", "up")
 
 
 def test_balance_slb(hv, br):

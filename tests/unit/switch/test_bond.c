@@ -105,6 +105,35 @@ static void test_primary(void **state WR_UNUSED)
     bond_destroy(b);
 }
 
+/* After a restart, the member that was active before is so again, when it comes first of all or soon after. */
+static void test_last_active(void **state WR_UNUSED)
+{
+    struct bond *b = bond_create("b", &(struct bond_settings){.updelay_ms = 100}, 0);
+
+    bond_prefer(b, mac(2));
+    bond_add(b, "m1", ofp_port(1), mac(0), false, 0);
+    bond_add(b, "m2", ofp_port(2), mac(0), false, 0);
+    bond_set_link(b, ofp_port(1), mac(1), true, 0);
+    assert_string_equal(active(b), "m1");
+    bond_set_link(b, ofp_port(2), mac(2), true, 0);
+    assert_string_equal(active(b), "m1");
+    assert_int_equal(bond_run(b, 100), BOND_CHANGED | BOND_ANNOUNCE);
+    assert_string_equal(active(b), "m2");
+    /* Once. */
+    bond_set_link(b, ofp_port(2), mac(2), false, 200);
+    bond_set_link(b, ofp_port(2), mac(2), true, 300);
+    bond_run(b, 400);
+    assert_string_equal(active(b), "m1");
+    bond_destroy(b);
+    /* What was decided meanwhile counts more. */
+    b = two(&(struct bond_settings){0}, true);
+    bond_prefer(b, mac(3));
+    bond_set_link(b, ofp_port(1), mac(1), false, 10);
+    bond_add(b, "m3", ofp_port(3), mac(3), true, 20);
+    assert_string_equal(active(b), "m2");
+    bond_destroy(b);
+}
+
 static void test_members_come_and_go(void **state WR_UNUSED)
 {
     struct bond *b = two(&(struct bond_settings){0}, true);
@@ -493,6 +522,7 @@ int main(void)
         T(test_first_link_is_taken_at_once),
         T(test_delays),
         T(test_primary),
+        T(test_last_active),
         T(test_members_come_and_go),
         T(test_by_hand),
         T(test_hash_is_steady_and_spread),

@@ -203,6 +203,21 @@ static void test_patch_ports(void **state)
     assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)), "5,6,7");
 }
 
+/* To a tunnel: sent like any packet there. */
+static void test_to_a_tunnel(void **state)
+{
+    struct env *e = *state;
+    const struct mirror_config c = source("s", "a1", "vx");
+
+    env_vxlan(e->br, "vx", 9, "10.9.9.9");
+    env_flow(e->br, "priority=9,in_port=1,actions=output:2");
+    set(e, &c, 1);
+    const char *out = env_in(e, 1, env_udp(0xff, 1, 0));
+    assert_memory_equal(out, "push_vlan(vid=10,pcp=0),set(tunnel(", 35);
+    assert_non_null(strstr(out, "dst=10.9.9.9"));
+    assert_string_equal(strrchr(out, ')'), "),6,pop_vlan,2");
+}
+
 static void test_ports_come_and_go(void **state)
 {
     struct env *e = *state;
@@ -271,6 +286,7 @@ int main(void)
         T(test_changed_packets),
         T(test_dropped_packets),
         T(test_patch_ports),
+        T(test_to_a_tunnel),
         T(test_ports_come_and_go),
         T(test_refused),
         T(test_counters_stay),
