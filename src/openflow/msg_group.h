@@ -16,11 +16,6 @@
 #define OF_BUCKET_LAST 0xfffffffeu
 #define OF_BUCKET_ALL 0xffffffffu
 
-#define OF_NX_GROUP_MOD 31
-#define OF_NXST_GROUP 7
-#define OF_NXST_GROUP_DESC 8
-#define OF_NXST_GROUP_FEATURES 9
-
 enum of_group_type { OF_GROUP_TYPE_ALL, OF_GROUP_TYPE_SELECT, OF_GROUP_TYPE_INDIRECT, OF_GROUP_TYPE_FAILOVER };
 enum of_group_command {
     OF_GROUP_ADD = 0,
@@ -66,7 +61,7 @@ struct of_group_mod {
     struct of_group group;   /* DELETE: only its id */
 };
 void of_group_mod_done(struct of_group_mod *gm);
-/* GROUP_MOD's body, or (NX) that of Nicira's, which is 1.5's with actions as in VERSION. OFERR_GROUP_MOD_*,
+/* GROUP_MOD's body, or (NX) that of Nicira's, which is 1.5's with actions as in VERSION. OFERR_GROUP_*,
  * OFERR_ACTION_*, or OFERR_PROPERTY_*. *RET is the caller's to free. */
 int of_group_mod_decode(struct reader *body, uint8_t version, bool nx, struct of_group_mod *ret);
 void of_group_mod_encode(struct writer *w, uint8_t version, bool nx, const struct of_group_mod *gm, uint32_t xid);
@@ -81,13 +76,14 @@ int of_group_desc_decode(struct reader *r, uint8_t version, bool nx, struct of_g
 struct of_group_stats {
     uint32_t id, ref_count;
     uint64_t packets, bytes;
-    uint32_t duration_sec, duration_nsec; /* 1.3 and newer, and Nicira's */
-    const uint64_t *bucket_counts;        /* packets and bytes of each */
+    uint32_t duration_sec, duration_nsec;
+    const uint64_t *bucket_counts; /* packets and bytes of each */
     size_t n_buckets;
     uint64_t *decoded; /* when decoding: what bucket_counts is, the caller's to free() */
 };
-void of_group_stats_put(struct writer *w, uint8_t version, bool nx, const struct of_group_stats *gs);
-int of_group_stats_decode(struct reader *r, uint8_t version, bool nx, struct of_group_stats *ret);
+/* The same in 1.3 and newer, and in Nicira's. */
+void of_group_stats_put(struct writer *w, const struct of_group_stats *gs);
+int of_group_stats_decode(struct reader *r, struct of_group_stats *ret);
 
 /* Bits of `types`: 1 << of_group_type; of `actions`: 1 << ofp_action_type. */
 #define OF_GROUP_CAP_SELECT_WEIGHT 1u

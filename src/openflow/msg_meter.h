@@ -37,7 +37,7 @@ struct of_meter_mod {
     struct of_meter meter; /* DELETE: only its id */
 };
 void of_meter_mod_done(struct of_meter_mod *mm);
-/* OFERR_METER_MOD_*. *RET is the caller's to free. */
+/* OFERR_METER_*. *RET is the caller's to free. */
 int of_meter_mod_decode(struct reader *body, struct of_meter_mod *ret);
 void of_meter_mod_encode(struct writer *w, uint8_t version, const struct of_meter_mod *mm, uint32_t xid);
 

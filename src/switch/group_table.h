@@ -51,7 +51,7 @@ void group_unref(struct group *g);
 /* Flows and buckets that name the group. */
 unsigned int group_ref_count(const struct bridge *br, uint32_t id);
 
-/* Applies GM, whose group it takes apart (free it nevertheless). 0, OFERR_GROUP_MOD_*, or OFERR_ACTION_*; nothing has
+/* Applies GM, whose group it takes apart (free it nevertheless). 0, OFERR_GROUP_*, or OFERR_ACTION_*; nothing has
  * changed on failure. */
 int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now);
 /* The same as part of TXN; flow_txn_commit() and flow_txn_abort() care for the groups too. */

@@ -26,7 +26,7 @@ struct meter_table {
 void meter_table_init(struct bridge *br);
 void meter_table_done(struct bridge *br);
 struct meter *meter_find(const struct bridge *br, uint32_t id);
-/* Applies MM, whose bands it takes (free it nevertheless). 0 or OFERR_METER_MOD_*; nothing has changed on failure. A
+/* Applies MM, whose bands it takes (free it nevertheless). 0 or OFERR_METER_*; nothing has changed on failure. A
  * meter that is deleted takes the flows that name it along. */
 int meter_mod_apply(struct bridge *br, struct of_meter_mod *mm, int64_t now);
 void meter_table_flush(struct bridge *br);
