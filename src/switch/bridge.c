@@ -3,10 +3,13 @@
 
 #include "base/coverage.h"
 #include "base/log.h"
+#include "switch/action_refs.h"
 #include "switch/bundle.h"
 #include "switch/flow_table.h"
+#include "switch/group_table.h"
 #include "switch/mcast_table.h"
 #include "switch/megaflow.h"
+#include "switch/meter_table.h"
 #include "switch/mirror.h"
 #include "switch/settle.h"
 #include "switch/switch_private.h"
@@ -93,6 +96,7 @@ void switch_destroy(struct switch_ *sw)
     flow_reaper_destroy(sw->reaper);
     xlate_scratch_destroy(sw);
     free(sw->by_dp_port);
+    free(sw->meter_ids);
     free(sw);
 }
 
@@ -124,6 +128,12 @@ void switch_macs_changed(struct bridge *br)
         }
     }
     changed(br->sw);
+}
+
+void switch_counter_changed(struct switch_ *sw, uint64_t *counter)
+{
+    *counter = ++sw->generation;
+    changed(sw);
 }
 
 void switch_tables_changed(struct bridge *br, const bool *tables)
@@ -199,6 +209,8 @@ int bridge_create(struct switch_ *sw, const char *name, struct bridge **ret)
     br->name = xstrdup(name);
     mac_table_init(&br->macs);
     flow_tables_init(br);
+    group_table_init(br);
+    meter_table_init(br);
     HASH_ADD_KEYPTR(hh, sw->bridges, br->name, strlen(br->name), br);
     *ret = br;
     return 0;
@@ -218,6 +230,9 @@ void bridge_destroy(struct bridge *br)
         bridge_port_del(port);
     }
     flow_tables_done(br);
+    group_table_done(br);
+    meter_table_done(br);
+    action_refs_done(br);
     bundles_destroy(br);
     mirrors_destroy(br);
     mcast_table_destroy(br->mcast);
@@ -543,14 +558,17 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
         }
         return;
     }
-    if (config != port->config) {
-        switch_changed(port->bridge->sw);
-    }
+    bool changed_config = config != port->config, changed_state = state != port->state;
     port->config = config;
     port->state = state;
     port->mac = mac;
     port->curr_features = curr_features;
     port->speed_kbps = speed_kbps;
+    if (changed_config) {
+        switch_changed(port->bridge->sw);
+    } else if (changed_state) {
+        group_table_port_changed(port->bridge);
+    }
     bundle_link_changed(port);
     port_tell(port, PORT_STATUS_MODIFY);
 }
@@ -627,6 +645,7 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
         return OFERR_BAD_PORT;
     }
     error = xlate_supports(actions, actions_len);
+    error = error ? error : actions_check_refs(br, actions, actions_len);
     if (error) {
         return error;
     }

@@ -33,6 +33,7 @@ struct mirrors;
 struct mcast_table;
 struct group_table;
 struct meter_table;
+struct action_ref;
 
 /* ---- ports ---- */
 
@@ -210,6 +211,7 @@ struct bridge {
     struct tlv_map tlv_map;         /* Geneve options as fields */
     struct group_table *groups;     /* group_table.h */
     struct meter_table *meters;     /* meter_table.h */
+    struct action_ref *action_refs; /* action_refs.h */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;
@@ -239,6 +241,8 @@ struct settle {
 struct switch_ {
     struct event_base *base;
     struct datapath *dp;
+    uint8_t *meter_ids; /* bitmap of the datapath's meters in use; NULL: none ever was */
+    uint32_t last_meter_id;
     struct bridge *bridges;   /* uthash by name, hh */
     uint64_t drops[DROP_MAX]; /* by reason: drops that the pipeline itself made (upcalls). switch_drops() adds the
                                  datapath's */
@@ -268,6 +272,8 @@ void switch_changed(struct switch_ *sw);
 void switch_set_vlan_limit(struct switch_ *sw, unsigned int n);
 /* Only learned addresses have changed (mac_table_learn() or _expire() said so): revalidate what looked at them. */
 void switch_macs_changed(struct bridge *br);
+/* Only what depends on COUNTER (see xlate_out.deps) has. */
+void switch_counter_changed(struct switch_ *sw, uint64_t *counter);
 /* Only flows of TABLES (by number, true: changed) have. */
 void switch_tables_changed(struct bridge *br, const bool *tables);
 /* Drops by reason, the datapath's and the pipeline's added. RET has DROP_MAX entries. */

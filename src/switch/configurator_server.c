@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "switch/configurator_private.h"
 #include "switch/flow_table.h"
+#include "switch/group_table.h"
+#include "switch/meter_table.h"
 #include "switch/ofserver.h"
 #include "switch/row_writer.h"
 
@@ -92,6 +94,14 @@ static void remove_normal(struct cbridge *cb, int32_t priority)
     flow_table_apply(cb->bridge, &change, time_mono_ms());
 }
 
+/* Of all that OpenFlow put there. */
+static void flush(struct bridge *br)
+{
+    flow_table_flush(br, true);
+    group_table_flush(br);
+    meter_table_flush(br);
+}
+
 static void apply_fail_mode(struct cbridge *cb)
 {
     const char *mode = ovsdb_row_string(cb->row, "fail_mode");
@@ -108,7 +118,7 @@ static void apply_fail_mode(struct cbridge *cb)
     if (!fresh) {
         log_info("bridge %s: now %s %s controller: flows flushed", cb->name,
                  wanted == FAIL_SECURE ? "secure" : "standalone", controlled ? "with" : "without");
-        flow_table_flush(cb->bridge, true);
+        flush(cb->bridge);
     }
     cb->fail_open = false;
     cb->contact_ms = time_mono_ms();
@@ -164,7 +174,7 @@ static void check_fail_open(struct cbridge *cb, int64_t now)
         log_warn("bridge %s: no controller for %lld s: switching by itself", cb->name,
                  (long long)(now - cb->contact_ms) / 1000);
         cb->fail_open = true;
-        flow_table_flush(cb->bridge, true);
+        flush(cb->bridge);
         add_normal(cb, FAIL_OPEN_PRIORITY);
     }
 }

@@ -245,8 +245,7 @@ static int delete_one(void *aux, struct cls_rule *cr)
     struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
 
     if (rule_selected_by_cookie(rule, c->cookie, c->cookie_mask) && rule_outputs_to(rule, c->out_port) &&
-        (!c->by_group || ofpacts_use_group(rule->actions->data, rule->actions->len, c->out_group)) &&
-        !(rule_hidden(rule) && c->command == FLOW_MOD_DELETE)) {
+        rule_uses_group(rule, c->by_group, c->out_group) && !(rule_hidden(rule) && c->command == FLOW_MOD_DELETE)) {
         run->n_selected++;
         undo_log_remove_rule(run->log, rule, FLOW_REMOVED_DELETE);
     }
@@ -282,10 +281,10 @@ static int select_rules(struct change_run *run, bool strict, int (*fn)(void *aux
 static int apply_one(struct change_run *run)
 {
     const struct flow_change *c = run->change;
-    int error = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT
-                    ? 0
-                    : xlate_supports(c->actions, c->actions_len);
+    bool deletes = c->command == FLOW_MOD_DELETE || c->command == FLOW_MOD_DELETE_STRICT;
+    int error = deletes ? 0 : xlate_supports(c->actions, c->actions_len);
 
+    error = error || deletes ? error : actions_check_refs(run->br, c->actions, c->actions_len);
     if (error) {
         return error;
     }
@@ -420,12 +419,6 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
     }
 }
 
-struct flow_txn {
-    struct bridge *br;
-    int64_t now;
-    struct undo_log log;
-};
-
 struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now)
 {
     struct flow_txn *txn = xcalloc(1, sizeof *txn);
@@ -444,8 +437,39 @@ int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change)
     return apply_one(&run);
 }
 
+struct referring {
+    struct flow_txn *txn;
+    enum ref_kind kind;
+    uint32_t id;
+    enum flow_removed_reason reason;
+};
+
+static int delete_if_referring(void *aux, struct cls_rule *cr)
+{
+    const struct referring *r = aux;
+    struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
+
+    if (rule->actions->has_refs && actions_refer_to(rule->actions->data, rule->actions->len, r->kind, r->id)) {
+        undo_log_remove_rule(&r->txn->log, rule, r->reason);
+    }
+    return 0;
+}
+
+void flow_txn_delete_referring(struct flow_txn *txn, enum ref_kind kind, uint32_t id, enum flow_removed_reason reason)
+{
+    struct referring r = {txn, kind, id, reason};
+
+    if (id != REF_ANY && !action_refs_get(txn->br, REF_FROM_FLOW, kind, id)) {
+        return;
+    }
+    for (unsigned int i = 0; i < N_TABLES; i++) {
+        classifier_for_each(&txn->br->tables[i].cls, NULL, delete_if_referring, &r);
+    }
+}
+
 void flow_txn_commit(struct flow_txn *txn)
 {
+    group_log_commit(txn->br, &txn->groups);
     undo_log_commit(txn->br, &txn->log, true);
     undo_log_done(txn->br->sw, &txn->log);
     free(txn);

@@ -11,6 +11,7 @@ struct rule_actions *rule_actions_new(const void *data, size_t len)
     a->len = len;
     if (len) {
         memcpy(a->data, data, len);
+        a->has_refs = actions_have_refs(data, len);
     }
     return a;
 }
@@ -38,6 +39,13 @@ static bool deletes_learned(const struct rule_actions *actions)
     return false;
 }
 
+static void count_refs(struct rule *rule, int delta)
+{
+    if (rule->actions->has_refs) {
+        action_refs_count(rule->bridge, REF_FROM_FLOW, rule->actions->data, rule->actions->len, delta);
+    }
+}
+
 void rule_set_actions(struct rule *rule, struct rule_actions *actions)
 {
     struct cls_conj *conj = NULL;
@@ -56,8 +64,14 @@ void rule_set_actions(struct rule *rule, struct rule_actions *actions)
     }
     free(conj);
     rule->deletes_learned = deletes_learned(actions);
+    if (rule->in_table) {
+        count_refs(rule, -1);
+    }
     rule_actions_unref(rule->actions);
     rule->actions = actions;
+    if (rule->in_table) {
+        count_refs(rule, 1);
+    }
 }
 
 struct rule *rule_ref(struct rule *rule)
@@ -96,6 +110,7 @@ void rule_insert(struct rule *rule)
 {
     classifier_insert(&rule->bridge->tables[rule->table].cls, &rule->cls);
     rule->in_table = true;
+    count_refs(rule, 1);
     rule_update_timers(rule);
 }
 
@@ -103,12 +118,19 @@ void rule_remove(struct rule *rule)
 {
     classifier_remove(&rule->bridge->tables[rule->table].cls, &rule->cls);
     rule->in_table = false;
+    count_refs(rule, -1);
     rule_update_timers(rule);
 }
 
 bool rule_selected_by_cookie(const struct rule *rule, __be64 cookie, __be64 mask)
 {
     return !((rule->cookie ^ cookie) & mask);
+}
+
+bool rule_uses_group(const struct rule *rule, bool by_group, uint32_t group)
+{
+    return !by_group ||
+           (rule->actions->has_refs && actions_refer_to(rule->actions->data, rule->actions->len, REF_GROUP, group));
 }
 
 bool rule_outputs_to(const struct rule *rule, ofp_port_t port)
@@ -131,8 +153,7 @@ static int filter_one(void *aux, struct cls_rule *cr)
     const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
 
     if (!rule_selected_by_cookie(rule, f->cookie, f->cookie_mask) || !rule_outputs_to(rule, f->out_port) ||
-        (f->by_group && !ofpacts_use_group(rule->actions->data, rule->actions->len, f->out_group)) ||
-        (rule_hidden(rule) && !f->hidden)) {
+        !rule_uses_group(rule, f->by_group, f->out_group) || (rule_hidden(rule) && !f->hidden)) {
         return 0;
     }
     return run->fn(run->aux, rule);

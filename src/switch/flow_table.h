@@ -24,6 +24,7 @@
 
 struct rule_actions {
     unsigned int refs;
+    bool has_refs; /* names groups or meters (action_refs.h) */
     size_t len;
     uint64_t data[]; /* ofpacts */
 };

@@ -5,6 +5,7 @@
  * What the files behind flow_table.h share: flow_table.c (rules, reading, configuration), flow_change.c (changes with
  * their undo log, and the telling), flow_expire.c (timeouts, eviction), flow_reap.c (freeing).
  */
+#include "switch/action_refs.h"
 #include "switch/flow_table.h"
 
 /* The flows of a table that may be evicted and have the same values in the table's evict_fields. */
@@ -31,6 +32,7 @@ void rule_remove(struct rule *rule);
 bool rule_selected_by_cookie(const struct rule *rule, __be64 cookie, __be64 mask);
 /* OFPP_ANY: always. */
 bool rule_outputs_to(const struct rule *rule, ofp_port_t port);
+bool rule_uses_group(const struct rule *rule, bool by_group, uint32_t group);
 
 /* ---- flow_change.c ---- */
 
@@ -55,6 +57,24 @@ struct undo_log {
     bool visible[N_TABLES]; /* in these tables */
 };
 
+/* Changes of groups that belong to a transaction: what was in the place of each group's number, and what came there;
+ * NULL: nothing. Both by reference. */
+struct group_undo {
+    uint32_t id;
+    struct group *before, *after;
+};
+struct group_log {
+    struct group_undo *steps;
+    size_t n, allocated;
+};
+
+struct flow_txn {
+    struct bridge *br;
+    int64_t now;
+    struct undo_log log;
+    struct group_log groups;
+};
+
 /* Takes RULE out of its table and drops the table's reference. */
 void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_removed_reason reason);
 /* Makes what the log says final: translations are told, then hooks, and learned flows go with their flows. SYNC: the
@@ -69,6 +89,15 @@ void undo_release(struct undo *u);
 
 /* Takes LOG, which becomes empty. */
 void flow_reap_later(struct switch_ *sw, struct undo_log *log);
+
+/* Every flow that names the group or meter ID (REF_ANY: any) goes. */
+void flow_txn_delete_referring(struct flow_txn *txn, enum ref_kind kind, uint32_t id, enum flow_removed_reason reason);
+
+/* ---- group_table.c ---- */
+
+void group_log_rollback(struct bridge *br, struct group_log *log);
+void group_log_commit(struct bridge *br, struct group_log *log);
+void group_log_done(struct group_log *log);
 
 /* ---- flow_expire.c ---- */
 

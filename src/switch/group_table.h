@@ -3,15 +3,16 @@
 #define WARREN_SWITCH_GROUP_TABLE_H
 /*
  * The groups of a bridge: changes as group_mod asks, alone or in a transaction with flows, liveness of buckets, and
- * counters.
+ * counters. translate_group.c runs them.
  *
  * Flows and other groups name a group by its number, so a changed group is another `struct group` in the old one's
- * place; a transaction is undone by putting the old ones back. What outlives the change is shared between both and
- * counted by references: the group's own counters, and the buckets that stayed. Megaflows hold the group that they were
- * translated with, so their last counters go where they belong.
+ * place, and a transaction is undone by putting the old ones back. What outlives a change is shared by both and counted
+ * by references: the group's own counters, and the buckets that stayed (OpenFlow 1.3, 6.7: a modified group's counters
+ * go on, its new buckets' begin). Megaflows hold the group that they were translated with, so their last counters go
+ * where they belong.
  *
- * Invariants: groups never form a loop; a bucket never names a group that is not there (a group in use by another is
- * not deleted); no flow names a group that is not there (they go with it).
+ * Invariants: groups never form a loop; a bucket never names a group that is not there (a group that another one uses
+ * cannot be deleted alone); no flow names a group that is not there (they go with it).
  */
 #include "openflow/msg_group.h"
 #include "switch/flow_table.h"
@@ -34,13 +35,16 @@ struct group {
     struct group_bucket **buckets;
     size_t n_buckets;
     struct group_counters *counters;
+    uint64_t mark; /* of the search that last came by, and what it found */
+    bool live;
     UT_hash_handle hh;
 };
 
 struct group_table {
-    struct group *by_id;  /* uthash */
-    uint64_t changed;     /* the generation of the last change that packets may notice */
-    unsigned int n_watch; /* buckets that watch a port */
+    struct group *by_id; /* uthash */
+    uint64_t changed;    /* the generation of the last change that packets may notice */
+    uint64_t mark;       /* of the last search */
+    size_t n_watching;   /* buckets that watch a port */
 };
 
 void group_table_init(struct bridge *br);
@@ -48,20 +52,25 @@ void group_table_done(struct bridge *br);
 struct group *group_find(const struct bridge *br, uint32_t id);
 struct group *group_ref(struct group *g);
 void group_unref(struct group *g);
+struct group_bucket *group_bucket_ref(struct group_bucket *b);
+void group_bucket_unref(struct group_bucket *b);
 /* Flows and buckets that name the group. */
 unsigned int group_ref_count(const struct bridge *br, uint32_t id);
+/* What a description tells. Everything is borrowed from G but the array of buckets, which is the caller's to free(). */
+void group_describe(const struct group *g, struct of_group *ret);
 
-/* Applies GM, whose group it takes apart (free it nevertheless). 0, OFERR_GROUP_*, or OFERR_ACTION_*; nothing has
+/* Applies GM, whose buckets it takes (the caller frees the rest). 0, OFERR_GROUP_* or OFERR_ACTION_*; nothing has
  * changed on failure. */
 int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now);
-/* The same as part of TXN; flow_txn_commit() and flow_txn_abort() care for the groups too. */
+/* The same as part of TXN, whose commit and abort care for the groups too. */
 int flow_txn_apply_group(struct flow_txn *txn, struct of_group_mod *gm);
-/* Every group goes, and the flows that name one: quietly, when the controller of a bridge changes. */
+/* Every group goes, no flow is looked at: for when all flows have gone. */
 void group_table_flush(struct bridge *br);
 
-/* Is the bucket one that a select or failover group may choose now? (OpenFlow 1.3, 5.6.1) */
+/* May a select or failover group choose the bucket now? It may when it watches nothing, a port that is up, or a group
+ * with such a bucket. */
 bool group_bucket_is_live(const struct bridge *br, const struct group_bucket *b);
-/* PORT went up or down, came or left. */
+/* A port of BR went up or down. */
 void group_table_port_changed(struct bridge *br);
 /* Calls FN for each group (or the one of that ID), in the order of their numbers. */
 void group_table_for_each(struct bridge *br, uint32_t id, void (*fn)(void *aux, const struct group *g), void *aux);

@@ -7,6 +7,7 @@
 #include "base/hash_index.h"
 #include "base/log.h"
 #include "switch/cls_mask.h"
+#include "switch/meter_table.h"
 #include "switch/translate.h"
 
 LOG_MODULE("megaflow");
@@ -222,12 +223,38 @@ static int put(struct megaflows *m, const struct megaflow *f, const void *action
     return dp_flow_put(m->sw->dp, &flow);
 }
 
-/* What the datapath gets for OUT: its actions, or the detour over user space. */
-static void installed_actions(const struct xlate_out *out, struct dp_action *slow, const void **ret, size_t *ret_len)
+/* The detour over user space: meters, and DP_ACTION_SLOW. */
+struct detour {
+    struct dp_action actions[XLATE_SLOW_METERS + 2];
+    size_t n;
+};
+
+static void detour_put(struct detour *d, enum dp_action_type type, uint32_t arg)
 {
-    *slow = (struct dp_action){.type = DP_ACTION_SLOW, .len = sizeof *slow, .arg = DP_SLOW_CONTROLLER};
-    *ret = out->slow ? (const void *)slow : out->actions;
-    *ret_len = out->slow ? sizeof *slow : out->actions_len;
+    d->actions[d->n++] = (struct dp_action){.type = (uint16_t)type, .len = sizeof(struct dp_action), .arg = arg};
+}
+
+/* What the datapath gets for OUT: its actions, or the detour. What limits packets to the controller is before it, so
+ * that what is too much does not even come up. */
+static void installed_actions(const struct xlate_out *out, struct detour *detour, const void **ret, size_t *ret_len)
+{
+    const struct meter *m = out->slow && out->bridge ? meter_find(out->bridge, OF_METER_SLOWPATH) : NULL;
+
+    if (!out->slow) {
+        *ret = out->actions;
+        *ret_len = out->actions_len;
+        return;
+    }
+    detour->n = 0;
+    if (m) {
+        detour_put(detour, DP_ACTION_METER, m->dp_id);
+    }
+    for (unsigned int i = 0; i < out->n_slow_meters; i++) {
+        detour_put(detour, DP_ACTION_METER, out->slow_meters[i]);
+    }
+    detour_put(detour, DP_ACTION_SLOW, DP_SLOW_CONTROLLER);
+    *ret = detour->actions;
+    *ret_len = detour->n * sizeof detour->actions[0];
 }
 
 static void *copy(const void *p, size_t size)
@@ -262,7 +289,7 @@ static bool mask_suffices(const struct flow_key *have, const struct flow_key *ne
 /* Makes the installed flow what OUT says. False when it had to go. */
 static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *out)
 {
-    struct dp_action slow;
+    struct detour slow;
     const void *actions;
     size_t len;
 
@@ -305,7 +332,7 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
                     int64_t now)
 {
     struct flow_key masked;
-    struct dp_action slow;
+    struct detour slow;
     struct megaflow *f;
     const void *actions;
     size_t len;
@@ -359,7 +386,12 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
     }
     coverage_add(upcall_miss, upcall->reason == DP_UPCALL_MISS);
     coverage_add(upcall_slow, upcall->reason == DP_UPCALL_SLOW);
-    translate(&(struct xlate_in){.sw = sw, .key = upcall->key, .packet = upcall->packet, .effects = true, .now = now},
+    translate(&(struct xlate_in){.sw = sw,
+                                 .key = upcall->key,
+                                 .packet = upcall->packet,
+                                 .effects = true,
+                                 .metered = upcall->reason == DP_UPCALL_SLOW,
+                                 .now = now},
               &out);
     if (upcall->reason == DP_UPCALL_MISS) {
         /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */

@@ -5,6 +5,7 @@
 
 #include "packet/tunnel_opts.h"
 #include "switch/bundle.h"
+#include "switch/group_table.h"
 #include "switch/megaflow.h"
 #include "switch/mirror.h"
 #include "switch/switch_private.h"
@@ -221,11 +222,14 @@ static void output_reg(struct xlate_ctx *x, const struct ofpact_output_reg *o)
 static void clone(struct xlate_ctx *x, const struct ofpact *a)
 {
     struct xlate_state saved = x->s;
+    struct xlate_copy copy;
     bool stop = x->stop;
 
+    xlate_copy_begin(x, &copy);
     x->s.action_set = (struct ofpacts){0};
     xlate_actions(x, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
     ofpacts_done(&x->s.action_set);
+    xlate_copy_end(x, &copy);
     x->s = saved;
     x->stop = stop;
 }
@@ -314,6 +318,12 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         return;
     case OFPACT_POP_QUEUE:
         x->s.priority = 0;
+        return;
+    case OFPACT_GROUP:
+        xlate_group(x, ((const struct ofpact_u32 *)a)->v);
+        return;
+    case OFPACT_METER:
+        xlate_meter(x, ((const struct ofpact_u32 *)a)->v);
         return;
     case OFPACT_ENQUEUE:
         enqueue(x, (const struct ofpact_enqueue *)a);
@@ -471,9 +481,9 @@ static void finish(struct xlate_ctx *x)
     xlate_keep_options(x, x->in->key->tunnel.opts_id & out->mask.tunnel.opts_id);
     if (!x->n_outputs && !out->slow) {
         out->drop = x->reason ? x->reason : DROP_ACTION;
-        out->actions_len = 0;
+        out->actions_len = x->metered ? out->actions_len : 0;
         ((struct dp_action *)xlate_put_action(out, DP_ACTION_DROP, sizeof(struct dp_action)))->arg = out->drop;
-    } else if (!x->n_outputs) {
+    } else if (!x->n_outputs && !x->metered) {
         out->actions_len = 0; /* only the controller gets it */
     }
     xlate_trace_finish(x);
@@ -562,6 +572,8 @@ static void effects_clear(struct xlate_effect *effects, size_t n)
         rule_unref(effects[i].rule);
         port_unref(effects[i].port);
         mirror_unref(effects[i].mirror);
+        group_unref(effects[i].group);
+        group_bucket_unref(effects[i].group_bucket);
         rule_actions_unref(effects[i].actions);
         tunnel_opts_unref(effects[i].opts_id);
         free(effects[i].flow);
@@ -635,6 +647,14 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
     case XLATE_EFFECT_MIRROR:
         e->mirror->tx_packets += packets;
         e->mirror->tx_bytes += e->mirror->snaplen ? MIN(bytes, packets * e->mirror->snaplen) : bytes;
+        break;
+    case XLATE_EFFECT_GROUP:
+        e->group->counters->packets += packets;
+        e->group->counters->bytes += bytes;
+        break;
+    case XLATE_EFFECT_BUCKET:
+        e->group_bucket->packets += packets;
+        e->group_bucket->bytes += bytes;
         break;
     case XLATE_EFFECT_FIN_TIMEOUT:
         run_fin_timeout(e, tcp_flags);

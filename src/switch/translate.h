@@ -24,6 +24,7 @@
 
 #define XLATE_MAX_DEPTH 64
 #define XLATE_MAX_RESUBMITS 4096
+#define XLATE_SLOW_METERS 4
 
 enum xlate_effect_type {
     XLATE_EFFECT_RULE,        /* a lookup that found RULE */
@@ -35,8 +36,13 @@ enum xlate_effect_type {
     XLATE_EFFECT_BOND,        /* left by PORT, a member of a bond, under BUCKET */
     XLATE_EFFECT_MIRROR,      /* a copy went out by MIRROR */
     XLATE_EFFECT_FIN_TIMEOUT, /* fin_timeout of RULE */
+    XLATE_EFFECT_GROUP,       /* went through GROUP */
+    XLATE_EFFECT_BUCKET,      /* went through GROUP_BUCKET */
     XLATE_EFFECT_OPTIONS,     /* nothing but a reference to Geneve options that the mask or an action names */
 };
+
+struct group;
+struct group_bucket;
 
 struct xlate_effect {
     enum xlate_effect_type type;
@@ -51,8 +57,10 @@ struct xlate_effect {
     uint16_t bucket;       /* BOND */
     struct mirror *mirror; /* MIRROR: a reference */
     uint16_t fin_idle, fin_hard;
-    uint32_t opts_id;             /* OPTIONS: a reference */
-    struct rule_actions *actions; /* LEARN: a reference that keeps `learn` alive */
+    uint32_t opts_id;                  /* OPTIONS: a reference */
+    struct group *group;               /* GROUP: a reference */
+    struct group_bucket *group_bucket; /* BUCKET: a reference */
+    struct rule_actions *actions;      /* LEARN: a reference that keeps `learn` alive */
     const struct ofpact_learn *learn;
     struct flow *flow; /* LEARN: owned */
 };
@@ -62,6 +70,7 @@ struct xlate_in {
     const struct flow_key *key; /* of the packet, or of the megaflow (masked) */
     struct packet *packet;      /* for packet-ins; NULL: none are sent */
     bool effects;               /* run packet-ins now (the recorded effects are the caller's to run) */
+    bool metered;               /* it has been through the meters that stand before the first packet-in */
     int64_t now;
     struct strbuf *trace; /* NULL, or gets the walk in words, as ofproto/trace shows it */
     /* packet_out and trace: start here instead of where the key came in. */
@@ -76,7 +85,9 @@ struct xlate_out {
     uint8_t *actions; /* dp_actions, owned */
     size_t actions_len, actions_allocated;
     struct flow_key mask;
-    bool slow;             /* uses the controller: the megaflow is DP_ACTION_SLOW */
+    bool slow;                               /* uses the controller: the megaflow is DP_ACTION_SLOW */
+    uint32_t slow_meters[XLATE_SLOW_METERS]; /* the datapath's meters that stand before the first packet-in */
+    unsigned int n_slow_meters;
     enum drop_reason drop; /* not NONE: ACTIONS is this drop */
     struct bridge *bridge; /* where the packet came in; NULL: nowhere (unknown port) */
     struct xlate_effect *effects;
@@ -89,7 +100,8 @@ struct xlate_out {
 };
 
 /* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the
- * datapath does not look below a popped label) and meters (there are none). Tables and packet-outs refuse them with it.
+ * datapath does not look below a popped label). Tables and packet-outs refuse them with it. Groups and meters are
+ * action_refs.h's matter.
  */
 int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */

@@ -279,10 +279,6 @@ static int supports(const struct ofpact *a)
     case OFPACT_OUTPUT_TRUNC:
     case OFPACT_DEC_TTL_IDS:
         return OFERR_ACTION_BAD_TYPE;
-    case OFPACT_GROUP:
-        return OFERR_ACTION_BAD_OUT_GROUP;
-    case OFPACT_METER:
-        return OFERR_METER_MOD_INVALID_METER;
     case OFPACT_SET_FIELD:
         return is_mpls_field(((const struct ofpact_set_field *)a)->field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
     case OFPACT_LOAD:

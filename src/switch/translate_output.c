@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "packet/edit.h"
 #include "packet/tunnel_opts.h"
+#include "switch/meter_table.h"
 #include "switch/translate_private.h"
 
 LOG_MODULE("translate");
@@ -307,6 +308,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
 {
     struct port *peer = bridge_port_patch_peer(port);
     struct xlate_state saved;
+    struct xlate_copy copy;
     unsigned int trace_depth;
     uint32_t mirrored;
     bool stop, in_mirror;
@@ -326,6 +328,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
     xlate_effect_put(x, XLATE_EFFECT_PORT_RX)->port = port_ref(peer);
     saved = x->s;
+    xlate_copy_begin(x, &copy);
     trace_depth = x->trace_depth;
     x->trace_depth = 0;
     stop = x->stop;
@@ -356,6 +359,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->mirrored = mirrored;
     x->in_mirror = in_mirror;
     ofpacts_done(&x->s.action_set);
+    xlate_copy_end(x, &copy);
     x->s = saved;
     x->trace_depth = trace_depth;
     x->stop = stop;
@@ -525,7 +529,7 @@ void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, en
     xlate_commit(x);
     x->out->slow = true;
     xlate_trace(x, "sending packet to the controller");
-    if (x->in->effects && x->in->packet) {
+    if (x->in->effects && x->in->packet && meter_admits_packet_in(x->s.br, c->meter_id, x->in->packet->len)) {
         send_packet_in(x, c, reason);
     }
 }

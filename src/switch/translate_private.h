@@ -4,7 +4,7 @@
 /*
  * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
  * fields, translate_output.c commits header changes and outputs, normal.c and normal_mcast.c are the learning bridge,
- * translate_mirror.c makes mirrors' copies, learn.c makes learned flows.
+ * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, learn.c makes learned flows.
  */
 #include "switch/translate.h"
 
@@ -22,6 +22,18 @@ struct xlate_state {
     struct rule *rule;                 /* whose actions run, or NULL */
     struct rule_actions *rule_actions; /* which own them: for learn */
     struct ofpacts action_set;
+};
+
+/* A copy of the packet that some actions run on; see translate_group.c. The fields from AT on: what the datapath's
+ * packet was before, once it is OPEN. */
+struct xlate_copy {
+    struct xlate_copy *outer;
+    bool open, tunnel_sent;
+    size_t at;
+    struct flow_key base, base_written;
+    struct flow_vlan base_vlans[XLATE_N_VLANS];
+    struct flow_tunnel sent_tunnel;
+    uint32_t sent_priority;
 };
 
 struct xlate_ctx {
@@ -42,6 +54,8 @@ struct xlate_ctx {
     uint32_t trunc;           /* bytes that outputs send at most; 0: all */
     unsigned int trace_depth; /* indentation */
     bool stop;                /* exit: no further actions of this walk */
+    bool metered;             /* some DP_ACTION_METER is there, which counts even what is then dropped */
+    struct xlate_copy *copy;  /* the innermost one, NULL: the packet itself */
     enum drop_reason reason;
 };
 
@@ -79,6 +93,13 @@ void xlate_set_tci(struct xlate_ctx *x, __be16 tci);
 bool xlate_dec_ttl(struct xlate_ctx *x);
 void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len);
 void xlate_run_set(struct xlate_ctx *x);
+
+/* translate_group.c */
+void xlate_group(struct xlate_ctx *x, uint32_t id);
+void xlate_meter(struct xlate_ctx *x, uint32_t id);
+/* Around actions that run on a copy of the packet. */
+void xlate_copy_begin(struct xlate_ctx *x, struct xlate_copy *c);
+void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c);
 
 /* translate_output.c */
 void xlate_commit(struct xlate_ctx *x);

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Groups and meters in a walk.
+ *
+ * A bucket is an action set that runs on a copy of the packet (OpenFlow 1.3, 5.6.1). Which bucket a select group takes
+ * is decided here, for all packets of a megaflow: the hash is over what the group's method names, by default the
+ * connection, and only that is looked at. The bucket is the one with the best draw among the live ones (rendezvous
+ * hashing): each draws a number that its weight scales so that it wins in proportion, and when a bucket goes, only its
+ * own connections move.
+ *
+ * A meter may drop the packet in the datapath, which must then end no more than the copy that it was met in: from the
+ * first meter on, the rest of a copy (a bucket, a clone, what another bridge does behind a patch port) goes into a
+ * DP_ACTION_CLONE. The header changes inside of it are not there any more behind it.
+ */
+#include <netinet/in.h>
+
+#include "switch/group_table.h"
+#include "switch/meter_table.h"
+#include "switch/translate_private.h"
+
+/* ---- copies ---- */
+
+void xlate_copy_begin(struct xlate_ctx *x, struct xlate_copy *c)
+{
+    *c = (struct xlate_copy){.outer = x->copy};
+    x->copy = c;
+}
+
+void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c)
+{
+    x->copy = c->outer;
+    if (!c->open) {
+        return;
+    }
+    struct dp_action *clone = (struct dp_action *)(void *)(x->out->actions + c->at);
+    size_t len = x->out->actions_len - c->at;
+
+    if (len > UINT16_MAX) {
+        x->out->actions_len = c->at; /* no datapath can be told that much */
+        xlate_note_drop(x, DROP_BAD_ACTION);
+    } else {
+        clone->len = (uint16_t)len;
+    }
+    x->base = c->base;
+    memcpy(x->base_vlans, c->base_vlans, sizeof x->base_vlans);
+    x->base_written = c->base_written;
+    x->sent_tunnel = c->sent_tunnel;
+    x->tunnel_sent = c->tunnel_sent;
+    x->sent_priority = c->sent_priority;
+}
+
+/* From here on, the present copy's actions are nested. */
+static void open_copy(struct xlate_ctx *x, struct xlate_copy *c)
+{
+    c->open = true;
+    c->at = x->out->actions_len;
+    c->base = x->base;
+    memcpy(c->base_vlans, x->base_vlans, sizeof c->base_vlans);
+    c->base_written = x->base_written;
+    c->sent_tunnel = x->sent_tunnel;
+    c->tunnel_sent = x->tunnel_sent;
+    c->sent_priority = x->sent_priority;
+    xlate_put_action(x->out, DP_ACTION_CLONE, sizeof(struct dp_action));
+}
+
+/* ---- meters ---- */
+
+void xlate_meter(struct xlate_ctx *x, uint32_t id)
+{
+    const struct meter *m = meter_find(x->s.br, id);
+    struct xlate_out *out = x->out;
+
+    xlate_depend(x, &x->s.br->meters->changed);
+    if (!m) {
+        xlate_trace(x, "no such meter");
+        xlate_note_drop(x, DROP_METER);
+        x->stop = true;
+        return;
+    }
+    if (!x->copy && !out->slow && out->n_slow_meters < XLATE_SLOW_METERS) {
+        out->slow_meters[out->n_slow_meters++] = m->dp_id;
+        if (x->in->metered) {
+            return; /* the packet came up through it */
+        }
+    }
+    if (x->copy && !x->copy->open) {
+        open_copy(x, x->copy);
+    }
+    ((struct dp_action *)xlate_put_action(out, DP_ACTION_METER, sizeof(struct dp_action)))->arg = m->dp_id;
+    x->metered = true;
+}
+
+/* ---- choosing ---- */
+
+/* The finalizer of splitmix64: every bit of the result depends on every bit of V. */
+static uint64_t mix(uint64_t v)
+{
+    v += 0x9e3779b97f4a7c15u;
+    v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9u;
+    v = (v ^ v >> 27) * 0x94d049bb133111ebu;
+    return v ^ v >> 31;
+}
+
+static uint64_t hash_field(struct xlate_ctx *x, uint64_t hash, const struct field *f, const union field_value *mask)
+{
+    static const union field_value none;
+    struct flow bits = {0};
+    union field_value v = {0};
+
+    /* Whether the packet has the field counts too. */
+    field_unwildcard(f, &bits, &none);
+    xlate_look(x, &bits);
+    if (!field_prereq_ok(f, &x->s.flow)) {
+        return hash;
+    }
+    field_unwildcard(f, &bits, mask);
+    xlate_look(x, &bits);
+    field_read(f, &x->s.flow, &v);
+    for (size_t i = 0; i < ARRAY_SIZE(v.u64); i++) {
+        hash = mix(hash ^ (v.u64[i] & mask->u64[i]));
+    }
+    return mix(hash ^ (uint64_t)f->id);
+}
+
+static uint64_t hash_whole(struct xlate_ctx *x, uint64_t hash, enum field_id id)
+{
+    const struct field *f = field_get(id);
+    const union field_value ones = field_ones(f);
+
+    return hash_field(x, hash, f, &ones);
+}
+
+/* Addresses, protocol and ports; of what is not IP, the Ethernet addresses. A fragment has no ports that its fellows
+ * have too. */
+static uint64_t hash_connection(struct xlate_ctx *x, uint64_t hash)
+{
+    const struct flow_key *k = &x->s.flow.key;
+    bool v4 = k->eth_type == htons(0x0800), v6 = k->eth_type == htons(0x86dd);
+
+    if (!v4 && !v6) {
+        hash = hash_whole(x, hash, FIELD_ETH_SRC);
+        hash = hash_whole(x, hash, FIELD_ETH_DST);
+        return mix(hash ^ k->eth_type);
+    }
+    hash = hash_whole(x, hash, v4 ? FIELD_IPV4_SRC : FIELD_IPV6_SRC);
+    hash = hash_whole(x, hash, v4 ? FIELD_IPV4_DST : FIELD_IPV6_DST);
+    hash = hash_whole(x, hash, FIELD_IP_PROTO);
+    if (k->ip_frag) {
+        return hash;
+    }
+    switch (k->ip_proto) {
+    case IPPROTO_TCP:
+        return hash_whole(x, hash_whole(x, hash, FIELD_TCP_SRC), FIELD_TCP_DST);
+    case IPPROTO_UDP:
+        return hash_whole(x, hash_whole(x, hash, FIELD_UDP_SRC), FIELD_UDP_DST);
+    case IPPROTO_SCTP:
+        return hash_whole(x, hash_whole(x, hash, FIELD_SCTP_SRC), FIELD_SCTP_DST);
+    default:
+        return hash;
+    }
+}
+
+static uint64_t hash_packet(struct xlate_ctx *x, const struct of_group *c)
+{
+    uint64_t hash = mix(c->method_param);
+
+    if (c->method != OF_SELECT_HASH || !c->n_fields) {
+        return hash_connection(x, hash);
+    }
+    for (size_t i = 0; i < c->n_fields; i++) {
+        hash = hash_field(x, hash, c->fields[i].field, &c->fields[i].mask);
+    }
+    return hash;
+}
+
+#define LOG_BITS 20
+
+/* -log2(V / 2^64) in 1 / 2^LOG_BITS; V is not 0. */
+static uint64_t minus_log2(uint64_t v)
+{
+    unsigned int zeros = (unsigned int)__builtin_clzll(v);
+    uint64_t mantissa = v << zeros >> 32; /* 1 to 2, in 1 / 2^31 */
+    uint64_t log = 0;
+
+    for (unsigned int i = 0; i < LOG_BITS; i++) {
+        mantissa = mantissa * mantissa >> 31;
+        log <<= 1;
+        if (mantissa >> 32) {
+            mantissa >>= 1;
+            log |= 1;
+        }
+    }
+    return ((uint64_t)(zeros + 1) << LOG_BITS) - log;
+}
+
+/* The draw is -log(u) / weight of a uniform u, exponential with the weight as its rate: the least of several is that of
+ * a bucket with a probability in proportion to its weight. Two draws are compared crosswise. */
+static const struct group_bucket *select_bucket(struct xlate_ctx *x, const struct group *g)
+{
+    const struct group_bucket *best = NULL;
+    uint64_t hash = 0, best_draw = 0;
+    bool hashed = false;
+
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        const struct group_bucket *b = g->buckets[i];
+
+        if (!b->config.weight || !group_bucket_is_live(x->s.br, b)) {
+            continue;
+        }
+        if (!hashed) {
+            hash = hash_packet(x, &g->config);
+            hashed = true;
+        }
+        uint64_t draw = minus_log2(mix(hash ^ mix(b->config.id)) | 1);
+        if (!best || draw * best->config.weight < best_draw * b->config.weight) {
+            best = b;
+            best_draw = draw;
+        }
+    }
+    return best;
+}
+
+static const struct group_bucket *first_live(const struct xlate_ctx *x, const struct group *g)
+{
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        if (group_bucket_is_live(x->s.br, g->buckets[i])) {
+            return g->buckets[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- running ---- */
+
+static void run_bucket(struct xlate_ctx *x, struct group_bucket *b)
+{
+    struct xlate_state saved = x->s;
+    enum packet_in_reason why = x->why;
+    struct xlate_copy copy;
+    bool stop = x->stop;
+
+    xlate_trace(x, "bucket %u", b->config.id);
+    xlate_effect_put(x, XLATE_EFFECT_BUCKET)->group_bucket = group_bucket_ref(b);
+    xlate_copy_begin(x, &copy);
+    x->trace_depth++;
+    x->s.action_set = (struct ofpacts){0};
+    xlate_add_to_set(&x->s.action_set, b->config.acts.data, b->config.acts.len);
+    x->why = PACKET_IN_GROUP;
+    xlate_run_set(x);
+    x->why = why;
+    x->trace_depth--;
+    xlate_copy_end(x, &copy);
+    x->s = saved;
+    x->stop = stop || (x->stop && x->reason == DROP_RESUBMIT_DEPTH);
+}
+
+static void run_group(struct xlate_ctx *x, const struct group *g)
+{
+    const struct group_bucket *b;
+
+    switch (g->config.type) {
+    case OF_GROUP_TYPE_ALL:
+    case OF_GROUP_TYPE_INDIRECT:
+        for (size_t i = 0; i < g->n_buckets && !x->stop; i++) {
+            run_bucket(x, g->buckets[i]);
+        }
+        return;
+    case OF_GROUP_TYPE_SELECT:
+        b = select_bucket(x, g);
+        break;
+    case OF_GROUP_TYPE_FAILOVER:
+    default:
+        b = first_live(x, g);
+        break;
+    }
+    if (b) {
+        run_bucket(x, (struct group_bucket *)b);
+    } else {
+        xlate_trace(x, "no live bucket");
+        xlate_note_drop(x, DROP_GROUP);
+    }
+}
+
+void xlate_group(struct xlate_ctx *x, uint32_t id)
+{
+    struct group *g = group_find(x->s.br, id);
+
+    xlate_depend(x, &x->s.br->groups->changed);
+    if (!g) {
+        xlate_note_drop(x, DROP_GROUP);
+        return;
+    }
+    if (x->depth >= XLATE_MAX_DEPTH || x->resubmits >= XLATE_MAX_RESUBMITS) {
+        x->stop = true;
+        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        return;
+    }
+    if (!g->n_buckets) {
+        xlate_note_drop(x, DROP_GROUP);
+    }
+    /* It holds the group while it runs: a controller or a learned flow may change it. */
+    xlate_effect_put(x, XLATE_EFFECT_GROUP)->group = group_ref(g);
+    x->resubmits++;
+    x->depth++;
+    run_group(x, g);
+    x->depth--;
+}
