@@ -122,6 +122,7 @@ void dp_close(struct datapath *dp); /* NULL is fine; ports and flows go with it,
 
 /* -ENODEV: no such netdev (SYSTEM); -EEXIST: already a port; -EADDRINUSE: the UDP port is taken. */
 int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
+/* An INTERNAL port's device may need a moment more to go: slow_close_wait(). */
 int dp_port_del(struct datapath *dp, dp_port_t port);
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
 /* What PORT may receive from now on: frames beyond it are dropped (DROP_POLICING) and counted in rx_dropped.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/slow_close.h"
 #include "base/stream.h"
 #include "switch/configurator_private.h"
 #include "switch/megaflow.h"
@@ -169,6 +170,7 @@ static void collect_bridges(struct configurator *c, const struct ovsdb_row *root
 static void remove_bridge(struct configurator *c, struct cbridge *cb)
 {
     log_info("bridge %s removed", cb->name);
+    c->devices_leave = true;
     cbridge_stop_server(cb);
     bridge_destroy(cb->bridge);
     cbridge_destroy(c, cb);
@@ -431,6 +433,11 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
     read_tls(c, root);
     collect_bridges(c, root);
     prune_bridges(c);
+    if (c->devices_leave) {
+        /* Whoever removed a port may count on its device being gone when cur_cfg says so. */
+        slow_close_wait();
+        c->devices_leave = false;
+    }
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
         apply_bridge(c, cb);
     }

@@ -230,6 +230,7 @@ void ports_prune(struct configurator *c, struct cbridge *cb)
         struct port *port = iface_port(iface);
         if (port && (!iface->wanted || !iface->usable || must_be_remade(c, iface, port))) {
             log_info("bridge %s: port %s removed", cb->name, iface->name);
+            c->devices_leave = c->devices_leave || port->kind == PORT_INTERNAL;
             bridge_port_del(port);
             iface->ifindex = 0;
             iface->changed = iface->dirty = cb->changed = true;

@@ -91,6 +91,7 @@ struct configurator {
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
     bool standing_by;        /* another process holds the lock */
     bool ran;                /* at least one run was made */
+    bool devices_leave;      /* internal ports were removed in this run */
     bool write_all;          /* the database did not take what was written: state everything again */
     struct qos *qos;
     uint64_t qos_serial;    /* newest change of QoS and Queue rows that was looked at */

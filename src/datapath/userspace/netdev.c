@@ -171,14 +171,10 @@ static void system_close(struct us_port *port)
     slow_close(TAKE_FD(port->fd));
 }
 
-/* The device goes with its descriptor: whoever removes a port may count on that. When all go, they go together. */
+/* The device goes with its descriptor, a little later: many that are removed in one turn go together. */
 static void internal_close(struct us_port *port)
 {
-    if (port->dp->closing) {
-        slow_close(TAKE_FD(port->fd));
-    } else {
-        closep(&port->fd);
-    }
+    slow_close(TAKE_FD(port->fd));
 }
 
 /* True when the device that the socket was bound to is no more in this namespace. */
@@ -356,7 +352,13 @@ static int internal_open(struct us_port *port, const struct dp_port_spec *spec)
         return -errno;
     }
     if (ioctl(port->fd, TUNSETIFF, &ifr)) {
-        return errno == EBUSY ? -EEXIST : -errno;
+        if (errno != EBUSY) {
+            return -errno;
+        }
+        slow_close_wait(); /* it may be one of ours on its way out */
+        if (ioctl(port->fd, TUNSETIFF, &ifr)) {
+            return errno == EBUSY ? -EEXIST : -errno;
+        }
     }
     if (ioctl(port->fd, TUNSETOFFLOAD, offload | TUN_F_USO4 | TUN_F_USO6) && ioctl(port->fd, TUNSETOFFLOAD, offload)) {
         return -errno;

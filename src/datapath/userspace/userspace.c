@@ -176,7 +176,6 @@ static void us_close(struct datapath *dp_)
 {
     struct us_datapath *dp = us_of(dp_);
 
-    dp->closing = true;
     for (size_t i = 0; i < dp->ports_size; i++) {
         if (dp->ports[i]) {
             port_free(dp->ports[i]);

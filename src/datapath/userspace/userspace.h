@@ -70,7 +70,6 @@ struct us_datapath {
     bool fast_path;     /* the kernel receives for SYSTEM ports: theirs only send */
     struct us_port *receiving;
     unsigned int depth;
-    bool closing; /* every port goes */
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
     int64_t now_ms;           /* read once a turn of the loop and an execute */
