@@ -158,9 +158,9 @@ int dp_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packet
 const uint64_t *dp_drops(struct datapath *dp);
 void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
 
-/* A datapath may outlive the process (eBPF): a new process finds ports and flows forwarding as they were. Ports that are
- * added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what they
- * should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
+/* A datapath may outlive the process (eBPF): a new process finds ports and flows forwarding as they were. Ports that
+ * are added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what
+ * they should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
 bool dp_settle(struct datapath *dp, bool complete);
 /* From now on nothing that is deleted or closed stops forwarding: the process ends and another will take over. */
 void dp_leave(struct datapath *dp);
