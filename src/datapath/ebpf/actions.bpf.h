@@ -9,6 +9,7 @@
 #include "datapath/ebpf/decap.bpf.h"
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
+#include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/set.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
@@ -120,6 +121,11 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         return last ? action : RUN_ON;
     case EBPF_OP_DROP:
         return drop(step->arg);
+    case EBPF_OP_METER:
+        return meter_admits(skb, step->arg, skb->len + (skb->vlan_present ? 4 : 0)) ? RUN_ON : drop(DROP_METER);
+    case EBPF_OP_PRIORITY:
+        skb->priority = step->arg;
+        return RUN_ON;
     default:
         return edit(skb, s, step) ? drop(DROP_BAD_ACTION) : RUN_ON;
     }

@@ -141,6 +141,14 @@ struct {
 } nexthops SEC(".maps");
 
 struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EBPF_METERS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, struct ebpf_meter);
+} meters SEC(".maps");
+
+struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, EBPF_DROPS_MAX);
     __type(key, __u32);
@@ -207,6 +215,15 @@ INLINE void count_tx_drop(__u32 port, __u32 reason)
         s->tx_dropped++;
     }
     count_drop(reason);
+}
+
+INLINE void count_rx_drop(__u32 port)
+{
+    struct ebpf_port_stats *s = bpf_map_lookup_elem(&port_stats, &port);
+
+    if (s) {
+        s->rx_dropped++;
+    }
 }
 
 INLINE void count_rx(__u32 port, __u32 len)

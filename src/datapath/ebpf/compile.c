@@ -18,6 +18,7 @@ struct compiler {
     size_t room;
     bool impossible; /* the fast path cannot do it */
     bool dropped;
+    bool metered; /* no step may be left out: meters count */
 };
 
 static struct ebpf_step *step_add(struct compiler *c, enum ebpf_op op)
@@ -242,7 +243,14 @@ static void compile_one(struct compiler *c, const struct dp_action *a, bool last
         step_add(c, EBPF_OP_DROP)->arg = a->arg;
         c->dropped = true;
         break;
-    default: /* METER, MPLS, SET_PRIORITY, and what will be added */
+    case DP_ACTION_METER:
+        step_add(c, EBPF_OP_METER)->arg = a->arg;
+        c->metered = true;
+        break;
+    case DP_ACTION_SET_PRIORITY:
+        step_add(c, EBPF_OP_PRIORITY)->arg = a->arg;
+        break;
+    default: /* MPLS, and what will be added */
         c->impossible = true;
         break;
     }
@@ -291,7 +299,7 @@ static void finish(struct compiler *c)
     struct ebpf_step *s = c->p.steps;
     size_t from = 0;
 
-    while (c->p.n && !c->dropped && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW) {
+    while (c->p.n && !c->dropped && !c->metered && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW) {
         c->p.n--;
     }
     for (size_t i = 0; i <= c->p.n; i++) {

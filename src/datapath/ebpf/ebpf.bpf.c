@@ -11,6 +11,7 @@
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
+#include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
@@ -21,6 +22,7 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
 {
     struct ebpf_config *c = config_get();
     struct ebpf_slot *slot;
+    struct ebpf_port *port;
     int result;
 
     if (!c) {
@@ -31,6 +33,11 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
     s->shape = 0;
     result = parse(skb, s, base);
     count_rx(s->in_port, s->len);
+    port = bpf_map_lookup_elem(&ports, &s->in_port);
+    if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s->in_port, s->len)) {
+        count_rx_drop(s->in_port);
+        return drop(DROP_POLICING);
+    }
     if (result == PARSE_SHORT) {
         return drop(base ? DROP_TUNNEL_TRUNCATED : DROP_TRUNCATED);
     }

@@ -230,6 +230,7 @@ static int map_all(struct ebpf_maps *m)
     m->port_stats_fd = bpf_map__fd(m->skel->maps.port_stats);
     m->flow_index_fd = bpf_map__fd(m->skel->maps.flow_index);
     m->nexthops_fd = bpf_map__fd(m->skel->maps.nexthops);
+    m->meters_fd = bpf_map__fd(m->skel->maps.meters);
     m->drops_fd = bpf_map__fd(m->skel->maps.drops);
     m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
     m->ring_fd = bpf_map__fd(m->skel->maps.ring);

@@ -3,7 +3,7 @@
 #define WARREN_DATAPATH_EBPF_SHARED_H
 /*
  * What the BPF programs and user space share: the layout of every map, the encoding of compiled actions, and limits.
- * Includes only what both sides can: <linux/types.h> by way of flow_key.h.
+ * Includes only what both sides can.
  *
  * Any change here that old programs and new user space (or the other way round) would read differently raises
  * EBPF_LAYOUT: pinned maps of another layout are not adopted.
@@ -13,9 +13,12 @@
  * and given out again only EBPF_QUARANTINE_MS after they were dead: no program that still runs on the old contents can
  * see the new.
  */
+#include <linux/bpf.h>
+
+#include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 1
+#define EBPF_LAYOUT 2
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -53,8 +56,9 @@ enum ebpf_op {
     EBPF_OP_SET_ARP,
     EBPF_OP_SET_ND,
     EBPF_OP_SET_MARK,
-    EBPF_OP_TRUNC, /* arg: bytes; only before the last output */
-    EBPF_OP_METER, /* arg: meter */
+    EBPF_OP_TRUNC,    /* arg: bytes; only before the last output */
+    EBPF_OP_METER,    /* arg: meter */
+    EBPF_OP_PRIORITY, /* arg: skb->priority from here on */
     EBPF_OP_MAX,
 };
 
@@ -158,7 +162,8 @@ struct ebpf_mask {
 
 /* --- ports --- */
 
-#define EBPF_PORT_PEER 1u /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
+#define EBPF_PORT_POLICED 2u /* meters EBPF_METER_POLICE_* + number say what it may receive */
+#define EBPF_PORT_PEER 1u    /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
 
 struct ebpf_port {
     __u32 ifindex;       /* 0: no such port, or a tunnel */
@@ -170,6 +175,19 @@ struct ebpf_port {
     __u32 pad;
     __u64 filled_ns;
     __u64 pad2[4];
+};
+
+/* --- meters --- */
+
+#define EBPF_METERS_MAX 16384
+/* Keys of the meters map: DP_ACTION_METER's ids are below these. */
+#define EBPF_METER_POLICE_BITS 0x10000u
+#define EBPF_METER_POLICE_PACKETS 0x20000u
+
+struct ebpf_meter {
+    struct bpf_spin_lock lock; /* of all that follows */
+    __u32 pad;
+    struct dp_meter meter;
 };
 
 struct ebpf_port_stats { /* per CPU */

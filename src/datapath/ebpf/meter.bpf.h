@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_METER_BPF_H
+#define WARREN_DATAPATH_EBPF_METER_BPF_H
+/*
+ * Meters and policing: the token buckets of datapath/meter.h, under a lock each. User space has buckets of its own for
+ * the packets of the slow path; what both admit together may be up to twice the rate only if both carry that much.
+ */
+#include "datapath/ebpf/common.bpf.h"
+
+/* Frames that the packet will be on the wire. */
+INLINE __u32 segments(struct __sk_buff *skb)
+{
+    __u32 size = skb->gso_size;
+
+    if (!size) {
+        return 1;
+    }
+    return skb->gso_segs ? skb->gso_segs : (skb->len + size - 1) / size;
+}
+
+/* False: over the rate. A meter that is not there lets everything pass. */
+GLOBAL int meter_admits(struct __sk_buff *skb, __u32 id, __u32 len)
+{
+    struct ebpf_meter *m = bpf_map_lookup_elem(&meters, &id);
+    __u64 now_ms = bpf_ktime_get_coarse_ns() / 1000000;
+    __u32 packets = segments(skb);
+    int band;
+
+    if (!m) {
+        return 1;
+    }
+    bpf_spin_lock(&m->lock);
+    band = dp_meter_admit(&m->meter, len, packets, now_ms);
+    bpf_spin_unlock(&m->lock);
+    return band < 0;
+}
+
+/* What PORT may receive. */
+INLINE bool police_admits(struct __sk_buff *skb, __u32 port, __u32 len)
+{
+    return meter_admits(skb, EBPF_METER_POLICE_BITS + port, len) &&
+           meter_admits(skb, EBPF_METER_POLICE_PACKETS + port, len);
+}
+
+#endif
