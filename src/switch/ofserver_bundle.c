@@ -13,6 +13,7 @@
  */
 #include <utlist.h>
 
+#include "openflow/msg_bundle.h"
 #include "switch/ofserver_private.h"
 
 #define MAX_BUNDLES 8
@@ -210,25 +211,23 @@ static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t
 
 int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    uint32_t id = reader_u32(body);
-    uint16_t type = reader_u16(body);
-    uint16_t flags = reader_u16(body);
+    struct of_bundle_ctrl bc;
 
     if (c->role == OF_ROLE_SLAVE) {
         return OFERR_IS_SLAVE;
     }
-    if (body->error) {
-        return OFERR_BAD_LEN;
+    int error = of_bundle_ctrl_decode(body, &bc);
+    if (!error && bc.flags & ~KNOWN_FLAGS) {
+        error = OFERR_BUNDLE_BAD_FLAGS;
     }
-    if (flags & ~KNOWN_FLAGS) {
-        return OFERR_BUNDLE_BAD_FLAGS;
+    if (!error) {
+        error = bundle_control(c, bc.id, bc.type, bc.flags);
     }
-    int error = bundle_control(c, id, type, flags);
     if (error) {
         return error;
     }
     struct writer w = {0};
-    of_bundle_ctrl_encode(&w, h->version, id, (enum of_bundle_ctrl_type)(type + 1), flags, h->xid);
+    of_bundle_ctrl_encode(&w, h->version, bc.id, (enum of_bundle_ctrl_type)(bc.type + 1), bc.flags, h->xid);
     ofconn_send(c, &w);
     return 0;
 }
@@ -308,24 +307,15 @@ static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, struct 
 
 int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    uint32_t id = reader_u32(body);
-    struct of_header inner;
+    struct of_bundle_add ba;
     struct bundle *b;
 
     if (c->role == OF_ROLE_SLAVE) {
         return OFERR_IS_SLAVE;
     }
-    reader_skip(body, 2);
-    uint16_t flags = reader_u16(body);
-    if (body->error || of_header_decode(body->data, body->left, &inner) || inner.length > body->left) {
-        return OFERR_BUNDLE_BAD_LEN;
+    int error = of_bundle_add_decode(body, h->version, h->xid, &ba);
+    if (!error) {
+        error = ba.flags & ~KNOWN_FLAGS ? OFERR_BUNDLE_BAD_FLAGS : bundle_for_add(c, ba.id, ba.flags, &b);
     }
-    if (inner.version != h->version) {
-        return OFERR_BAD_VERSION;
-    }
-    if (inner.xid != h->xid) {
-        return OFERR_BUNDLE_BAD_XID;
-    }
-    int error = flags & ~KNOWN_FLAGS ? OFERR_BUNDLE_BAD_FLAGS : bundle_for_add(c, id, flags, &b);
-    return error ? error : bundle_append(c, b, &inner, body->data);
+    return error ? error : bundle_append(c, b, &ba.h, ba.message);
 }

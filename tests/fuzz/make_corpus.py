@@ -169,6 +169,7 @@ class Recorder:
 
     def __init__(self, path):
         self.messages = []
+        self.version = 4
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
         self.listener.listen()
@@ -180,7 +181,7 @@ class Recorder:
             threading.Thread(target=self.talk, args=(conn,), daemon=True).start()
 
     def talk(self, conn):
-        conn.sendall(struct.pack("!BBHI", 4, 0, 8, 1))
+        conn.sendall(struct.pack("!BBHI", self.version, 0, 8, 1))
         buf = b""
         while chunk := conn.recv(65536):
             buf += chunk
@@ -191,6 +192,9 @@ class Recorder:
 
     def answer(self, conn, msg):
         version, kind, _, xid = struct.unpack_from("!BBHI", msg)
+        if version == 1:
+            self.answer_10(conn, msg)
+            return
         reply = {20: 21, 2: 3}.get(kind)
         if reply:
             conn.sendall(struct.pack("!BBHI", version, reply, len(msg), xid) + msg[8:])
@@ -207,17 +211,36 @@ class Recorder:
             conn.sendall(struct.pack("!BBHI", version, 19, 16, xid) + msg[8:10] + bytes(6))
 
 
-def ovs_ofctl(path, *args, recorder):
+    def answer_10(self, conn, msg):
+        kind, xid = msg[1], struct.unpack_from("!I", msg, 4)[0]
+        if kind in (2, 18):  # echo, barrier
+            conn.sendall(struct.pack("!BBHI", 1, kind + 1, len(msg), xid) + msg[8:])
+        elif kind == 5:  # features, with the one port 1
+            port = struct.pack("!H6s16s6I", 1, bytes.fromhex("020000000001"), b"p1", 0, 0, 0, 0, 0, 0)
+            conn.sendall(struct.pack("!BBHIQIB3xII", 1, 6, 32 + len(port), xid, 1, 0, 254, 0xc7, 0xfff) + port)
+        elif kind == 7:
+            conn.sendall(struct.pack("!BBHIHH", 1, 8, 12, xid, 0, 0))
+        elif kind == 16:  # statistics: none
+            vendor = struct.unpack_from("!H", msg, 8)[0] == 0xffff
+            body = msg[8:10] + bytes(2) + (msg[12:24] if vendor else b"")
+            conn.sendall(struct.pack("!BBHI", 1, 17, 8 + len(body), xid) + body)
+
+
+VERSIONS = {1: "OpenFlow10", 4: "OpenFlow13", 5: "OpenFlow14", 6: "OpenFlow15"}
+
+
+def ovs_ofctl(path, *args, recorder, version=4):
     """What ovs-ofctl sends for ARGS: options, the command, its arguments without the switch."""
+    recorder.version = version
     options = [a for a in args if a.startswith("--")]
     command, *rest = [a for a in args if not a.startswith("--")]
     recorder.messages.clear()
     try:
-        subprocess.run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", *options, command, f"unix:{path}", *rest], timeout=2,
+        subprocess.run(["ovs-ofctl", "-O", VERSIONS[version], "--no-names", *options, command, f"unix:{path}", *rest], timeout=2,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired:
         pass  # it waits for more than the recorder says
-    return [m for m in recorder.messages if m[1] not in (0, 20)]
+    return [m for m in recorder.messages if m[1] not in (0, 18 if version == 1 else 20)]
 
 
 def split_flow_mod(msg):
@@ -242,6 +265,38 @@ COMMANDS = {
 }
 
 
+# Of the other versions: what differs on the wire there.
+OTHER_COMMANDS = {
+    (1, "nxst-flow"): ["dump-flows", "table=1,out_port=2,reg0=1,cookie=5/7"], (1, "aggregate"): ["dump-aggregate", "ip"],
+    (1, "ports"): ["dump-ports", "1"], (1, "tables"): ["dump-tables"], (1, "queues"): ["queue-stats"],
+    (1, "queue-config"): ["queue-get-config", "1"], (1, "port-mod"): ["mod-port", "1", "no-flood"],
+    (1, "packet-out"): ["packet-out", "in_port=1 packet=" + raw(FRAMES["ipv4-udp"]).hex() + " actions=2,NORMAL"],
+    (1, "flow-mod"): ["add-flow", "ip,nw_src=10.0.0.0/8,actions=mod_nw_tos:4,output:2"],
+    (1, "flow-mod-table"): ["add-flow", "table=3,cookie=7,dl_vlan=5,actions=strip_vlan,enqueue:1:2"],
+    (1, "nxt-flow-mod"): ["add-flow", "table=3,cookie=7,tun_id=5,reg1=6,actions=load:5->NXM_NX_REG2[],resubmit(,4)"],
+    (1, "nxt-delete"): ["del-flows", "cookie=7/-1,reg1=6"], (1, "tlv-map"): ["add-tlv-map", "{class=0x102,type=3,len=8}->tun_metadata5"],
+    (1, "tlv-delete"): ["del-tlv-map"], (1, "monitor"): ["monitor", "65534", "watch:!initial,table=3,out_port=2,ip"],
+    (4, "monitor"): ["monitor", "65534", "watch:out_group=4"],
+    (5, "flow-mod"): ["add-flow", "table=3,importance=7,tcp,tcp_flags=+syn,reg1=6,actions=output:1,goto_table:7"],
+    (5, "monitor"): ["monitor", "65534", "watch:out_port=2,ip"], (5, "port-mod"): ["mod-port", "1", "down"],
+    (5, "table-mod"): ["mod-table", "3", "evict"], (5, "table-vacancy"): ["mod-table", "3", "vacancy:20,30"],
+    (5, "table-desc"): ["dump-table-desc"], (5, "queue-config"): ["queue-get-config", "1"],
+    (5, "bundle"): ["--bundle", "add-flow", "ip,actions=1"],
+    (6, "flow-mod"): ["add-flow", "table=3,importance=7,tcp,tcp_flags=+syn,reg1=6,actions=move:NXM_NX_REG1[]->NXM_NX_REG2[],goto_table:7"],
+    (6, "dump-flows"): ["dump-flows", "table=1,reg1=5"], (6, "ports-desc"): ["dump-ports-desc", "1"],
+    (6, "packet-out"): ["packet-out", "in_port=1 packet=" + raw(FRAMES["ipv4-udp"]).hex() + " actions=2,NORMAL"],
+}
+
+
+def other_versions(path, recorder):
+    for (version, name), args in OTHER_COMMANDS.items():
+        messages = [m for m in ovs_ofctl(path, *args, recorder=recorder, version=version) if m[1] not in (2, 5, 7)]
+        if not messages:
+            print(f"{name} of version {version}: ovs-ofctl sent nothing")
+        for i, msg in enumerate(messages[:4]):
+            put("openflow_msg", f"{VERSIONS[version]}-{name}-{i}", msg)
+
+
 def openflow():
     with tempfile.TemporaryDirectory() as tmp:
         path = f"{tmp}/br.mgmt"
@@ -263,6 +318,7 @@ def openflow():
                 print(f"{name}: ovs-ofctl sent nothing")
             for i, msg in enumerate(messages):
                 put("openflow_msg", f"{name}-{i}" if len(messages) > 1 else name, msg)
+        other_versions(path, recorder)
 
 
 def flow_stats():
@@ -287,7 +343,7 @@ XID = 7  # of fuzz_ofserver's messages
 def ofserver():
     """What the client said, as one stream and as the list of messages that fuzz_ofserver.c describes."""
     directory = CORPUS / "openflow_msg"
-    messages = {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
+    messages = {path.name: path.read_bytes() for path in sorted(directory.iterdir()) if not path.name.startswith("OpenFlow")}
     hello = struct.pack("!BBHI", 4, 0, 8, XID)
 
     def listed(*msgs):
