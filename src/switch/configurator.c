@@ -184,6 +184,7 @@ static void prune_bridges(struct configurator *c)
             remove_bridge(c, cb);
         } else if (cb->bridge) {
             ports_prune(c, cb);
+            bonds_prune(cb);
         }
     }
 }
@@ -268,7 +269,6 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
     bonds_apply(cb);
     flow_tables_apply(c, cb);
     ports_apply(c, cb);
-    bonds_prune(cb);
     tell_unsupported_of_bridge(cb);
     bridge_normal_apply(cb);
     mirrors_apply(c, cb);

@@ -132,7 +132,7 @@ int port_row_read(struct iface *iface, struct port_config *config, struct strbuf
 /* Writes the Port row's columns, if IFACE is the first of its interfaces. */
 void port_row_write(struct ovsdb_txn *txn, const struct iface *iface);
 bool iface_is_first_of_port(const struct iface *iface);
-/* Makes and changes the bonds of CB's bridge, before its ports; removes those without ports, after them. */
+/* Removes the bonds that no row wants, once their ports are gone; makes and changes the others, before their ports. */
 void bonds_apply(struct cbridge *cb);
 void bonds_prune(struct cbridge *cb);
 

@@ -75,24 +75,25 @@ static void mirror_packet(struct xlate_ctx *x, const struct port *port, uint32_t
     if (!mask || !xlate_input_vlan(x, &port->vlan, &v)) {
         return;
     }
-    x->in_mirror = true;
     for (unsigned int i = 0; i < MIRRORS_MAX; i++) {
         struct mirror *m = mask >> i & 1 ? all->mirror[i] : NULL;
+        bool done;
 
-        if (!m || !selects(m, v.vid)) {
+        /* A copy is output too, and so may have been selected by a mirror whose turn would be now. */
+        if (!m || x->mirrored >> i & 1 || !selects(m, v.vid)) {
             continue;
         }
-        if (!was_sent(x, m)) {
+        done = was_sent(x, m);
+        x->mirrored |= 1u << i;
+        if (!done) {
             xlate_trace(x, "mirror %s", m->name);
             x->trunc = m->snaplen && (!old_trunc || m->snaplen < old_trunc) ? m->snaplen : old_trunc;
             if (send_copy(x, m, &v)) {
                 xlate_effect_put(x, XLATE_EFFECT_MIRROR)->mirror = mirror_ref(m);
             }
         }
-        x->mirrored |= 1u << i;
     }
     x->trunc = old_trunc;
-    x->in_mirror = false;
 }
 
 bool xlate_mirror_enter(struct xlate_ctx *x, const struct port *port)
@@ -113,7 +114,7 @@ bool xlate_mirror_enter(struct xlate_ctx *x, const struct port *port)
 
 void xlate_mirror_output(struct xlate_ctx *x, const struct port *port)
 {
-    if (!x->s.br->mirrors || x->in_mirror) {
+    if (!x->s.br->mirrors) {
         return;
     }
     mirrors_resolve(x->s.br);

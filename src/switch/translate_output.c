@@ -311,7 +311,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     struct xlate_copy copy;
     unsigned int trace_depth;
     uint32_t mirrored;
-    bool stop, in_mirror;
+    bool stop;
 
     if (!peer) {
         xlate_note_drop(x, DROP_PATCH_NO_PEER);
@@ -347,9 +347,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->s.rule_actions = NULL;
     x->stop = false;
     mirrored = x->mirrored;
-    in_mirror = x->in_mirror;
     x->mirrored = 0;
-    x->in_mirror = false;
     xlate_trace_bridge(x);
     x->depth++;
     if (xlate_mirror_enter(x, peer)) {
@@ -357,7 +355,6 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     }
     x->depth--;
     x->mirrored = mirrored;
-    x->in_mirror = in_mirror;
     ofpacts_done(&x->s.action_set);
     xlate_copy_end(x, &copy);
     x->s = saved;

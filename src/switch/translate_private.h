@@ -50,7 +50,6 @@ struct xlate_ctx {
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
     uint32_t mirrored;        /* mirrors of the present bridge that are done with the packet */
-    bool in_mirror;           /* the outputs now are a mirror's copies */
     uint32_t trunc;           /* bytes that outputs send at most; 0: all */
     unsigned int trace_depth; /* indentation */
     bool stop;                /* exit: no further actions of this walk */
