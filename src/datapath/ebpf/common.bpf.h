@@ -38,20 +38,23 @@
  * frame until decap() was called. */
 struct scratch {
     struct flow_key key;
-    __u32 base;     /* of the frame that `key` is of: 0, or behind the outer headers */
-    __u32 l3, l4;   /* 0: there is none */
-    __u32 tags;     /* VLAN tags in the payload */
-    __u32 len;      /* of the frame, with the tag that the kernel keeps apart */
-    __u32 encap;    /* bytes that encap() put in front and undo_encap() must take away */
-    __u32 shape;    /* what they are, with `encap` */
-    __u32 outer_l3; /* EtherType (host order) of what the tunnel packet was, 0: none */
+    __u32 base;        /* of the frame that `key` is of: 0, or behind the outer headers */
+    __u32 l3, l4;      /* 0: there is none */
+    __u32 tags;        /* VLAN tags in the payload */
+    __u32 len;         /* of the frame, with the tag that the kernel keeps apart */
+    __u32 encap;       /* bytes that encap() put in front and undo_encap() must take away */
+    __u32 shape;       /* what they are, with `encap` */
+    __u32 outer_l3;    /* EtherType (host order) of what the tunnel packet was, 0: none */
+    __u32 outer_label; /* IPv6's */
     __u32 in_port;
     __u32 hash;               /* of the flow, for source ports and next hops; 0: not computed yet */
     __u32 meta_vlan;          /* the kernel's tag was in vlan[0] */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
     __u16 pad;
+    struct bpf_fib_lookup fib;
     __u8 buf[128];
+    __u8 chunk[256];
     __u32 hints[EBPF_HINTS]; /* slot + 1 */
 };
 

@@ -40,8 +40,7 @@ static void output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel 
 {
     struct ebpf_step *s;
 
-    if (ip_addr_is_zero(&t->src) || c->tunnel->opts_id ||
-        (c->tunnel->flags & FLOW_TNL_CSUM) != 0) { /* nobody can checksum a super-packet's outer header from BPF */
+    if (ip_addr_is_zero(&t->src) || c->tunnel->opts_id || (t->kind == EBPF_GRE && c->tunnel->flags & FLOW_TNL_CSUM)) {
         c->impossible = true;
         return;
     }

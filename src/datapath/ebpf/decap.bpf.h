@@ -170,6 +170,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         t->tos = bpf_ntohl(ip->ver_tc_flow) >> 20;
         t->ttl = ip->hop_limit;
         s->outer_l3 = 0x86dd;
+        s->outer_label = bpf_ntohl(ip->ver_tc_flow) & 0xfffff;
     } else {
         return OUTER_NONE;
     }

@@ -15,6 +15,7 @@
  * too big for the path, user space does this one step.
  */
 #include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/csum.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
@@ -73,10 +74,11 @@ INLINE __u32 outer_len(const struct ebpf_tunnel *t)
 
 /* --- next hops --- */
 
-/* The answer of the kernel's routes in P; what bpf_fib_lookup() returned. */
-INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t,
-                  struct bpf_fib_lookup *p)
+/* The answer of the kernel's routes in s->fib; what bpf_fib_lookup() returned. */
+INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t)
 {
+    struct bpf_fib_lookup *p = &s->fib;
+
     __builtin_memset(p, 0, sizeof(*p));
     p->family = t->ipv6 ? AF_INET6_ : AF_INET_;
     p->l4_protocol = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
@@ -103,20 +105,19 @@ INLINE __u32 nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_confi
     __u32 index = t->nexthop + (flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
     struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
     __u64 now = bpf_ktime_get_coarse_ns();
-    struct bpf_fib_lookup p;
     long r;
 
     if (!nh) {
         return 0;
     }
     if (nh->expires_ns < now) {
-        r = route(skb, s, c, t, &p);
+        r = route(skb, s, c, t);
         if (r == BPF_FIB_LKUP_RET_SUCCESS) {
-            nh->ifindex = p.ifindex;
-            nh->mtu = p.mtu_result;
+            nh->ifindex = s->fib.ifindex;
+            nh->mtu = s->fib.mtu_result;
             nh->expires_ns = now + EBPF_NEXTHOP_NS;
         } else {
-            nh->ifindex = r == BPF_FIB_LKUP_RET_NO_NEIGH ? p.ifindex : 0;
+            nh->ifindex = r == BPF_FIB_LKUP_RET_NO_NEIGH ? s->fib.ifindex : 0;
             nh->mtu = 0;
             nh->expires_ns = 0;
         }
@@ -201,9 +202,10 @@ INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
     ip->csum = ~sum;
 }
 
-INLINE void write_ipv6(const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
+INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
 {
-    ip->ver_tc_flow = bpf_htonl(0x60000000u | (__u32)t->tos << 20);
+    ip->ver_tc_flow =
+        bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL | (flow_hash(s) & ~ZERO_LABEL_MASK & 0xfffff));
     ip->plen = bpf_htons(len - sizeof(*ip));
     ip->next = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     ip->hop_limit = t->ttl;
@@ -213,7 +215,7 @@ INLINE void write_ipv6(const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
 
 /* Writes the outer headers (with the Ethernet addresses of P, where there is one) and the inner Ethernet header. */
 INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer,
-                          const struct bpf_fib_lookup *p)
+                          const struct bpf_fib_lookup *p, __u32 mode)
 {
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
@@ -232,7 +234,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
     }
     if (t->ipv6) {
         eth->type = T_IPV6;
-        write_ipv6(t, (struct w_ip6 *)(void *)(s->buf + ETH_HLEN), ip_len);
+        write_ipv6(s, t, (struct w_ip6 *)(void *)(s->buf + ETH_HLEN), ip_len);
         write_l4(s, t, (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + 40), ip_len - 40);
     } else {
         eth->type = T_IPV4;
@@ -243,6 +245,12 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
     inner->dst = s->dst;
     inner->src = s->src;
     inner->type = s->eth_type;
+    if (mode != SUM_NONE) {
+        __u16 csum = outer_csum(skb, s, t->ipv6, mode);
+        struct w_outer_l4 *l4 = (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + (t->ipv6 ? 40 : 20));
+
+        l4->udp.csum = csum;
+    }
     return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
 }
 
@@ -319,10 +327,9 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
 GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
 {
     struct ebpf_config *c = config_get();
-    __u32 outer, mtu = 0, ifindex, len, port;
+    __u32 outer, mtu = 0, ifindex, len, port, mode;
     const struct ebpf_tunnel *t;
     struct eth_addr eth[2];
-    struct bpf_fib_lookup p;
     bool last;
 
     if (!s || !step || !c) {
@@ -347,7 +354,11 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
         return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
     }
-    if (!last && route(skb, s, c, t, &p) != BPF_FIB_LKUP_RET_SUCCESS) {
+    mode = sum_mode(skb, s, t);
+    if (mode == SUM_SLOW) {
+        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+    }
+    if (!last && route(skb, s, c, t) != BPF_FIB_LKUP_RET_SUCCESS) {
         return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
     }
     s->base = 0;
@@ -359,12 +370,12 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         s->src = eth[1];
         bpf_skb_load_bytes(skb, 12, &s->eth_type, 2);
     }
-    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, last ? NULL : &p)) {
+    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, last ? NULL : &s->fib, mode)) {
         count_tx_drop(port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
     count_tx(port, len);
-    return last ? bpf_redirect_neigh(ifindex, NULL, 0, 0) : bpf_clone_redirect(skb, p.ifindex, 0);
+    return last ? bpf_redirect_neigh(ifindex, NULL, 0, 0) : bpf_clone_redirect(skb, s->fib.ifindex, 0);
 }
 
 #endif

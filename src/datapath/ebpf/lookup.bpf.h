@@ -14,6 +14,7 @@
  * slot that was given to another flow is that flow, wholly, or no match.
  */
 #include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/csum.bpf.h"
 
 INLINE __u32 hint_index(const struct scratch *s)
 {
@@ -98,6 +99,7 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
         stats->hits++;
         return slot;
     }
+    learn_zero_taker(s);
     bpf_loop(c->n_masks, search_mask, &search, 0);
     n = search.found - 1;
     slot = bpf_map_lookup_elem(&slots, &n); /* none when nothing was found: out of range */

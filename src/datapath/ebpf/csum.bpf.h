@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_CSUM_BPF_H
+#define WARREN_DATAPATH_EBPF_CSUM_BPF_H
+/*
+ * The outer UDP checksum, where one is wanted: over IPv6 (RFC 8200, 8.1), and with FLOW_TNL_CSUM.
+ *
+ * Problem: summing up payloads costs what the offloads saved, and a super-packet's outer checksum cannot be left to the
+ * device from BPF at all. Idea: a TCP, UDP or ICMP packet whose own checksum is right, or will be made right by a
+ * device, sums up to what its headers alone tell (the kernel calls that local checksum offload), so only headers are
+ * read. Other small frames (ARP, fragments) are summed up whole. For super-packets RFC 6935 lets tunnels over IPv6 send
+ * zero to receivers that take it; Warren's do, and say so in the upper bits of the flow label (ZERO_LABEL) of what they
+ * send. To others, super-packets go by the slow path, which cuts them.
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
+
+#define ZERO_LABEL 0xb7c00u /* of 20 bits: these 12; the other 8 are the flow's hash (RFC 6438) */
+#define ZERO_LABEL_MASK 0xfff00u
+
+#define SUM_NONE 0 /* the checksum is zero */
+#define SUM_HEADERS 1
+#define SUM_ALL 2
+#define SUM_SLOW 3 /* only user space can */
+
+#define CHUNK 256
+#define SUM_ALL_MAX (CHUNK * 40)
+
+/* Remotes over IPv6 that take zero checksums. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, EBPF_NEXTHOPS_MAX);
+    __type(key, struct ip_addr);
+    __type(value, __u32);
+} zero_takers SEC(".maps");
+
+/* What the label of a received packet says of its sender. Called for the first packets of flows only. */
+INLINE void learn_zero_taker(struct scratch *s)
+{
+    bool takes = (s->outer_label & ZERO_LABEL_MASK) == ZERO_LABEL;
+    __u32 *known, one = 1;
+
+    if (s->outer_l3 != 0x86dd) {
+        return;
+    }
+    known = bpf_map_lookup_elem(&zero_takers, &s->key.tunnel.src);
+    if (takes && !known) {
+        bpf_map_update_elem(&zero_takers, &s->key.tunnel.src, &one, BPF_ANY);
+    } else if (!takes && known) {
+        bpf_map_delete_elem(&zero_takers, &s->key.tunnel.src);
+    }
+}
+
+/* The inner packet is one whose sum its headers tell. */
+INLINE bool headers_tell(struct __sk_buff *skb, struct scratch *s)
+{
+    __u32 l4 = s->encap + s->l4, l3 = s->encap + s->l3, end;
+    __u8 proto = s->key.ip_proto;
+
+    if (!s->l4 || s->key.ip_frag || s->tags) {
+        return false;
+    }
+    if (s->key.eth_type == T_IPV4) {
+        struct w_ip4 *ip = at(skb, l3, sizeof(*ip));
+
+        end = ip ? l3 + bpf_ntohs(ip->tot_len) : 0;
+    } else {
+        struct w_ip6 *ip = at(skb, l3, sizeof(*ip));
+
+        end = ip && s->l4 == s->l3 + sizeof(*ip) ? l4 + bpf_ntohs(ip->plen) : 0;
+    }
+    if (end != skb->len) {
+        return false; /* padding would have to be summed up */
+    }
+    if (proto == IP_PROTO_UDP) {
+        struct w_udp *udp = at(skb, l4, sizeof(*udp));
+
+        return udp && udp->csum;
+    }
+    return proto == IP_PROTO_TCP || proto == IP_PROTO_ICMP || proto == IP_PROTO_ICMPV6;
+}
+
+INLINE __u32 sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t)
+{
+    if (t->kind == EBPF_GRE || (!t->ipv6 && !(t->flags & FLOW_TNL_CSUM))) {
+        return SUM_NONE;
+    }
+    if (skb->gso_size) {
+        return t->ipv6 && !(t->flags & FLOW_TNL_CSUM) && bpf_map_lookup_elem(&zero_takers, &t->dst) ? SUM_NONE
+                                                                                                    : SUM_SLOW;
+    }
+    if (skb->vlan_present) {
+        return SUM_SLOW;
+    }
+    if (headers_tell(skb, s)) {
+        return SUM_HEADERS;
+    }
+    /* SCTP's checksum may be left to the device, and no sum tells what it will be. */
+    return s->key.ip_proto == IP_PROTO_SCTP || s->tags || skb->len > SUM_ALL_MAX ? SUM_SLOW : SUM_ALL;
+}
+
+INLINE __u64 sum_words(const void *p, int n)
+{
+    const __u16 *w = p;
+    __u64 sum = 0;
+
+#pragma unroll
+    for (int i = 0; i < n; i++) {
+        sum += w[i];
+    }
+    return sum;
+}
+
+INLINE __u64 not16(__u64 sum)
+{
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return ~sum & 0xffff;
+}
+
+/* The sum of the inner packet from its L3 header at L3 on, by its headers. */
+INLINE __u64 sum_by_headers(struct __sk_buff *skb, struct scratch *s, __u32 l3)
+{
+    if (s->key.eth_type == T_IPV4) {
+        struct w_ip4 *ip = (struct w_ip4 *)(void *)s->chunk;
+        __u64 pseudo;
+
+        if (bpf_skb_load_bytes(skb, l3, ip, sizeof(*ip)) || s->key.ip_proto == IP_PROTO_ICMP) {
+            return 0; /* an IPv4 header sums up to zero, and ICMP behind it, too */
+        }
+        pseudo = sum_words(&ip->src, 4) + bpf_htons(ip->proto) +
+                 bpf_htons((__u16)(bpf_ntohs(ip->tot_len) - (ip->ver_ihl & 15) * 4));
+        return not16(pseudo);
+    } else {
+        struct w_ip6 *ip = (struct w_ip6 *)(void *)s->chunk;
+
+        if (bpf_skb_load_bytes(skb, l3, ip, sizeof(*ip))) {
+            return 0;
+        }
+        /* The addresses are in the header and, complemented, in the pseudo-header's part: they cancel out. */
+        return sum_words(ip, 4) + not16((__u64)bpf_htons(ip->next) + ip->plen);
+    }
+}
+
+struct sum_loop {
+    struct __sk_buff *skb;
+    struct scratch *s;
+    __u32 ofs;
+    __s64 sum;
+};
+
+static long sum_chunk(__u32 i, void *loop_)
+{
+    struct sum_loop *l = loop_;
+    __u32 left = l->skb->len - l->ofs, n = left < CHUNK ? left : CHUNK;
+
+    if (!left || left > SUM_ALL_MAX) {
+        return 1;
+    }
+    if (n < CHUNK) {
+        __builtin_memset(l->s->chunk, 0, CHUNK);
+    }
+    n = (n - 1) & (CHUNK - 1); /* the verifier sees 1 to CHUNK */
+    if (bpf_skb_load_bytes(l->skb, l->ofs, l->s->chunk, n + 1)) {
+        return 1;
+    }
+    l->sum = bpf_csum_diff(NULL, 0, (__be32 *)(void *)l->s->chunk, CHUNK, l->sum);
+    l->ofs += CHUNK;
+    return 0;
+}
+
+/* The UDP checksum of the tunnel packet whose outer headers, up to and with the inner Ethernet header (N bytes), are in
+ * s->buf with a zero checksum. IP6, L4: what the outer header is and where the UDP header is. */
+INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, bool ip6, __u32 mode)
+{
+    struct sum_loop loop = {.skb = skb, .s = s, .ofs = s->encap + ETH_HLEN};
+    __u64 sum;
+
+    if (ip6) {
+        sum = sum_words(s->buf + ETH_HLEN + 8, 16) + sum_words(s->buf + ETH_HLEN + 40, 15);
+    } else {
+        sum = sum_words(s->buf + ETH_HLEN + 12, 4) + sum_words(s->buf + ETH_HLEN + 20, 15);
+    }
+    sum += bpf_htons(IP_PROTO_UDP) + bpf_htons((__u16)(skb->len - ETH_HLEN - (ip6 ? 40 : 20)));
+    if (mode == SUM_HEADERS) {
+        sum += sum_by_headers(skb, s, s->encap + s->l3);
+    } else {
+        bpf_loop(SUM_ALL_MAX / CHUNK, sum_chunk, &loop, 0);
+        sum += (__u32)loop.sum;
+    }
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = not16((sum & 0xffff) + (sum >> 16));
+    return sum ? sum : 0xffff;
+}
+
+#endif
