@@ -44,7 +44,10 @@
     X(BOND_NO_MEMBER, "bond_no_member", "no member of the bond is up")                                                 \
     X(PROTECTED, "protected", "from one protected port to another")                                                    \
     X(MCAST_NOBODY, "mcast_nobody", "no port wants the multicast group")                                               \
-    X(GROUP, "group", "the group is not there, or no bucket of it is live")
+    X(GROUP, "group", "the group is not there, or no bucket of it is live")                                            \
+    X(BUNDLE, "bundle", "no member of the bundle action is up")                                                        \
+    X(STACK, "stack", "too many values were pushed on the stack")                                                      \
+    X(MPLS, "mpls", "more MPLS labels than are kept track of, or one that is not there")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

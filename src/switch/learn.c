@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The learn action: a flow made from the packet at hand. It takes effect as MODIFY_STRICT that adds (an upsert), so
- * that traffic refreshes the learned flow's hard timeout.
+ * that traffic refreshes the learned flow's hard timeout. With a limit, a new flow is made only while its table holds
+ * fewer flows of its cookie; those that are there are refreshed all the same.
  */
 #include "switch/translate_private.h"
 
@@ -117,38 +118,77 @@ void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struc
     ret->actions_len = acts->len;
 }
 
-void learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now)
+static int count_one(void *aux, const struct rule *rule WR_UNUSED)
+{
+    ++*(uint32_t *)aux;
+    return 0;
+}
+
+/* Is there room for CHANGE under LEARN's limit, or is the flow there already? */
+static bool fits(struct bridge *br, const struct ofpact_learn *learn, const struct flow_change *change)
+{
+    const struct flow_filter filter = {.table = learn->table,
+                                       .out_port = OFPP_ANY,
+                                       .cookie = learn->cookie,
+                                       .cookie_mask = UINT64_MAX,
+                                       .hidden = true};
+    uint32_t n = 0;
+
+    if (!learn->limit || classifier_find_exact(&br->tables[learn->table].cls, &change->match, change->priority)) {
+        return true;
+    }
+    flow_table_for_each(br, &filter, count_one, &n);
+    return n < learn->limit;
+}
+
+bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry)
 {
     struct flow_change change;
     struct ofpacts acts = {0};
-    int error;
+    bool there;
+    int error = 0;
 
     learn_make(learn, flow, &change, &acts);
-    error = flow_table_apply(br, &change, now);
+    there = fits(br, learn, &change);
+    if (there && !dry) {
+        error = flow_table_apply(br, &change, now);
+    }
     if (error) {
         log_limited(LOG_LEVEL_WARN, "%s: learned flow refused: %s", br->name, oferr_name(error));
     }
     ofpacts_done(&acts);
+    return there && !error;
+}
+
+static void put_effect(struct xlate_ctx *x, const struct ofpact_learn *learn)
+{
+    struct xlate_effect *e = xlate_effect_put(x, XLATE_EFFECT_LEARN);
+
+    e->actions = rule_actions_ref(x->s.rule_actions);
+    e->learn = learn;
+    e->flow = xmemdup(&x->s.flow, sizeof x->s.flow);
 }
 
 void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn)
 {
-    struct xlate_effect *e;
+    bool there = true;
 
     for (unsigned int i = 0; i < learn->n_specs; i++) {
         if (learn->specs[i].src_type == LEARN_SRC_FIELD) {
             xlate_look_subfield(x, &learn->specs[i].src);
         }
     }
+    if (x->s.rule_actions) { /* else it is a packet-out's own list, which no later packet repeats */
+        put_effect(x, learn);
+    }
     /* At once, so that the rest of this walk finds the new flow. */
-    if (x->in->effects) {
-        learn_apply(x->s.br, learn, &x->s.flow, x->in->now);
+    if (x->in->effects || learn->limit) {
+        there = learn_apply(x->s.br, learn, &x->s.flow, x->in->now, !x->in->effects);
     }
-    if (!x->s.rule_actions) {
-        return; /* a packet-out's own list: no later packet repeats it */
+    if (learn->flags & LEARN_F_WRITE_RESULT) {
+        union field_value v = field_value_from_u64(there);
+
+        xlate_depend(x, &x->s.br->tables[learn->table].changed);
+        xlate_write_subfield(x, &learn->result, &v);
     }
-    e = xlate_effect_put(x, XLATE_EFFECT_LEARN);
-    e->actions = rule_actions_ref(x->s.rule_actions);
-    e->learn = learn;
-    e->flow = xmemdup(&x->s.flow, sizeof x->s.flow);
 }

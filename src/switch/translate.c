@@ -203,6 +203,22 @@ static void resubmit(struct xlate_ctx *x, const struct ofpact_resubmit *r)
                 r->table == 255 ? x->s.table : r->table);
 }
 
+static void output_controller(struct xlate_ctx *x, uint16_t max_len)
+{
+    const struct ofpact_controller c = {.max_len = max_len};
+
+    xlate_controller(x, &c, PACKET_IN_ACTION);
+}
+
+static void output(struct xlate_ctx *x, const struct ofpact_output *o)
+{
+    if (o->port == OFPP_CONTROLLER) {
+        output_controller(x, o->max_len);
+    } else {
+        xlate_output(x, o->port);
+    }
+}
+
 static void output_reg(struct xlate_ctx *x, const struct ofpact_output_reg *o)
 {
     union field_value v;
@@ -211,10 +227,12 @@ static void output_reg(struct xlate_ctx *x, const struct ofpact_output_reg *o)
     xlate_look_subfield(x, &o->src);
     subfield_read(&o->src, &x->s.flow, &v);
     n = field_value_u64(&v);
-    if (o->src.n_bits <= 16 && n >= 0xff00) {
+    if (n >= 0xff00 && n <= 0xffff) {
         n |= 0xffff0000; /* reserved ports in OpenFlow 1.0's 16 bits */
     }
-    if (n <= UINT32_MAX) {
+    if (n == ofp_port_u32(OFPP_CONTROLLER)) {
+        output_controller(x, o->max_len);
+    } else if (n <= UINT32_MAX) {
         xlate_output(x, ofp_port((uint32_t)n));
     }
 }
@@ -271,7 +289,10 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
 {
     switch ((enum ofpact_type)a->type) {
     case OFPACT_OUTPUT:
-        xlate_output(x, ((const struct ofpact_output *)a)->port);
+        output(x, (const struct ofpact_output *)a);
+        return;
+    case OFPACT_OUTPUT_TRUNC:
+        xlate_output_trunc(x, (const struct ofpact_output_trunc *)a);
         return;
     case OFPACT_OUTPUT_REG:
         output_reg(x, (const struct ofpact_output_reg *)a);
@@ -280,7 +301,25 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         xlate_controller(x, (const struct ofpact_controller *)a, PACKET_IN_ACTION);
         return;
     case OFPACT_DEC_TTL:
-        x->stop |= !xlate_dec_ttl(x);
+        x->end_list = !xlate_dec_ttl(x, NULL);
+        return;
+    case OFPACT_DEC_TTL_IDS:
+        x->end_list = !xlate_dec_ttl(x, (const struct ofpact_cnt_ids *)a);
+        return;
+    case OFPACT_STACK_PUSH:
+        xlate_stack_push(x, &((const struct ofpact_stack *)a)->sf);
+        return;
+    case OFPACT_STACK_POP:
+        xlate_stack_pop(x, &((const struct ofpact_stack *)a)->sf);
+        return;
+    case OFPACT_MULTIPATH:
+        xlate_multipath(x, (const struct ofpact_multipath *)a);
+        return;
+    case OFPACT_BUNDLE:
+        xlate_bundle(x, (const struct ofpact_bundle *)a);
+        return;
+    case OFPACT_CHECK_PKT_LARGER:
+        xlate_check_pkt_larger(x, (const struct ofpact_check_pkt_larger *)a);
         return;
     case OFPACT_RESUBMIT:
         resubmit(x, (const struct ofpact_resubmit *)a);
@@ -295,11 +334,10 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         clone(x, a);
         return;
     case OFPACT_CLEAR_ACTIONS:
-        ofpacts_done(&x->s.action_set);
-        x->s.action_set = (struct ofpacts){0};
+        xlate_clear_actions(x);
         return;
     case OFPACT_WRITE_ACTIONS:
-        xlate_add_to_set(&x->s.action_set, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+        xlate_write_actions(x, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
         return;
     case OFPACT_WRITE_METADATA:
         write_metadata(x, (const struct ofpact_metadata *)a);
@@ -344,6 +382,10 @@ void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len)
         }
         xlate_trace_action(x, a);
         one_action(x, a);
+        if (x->end_list) {
+            x->end_list = false;
+            return;
+        }
     }
 }
 
@@ -488,6 +530,7 @@ static void finish(struct xlate_ctx *x)
     }
     xlate_trace_finish(x);
     ofpacts_done(&x->s.action_set);
+    xlate_stack_done(x);
 }
 
 /* Lists of the last translation, for the next one: they grow by doubling, which would cost more than the walk. A nested
@@ -631,7 +674,7 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         e->port->own_stats.tx_bytes += bytes;
         break;
     case XLATE_EFFECT_LEARN:
-        learn_apply(e->bridge, e->learn, e->flow, used_ms);
+        learn_apply(e->bridge, e->learn, e->flow, used_ms, false);
         break;
     case XLATE_EFFECT_MAC:
         /* A port that went away meanwhile learns nothing. */

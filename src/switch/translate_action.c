@@ -97,8 +97,7 @@ static void mark_written(struct xlate_ctx *x, const struct field *f, const union
     }
 }
 
-/* Does the packet have the field? That question looks at the prerequisites. */
-static bool can_write(struct xlate_ctx *x, const struct field *f)
+bool xlate_can_use(struct xlate_ctx *x, const struct field *f)
 {
     static const union field_value none;
     struct flow bits = {0};
@@ -113,7 +112,7 @@ static void write_field(struct xlate_ctx *x, const struct field *f, const union 
 {
     union field_value v;
 
-    if (!can_write(x, f)) {
+    if (!xlate_can_use(x, f)) {
         return;
     }
     field_read(f, &x->s.flow, &v);
@@ -128,8 +127,7 @@ static void write_field(struct xlate_ctx *x, const struct field *f, const union 
     }
 }
 
-/* The low bits of VALUE (right-aligned in 16 bytes) at SF's place in its field. */
-static void write_subfield(struct xlate_ctx *x, const struct subfield *sf, const union field_value *value)
+void xlate_write_subfield(struct xlate_ctx *x, const struct subfield *sf, const union field_value *value)
 {
     union field_value v = {0}, mask = {0};
 
@@ -151,12 +149,12 @@ static void do_move(struct xlate_ctx *x, const struct ofpact_move *m)
 {
     union field_value v;
 
-    if (!can_write(x, m->src.field) || !can_write(x, m->dst.field)) {
+    if (!xlate_can_use(x, m->src.field) || !xlate_can_use(x, m->dst.field)) {
         return;
     }
     xlate_look_subfield(x, &m->src);
     subfield_read(&m->src, &x->s.flow, &v);
-    write_subfield(x, &m->dst, &v);
+    xlate_write_subfield(x, &m->dst, &v);
 }
 
 static void set_u64_field(struct xlate_ctx *x, enum field_id id, uint64_t n)
@@ -164,7 +162,7 @@ static void set_u64_field(struct xlate_ctx *x, enum field_id id, uint64_t n)
     const struct field *f = field_get(id);
     union field_value v = field_value_from_u64(n);
 
-    write_subfield(x, &(struct subfield){.field = f, .ofs = 0, .n_bits = f->n_bits}, &v);
+    xlate_write_subfield(x, &(struct subfield){.field = f, .ofs = 0, .n_bits = f->n_bits}, &v);
 }
 
 /* The port of whichever protocol the packet has. */
@@ -184,22 +182,33 @@ static void set_vlan_bits(struct xlate_ctx *x, uint16_t bits, uint16_t mask)
     xlate_set_tci(x, htons((uint16_t)((tci & ~mask) | (bits & mask) | FLOW_VLAN_PRESENT)));
 }
 
-bool xlate_dec_ttl(struct xlate_ctx *x)
+static void tell_ttl(struct xlate_ctx *x, uint16_t controller_id)
+{
+    const struct ofpact_controller c = {.max_len = UINT16_MAX, .controller_id = controller_id};
+
+    xlate_controller(x, &c, PACKET_IN_INVALID_TTL);
+}
+
+bool xlate_dec_ttl(struct xlate_ctx *x, const struct ofpact_cnt_ids *ids)
 {
     const struct field *f = field_get(FIELD_IP_TTL);
-    const struct ofpact_controller c = {.max_len = UINT16_MAX};
 
-    if (!can_write(x, f)) {
+    if (!xlate_can_use(x, f)) {
         return true;
     }
     xlate_look_field(x, f);
-    if (x->s.flow.key.ip_ttl <= 1) {
-        xlate_controller(x, &c, PACKET_IN_INVALID_TTL);
-        xlate_note_drop(x, DROP_TTL);
-        return false;
+    if (x->s.flow.key.ip_ttl > 1) {
+        set_u64_field(x, FIELD_IP_TTL, x->s.flow.key.ip_ttl - 1u);
+        return true;
     }
-    set_u64_field(x, FIELD_IP_TTL, x->s.flow.key.ip_ttl - 1u);
-    return true;
+    if (!ids) {
+        tell_ttl(x, 0);
+    }
+    for (size_t i = 0; ids && i < ids->n; i++) {
+        tell_ttl(x, ids->ids[i]);
+    }
+    xlate_note_drop(x, DROP_TTL);
+    return false;
 }
 
 static void push_vlan(struct xlate_ctx *x, uint16_t tpid)
@@ -223,7 +232,7 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
         const struct ofpact_load *l = (const struct ofpact_load *)a;
         union field_value v = field_value_from_u64(l->value);
 
-        write_subfield(x, &l->dst, &v);
+        xlate_write_subfield(x, &l->dst, &v);
         return true;
     }
     case OFPACT_MOVE:
@@ -271,13 +280,6 @@ static int supports(const struct ofpact *a)
     case OFPACT_SET_MPLS_TC:
     case OFPACT_SET_MPLS_TTL:
     case OFPACT_DEC_MPLS_TTL:
-    case OFPACT_STACK_PUSH:
-    case OFPACT_STACK_POP:
-    case OFPACT_MULTIPATH:
-    case OFPACT_BUNDLE:
-    case OFPACT_CHECK_PKT_LARGER:
-    case OFPACT_OUTPUT_TRUNC:
-    case OFPACT_DEC_TTL_IDS:
         return OFERR_ACTION_BAD_TYPE;
     case OFPACT_SET_FIELD:
         return is_mpls_field(((const struct ofpact_set_field *)a)->field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
@@ -305,79 +307,148 @@ int xlate_supports(const void *actions, size_t len)
     return 0;
 }
 
-/* ---- action set (OpenFlow 1.3, 5.10) ---- */
+/* ---- action set (OpenFlow 1.5, 5.6) ---- */
 
-/* The order of execution; what shares a rank and is not a set_field replaces its like. */
-static int set_rank(const struct ofpact *a)
+/* The order of execution. Of those that end the packet's way only the one of the highest rank is executed. */
+enum set_rank {
+    RANK_NONE,
+    RANK_POP,
+    RANK_PUSH_MPLS,
+    RANK_PUSH_VLAN,
+    RANK_DEC_TTL,
+    RANK_SET, /* all of them, as they were written: so the last to a field wins */
+    RANK_QOS,
+    RANK_RESUBMIT,
+    RANK_OUTPUT,
+    RANK_GROUP,
+};
+
+static enum set_rank set_rank(const struct ofpact *a)
 {
     switch ((enum ofpact_type)a->type) {
     case OFPACT_POP_VLAN:
+    case OFPACT_STRIP_VLAN:
     case OFPACT_POP_MPLS:
-        return 1;
+        return RANK_POP;
     case OFPACT_PUSH_MPLS:
-        return 2;
+        return RANK_PUSH_MPLS;
     case OFPACT_PUSH_VLAN:
-        return 3;
+        return RANK_PUSH_VLAN;
     case OFPACT_DEC_TTL:
-        return 4;
+    case OFPACT_DEC_MPLS_TTL:
+        return RANK_DEC_TTL;
     case OFPACT_SET_FIELD:
     case OFPACT_LOAD:
     case OFPACT_MOVE:
     case OFPACT_SET_VLAN_VID:
     case OFPACT_SET_VLAN_PCP:
     case OFPACT_SET_TUNNEL:
-        return 5;
+    case OFPACT_SET_NW_TTL:
+    case OFPACT_SET_L4_SRC:
+    case OFPACT_SET_L4_DST:
+    case OFPACT_SET_MPLS_LABEL:
+    case OFPACT_SET_MPLS_TC:
+    case OFPACT_SET_MPLS_TTL:
+        return RANK_SET;
+    case OFPACT_METER:
     case OFPACT_SET_QUEUE:
-        return 6;
-    case OFPACT_OUTPUT:
-    case OFPACT_CONTROLLER:
-    case OFPACT_OUTPUT_REG:
-        return 8;
+        return RANK_QOS;
     case OFPACT_RESUBMIT:
-        return 9;
+        return RANK_RESUBMIT;
+    case OFPACT_OUTPUT:
+        return RANK_OUTPUT;
+    case OFPACT_GROUP:
+        return RANK_GROUP;
     default:
-        return 0;
+        return RANK_NONE;
     }
+}
+
+static const struct ofpact *find_last(const struct ofpacts *set, enum ofpact_type type)
+{
+    const struct ofpact *last = NULL;
+
+    OFPACT_FOR_EACH(a, set->data, set->len) {
+        if (a->type == type) {
+            last = a;
+        }
+    }
+    return last;
+}
+
+/* What the set now outputs to, as the pipeline field that can be matched (ovs-fields(7)): a group hides it. */
+static void note_set_output(struct xlate_ctx *x)
+{
+    const struct ofpacts *set = &x->s.action_set;
+    const struct ofpact_output *out = (const struct ofpact_output *)find_last(set, OFPACT_OUTPUT);
+
+    x->s.flow.actset_output = out && !find_last(set, OFPACT_GROUP) ? out->port : OFPP_UNSET;
+}
+
+static void append(struct ofpacts *list, const struct ofpact *a)
+{
+    memcpy(ofpact_put(list, (enum ofpact_type)a->type, a->len), a, a->len);
 }
 
 void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len)
 {
     OFPACT_FOR_EACH(a, actions, len) {
         if (set_rank(a)) {
-            memcpy(ofpact_put(set, (enum ofpact_type)a->type, a->len), a, a->len);
+            append(set, a);
         }
     }
 }
 
-/* The last one written of a kind counts; field settings all run, so that the last one to a field wins. */
-static void run_rank(struct xlate_ctx *x, const struct ofpacts *set, int rank)
+void xlate_write_actions(struct xlate_ctx *x, const void *actions, size_t len)
 {
-    const struct ofpact *last = NULL;
+    xlate_add_to_set(&x->s.action_set, actions, len);
+    note_set_output(x);
+}
+
+void xlate_clear_actions(struct xlate_ctx *x)
+{
+    ofpacts_done(&x->s.action_set);
+    note_set_output(x);
+}
+
+/* Is A the one of its kind that counts, the last one written? */
+static bool counts(const struct ofpacts *set, const struct ofpact *a)
+{
+    return set_rank(a) == RANK_SET || find_last(set, (enum ofpact_type)a->type) == a;
+}
+
+/* The set as a list: nothing, when it sends the packet nowhere. */
+static void order_set(const struct ofpacts *set, struct ofpacts *list)
+{
+    enum set_rank final = RANK_NONE;
 
     OFPACT_FOR_EACH(a, set->data, set->len) {
-        if (set_rank(a) == rank) {
-            if (rank == 5) {
-                xlate_actions(x, a, a->len);
-            }
-            last = a;
-        }
+        enum set_rank rank = set_rank(a);
+
+        final = rank >= RANK_RESUBMIT ? MAX(final, rank) : final;
     }
-    if (last && rank != 5) {
-        xlate_actions(x, last, last->len);
+    for (enum set_rank rank = RANK_POP; final && rank <= final; rank++) {
+        if (rank >= RANK_RESUBMIT && rank != final) {
+            continue;
+        }
+        OFPACT_FOR_EACH(a, set->data, set->len) {
+            if (set_rank(a) == rank && counts(set, a)) {
+                append(list, a);
+            }
+        }
     }
 }
 
 void xlate_run_set(struct xlate_ctx *x)
 {
-    struct ofpacts set = x->s.action_set;
     enum packet_in_reason why = x->why;
+    struct ofpacts list = {0};
 
-    x->s.action_set = (struct ofpacts){0};
+    order_set(&x->s.action_set, &list);
+    ofpacts_done(&x->s.action_set);
     x->why = PACKET_IN_ACTION_SET;
     x->stop = x->stop && x->reason == DROP_RESUBMIT_DEPTH;
-    for (int rank = 1; rank <= 9 && set.len; rank++) {
-        run_rank(x, &set, rank);
-    }
+    xlate_actions(x, list.data, list.len);
     x->why = why;
-    ofpacts_done(&set);
+    ofpacts_done(&list);
 }

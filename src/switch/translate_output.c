@@ -437,7 +437,24 @@ void xlate_output(struct xlate_ctx *x, ofp_port_t n)
     xlate_output_port(x, port, n == OFPP_IN_PORT);
 }
 
-/* ---- packet-ins ---- */
+/* The limit is that of the next output to come, so the port must be the datapath's: what is behind a patch port may
+ * output any number of times, or not at all. */
+void xlate_output_trunc(struct xlate_ctx *x, const struct ofpact_output_trunc *out)
+{
+    const struct port *port = bridge_port_by_ofp(x->s.br, out->port == OFPP_IN_PORT ? x->s.flow.in_port : out->port);
+    uint32_t trunc = x->trunc;
+
+    if (port && port->kind == PORT_PATCH) {
+        xlate_trace(x, "a patch port takes no max_len");
+        xlate_note_drop(x, DROP_BAD_ACTION);
+        return;
+    }
+    x->trunc = trunc ? MIN(trunc, out->max_len) : out->max_len;
+    xlate_output(x, out->port);
+    x->trunc = trunc;
+}
+
+/* ---- the packet itself: for the controller, and for what no key tells ---- */
 
 static int apply_set(struct packet *p, const struct dp_action_set *s)
 {
@@ -485,11 +502,27 @@ static int apply_edits(struct packet *p, const void *actions, size_t len)
     return 0;
 }
 
+/* The packet as it stands, with its layer offsets; NULL: there is none, or the actions do not fit it. */
+static struct packet *present_packet(struct xlate_ctx *x)
+{
+    struct packet *p = x->in->packet ? packet_clone(x->in->packet) : NULL;
+    struct flow_key unused;
+
+    if (p) {
+        flow_key_extract(p, &unused);
+        if (apply_edits(p, x->out->actions, x->out->actions_len)) {
+            x->in->sw->drops[DROP_BAD_ACTION]++;
+            packet_free(p);
+            return NULL;
+        }
+    }
+    return p;
+}
+
 static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
 {
     const struct bridge_hooks *h = &x->s.br->hooks;
-    struct packet *p = packet_clone(x->in->packet);
-    struct flow_key unused;
+    _cleanup_(packet_freep) struct packet *p = present_packet(x);
     struct packet_in_info info = {
         .packet = p,
         .flow = &x->s.flow,
@@ -502,13 +535,29 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
         .userdata_len = c->userdata_len,
     };
 
-    flow_key_extract(p, &unused);
-    if (apply_edits(p, x->out->actions, x->out->actions_len)) {
-        x->in->sw->drops[DROP_BAD_ACTION]++;
-    } else {
+    if (p) {
         h->packet_in(h->aux, x->s.br, &info);
     }
-    packet_free(p);
+}
+
+/* Of a super-packet, the length that its segments will have. */
+static size_t wire_length(const struct packet *p)
+{
+    return p->offload.gso_type && p->offload.gso_size ? MIN(p->len, (size_t)p->offload.hdr_len + p->offload.gso_size)
+                                                      : p->len;
+}
+
+/* Packets of one megaflow differ in length, so each comes up to be asked. */
+void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_larger *c)
+{
+    _cleanup_(packet_freep) struct packet *p = NULL;
+    union field_value v;
+
+    xlate_commit(x);
+    x->out->slow = true;
+    p = present_packet(x);
+    v = field_value_from_u64(p && wire_length(p) > c->pkt_len);
+    xlate_write_subfield(x, &c->dst, &v);
 }
 
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)

@@ -4,7 +4,8 @@
 /*
  * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
  * fields, translate_output.c commits header changes and outputs, normal.c and normal_mcast.c are the learning bridge,
- * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, learn.c makes learned flows.
+ * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, translate_stack.c and
+ * translate_pick.c are actions' jobs, learn.c makes learned flows.
  */
 #include "switch/translate.h"
 
@@ -22,6 +23,7 @@ struct xlate_state {
     struct rule *rule;                 /* whose actions run, or NULL */
     struct rule_actions *rule_actions; /* which own them: for learn */
     struct ofpacts action_set;
+    struct xlate_element *stack; /* its top (translate_stack.c) */
 };
 
 /* A copy of the packet that some actions run on; see translate_group.c. The fields from AT on: what the datapath's
@@ -49,12 +51,15 @@ struct xlate_ctx {
     bool tunnel_sent;
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
-    uint32_t mirrored;        /* mirrors of the present bridge that are done with the packet */
-    uint32_t trunc;           /* bytes that outputs send at most; 0: all */
-    unsigned int trace_depth; /* indentation */
-    bool stop;                /* exit: no further actions of this walk */
-    bool metered;             /* some DP_ACTION_METER is there, which counts even what is then dropped */
-    struct xlate_copy *copy;  /* the innermost one, NULL: the packet itself */
+    uint32_t mirrored;              /* mirrors of the present bridge that are done with the packet */
+    uint32_t trunc;                 /* bytes that outputs send at most; 0: all */
+    unsigned int trace_depth;       /* indentation */
+    bool stop;                      /* exit: no further actions of this walk */
+    bool end_list;                  /* no further actions of the list at hand */
+    bool metered;                   /* some DP_ACTION_METER is there, which counts even what is then dropped */
+    struct xlate_copy *copy;        /* the innermost one, NULL: the packet itself */
+    struct xlate_element *elements; /* that were ever on the stack */
+    unsigned int n_pushes;
     enum drop_reason reason;
 };
 
@@ -88,9 +93,17 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a);
 void xlate_push_vlan(struct xlate_ctx *x, struct flow_vlan tag);
 void xlate_pop_vlan(struct xlate_ctx *x);
 void xlate_set_tci(struct xlate_ctx *x, __be16 tci);
-/* 1: go on. 0: the TTL ran out. */
-bool xlate_dec_ttl(struct xlate_ctx *x);
+/* Does the packet have the field, so that it can be read or written? That question looks at the prerequisites. */
+bool xlate_can_use(struct xlate_ctx *x, const struct field *f);
+/* The low bits of VALUE (right-aligned in 16 bytes) at SF's place in its field; nothing if the packet has none. */
+void xlate_write_subfield(struct xlate_ctx *x, const struct subfield *sf, const union field_value *value);
+/* True: go on. False: the TTL ran out, which the controllers IDS (NULL: that of id 0) are told. */
+bool xlate_dec_ttl(struct xlate_ctx *x, const struct ofpact_cnt_ids *ids);
+/* Puts actions into a set, as far as sets hold such. The packet's own is added to by write_actions, emptied, and run,
+ * which empties it. */
 void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len);
+void xlate_write_actions(struct xlate_ctx *x, const void *actions, size_t len);
+void xlate_clear_actions(struct xlate_ctx *x);
 void xlate_run_set(struct xlate_ctx *x);
 
 /* translate_group.c */
@@ -99,6 +112,13 @@ void xlate_meter(struct xlate_ctx *x, uint32_t id);
 /* Around actions that run on a copy of the packet. */
 void xlate_copy_begin(struct xlate_ctx *x, struct xlate_copy *c);
 void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c);
+/* translate_stack.c */
+void xlate_stack_push(struct xlate_ctx *x, const struct subfield *sf);
+void xlate_stack_pop(struct xlate_ctx *x, const struct subfield *sf);
+void xlate_stack_done(struct xlate_ctx *x);
+/* translate_pick.c */
+void xlate_multipath(struct xlate_ctx *x, const struct ofpact_multipath *m);
+void xlate_bundle(struct xlate_ctx *x, const struct ofpact_bundle *b);
 
 /* translate_output.c */
 void xlate_commit(struct xlate_ctx *x);
@@ -106,6 +126,8 @@ void xlate_commit(struct xlate_ctx *x);
 void xlate_output(struct xlate_ctx *x, ofp_port_t port);
 /* To PORT of the present bridge. True when it left. */
 bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
+void xlate_output_trunc(struct xlate_ctx *x, const struct ofpact_output_trunc *out);
+void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_larger *c);
 /* REASON ACTION stands for what the walk knows better: x->why, or NO_MATCH of a table-miss flow. */
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason);
 void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
@@ -142,7 +164,8 @@ void xlate_mirror_output(struct xlate_ctx *x, const struct port *port);
 /* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
 void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,
                 struct ofpacts *acts);
-void learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now);
+/* Carries it out; DRY: not really. Is the flow there then? */
+bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry);
 void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn);
 
 static inline bool vlan_present(struct flow_vlan v)
