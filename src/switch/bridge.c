@@ -565,8 +565,10 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
     port->mac = mac;
     port->curr_features = curr_features;
     port->speed_kbps = speed_kbps;
-    if (changed_config || changed_state) {
-        switch_changed(port->bridge->sw); /* bundle and groups look at both */
+    if (changed_config) {
+        switch_changed(port->bridge->sw);
+    } else if (changed_state) {
+        group_table_port_changed(port->bridge);
     }
     bundle_link_changed(port);
     port_tell(port, PORT_STATUS_MODIFY);

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "switch/group_table.h"
 #include "switch/translate_private.h"
 
 /* The finalizer of MurmurHash3. */
@@ -192,7 +193,7 @@ void xlate_multipath(struct xlate_ctx *x, const struct ofpact_multipath *m)
 
 /* ---- bundle ---- */
 
-/* A port of the bridge that is up, or one that there always is. Changes of ports translate everything again. */
+/* A port of the bridge that is up, or one that there always is. */
 static bool is_live(const struct xlate_ctx *x, ofp_port_t n)
 {
     const struct port *port = bridge_port_by_ofp(x->s.br, n);
@@ -206,6 +207,7 @@ static ofp_port_t pick_member(struct xlate_ctx *x, const struct ofpact_bundle *b
     uint32_t hash = 0, best_weight = 0;
     ofp_port_t best = OFPP_ANY;
 
+    xlate_depend(x, &x->s.br->groups->changed); /* which links count for, too; of everything else all hear */
     if (b->algorithm == BUNDLE_HRW) {
         hash = hash_packet(x, (enum nx_hash_fields)b->fields, b->basis);
     }
