@@ -568,6 +568,7 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
     if (changed_config) {
         switch_changed(port->bridge->sw);
     } else if (changed_state) {
+        switch_counter_changed(port->bridge->sw, &port->bridge->links_changed);
         group_table_port_changed(port->bridge);
     }
     bundle_link_changed(port);

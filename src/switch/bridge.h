@@ -204,6 +204,7 @@ struct bridge {
     struct mac_table macs;
     uint64_t mac_changed[MAC_TAGS]; /* by mac_table_tag(): the generation of the last change */
     struct mcast_table *mcast;      /* multicast snooping; NULL: off */
+    uint64_t links_changed;         /* the generation in which a port's link last went up or down */
     bool mcast_flood_unregistered;  /* groups that nobody joined are flooded */
     struct mirrors *mirrors;        /* NULL: none */
     struct bundle_bond *bonds;      /* uthash, by name */

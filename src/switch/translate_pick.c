@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "switch/group_table.h"
 #include "switch/translate_private.h"
 
 /* The finalizer of MurmurHash3. */
@@ -207,7 +206,7 @@ static ofp_port_t pick_member(struct xlate_ctx *x, const struct ofpact_bundle *b
     uint32_t hash = 0, best_weight = 0;
     ofp_port_t best = OFPP_ANY;
 
-    xlate_depend(x, &x->s.br->groups->changed); /* which links count for, too; of everything else all hear */
+    xlate_depend(x, &x->s.br->links_changed);
     if (b->algorithm == BUNDLE_HRW) {
         hash = hash_packet(x, (enum nx_hash_fields)b->fields, b->basis);
     }
