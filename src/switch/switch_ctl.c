@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/coverage.h"
@@ -26,32 +27,83 @@ struct bridge *ctl_find_bridge(struct switch_ *sw, const char *name, struct strb
 
 /* --- ports --- */
 
+static void add_text(struct strbuf *out, const char *fmt, ...) WR_PRINTF(2, 3);
+
+/* One more item of a list that begins after ": ". */
+static void add_text(struct strbuf *out, const char *fmt, ...)
+{
+    char text[128];
+    bool first = out->len >= 2 && !strcmp(out->s + out->len - 2, ": ");
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    strbuf_addf(out, "%s%s", first ? "" : ", ", text);
+}
+
 static void add_tunnel_value(struct strbuf *out, const char *name, enum tunnel_value kind, uint32_t value)
 {
     if (kind == TUNNEL_FLOW) {
-        strbuf_addf(out, ", %s=flow", name);
+        add_text(out, "%s=flow", name);
     } else if (kind == TUNNEL_FIXED) {
-        strbuf_addf(out, ", %s=%u", name, value);
+        add_text(out, "%s=%u", name, value);
     }
+}
+
+static const char *end_text(enum tunnel_value kind, const struct ip_addr *ip, struct strbuf *b)
+{
+    if (kind == TUNNEL_FIXED) {
+        ip_addr_format(ip, b);
+    }
+    return kind == TUNNEL_FIXED ? b->s : kind == TUNNEL_FLOW ? "flow" : "::";
 }
 
 static void add_tunnel_end(struct strbuf *out, const char *name, enum tunnel_value kind, const struct ip_addr *ip)
 {
-    if (kind == TUNNEL_NONE) {
-        return;
-    }
-    strbuf_addf(out, ", %s=", name);
-    if (kind == TUNNEL_FLOW) {
-        strbuf_add(out, "flow");
-    } else {
-        ip_addr_format(ip, out);
+    _cleanup_strbuf_ struct strbuf text = {0};
+    if (kind != TUNNEL_NONE) {
+        add_text(out, "%s=%s", name, end_text(kind, ip, &text));
     }
 }
 
-/* "vxlan: remote_ip=10.0.0.2, in_key=flow" */
+static bool one_key(const struct tunnel_config *t)
+{
+    return t->in_key == t->out_key && (t->in_key != TUNNEL_FIXED || t->in_key_value == t->out_key_value);
+}
+
+/* The options that differ from their defaults, sorted. */
+static void add_tunnel_options(struct strbuf *out, const struct tunnel_config *t)
+{
+    if (t->csum) {
+        add_text(out, "csum=true");
+    }
+    if (!t->df) {
+        add_text(out, "df_default=false");
+    }
+    if (t->dst_port != tunnel_default_port(t->type)) {
+        add_text(out, "dst_port=%u", t->dst_port);
+    }
+    if (one_key(t)) {
+        add_tunnel_value(out, "key", t->in_key, t->in_key_value);
+    } else {
+        add_tunnel_value(out, "in_key", t->in_key, t->in_key_value);
+    }
+    add_tunnel_end(out, "local_ip", t->local, &t->local_ip);
+    if (!one_key(t)) {
+        add_tunnel_value(out, "out_key", t->out_key, t->out_key_value);
+    }
+    add_tunnel_end(out, "remote_ip", t->remote, &t->remote_ip);
+    if (t->tos_inherit || t->tos) {
+        add_text(out, t->tos_inherit ? "tos=inherit" : "tos=0x%x", t->tos);
+    }
+    if (t->ttl_inherit || t->ttl != 64) {
+        add_text(out, t->ttl_inherit ? "ttl=inherit" : "ttl=%u", t->ttl);
+    }
+}
+
+/* "vxlan: key=flow, remote_ip=10.0.0.2" */
 void ctl_add_port_type(struct strbuf *out, const struct port *p)
 {
-    const struct tunnel_config *t = &p->tunnel;
     switch (p->kind) {
     case PORT_SYSTEM:
         strbuf_add(out, "system");
@@ -63,14 +115,8 @@ void ctl_add_port_type(struct strbuf *out, const struct port *p)
         strbuf_addf(out, "patch: peer=%s", p->patch_peer);
         break;
     case PORT_TUNNEL:
-        strbuf_addf(out, "%s: ttl=%u", tunnel_type_name(t->type), t->ttl);
-        add_tunnel_end(out, "remote_ip", t->remote, &t->remote_ip);
-        add_tunnel_end(out, "local_ip", t->local, &t->local_ip);
-        add_tunnel_value(out, "in_key", t->in_key, t->in_key_value);
-        add_tunnel_value(out, "out_key", t->out_key, t->out_key_value);
-        if (t->dst_port) {
-            strbuf_addf(out, ", dst_port=%u", t->dst_port);
-        }
+        strbuf_addf(out, "%s: ", tunnel_type_name(p->tunnel.type));
+        add_tunnel_options(out, &p->tunnel);
         break;
     }
 }
@@ -92,10 +138,8 @@ const char *ctl_tunnel_dp_name(const struct tunnel_dp_port *t, char *buf, size_t
 
 static void add_tunnel_receiver(struct strbuf *out, const struct port *p)
 {
-    strbuf_addf(out, "  %s (bridge %s)", p->name, p->bridge->name);
-    add_tunnel_end(out, "remote_ip", p->tunnel.remote, &p->tunnel.remote_ip);
-    add_tunnel_end(out, "local_ip", p->tunnel.local, &p->tunnel.local_ip);
-    add_tunnel_value(out, "in_key", p->tunnel.in_key, p->tunnel.in_key_value);
+    strbuf_addf(out, "  %s (bridge %s): ", p->name, p->bridge->name);
+    add_tunnel_options(out, &p->tunnel);
     strbuf_add(out, "\n");
 }
 
@@ -119,15 +163,38 @@ static int tnl_ports_show(void *aux, size_t n, const char *const *args, struct s
     return 0;
 }
 
+/* "port 4: vx (vxlan: ::->10.9.0.7, key=0x5, legacy_l2, dp port=4, ttl=64)" */
+static void list_tunnel(struct strbuf *out, const struct port *p)
+{
+    const struct tunnel_config *t = &p->tunnel;
+    _cleanup_strbuf_ struct strbuf local = {0}, remote = {0};
+    strbuf_addf(out, "port %u: %s (%s: %s->%s", dp_port_u32(p->dp_port), p->name, tunnel_type_name(t->type),
+                end_text(t->local, &t->local_ip, &local), end_text(t->remote, &t->remote_ip, &remote));
+    for (int i = 0; i < (one_key(t) ? 1 : 2); i++) {
+        enum tunnel_value kind = i ? t->out_key : t->in_key;
+        const char *name = one_key(t) ? "key" : i ? "out_key" : "in_key";
+        if (kind == TUNNEL_FLOW) {
+            strbuf_addf(out, ", %s=flow", name);
+        } else {
+            strbuf_addf(out, kind ? ", %s=0x%x" : ", %s=0", name, i ? t->out_key_value : t->in_key_value);
+        }
+    }
+    strbuf_addf(out, ", legacy_l2, dp port=%u", dp_port_u32(p->dp_port));
+    if (t->tos_inherit || t->tos) {
+        strbuf_addf(out, t->tos_inherit ? ", tos=inherit" : ", tos=0x%x", t->tos);
+    }
+    strbuf_addf(out, t->ttl_inherit ? ", ttl=inherit" : ", ttl=%u", t->ttl);
+    strbuf_add(out, t->df ? "" : ", df=false");
+    strbuf_add(out, t->csum ? ", csum=true)\n" : ")\n");
+}
+
 static int list_tunnels(void *aux, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
 {
     struct switch_ *sw = aux;
     for (struct bridge *br = sw->bridges; br; br = br->hh.next) {
         for (const struct port *p = br->ports_by_name; p; p = p->hh_name.next) {
             if (p->kind == PORT_TUNNEL) {
-                strbuf_addf(out, "port %u: %s (", dp_port_u32(p->dp_port), p->name);
-                ctl_add_port_type(out, p);
-                strbuf_add(out, ")\n");
+                list_tunnel(out, p);
             }
         }
     }

@@ -365,20 +365,79 @@ static int dpctl_show(void *aux, size_t n, const char *const *args, struct strbu
     return 0;
 }
 
-/* What the datapath can do, in the words of Open vSwitch; facts of every class of ours. */
+/* What the datapath can do, in the words of Open vSwitch; facts of every class of ours. KEY: by which
+ * dpif/set-dp-features knows it. */
+static const struct {
+    const char *text, *key, *value;
+} features[] = {
+    {"Masked set action", NULL, "Yes"},
+    {"Tunnel push pop", "tnl_push_pop", "No"},
+    {"Ufid", "ufid", "Yes"},
+    {"Truncate action", "trunc", "Yes"},
+    {"Clone action", "clone", "Yes"},
+    {"Sample nesting", "sample_nesting", "0"},
+    {"Conntrack eventmask", "ct_eventmask", "No"},
+    {"Conntrack clear", "ct_clear", "No"},
+    {"Max dp_hash algorithm", "max_hash_alg", "0"},
+    {"Check pkt length action", "check_pkt_len", "No"},
+    {"Conntrack timeout policy", "ct_timeout", "No"},
+    {"Explicit Drop action", "explicit_drop_action", "Yes"},
+    {"Optimized Balance TCP mode", "lb_output_action", "No"},
+    {"Conntrack all-zero IP SNAT", "ct_zero_snat", "No"},
+    {"MPLS Label add", "add_mpls", "No"},
+    {"Max VLAN headers", NULL, "2"},
+    {"Max MPLS depth", NULL, "2"},
+    {"Recirc", "recirc", "No"},
+    {"CT state", "ct_state", "No"},
+    {"CT zone", "ct_zone", "No"},
+    {"CT mark", "ct_mark", "No"},
+    {"CT label", "ct_label", "No"},
+    {"CT state NAT", "ct_state_nat", "No"},
+    {"CT orig tuple", "ct_orig_tuple", "No"},
+    {"CT orig tuple for IPv6", "ct_orig_tuple6", "No"},
+    {"IPv6 ND Extension", "nd_ext", "No"},
+};
+
 static int show_dp_features(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
 {
     if (!ctl_find_bridge(aux, args[0], out)) {
         return -ENOENT;
     }
-    strbuf_add(out, "Masked set action: Yes\nTunnel push pop: No\nUfid: Yes\nTruncate action: Yes\nClone action: Yes\n"
-                    "Sample nesting: 0\nConntrack eventmask: No\nConntrack clear: No\nMax dp_hash algorithm: 0\n"
-                    "Check pkt length action: No\nConntrack timeout policy: No\nExplicit Drop action: Yes\n"
-                    "Optimized Balance TCP mode: No\nConntrack all-zero IP SNAT: No\nMPLS Label add: Yes\n"
-                    "Max VLAN headers: 2\nMax MPLS depth: 2\nRecirc: No\nCT state: No\nCT zone: No\nCT mark: No\n"
-                    "CT label: No\nCT state NAT: No\nCT orig tuple: No\nCT orig tuple for IPv6: No\n"
-                    "IPv6 ND Extension: No\n");
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        strbuf_addf(out, "%s: %s\n", features[i].text, features[i].value);
+    }
     return 0;
+}
+
+/* The words of a command line are true, false or a number. */
+static bool is_value(const char *value, const char *word)
+{
+    return !strcmp(value, !strcmp(word, "true") ? "Yes" : !strcmp(word, "false") ? "No" : word);
+}
+
+/* Features are facts: they can be "set" to what they are. */
+static int set_dp_features(void *aux, size_t n, const char *const *args, struct strbuf *out)
+{
+    if (n < 2) {
+        return show_dp_features(aux, n, args, out);
+    }
+    if (!ctl_find_bridge(aux, args[0], out)) {
+        return -ENOENT;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        if (features[i].key && !strcmp(features[i].key, args[1])) {
+            if (n > 2 && !is_value(features[i].value, args[2])) {
+                strbuf_addf(out, "%s is %s: that cannot be changed", args[1], features[i].value);
+                return -EOPNOTSUPP;
+            }
+            if (n == 2) {
+                strbuf_addf(out, "%s\n", features[i].value);
+            }
+            return 0;
+        }
+    }
+    strbuf_addf(out, "unknown feature \"%s\"", args[1]);
+    return -EINVAL;
 }
 
 /* --- the slow path --- */
@@ -449,6 +508,7 @@ void switch_ctl_dp_register(struct switch_ctl *ctl)
         {"dpctl/show", "[-s] [dp...]", 0, 8, dpctl_show},
         {"dpif/dump-dps", "", 0, 0, dump_dps},
         {"dpif/dump-flows", "[-m] [--names | --no-names] bridge", 1, 4, dpif_dump_flows},
+        {"dpif/set-dp-features", "bridge [feature [value]]", 1, 3, set_dp_features},
         {"dpif/show", "", 0, 0, dpif_show},
         {"dpif/show-dp-features", "bridge", 1, 1, show_dp_features},
         {"revalidator/purge", "", 0, 0, revalidator_purge},

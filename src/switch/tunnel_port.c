@@ -37,6 +37,11 @@ const char *tunnel_type_name(enum tunnel_type type)
     return types[type].name;
 }
 
+uint16_t tunnel_default_port(enum tunnel_type type)
+{
+    return types[type].udp_port;
+}
+
 int tunnel_config_check(const struct tunnel_config *c)
 {
     if ((unsigned int)c->type >= ARRAY_SIZE(types) || c->remote == TUNNEL_NONE ||

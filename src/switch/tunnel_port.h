@@ -29,6 +29,8 @@ struct tunnel_dp_port *tunnel_dp_port_find(const struct switch_ *sw, dp_port_t d
 /* The port that takes a packet of KEY, or NULL and why. Depends on tunnel.src, dst and id. */
 struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct flow_key *key,
                                  enum drop_reason *ret_reason);
+/* The UDP port of tunnels that name none; 0: the type has none. */
+uint16_t tunnel_default_port(enum tunnel_type type);
 /* "vxlan" etc. */
 const char *tunnel_type_name(enum tunnel_type type);
 
