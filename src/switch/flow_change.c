@@ -131,7 +131,7 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
     rule->idle_timeout = c->idle_timeout;
     rule->hard_timeout = c->hard_timeout;
     rule->importance = c->importance;
-    rule->flags = c->flags;
+    rule->flags = c->flags & ~(c->brief_flags ? RULE_CHECK_OVERLAP | RULE_RESET_COUNTS : 0u);
     rule_update_timers(rule);
 }
 

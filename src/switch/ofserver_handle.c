@@ -168,7 +168,8 @@ void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct 
         .hard_timeout = fm->hard_timeout,
         .importance = fm->importance,
         .flags = fm->flags | (v10 && adds ? RULE_RESET_COUNTS : 0), /* an ADD begins anew before 1.2 */
-        .out_port = deletes ? fm->out_port : OFPP_ANY,              /* ADD often carries 0: it must not count */
+        .brief_flags = v10,
+        .out_port = deletes ? fm->out_port : OFPP_ANY, /* ADD often carries 0: it must not count */
         .by_group = deletes && fm->out_group != OF_GROUP_ANY,
         .out_group = fm->out_group,
         .keep_timeouts = true,
