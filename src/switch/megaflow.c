@@ -575,7 +575,7 @@ void megaflow_sync_stats(struct switch_ *sw)
 static bool uses_removed_rule(const struct megaflow *f)
 {
     for (size_t i = 0; i < f->n_effects; i++) {
-        if (f->effects[i].rule && !f->effects[i].rule->in_table) {
+        if (f->effects[i].type == XLATE_EFFECT_RULE && !f->effects[i].rule->in_table) {
             return true;
         }
     }

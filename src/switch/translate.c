@@ -609,17 +609,44 @@ void translate(const struct xlate_in *in, struct xlate_out *ret)
     finish(&x);
 }
 
+static void effect_release(struct xlate_effect *e)
+{
+    rule_actions_unref(e->actions);
+    switch (e->type) {
+    case XLATE_EFFECT_RULE:
+    case XLATE_EFFECT_FIN_TIMEOUT:
+        rule_unref(e->rule);
+        break;
+    case XLATE_EFFECT_PORT_RX:
+    case XLATE_EFFECT_PORT_TX:
+    case XLATE_EFFECT_BOND:
+        port_unref(e->port);
+        break;
+    case XLATE_EFFECT_LEARN:
+        free(e->flow);
+        break;
+    case XLATE_EFFECT_MIRROR:
+        mirror_unref(e->mirror);
+        break;
+    case XLATE_EFFECT_GROUP:
+        group_unref(e->group);
+        break;
+    case XLATE_EFFECT_BUCKET:
+        group_bucket_unref(e->group_bucket);
+        break;
+    case XLATE_EFFECT_OPTIONS:
+        tunnel_opts_unref(e->opts_id);
+        break;
+    case XLATE_EFFECT_MISS:
+    case XLATE_EFFECT_MAC:
+        break;
+    }
+}
+
 static void effects_clear(struct xlate_effect *effects, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        rule_unref(effects[i].rule);
-        port_unref(effects[i].port);
-        mirror_unref(effects[i].mirror);
-        group_unref(effects[i].group);
-        group_bucket_unref(effects[i].group_bucket);
-        rule_actions_unref(effects[i].actions);
-        tunnel_opts_unref(effects[i].opts_id);
-        free(effects[i].flow);
+        effect_release(&effects[i]);
     }
 }
 

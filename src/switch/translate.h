@@ -44,25 +44,32 @@ enum xlate_effect_type {
 struct group;
 struct group_bucket;
 
+/* Megaflows keep lists of these, so they are small: what types do not share lies in the same place. */
 struct xlate_effect {
     enum xlate_effect_type type;
+    table_id_t table; /* RULE, MISS */
+    bool lock_mac;    /* MAC: a gratuitous ARP that may come back by a bond */
+    uint16_t vlan;    /* MAC */
     struct bridge *bridge;
-    struct rule *rule; /* a reference */
-    struct port *port; /* a reference */
-    table_id_t table;
-    uint16_t vlan;
-    struct eth_addr mac;
-    ofp_port_t ofp_port;
-    bool lock_mac;         /* MAC: a gratuitous ARP that may come back by a bond */
-    uint16_t bucket;       /* BOND */
-    struct mirror *mirror; /* MIRROR: a reference */
-    uint16_t fin_idle, fin_hard;
-    uint32_t opts_id;                  /* OPTIONS: a reference */
-    struct group *group;               /* GROUP: a reference */
-    struct group_bucket *group_bucket; /* BUCKET: a reference */
-    struct rule_actions *actions;      /* LEARN: a reference that keeps `learn` alive */
-    const struct ofpact_learn *learn;
-    struct flow *flow; /* LEARN: owned */
+    union {
+        struct rule *rule;                 /* RULE, FIN_TIMEOUT: a reference */
+        struct port *port;                 /* PORT_RX, PORT_TX, BOND: a reference */
+        struct mirror *mirror;             /* MIRROR: a reference */
+        struct group *group;               /* GROUP: a reference */
+        struct group_bucket *group_bucket; /* BUCKET: a reference */
+        struct flow *flow;                 /* LEARN: owned */
+        ofp_port_t ofp_port;               /* MAC */
+    };
+    struct rule_actions *actions; /* RULE, LEARN: a reference; it keeps `learn` alive */
+    union {
+        const struct ofpact_learn *learn; /* LEARN */
+        struct eth_addr mac;              /* MAC */
+        uint16_t bucket;                  /* BOND */
+        struct {
+            uint16_t fin_idle, fin_hard; /* FIN_TIMEOUT */
+        };
+        uint32_t opts_id; /* OPTIONS: a reference */
+    };
 };
 
 struct xlate_in {
