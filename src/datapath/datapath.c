@@ -76,6 +76,11 @@ int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_actio
     return dp->class->execute(dp, packet, actions, actions_len);
 }
 
+bool dp_has_meters(const struct datapath *dp)
+{
+    return dp->class->meter_set;
+}
+
 int dp_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config)
 {
     if (!id || id > DP_METER_ID_MAX || config->n_bands > DP_METER_BANDS_MAX) {

@@ -146,6 +146,7 @@ int dp_execute(struct datapath *dp, struct packet *packet, const struct dp_actio
  * new CONFIG (see dp_meter_configure()). -EINVAL: a band of no rate, too many bands, no such id; -EOPNOTSUPP: this
  * datapath has no meters. A flow may name a meter that is not there: it lets everything pass. */
 #define DP_METER_ID_MAX 65535
+bool dp_has_meters(const struct datapath *dp);
 int dp_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
 /* -ENOENT if there is none. */
 int dp_meter_del(struct datapath *dp, uint32_t id);

@@ -126,7 +126,7 @@ static void put_fields(struct writer *w, uint8_t version, uint16_t type)
     for (int id = 0; id < FIELD_MAX; id++) {
         const struct field *f = field_get((enum field_id)id);
 
-        if (!f || !f->n_bytes || !field_header(f, version) || (!matches && !f->writable)) {
+        if (!f || !f->n_bytes || id == FIELD_IN_PORT || !field_header(f, version) || (!matches && !f->writable)) {
             continue;
         }
         put_field_id(w, version, f, type == PROP_MATCH && f->maskable);

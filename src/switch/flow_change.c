@@ -131,7 +131,7 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
     rule->idle_timeout = c->idle_timeout;
     rule->hard_timeout = c->hard_timeout;
     rule->importance = c->importance;
-    rule->flags = c->flags & ~(c->brief_flags ? RULE_CHECK_OVERLAP | RULE_RESET_COUNTS : 0u);
+    rule->flags = c->flags;
     rule_update_timers(rule);
 }
 
@@ -472,13 +472,16 @@ void flow_txn_commit(struct flow_txn *txn)
     group_log_commit(txn->br, &txn->groups);
     undo_log_commit(txn->br, &txn->log, true);
     undo_log_done(txn->br->sw, &txn->log);
+    group_log_done(&txn->groups);
     free(txn);
 }
 
 void flow_txn_abort(struct flow_txn *txn)
 {
+    group_log_rollback(txn->br, &txn->groups);
     undo_log_rollback(&txn->log);
     undo_log_done(txn->br->sw, &txn->log);
+    group_log_done(&txn->groups);
     free(txn);
 }
 

@@ -102,7 +102,6 @@ struct flow_change {
     bool modify_adds; /* MODIFY that selects nothing adds (OpenFlow 1.0, learn) */
     uint16_t idle_timeout, hard_timeout;
     uint16_t flags;      /* RULE_* */
-    bool brief_flags;    /* flow statistics do not tell of CHECK_OVERLAP and RESET_COUNTS (OpenFlow 1.0) */
     uint16_t importance; /* ADD, and MODIFY that adds or sets timeouts */
     ofp_port_t out_port; /* OFPP_ANY: no filter. DELETE only */
     bool by_group;       /* likewise: only flows that name out_group */

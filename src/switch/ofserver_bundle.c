@@ -14,6 +14,7 @@
 #include <utlist.h>
 
 #include "openflow/msg_bundle.h"
+#include "openflow/msg_nx.h"
 #include "switch/ofserver_private.h"
 
 #define MAX_BUNDLES 8
@@ -84,8 +85,22 @@ static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, int64_t no
 struct commit {
     struct ofconn *c;
     struct flow_txn *txn;
-    struct writer later; /* the messages that are done last */
+    struct writer later; /* the messages that are done last, and those that are told of then */
 };
+
+/* Is it a group_mod in one of its two forms? Then BODY is at its beginning. */
+static bool is_group_mod(const struct of_header *h, struct reader *body, bool *ret_nx)
+{
+    struct reader r = *body;
+
+    *ret_nx = h->type == OFT_EXPERIMENTER;
+    if (h->type == OFT_EXPERIMENTER && reader_u32(&r) == OF_EXPERIMENTER_NX && reader_u32(&r) == NXT_GROUP_MOD &&
+        !r.error) {
+        *body = r;
+        return true;
+    }
+    return h->type == OFT_GROUP_MOD;
+}
 
 static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *body)
 {
@@ -106,11 +121,16 @@ static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *bo
 static int commit_one(struct commit *cm, const struct of_header *h, const uint8_t *msg)
 {
     struct reader body = reader_of(msg + OF_HEADER_LEN, h->length - OF_HEADER_LEN);
+    bool nx;
     int error;
 
     switch (h->type) {
     case OFT_FLOW_MOD:
         return commit_flow_mod(cm, h->version, &body);
+    case OFT_GROUP_MOD:
+    case OFT_EXPERIMENTER:
+        error = is_group_mod(h, &body, &nx) ? ofconn_txn_group_mod(cm->txn, h, &body, nx) : OFERR_BUNDLE_UNSUP;
+        break;
     case OFT_PORT_MOD:
         error = ofconn_port_mod(cm->c, h, &body, false);
         break;
@@ -135,8 +155,11 @@ static void commit_later(struct ofconn *c, const struct writer *later)
             return;
         }
         struct reader body = reader_of(later->data + at + OF_HEADER_LEN, h.length - OF_HEADER_LEN);
+        bool nx;
         if (h.type == OFT_PORT_MOD) {
             ofconn_port_mod(c, &h, &body, true);
+        } else if (is_group_mod(&h, &body, &nx)) {
+            ofconn_forward_group_mod(c, &h, body, nx);
         } else {
             ofconn_packet_out(c, &h, &body, true);
         }
@@ -238,6 +261,7 @@ static int check_message(const struct of_header *h, struct reader body)
     struct of_packet_out po;
     struct of_port_mod pm;
     struct of_flow_mod fm;
+    bool nx;
     int error;
 
     switch (h->type) {
@@ -247,6 +271,9 @@ static int check_message(const struct of_header *h, struct reader body)
             of_flow_mod_done(&fm);
         }
         return error;
+    case OFT_GROUP_MOD:
+    case OFT_EXPERIMENTER:
+        return is_group_mod(h, &body, &nx) ? ofconn_txn_group_mod(NULL, h, &body, nx) : OFERR_BUNDLE_UNSUP;
     case OFT_PORT_MOD:
         return of_port_mod_decode(&body, h->version, &pm);
     case OFT_PACKET_OUT:

@@ -168,8 +168,7 @@ void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct 
         .hard_timeout = fm->hard_timeout,
         .importance = fm->importance,
         .flags = fm->flags | (v10 && adds ? RULE_RESET_COUNTS : 0), /* an ADD begins anew before 1.2 */
-        .brief_flags = v10,
-        .out_port = deletes ? fm->out_port : OFPP_ANY, /* ADD often carries 0: it must not count */
+        .out_port = deletes ? fm->out_port : OFPP_ANY,              /* ADD often carries 0: it must not count */
         .by_group = deletes && fm->out_group != OF_GROUP_ANY,
         .out_group = fm->out_group,
         .keep_timeouts = true,
@@ -268,6 +267,8 @@ static const struct {
     [OFT_PACKET_OUT] = {handle_packet_out, true, 0, 0},
     [OFT_FLOW_MOD] = {handle_flow_mod, true, 0, 0},
     [OFT_PORT_MOD] = {handle_port_mod, true, 0, 0},
+    [OFT_GROUP_MOD] = {ofconn_group_mod, true, OF_VERSION_13, 0},
+    [OFT_METER_MOD] = {ofconn_meter_mod, true, OF_VERSION_13, 0},
     [OFT_TABLE_MOD] = {ofconn_table_mod, true, 0, 0},
     [OFT_MULTIPART_REQUEST] = {ofconn_handle_multipart, false, 0, 0},
     [OFT_BARRIER_REQUEST] = {handle_barrier, false, 0, 0},

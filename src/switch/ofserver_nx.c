@@ -81,6 +81,7 @@ static const struct {
     {NXT_ROLE_REQUEST, ofconn_nx_role, false},
     {NXT_SET_FLOW_FORMAT, set_flow_format, false},
     {NXT_FLOW_MOD, nx_flow_mod, true},
+    {NXT_GROUP_MOD, ofconn_nx_group_mod, true},
     {NXT_FLOW_MOD_TABLE_ID, set_table_id, false},
     {NXT_SET_PACKET_IN_FORMAT, set_packet_in_format, false},
     {NXT_FLOW_AGE, flow_age, false},

@@ -178,6 +178,15 @@ void ofconn_bundles_free(struct ofconn *c);
 /* Those that were not touched for too long. */
 void ofconn_bundles_expire(struct ofconn *c, int64_t now);
 
+/* ofserver_group.c */
+ofconn_handler ofconn_group_mod, ofconn_nx_group_mod, ofconn_meter_mod;
+ofconn_mp_handler ofconn_mp_group, ofconn_mp_group_desc, ofconn_mp_group_features, ofconn_mp_meter,
+    ofconn_mp_meter_config, ofconn_mp_meter_features;
+/* A group_mod (NX: Nicira's) in a bundle: as part of TXN, or only looked at when that is NULL. */
+int ofconn_txn_group_mod(struct flow_txn *txn, const struct of_header *h, struct reader *body, bool nx);
+/* Tells the other controllers of it, once it is done. BODY is at its beginning. */
+void ofconn_forward_group_mod(struct ofconn *c, const struct of_header *h, struct reader body, bool nx);
+
 /* ofserver_role.c */
 ofconn_handler ofconn_role, ofconn_nx_role, ofconn_get_async, ofconn_set_async, ofconn_nx_set_async,
     ofconn_nx_set_async2;

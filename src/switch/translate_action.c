@@ -446,7 +446,7 @@ void xlate_run_set(struct xlate_ctx *x)
 
     order_set(&x->s.action_set, &list);
     ofpacts_done(&x->s.action_set);
-    x->why = PACKET_IN_ACTION_SET;
+    x->why = why == PACKET_IN_ACTION ? PACKET_IN_ACTION_SET : why;
     x->stop = x->stop && x->reason == DROP_RESUBMIT_DEPTH;
     xlate_actions(x, list.data, list.len);
     x->why = why;

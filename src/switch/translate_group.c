@@ -245,7 +245,7 @@ static void run_bucket(struct xlate_ctx *x, struct group_bucket *b)
     x->trace_depth++;
     x->s.action_set = (struct ofpacts){0};
     xlate_add_to_set(&x->s.action_set, b->config.acts.data, b->config.acts.len);
-    x->why = PACKET_IN_GROUP;
+    x->why = why == PACKET_IN_PACKET_OUT ? why : PACKET_IN_GROUP;
     xlate_run_set(x);
     x->why = why;
     x->trace_depth--;

@@ -274,16 +274,6 @@ def test_timeouts_and_flags(of):
         assert "importance=9" in of.flows("table=2")[0]
 
 
-def test_flags_of_other_versions(hv):
-    """What 1.0 means anyway, and cannot say in statistics, others are not told either."""
-    old, new = Ofctl(hv, None), Ofctl(hv, "OpenFlow13")
-    new("del-flows", "br0")
-    old("add-flow", "br0", "check_overlap,send_flow_rem,in_port=1,actions=drop")
-    assert new.flows() == ["send_flow_rem in_port=1 actions=drop"]
-    new("add-flow", "br0", "check_overlap,reset_counts,in_port=2,actions=drop")
-    assert "check_overlap reset_counts in_port=2 actions=drop" in new.flows()
-
-
 def test_errors(of):
     assert "FMFC_BAD_TABLE_ID" in of.fails("add-flow", "br0", "table=254,actions=drop")
 
