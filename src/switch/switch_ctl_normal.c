@@ -186,14 +186,16 @@ static void add_group(struct strbuf *out, const struct mcast_group *g, int64_t n
 {
     static const struct ip_addr none;
     _cleanup_strbuf_ struct strbuf name = {0};
+    /* Widths as Open vSwitch has them: the address's does not count. */
     if (memcmp(&g->key.group, &none, sizeof none) != 0) {
         ip_addr_format(&g->key.group, &name);
+        strbuf_add(&name, "         ");
     } else {
-        strbuf_add(&name, "querier");
+        strbuf_add(&name, "querier             ");
     }
     for (const struct mcast_member *m = g->members; m; m = m->next) {
         add_port_number(out, m->port);
-        strbuf_addf(out, "  %4u  %-17s  %3" PRId64 "\n", g->key.vlan, name.s, (now - m->used_ms) / 1000);
+        strbuf_addf(out, "  %4u  %s%3" PRId64 "\n", g->key.vlan, name.s, (now - m->used_ms) / 1000);
     }
 }
 

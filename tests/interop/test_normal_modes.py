@@ -319,6 +319,8 @@ def test_multicast_snooping(hv, br):
     send(1, data(mac(1), "239.1.1.1"), {2: [""], 3: [""], 4: [""]})
     send(2, igmp(mac(2), 0x17, "239.1.1.1"), {4: [""]})
     send(1, data(mac(1), "239.1.1.1"), {3: [""], 4: [""]})
+    table = [line.split()[:3] for line in hv.appctl("hv1", "mdb/show", "br0").splitlines()[1:]]
+    assert sorted(table) == [["3", "0", "239.1.1.1"], ["4", "0", "querier"]]
     # Another VLAN is another world.
     send(5, data(mac(5), "239.1.1.1"), {6: [""], 1: ["7"], 2: ["7"], 3: ["7"], 4: ["7"]})
     vset(hv, "Bridge", "br0", "other_config:mcast-snooping-disable-flood-unregistered=true")
