@@ -70,7 +70,8 @@ struct tunnel_config {
     uint32_t in_key_value, out_key_value;
     uint16_t dst_port; /* UDP; 0: the type's default */
     bool tos_inherit, ttl_inherit;
-    uint8_t tos, ttl; /* ttl 0: 64 */
+    uint8_t tos, ttl;         /* ttl 0: 64 */
+    uint32_t egress_pkt_mark; /* of the packets that carry ours; 0: ours */
     bool df, csum;
 };
 

@@ -74,7 +74,7 @@ static bool tunnel_config_equal(const struct tunnel_config *a, const struct tunn
            a->in_key == b->in_key && a->out_key == b->out_key && a->in_key_value == b->in_key_value &&
            a->out_key_value == b->out_key_value && a->dst_port == b->dst_port && a->tos_inherit == b->tos_inherit &&
            a->ttl_inherit == b->ttl_inherit && a->tos == b->tos && a->ttl == b->ttl && a->df == b->df &&
-           a->csum == b->csum;
+           a->csum == b->csum && a->egress_pkt_mark == b->egress_pkt_mark;
 }
 
 bool port_config_equal(const struct port_config *a, const struct port_config *b)
@@ -261,11 +261,14 @@ static int parse_csum(struct tunnel_parse *p)
     return parse_bool(p, &p->config->csum);
 }
 
-/* Neutron always sends 0. */
 static int parse_egress_pkt_mark(struct tunnel_parse *p)
 {
     uint64_t n;
-    return parse_number(p->value, 0, &n) ? 0 : bad(p, "marks on tunnel packets are not supported");
+    if (!parse_number(p->value, UINT32_MAX, &n)) {
+        return bad(p, "not a number of at most 32 bits");
+    }
+    p->config->egress_pkt_mark = (uint32_t)n;
+    return 0;
 }
 
 static int parse_packet_type(struct tunnel_parse *p)

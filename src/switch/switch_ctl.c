@@ -83,6 +83,9 @@ static void add_tunnel_options(struct strbuf *out, const struct tunnel_config *t
     if (t->dst_port != tunnel_default_port(t->type)) {
         add_text(out, "dst_port=%u", t->dst_port);
     }
+    if (t->egress_pkt_mark) {
+        add_text(out, "egress_pkt_mark=%u", t->egress_pkt_mark);
+    }
     if (one_key(t)) {
         add_tunnel_value(out, "key", t->in_key, t->in_key_value);
     } else {

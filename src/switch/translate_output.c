@@ -279,6 +279,20 @@ static bool tunnel_header(struct xlate_ctx *x, const struct port *port, struct f
     return ANY(t->dst);
 }
 
+/* MARK (0: none) is for the packet that carries this one, which inherits ours: set just for the output. */
+static void commit_with_mark(struct xlate_ctx *x, uint32_t mark)
+{
+    uint32_t saved = x->s.flow.key.pkt_mark, written = x->s.written.pkt_mark;
+
+    if (mark) {
+        x->s.flow.key.pkt_mark = mark;
+        x->s.written.pkt_mark = UINT32_MAX;
+    }
+    xlate_commit(x);
+    x->s.flow.key.pkt_mark = saved;
+    x->s.written.pkt_mark = written;
+}
+
 static bool output_tunnel(struct xlate_ctx *x, struct port *port)
 {
     struct dp_action_tunnel *set;
@@ -289,7 +303,7 @@ static bool output_tunnel(struct xlate_ctx *x, struct port *port)
         xlate_note_drop(x, reason);
         return false;
     }
-    xlate_commit(x);
+    commit_with_mark(x, port->tunnel.egress_pkt_mark);
     if (!x->tunnel_sent || memcmp(&t, &x->sent_tunnel, sizeof t)) {
         set = xlate_put_action(x->out, DP_ACTION_SET_TUNNEL, sizeof *set);
         set->tunnel = t;

@@ -84,7 +84,7 @@ static void test_refused(void **state WR_UNUSED)
         {"vxlan remote_ip=1.1.1.1 ttl=256", "ttl=256"},
         {"vxlan remote_ip=1.1.1.1 df_default=yes", "df_default=yes"},
         {"vxlan remote_ip=1.1.1.1 csum=1", "csum=1"},
-        {"vxlan remote_ip=1.1.1.1 egress_pkt_mark=1", "egress_pkt_mark=1"},
+        {"vxlan remote_ip=1.1.1.1 egress_pkt_mark=x", "egress_pkt_mark=x"},
         {"vxlan remote_ip=1.1.1.1 exts=gbp", "exts=gbp"},
         {"gre remote_ip=1.1.1.1 packet_type=legacy_l3", "packet_type=legacy_l3"},
         {"ip6gre remote_ip=1.1.1.1", "IPv6"},
@@ -116,6 +116,9 @@ static void test_tunnels(void **state WR_UNUSED)
         "");
     assert_int_equal(t.dst_port, 6081);
     assert_true(t.in_key == TUNNEL_FLOW && t.out_key == TUNNEL_FLOW && !t.df && t.csum && t.tos_inherit);
+    assert_int_equal(t.egress_pkt_mark, 0);
+    t = assert_tunnel("gre remote_ip=10.0.0.1 egress_pkt_mark=0xffffffff", "");
+    assert_int_equal(t.egress_pkt_mark, 0xffffffff);
 
     t = assert_tunnel("gre remote_ip=10.0.0.1 key=7 out_key=0xffffffff", "");
     assert_int_equal(t.dst_port, 0);
@@ -154,6 +157,8 @@ static void test_system_and_patch(void **state WR_UNUSED)
     struct port_config config = {0};
     assert_int_equal(parse("", &config, &message), 0);
     assert_int_equal(config.kind, PORT_SYSTEM);
+    assert_int_equal(parse("tap", &config, &message), 0);
+    assert_int_equal(config.kind, PORT_INTERNAL);
     assert_int_equal(parse("patch peer=q", &config, &message), 0);
     assert_int_equal(config.kind, PORT_PATCH);
     assert_int_equal(message.len, 0);

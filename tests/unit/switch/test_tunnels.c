@@ -124,6 +124,29 @@ static void test_inherit(void **state)
                         "set(tunnel(tun_id=0x9,src=198.51.100.1,dst=192.0.2.1,tos=0xb9,ttl=64,flags(key))),1");
 }
 
+/* The mark is the outer packet's only: what leaves afterwards has the packet's own again. */
+static void test_egress_mark_and_queues(void **state)
+{
+    struct env *e = *state;
+    struct port_config c = tunnel("v1", 1, "192.0.2.1", NULL, -1);
+
+    c.tunnel.egress_pkt_mark = 7;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_port(e->br, "p", 2); /* datapath port 2 */
+    env_port(e->br, "q", 3);
+    env_port(e->br, "r", 4);
+    env_flow(e->br, "in_port=2,actions=output:1,output:3");
+    assert_string_equal(env_in(e, 2, env_udp(9, 8, 0)),
+                        "set(skb_mark(0x7/0xffffffff)),set(tunnel(tun_id=0,dst=192.0.2.1,ttl=64,flags(key))),1,"
+                        "set(skb_mark(0/0xffffffff)),3");
+    env_flow(e->br, "in_port=4,actions=set_queue:5,output:3,pop_queue,output:1,set_queue:5,output:1,set_queue:65534,"
+                    "output:3");
+    assert_string_equal(env_in(e, 4, env_udp(9, 8, 0)),
+                        "set(skb_priority(0x10006)),3,set(skb_mark(0x7/0xffffffff)),set(skb_priority(0x0)),"
+                        "set(tunnel(tun_id=0,dst=192.0.2.1,ttl=64,flags(key))),1,set(skb_priority(0x10006)),1,"
+                        "set(skb_mark(0/0xffffffff)),set(skb_priority(0x0)),3");
+}
+
 static void test_types_apart(void **state)
 {
     struct env *e = *state;
@@ -150,7 +173,8 @@ static void test_types_apart(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_demux), T(test_flow_remote), T(test_inherit), T(test_types_apart)};
+    const struct CMUnitTest tests[] = {T(test_demux), T(test_flow_remote), T(test_inherit),
+                                       T(test_egress_mark_and_queues), T(test_types_apart)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
