@@ -175,13 +175,24 @@ static bool name_is(const char *name, const char *s, size_t len)
     return name && strlen(name) == len && !strncasecmp(name, s, len);
 }
 
+/* The fields for Geneve options, which are there while somebody maps them. */
+static struct {
+    char name[16], nxm_name[24];
+    unsigned int users;
+} tun_metadata[FIELD_N_TUN_METADATA];
+
+static bool is_there(const struct field *f)
+{
+    return f->place != AT_TUN_METADATA || tun_metadata[f->id - FIELD_TUN_METADATA0].users;
+}
+
 const struct field *field_by_name(const char *name, size_t len)
 {
     for (size_t i = 0; i < FIELD_MAX; i++) {
         const struct field *f = &fields[i];
 
-        if (!f->n_bytes) {
-            continue; /* tun_metadata without a mapping */
+        if (!is_there(f)) {
+            continue;
         }
         if (name_is(f->name, name, len) || name_is(f->extra_name, name, len) || name_is(f->nxm_name, name, len) ||
             name_is(f->oxm_name, name, len)) {
@@ -192,11 +203,6 @@ const struct field *field_by_name(const char *name, size_t len)
 }
 
 /* ---- fields for Geneve options ---- */
-
-static struct {
-    char name[16], nxm_name[24];
-    unsigned int users;
-} tun_metadata[FIELD_N_TUN_METADATA];
 
 static void init_tun_metadata(void)
 {
@@ -246,7 +252,7 @@ int field_map_tun_metadata(unsigned int i, uint8_t len)
     struct field *f = &fields[FIELD_TUN_METADATA0 + i];
     int place;
 
-    if (!f->n_bytes) {
+    if (!is_there(f)) {
         place = find_place(len);
         if (place < 0) {
             return place;
@@ -353,7 +359,7 @@ const struct field *field_by_header(uint32_t header)
     if (f && f->id == FIELD_MPLS_TTL && (header & 0xff) != 1) {
         return NULL;
     }
-    return f && f->n_bytes ? f : NULL;
+    return f && is_there(f) ? f : NULL;
 }
 
 uint32_t field_header(const struct field *f, uint8_t version)

@@ -159,9 +159,9 @@ const struct field *field_by_header(uint32_t header);
 /* The header that actions of wire version VERSION carry: OXM from OpenFlow 1.2 on where the field has one, else NXM. */
 uint32_t field_header(const struct field *f, uint8_t version);
 
-/* Geneve options as fields (ovs-fields(7), "Tunnel Metadata"). Gives tun_metadataI a length of LEN bytes (4, 8, 12 or
- * 16) and a place in struct flow, until as many unmaps. -ENOSPC: no room; -EEXIST: it is mapped with another length.
- * A field without a mapping has n_bytes 0 and is not found by name or header. */
+/* Geneve options as fields (ovs-fields(7), "Tunnel Metadata"). Gives tun_metadataI a length of LEN bytes (0, for
+ * options that are there or not, 4, 8, 12 or 16) and a place in struct flow, until as many unmaps. -ENOSPC: no room;
+ * -EEXIST: it is mapped with another length. A field without a mapping is not found by name or header. */
 int field_map_tun_metadata(unsigned int i, uint8_t len);
 void field_unmap_tun_metadata(unsigned int i);
 bool field_is_tun_metadata(const struct field *f);

@@ -61,7 +61,7 @@ int match_set_field(struct match *m, const struct field *f, const union field_va
             return -EINVAL;
         }
     }
-    if (!f->n_bytes || (!f->maskable && !is_zero(k.b, sizeof k.b) && memcmp(k.b, ones.b, sizeof k.b))) {
+    if (!f->maskable && !is_zero(k.b, sizeof k.b) && memcmp(k.b, ones.b, sizeof k.b)) {
         return -EINVAL;
     }
     field_put_bits(f, &m->value, &v);
@@ -192,6 +192,10 @@ static bool widen(struct tlv *t, const struct field *f, uint8_t *value, uint8_t 
 {
     size_t before = f->n_bytes - t->n;
 
+    if (field_is_tun_metadata(f) && !f->n_bytes && is_zero(t->value, t->n) && (!t->mask || is_zero(t->mask, t->n))) {
+        t->n = 0; /* an option without contents: only whether it is there counts */
+        return true;
+    }
     if (!field_is_tun_metadata(f) || t->n > f->n_bytes || !t->n) {
         return false;
     }

@@ -33,7 +33,7 @@ static int add_one(struct tlv_map *map, const struct tlv_mapping *m)
 {
     int error;
 
-    if (!m->opt_len || m->opt_len % 4 || m->opt_len > sizeof(union field_value)) {
+    if (m->opt_len % 4 || m->opt_len > sizeof(union field_value)) {
         return OFERR_TLV_BAD_OPT_LEN;
     }
     if (m->index >= FIELD_N_TUN_METADATA) {

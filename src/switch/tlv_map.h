@@ -5,8 +5,8 @@
  * A bridge's mapping of Geneve options to the fields tun_metadata0 to 63, as a controller sets it with
  * NXT_TLV_TABLE_MOD (ovs-fields(7), "Tunnel Metadata"), and the two ways between a block of options and those fields.
  *
- * Limits: an option has 4 to 16 bytes; all fields together have FLOW_TUN_METADATA_LEN; a field that several bridges map
- * has the same length in all of them, since a field's place is the same for the whole switch (field.h).
+ * Limits: an option has at most 16 bytes; all fields together have FLOW_TUN_METADATA_LEN; a field that several bridges
+ * map has the same length in all of them, since a field's place is the same for the whole switch (field.h).
  */
 #include "openflow/flow.h"
 

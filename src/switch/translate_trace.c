@@ -176,7 +176,11 @@ void xlate_trace_finish(struct xlate_ctx *x)
         return;
     }
     start = br ? start_of(x) : x->s.flow;
-    strbuf_add(b, "\nFinal flow: ");
+    strbuf_add(b, "\n");
+    if (x->out->drop) { /* before the last three lines, which scripts count from the end */
+        strbuf_addf(b, "Drop reason: %s (%s)\n", drop_reason_name(x->out->drop), drop_reason_text(x->out->drop));
+    }
+    strbuf_add(b, "Final flow: ");
     if (!br || !memcmp(&start, &x->s.flow, sizeof start)) {
         strbuf_add(b, "unchanged");
     } else {
@@ -195,7 +199,7 @@ void xlate_trace_finish(struct xlate_ctx *x)
     if (x->out->slow && !x->out->actions_len) {
         strbuf_add(b, "userspace(controller)");
     } else if (x->out->drop) {
-        strbuf_addf(b, "drop\nDrop reason: %s (%s)", drop_reason_name(x->out->drop), drop_reason_text(x->out->drop));
+        strbuf_add(b, "drop");
     } else {
         dp_actions_format((const void *)x->out->actions, x->out->actions_len, b);
     }

@@ -14,6 +14,7 @@ struct tunnel_sel {
 #define WILD_REMOTE 1u
 #define WILD_LOCAL 2u
 #define WILD_KEY 4u
+#define LOCAL_FLOW 8u /* with WILD_LOCAL: local_ip=flow, a port of its own that comes after one without local_ip */
 
 struct tunnel_entry {
     struct tunnel_sel sel;
@@ -70,7 +71,7 @@ static struct tunnel_sel sel_of(const struct tunnel_config *c)
     if (c->local == TUNNEL_FIXED) {
         sel.local = c->local_ip;
     } else {
-        sel.wild |= WILD_LOCAL;
+        sel.wild |= WILD_LOCAL | (c->local == TUNNEL_FLOW ? LOCAL_FLOW : 0);
     }
     if (c->in_key == TUNNEL_FLOW) {
         sel.wild |= WILD_KEY;
@@ -221,12 +222,16 @@ struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct f
     static const uint8_t order[] = {
         0,
         WILD_LOCAL,
+        WILD_LOCAL | LOCAL_FLOW,
         WILD_REMOTE,
         WILD_REMOTE | WILD_LOCAL,
+        WILD_REMOTE | WILD_LOCAL | LOCAL_FLOW,
         WILD_KEY,
         WILD_KEY | WILD_LOCAL,
+        WILD_KEY | WILD_LOCAL | LOCAL_FLOW,
         WILD_KEY | WILD_REMOTE,
         WILD_KEY | WILD_REMOTE | WILD_LOCAL,
+        WILD_KEY | WILD_REMOTE | WILD_LOCAL | LOCAL_FLOW,
     };
     const struct flow_tunnel *t = &key->tunnel;
 

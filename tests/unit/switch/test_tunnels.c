@@ -78,6 +78,18 @@ static void test_demux(void **state)
                         "drop(tunnel_unknown_key)");
     assert_string_equal(env_in_tunnel(e, 1, "192.0.2.9", "198.51.100.1", 5, env_udp(9, 8, 0)),
                         "drop(tunnel_unknown_remote)");
+    /* local_ip=flow is another port than one without local_ip, which comes first. */
+    c = tunnel("v6", 6, NULL, NULL, -1);
+    c.tunnel.local = TUNNEL_FLOW;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_flow(e->br, "in_port=6,actions=set_field:02:00:00:00:00:06->eth_dst,output:10");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.11", "198.51.100.1", 5, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:06)),2");
+    c = tunnel("v7", 7, NULL, NULL, -1);
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_flow(e->br, "in_port=7,actions=set_field:02:00:00:00:00:07->eth_dst,output:10");
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.10", "198.51.100.1", 5, env_udp(9, 8, 0)),
+                        "set(eth(dst=02:00:00:00:00:07)),2");
     switch_drops(e->sw, drops);
     assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_KEY], 1);
     assert_int_equal(drops[DROP_TUNNEL_UNKNOWN_REMOTE], 1);
