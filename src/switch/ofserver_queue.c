@@ -61,7 +61,7 @@ static void put_config(struct of_reply *r, const struct port *port, const struct
     if (multipart) {
         of_mp_entry(&r->mp);
     }
-    of_queue_config_encode(&r->w, r->version, &qc);
+    of_queue_config_encode(&r->w, multipart ? r->mp.version : r->version, &qc);
     if (multipart) {
         of_mp_entry_done(&r->mp);
     }

@@ -134,7 +134,28 @@ def test_of_normal(hv):
     hv.vsctl("hv1", "clear", "Bridge", BR, "mirrors")
 
 
+def test_of_fragments_meters_and_policing(hv):
+    hv.ofctl("hv1", "set-frags", BR, "drop")
+    provoke(hv, "fragment", lambda: send(hv, "h1", ip_frame(UDP, frag=0x2000)))
+    hv.ofctl("hv1", "set-frags", BR, "normal")
+    hv.ofctl("hv1", "add-meter", BR, "meter=3,pktps,burst,band=type=drop,rate=1,burst_size=1")
+    hv.ofctl("hv1", "add-flow", BR, "table=24,actions=meter:3,output:2")
+    hv.ofctl("hv1", "add-flow", BR, "priority=9,in_port=1,actions=resubmit(,24)")
+    provoke(hv, "meter", lambda: send(hv, "h1", *[PLAIN] * 20), 10)
+    hv.ofctl("hv1", "add-group", BR, "group_id=4,type=ff,bucket=watch_port:4,output:4")
+    hv.world.ip(hv.hv_ns("hv1"), "link", "set", "h4", "down")
+    hv.ofctl("hv1", "add-flow", BR, "priority=9,in_port=1,actions=group:4")
+    wait_for("the link to be down", lambda: "down" in hv.vsctl("hv1", "get", "Interface", "p4", "link_state"), 5)
+    provoke(hv, "group", lambda: send(hv, "h1", PLAIN))
+    hv.ofctl("hv1", "--strict", "del-flows", BR, "priority=9,in_port=1")
+    hv.ofctl("hv1", "del-flows", BR, "table=24")
+    hv.vsctl("hv1", "set", "Interface", "p1", "ingress_policing_rate=1", "ingress_policing_burst=1")
+    provoke(hv, "policing", lambda: send(hv, "h1", *[PLAIN] * 20), 10)
+    hv.vsctl("hv1", "set", "Interface", "p1", "ingress_policing_rate=0")
+
+
 def test_of_bonds(hv):
+    hv.world.ip(hv.hv_ns("hv1"), "link", "set", "h4", "up")
     hv.vsctl("hv1", "del-port", "p4", "--", "del-port", "p5", "--", "add-bond", BR, "bond0", "p4", "p5",
              "bond_mode=active-backup")
     wait_for("an active member", lambda: "active member\n" in hv.appctl("hv1", "bond/show", "bond0"), 5)
@@ -147,15 +168,6 @@ def test_of_bonds(hv):
     provoke(hv, "bond_no_member", lambda: send(hv, "h1", PLAIN))
     hv.appctl("hv1", "fdb/del", BR, "0", "02:00:00:00:00:02")
     hv.vsctl("hv1", "del-port", "bond0")
-
-
-def test_of_fragments_meters_and_policing(hv):
-    hv.ofctl("hv1", "set-frags", BR, "drop")
-    provoke(hv, "fragment", lambda: send(hv, "h1", ip_frame(UDP, frag=0x2000)))
-    hv.ofctl("hv1", "set-frags", BR, "normal")
-    hv.vsctl("hv1", "set", "Interface", "p1", "ingress_policing_rate=1", "ingress_policing_burst=1")
-    provoke(hv, "policing", lambda: send(hv, "h1", *[PLAIN] * 20), 10)
-    hv.vsctl("hv1", "set", "Interface", "p1", "ingress_policing_rate=0")
 
 
 def test_of_received_tunnels(hv):

@@ -221,6 +221,11 @@ def test_qos(hv):
              + " actions=set_queue:5,output:2")
     wait_for(lambda: hv.appctl("hv1", "qos/show", "s2"),
              lambda: re.search(r"Queue 5:(\n  .*)*tx_packets: 1\n", hv.appctl("hv1", "qos/show", "s2")), 5)
+    for version in ("OpenFlow10", "OpenFlow13", "OpenFlow14"):
+        queues = hv.tool("hv1", "ovs-ofctl", "-O", version, "queue-stats", "br0", "2").stdout
+        assert re.search(r"queue 5: bytes=\d+, pkts=1, errors=0", queues) and "queue 1:" in queues, queues
+        config = hv.tool("hv1", "ovs-ofctl", "-O", version, "queue-get-config", "br0", "2").stdout
+        assert "queue 0:" in config and "queue 1:" in config and "queue 5:" in config, config
     # Changed in place; a queue goes.
     hv.vsctl("hv1", "set", "QoS", get(hv, "Port", "s2", "qos")[1], "other_config:max-rate=2000000", "--",
              "remove", "QoS", get(hv, "Port", "s2", "qos")[1], "queues", "1")
