@@ -406,6 +406,12 @@ static void format_output(uint32_t port, const struct dp_port_names *names, stru
     }
 }
 
+static void format_push_mpls(uint32_t lse, uint16_t eth_type, struct strbuf *b)
+{
+    strbuf_addf(b, "push_mpls(label=%u,tc=%u,ttl=%u,bos=%u,eth_type=0x%04x)", lse >> 12, lse >> 9 & 7, lse & 0xff,
+                lse >> 8 & 1, eth_type);
+}
+
 static void format_action(const struct dp_action *a, const struct dp_port_names *names, struct strbuf *b)
 {
     const struct dp_action_vlan *vlan = (const struct dp_action_vlan *)(const void *)a;
@@ -428,7 +434,7 @@ static void format_action(const struct dp_action *a, const struct dp_port_names 
         format_set((const struct dp_action_set *)(const void *)a, b);
         break;
     case DP_ACTION_PUSH_MPLS:
-        strbuf_addf(b, "push_mpls(lse=%#x,eth_type=0x%04x)", ntohl(mpls->lse), ntohs(mpls->eth_type));
+        format_push_mpls(ntohl(mpls->lse), ntohs(mpls->eth_type), b);
         break;
     case DP_ACTION_POP_MPLS:
         strbuf_addf(b, "pop_mpls(eth_type=0x%04x)", ntohs(mpls->eth_type));

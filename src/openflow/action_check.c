@@ -11,7 +11,7 @@
 
 struct check {
     table_id_t table;
-    bool of10;
+    bool of10; /* an action that finds no header of its kind does nothing */
 };
 
 static int check_list(const struct check *c, const void *acts, size_t len, struct flow *flow);
@@ -193,6 +193,8 @@ static bool allowed_in_set(const struct ofpact *a)
 
 static int check_nest(const struct check *c, const struct ofpact *a, const struct flow *flow)
 {
+    /* The set runs in an order of its own, on a packet that later tables may have changed: who knows its protocol? */
+    struct check in = {.table = c->table, .of10 = c->of10 || a->type == OFPACT_WRITE_ACTIONS};
     struct flow inner = *flow;
 
     OFPACT_FOR_EACH(n, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a)) {
@@ -200,7 +202,7 @@ static int check_nest(const struct check *c, const struct ofpact *a, const struc
             return OFERR_ACTION_BAD_TYPE;
         }
     }
-    return check_list(c, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a), &inner);
+    return check_list(&in, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a), &inner);
 }
 
 static int check_one(const struct check *c, const struct ofpact *a, struct flow *flow)

@@ -173,6 +173,7 @@ void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn)
 {
     bool there = true;
 
+    xlate_reveal(x);
     for (unsigned int i = 0; i < learn->n_specs; i++) {
         if (learn->specs[i].src_type == LEARN_SRC_FIELD) {
             xlate_look_subfield(x, &learn->specs[i].src);

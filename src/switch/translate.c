@@ -16,8 +16,14 @@
 
 void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason)
 {
-    x->reason = reason;
+    x->reason = x->failed ? x->reason : reason;
     xlate_trace(x, "drop (%s): %s", drop_reason_name(reason), drop_reason_text(reason));
+}
+
+void xlate_fail(struct xlate_ctx *x, enum drop_reason reason)
+{
+    xlate_note_drop(x, reason);
+    x->failed = true;
 }
 
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type)
@@ -138,10 +144,10 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
     struct flow looked = {0};
 
     if (x->depth >= XLATE_MAX_DEPTH || x->resubmits >= XLATE_MAX_RESUBMITS) {
-        x->stop = true;
-        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        xlate_fail(x, DROP_RESUBMIT_DEPTH);
         return;
     }
+    xlate_reveal(x);
     if (x->s.flow.key.ip_frag && x->s.br->frag_mode == FRAG_DROP) {
         xlate_note_drop(x, DROP_FRAGMENT);
         return;
@@ -306,6 +312,9 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_DEC_TTL_IDS:
         x->end_list = !xlate_dec_ttl(x, (const struct ofpact_cnt_ids *)a);
         return;
+    case OFPACT_DEC_MPLS_TTL:
+        x->end_list = !xlate_dec_mpls_ttl(x);
+        return;
     case OFPACT_STACK_PUSH:
         xlate_stack_push(x, &((const struct ofpact_stack *)a)->sf);
         return;
@@ -377,7 +386,7 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
 void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len)
 {
     OFPACT_FOR_EACH(a, actions, len) {
-        if (x->stop) {
+        if (x->stop || x->failed) {
             return;
         }
         xlate_trace_action(x, a);
@@ -521,6 +530,10 @@ static void finish(struct xlate_ctx *x)
 
     out->mask = x->wc.key;
     xlate_keep_options(x, x->in->key->tunnel.opts_id & out->mask.tunnel.opts_id);
+    if (x->failed) { /* half of what the flows say is not what they say */
+        x->n_outputs = 0;
+        out->slow = x->metered = false;
+    }
     if (!x->n_outputs && !out->slow) {
         out->drop = x->reason ? x->reason : DROP_ACTION;
         out->actions_len = x->metered ? out->actions_len : 0;

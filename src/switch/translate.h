@@ -106,10 +106,8 @@ struct xlate_out {
     struct switch_ *sw; /* whose scratch lists these are */
 };
 
-/* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: MPLS label stacking (the
- * datapath does not look below a popped label). Tables and packet-outs refuse them with it. Groups and meters are
- * action_refs.h's matter.
- */
+/* Can translate() carry these actions out? 0, or the OFERR for the first that it cannot: more MPLS labels than it keeps
+ * track of. Tables, groups and packet-outs refuse them with it. */
 int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */
 void translate(const struct xlate_in *in, struct xlate_out *ret);

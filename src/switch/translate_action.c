@@ -102,6 +102,9 @@ bool xlate_can_use(struct xlate_ctx *x, const struct field *f)
     static const union field_value none;
     struct flow bits = {0};
 
+    if (f->prereq != PREREQ_NONE && f->prereq != PREREQ_VLAN) {
+        xlate_reveal(x);
+    }
     field_unwildcard(f, &bits, &none);
     xlate_look(x, &bits);
     return field_prereq_ok(f, &x->s.flow);
@@ -254,6 +257,21 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_SET_TUNNEL:
         set_u64_field(x, FIELD_TUN_ID, ((const struct ofpact_u64 *)a)->v);
         return true;
+    case OFPACT_PUSH_MPLS:
+        xlate_push_mpls(x, htons(((const struct ofpact_u16 *)a)->v));
+        return true;
+    case OFPACT_POP_MPLS:
+        xlate_pop_mpls(x, htons(((const struct ofpact_u16 *)a)->v));
+        return true;
+    case OFPACT_SET_MPLS_LABEL:
+        set_u64_field(x, FIELD_MPLS_LABEL, ((const struct ofpact_u32 *)a)->v);
+        return true;
+    case OFPACT_SET_MPLS_TC:
+        set_u64_field(x, FIELD_MPLS_TC, ((const struct ofpact_u16 *)a)->v);
+        return true;
+    case OFPACT_SET_MPLS_TTL:
+        set_u64_field(x, FIELD_MPLS_TTL, ((const struct ofpact_u16 *)a)->v);
+        return true;
     case OFPACT_SET_NW_TTL:
         set_u64_field(x, FIELD_IP_TTL, ((const struct ofpact_u16 *)a)->v);
         return true;
@@ -266,42 +284,19 @@ bool xlate_field_action(struct xlate_ctx *x, const struct ofpact *a)
     }
 }
 
-static bool is_mpls_field(const struct field *f)
-{
-    return f->id >= FIELD_MPLS_LABEL && f->id <= FIELD_MPLS_TTL;
-}
-
-static int supports(const struct ofpact *a)
-{
-    switch ((enum ofpact_type)a->type) {
-    case OFPACT_PUSH_MPLS:
-    case OFPACT_POP_MPLS:
-    case OFPACT_SET_MPLS_LABEL:
-    case OFPACT_SET_MPLS_TC:
-    case OFPACT_SET_MPLS_TTL:
-    case OFPACT_DEC_MPLS_TTL:
-        return OFERR_ACTION_BAD_TYPE;
-    case OFPACT_SET_FIELD:
-        return is_mpls_field(((const struct ofpact_set_field *)a)->field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
-    case OFPACT_LOAD:
-        return is_mpls_field(((const struct ofpact_load *)a)->dst.field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
-    case OFPACT_MOVE:
-        return is_mpls_field(((const struct ofpact_move *)a)->dst.field) ? OFERR_ACTION_BAD_SET_TYPE : 0;
-    case OFPACT_CLONE:
-    case OFPACT_WRITE_ACTIONS:
-        return xlate_supports(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
-    default:
-        return 0;
-    }
-}
-
 int xlate_supports(const void *actions, size_t len)
 {
-    OFPACT_FOR_EACH(a, actions, len) {
-        int error = supports(a);
+    int labels = 0;
 
-        if (error) {
-            return error;
+    OFPACT_FOR_EACH(a, actions, len) {
+        int error = 0;
+
+        labels += (a->type == OFPACT_PUSH_MPLS) - (a->type == OFPACT_POP_MPLS);
+        if (a->type == OFPACT_CLONE || a->type == OFPACT_WRITE_ACTIONS) {
+            error = xlate_supports(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+        }
+        if (error || labels > XLATE_N_LABELS) {
+            return error ? error : OFERR_ACTION_BAD_TAG;
         }
     }
     return 0;
@@ -447,7 +442,7 @@ void xlate_run_set(struct xlate_ctx *x)
     order_set(&x->s.action_set, &list);
     ofpacts_done(&x->s.action_set);
     x->why = why == PACKET_IN_ACTION ? PACKET_IN_ACTION_SET : why;
-    x->stop = x->stop && x->reason == DROP_RESUBMIT_DEPTH;
+    x->stop = false;
     xlate_actions(x, list.data, list.len);
     x->why = why;
     ofpacts_done(&list);

@@ -50,8 +50,13 @@ void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c)
 }
 
 /* From here on, the present copy's actions are nested. */
-static void open_copy(struct xlate_ctx *x, struct xlate_copy *c)
+void xlate_copy_open(struct xlate_ctx *x)
 {
+    struct xlate_copy *c = x->copy;
+
+    if (!c || c->open) {
+        return;
+    }
     c->open = true;
     c->at = x->out->actions_len;
     c->base = x->base;
@@ -83,9 +88,7 @@ void xlate_meter(struct xlate_ctx *x, uint32_t id)
             return; /* the packet came up through it */
         }
     }
-    if (x->copy && !x->copy->open) {
-        open_copy(x, x->copy);
-    }
+    xlate_copy_open(x);
     ((struct dp_action *)xlate_put_action(out, DP_ACTION_METER, sizeof(struct dp_action)))->arg = m->dp_id;
     x->metered = true;
 }
@@ -251,7 +254,7 @@ static void run_bucket(struct xlate_ctx *x, struct group_bucket *b)
     x->trace_depth--;
     xlate_copy_end(x, &copy);
     x->s = saved;
-    x->stop = stop || (x->stop && x->reason == DROP_RESUBMIT_DEPTH);
+    x->stop = stop;
 }
 
 static void run_group(struct xlate_ctx *x, const struct group *g)
@@ -285,6 +288,7 @@ void xlate_group(struct xlate_ctx *x, uint32_t id)
 {
     struct group *g = group_find(x->s.br, id);
 
+    xlate_reveal(x);
     xlate_depend(x, &x->s.br->groups->changed);
     if (!g) {
         xlate_note_drop(x, DROP_GROUP);
@@ -292,7 +296,7 @@ void xlate_group(struct xlate_ctx *x, uint32_t id)
     }
     if (x->depth >= XLATE_MAX_DEPTH || x->resubmits >= XLATE_MAX_RESUBMITS) {
         x->stop = true;
-        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        xlate_fail(x, DROP_RESUBMIT_DEPTH);
         return;
     }
     if (!g->n_buckets) {

@@ -100,6 +100,9 @@ static uint32_t set_what(const struct flow_key *key, const struct flow_key *mask
     if (mask->pkt_mark) {
         what |= DP_SET_MARK;
     }
+    if (mask->mpls_lse[0]) {
+        what |= DP_SET_MPLS;
+    }
     if (key->eth_type == htons(0x0806) || key->eth_type == htons(0x8035)) {
         return mask->ip_proto || ANY(mask->ip_src) || ANY(mask->ip_dst) || ANY(mask->arp_sha) || ANY(mask->arp_tha)
                    ? what | DP_SET_ARP
@@ -128,8 +131,8 @@ static void widen_to_fields(const struct xlate_ctx *x, struct flow_key *mask)
     static const struct {
         uint16_t ofs, len;
     } fields[] = {
-        F(eth_dst),    F(eth_src), F(ip_src), F(ip_dst),  F(ip_proto), F(ip_tos),    F(ip_ttl),
-        F(ipv6_label), F(tp_src),  F(tp_dst), F(arp_sha), F(arp_tha),  F(nd_target), F(pkt_mark),
+        F(eth_dst), F(eth_src), F(ip_src),  F(ip_dst),  F(ip_proto),  F(ip_tos),   F(ip_ttl),      F(ipv6_label),
+        F(tp_src),  F(tp_dst),  F(arp_sha), F(arp_tha), F(nd_target), F(pkt_mark), F(mpls_lse[0]),
     };
 #undef F
     const uint8_t *w = (const uint8_t *)&x->s.written, *wc = (const uint8_t *)&x->wc.key;
@@ -162,7 +165,10 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
     memset(&settable.tunnel, 0, sizeof settable.tunnel);
     settable.eth_type = 0;
     memset(settable.vlan, 0, sizeof settable.vlan);
-    memset(settable.mpls_lse, 0, sizeof settable.mpls_lse);
+    settable.mpls_lse[1] = 0;
+    if (x->s.flow.key.eth_type != htons(0x8847) && x->s.flow.key.eth_type != htons(0x8848)) {
+        settable.mpls_lse[0] = 0;
+    }
     settable.ip_frag = 0;
     settable.tcp_flags = 0;
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
@@ -336,7 +342,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
         return false;
     }
     if (x->depth >= XLATE_MAX_DEPTH) {
-        xlate_note_drop(x, DROP_RESUBMIT_DEPTH);
+        xlate_fail(x, DROP_RESUBMIT_DEPTH);
         return false;
     }
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);
@@ -394,8 +400,10 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
     xlate_mirror_output(x, port);
     switch (port->kind) {
     case PORT_PATCH:
+        xlate_reveal(x);
         return output_patch(x, port); /* what the other bridge does with it is counted there */
     case PORT_TUNNEL:
+        xlate_reveal(x);
         done = output_tunnel(x, port);
         break;
     default:
@@ -432,6 +440,7 @@ void xlate_output(struct xlate_ctx *x, ofp_port_t n)
         xlate_table(x, x->s.flow.in_port, 0);
         return;
     case 0xfffffffau:
+        xlate_reveal(x);
         xlate_normal(x);
         return;
     case 0xfffffffbu:
@@ -478,7 +487,7 @@ static int apply_set(struct packet *p, const struct dp_action_set *s)
     } setters[] = {
         {DP_SET_ETH, packet_set_eth},   {DP_SET_VLAN, packet_set_vlan}, {DP_SET_IPV4, packet_set_ipv4},
         {DP_SET_IPV6, packet_set_ipv6}, {DP_SET_TP, packet_set_tp},     {DP_SET_ARP, packet_set_arp},
-        {DP_SET_ND, packet_set_nd},
+        {DP_SET_ND, packet_set_nd},     {DP_SET_MPLS, packet_set_mpls},
     };
     int error = 0;
 
@@ -493,6 +502,7 @@ static int apply_set(struct packet *p, const struct dp_action_set *s)
 /* Does to P what the header changes among ACTIONS would. */
 static int apply_edits(struct packet *p, const void *actions, size_t len)
 {
+    struct flow_key unused;
     int error = 0;
 
     DP_ACTION_FOR_EACH(a, actions, len) {
@@ -506,6 +516,14 @@ static int apply_edits(struct packet *p, const void *actions, size_t len)
         case DP_ACTION_POP_VLAN:
             error = packet_pop_vlan(p);
             break;
+        case DP_ACTION_PUSH_MPLS:
+            error = packet_push_mpls(p, ((const struct dp_action_mpls *)a)->lse,
+                                     ((const struct dp_action_mpls *)a)->eth_type);
+            break;
+        case DP_ACTION_POP_MPLS:
+            error = packet_pop_mpls(p, ((const struct dp_action_mpls *)a)->eth_type);
+            flow_key_extract(p, &unused); /* what was behind the label has its place now */
+            break;
         default:
             break;
         }
@@ -516,8 +534,7 @@ static int apply_edits(struct packet *p, const void *actions, size_t len)
     return 0;
 }
 
-/* The packet as it stands, with its layer offsets; NULL: there is none, or the actions do not fit it. */
-static struct packet *present_packet(struct xlate_ctx *x)
+struct packet *xlate_present_packet(struct xlate_ctx *x)
 {
     struct packet *p = x->in->packet ? packet_clone(x->in->packet) : NULL;
     struct flow_key unused;
@@ -536,7 +553,7 @@ static struct packet *present_packet(struct xlate_ctx *x)
 static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
 {
     const struct bridge_hooks *h = &x->s.br->hooks;
-    _cleanup_(packet_freep) struct packet *p = present_packet(x);
+    _cleanup_(packet_freep) struct packet *p = xlate_present_packet(x);
     struct packet_in_info info = {
         .packet = p,
         .flow = &x->s.flow,
@@ -569,7 +586,7 @@ void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_l
 
     xlate_commit(x);
     x->out->slow = true;
-    p = present_packet(x);
+    p = xlate_present_packet(x);
     v = field_value_from_u64(p && wire_length(p) > c->pkt_len);
     xlate_write_subfield(x, &c->dst, &v);
 }

@@ -108,6 +108,7 @@ static uint32_t hash_packet(struct xlate_ctx *x, enum nx_hash_fields fields, uin
     bool src = fields == NX_HASH_NW_SRC;
     struct flow look = {0};
 
+    xlate_reveal(x);
     switch (fields) {
     case NX_HASH_ETH_SRC:
         memset(&look.key.eth_src, 0xff, sizeof look.key.eth_src);

@@ -4,12 +4,13 @@
 /*
  * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
  * fields, translate_output.c commits header changes and outputs, normal.c and normal_mcast.c are the learning bridge,
- * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, translate_stack.c and
- * translate_pick.c are actions' jobs, learn.c makes learned flows.
+ * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, translate_mpls.c,
+ * translate_stack.c and translate_pick.c are actions' jobs, learn.c makes learned flows.
  */
 #include "switch/translate.h"
 
-#define XLATE_N_VLANS 4 /* tags that the walk keeps track of; the key shows the outer two */
+#define XLATE_N_LABELS 3 /* MPLS labels likewise; more are refused */
+#define XLATE_N_VLANS 4  /* tags that the walk keeps track of; the key shows the outer two */
 
 /* What a patch port, a clone and the like give back when they return. */
 struct xlate_state {
@@ -24,6 +25,8 @@ struct xlate_state {
     struct rule_actions *rule_actions; /* which own them: for learn */
     struct ofpacts action_set;
     struct xlate_element *stack; /* its top (translate_stack.c) */
+    __be32 third_label;          /* of a label stack, whose outer two the key shows; 0: not known or not there */
+    bool hidden;                 /* a label was popped, and nobody has looked at what is behind it yet */
 };
 
 /* A copy of the packet that some actions run on; see translate_group.c. The fields from AT on: what the datapath's
@@ -55,6 +58,7 @@ struct xlate_ctx {
     uint32_t trunc;                 /* bytes that outputs send at most; 0: all */
     unsigned int trace_depth;       /* indentation */
     bool stop;                      /* exit: no further actions of this walk */
+    bool failed;                    /* the walk is over, and the packet is dropped whatever was output */
     bool end_list;                  /* no further actions of the list at hand */
     bool metered;                   /* some DP_ACTION_METER is there, which counts even what is then dropped */
     struct xlate_copy *copy;        /* the innermost one, NULL: the packet itself */
@@ -64,6 +68,8 @@ struct xlate_ctx {
 };
 
 void xlate_note_drop(struct xlate_ctx *x, enum drop_reason reason);
+/* A limit was hit: nothing of the walk counts. */
+void xlate_fail(struct xlate_ctx *x, enum drop_reason reason);
 /* translate_trace.c: the text of ofproto/trace. Nothing happens unless the caller of translate() asked for it. A detail
  * of the action at hand: */
 void xlate_trace(struct xlate_ctx *x, const char *fmt, ...) WR_PRINTF(2, 3);
@@ -112,6 +118,15 @@ void xlate_meter(struct xlate_ctx *x, uint32_t id);
 /* Around actions that run on a copy of the packet. */
 void xlate_copy_begin(struct xlate_ctx *x, struct xlate_copy *c);
 void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c);
+/* The copy at hand, if it is one, becomes one in the datapath: for what cannot be taken back behind it. */
+void xlate_copy_open(struct xlate_ctx *x);
+/* translate_mpls.c */
+void xlate_push_mpls(struct xlate_ctx *x, __be16 eth_type);
+void xlate_pop_mpls(struct xlate_ctx *x, __be16 eth_type);
+bool xlate_dec_mpls_ttl(struct xlate_ctx *x); /* as xlate_dec_ttl() */
+/* To be called by whoever asks about the packet's inside, from the EtherType on. */
+void xlate_reveal(struct xlate_ctx *x);
+
 /* translate_stack.c */
 void xlate_stack_push(struct xlate_ctx *x, const struct subfield *sf);
 void xlate_stack_pop(struct xlate_ctx *x, const struct subfield *sf);
@@ -126,6 +141,9 @@ void xlate_commit(struct xlate_ctx *x);
 void xlate_output(struct xlate_ctx *x, ofp_port_t port);
 /* To PORT of the present bridge. True when it left. */
 bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
+/* The packet as the walk has made it, with its layer offsets, the caller's. NULL: there is none, or the actions do not
+ * fit it. */
+struct packet *xlate_present_packet(struct xlate_ctx *x);
 void xlate_output_trunc(struct xlate_ctx *x, const struct ofpact_output_trunc *out);
 void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_larger *c);
 /* REASON ACTION stands for what the walk knows better: x->why, or NO_MATCH of a table-miss flow. */

@@ -23,8 +23,7 @@ void xlate_stack_push(struct xlate_ctx *x, const struct subfield *sf)
         return;
     }
     if (x->n_pushes >= MAX_PUSHES) {
-        x->stop = true;
-        xlate_note_drop(x, DROP_STACK);
+        xlate_fail(x, DROP_STACK);
         return;
     }
     xlate_look_subfield(x, sf);

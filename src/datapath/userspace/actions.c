@@ -179,6 +179,27 @@ static void run_on_copy(const struct execution *x, struct packet *p, const struc
     }
 }
 
+/* The actions from A on, on each frame that a device would have made of the super-packet P. */
+static void run_on_segments(const struct execution *x, const struct packet *p, const struct dp_action *a, size_t len)
+{
+    struct packet *seg = packet_new(NULL, 0);
+    struct segmenter s;
+
+    if (segmenter_init(&s, p)) {
+        us_drop(x->dp, DROP_SEGMENT);
+        packet_free(seg);
+        return;
+    }
+    while (segmenter_next(&s, seg)) {
+        struct execution inner = *x;
+        struct flow_key scratch;
+
+        flow_key_extract(seg, &scratch);
+        run(&inner, seg, a, len);
+    }
+    packet_free(seg);
+}
+
 static int edit(struct packet *p, const struct dp_action *a)
 {
     const struct dp_action_mpls *mpls = (const struct dp_action_mpls *)(const void *)a;
@@ -193,10 +214,6 @@ static int edit(struct packet *p, const struct dp_action *a)
     case DP_ACTION_SET:
         return set_fields(p, (const struct dp_action_set *)(const void *)a);
     case DP_ACTION_PUSH_MPLS:
-        /* No device completes or cuts what is below a label. */
-        if (packet_is_gso(p)) {
-            return -EINVAL;
-        }
         error = packet_complete_csum(p);
         return error ? error : packet_push_mpls(p, mpls->lse, mpls->eth_type);
     case DP_ACTION_POP_MPLS:
@@ -240,6 +257,12 @@ static void run(struct execution *x, struct packet *p, const struct dp_action *a
         case DP_ACTION_DROP:
             us_drop(x->dp, (enum drop_reason)a->arg);
             return;
+        case DP_ACTION_PUSH_MPLS:
+            if (packet_is_gso(p)) { /* no device completes or cuts what is below a label */
+                run_on_segments(x, p, a, len - (size_t)((const char *)a - (const char *)actions));
+                return;
+            }
+            /* fall through */
         default:
             if (edit(p, a)) {
                 us_drop(x->dp, DROP_BAD_ACTION);

@@ -192,6 +192,36 @@ static void test_meter(void **state)
     assert_int_equal(dp_meter_ask(f->dp, 7, 100, 1), -ENOENT);
 }
 
+/* What is below a label cannot be left to a device: a TCP super-packet becomes frames before. */
+static void test_mpls_super_packet(void **state)
+{
+    static const uint8_t headers[54] = {
+        2,    0, 0, 0, 0, 2, 2,    0, 0,  0, 0, 1, 0x08, 0x00, /* IPv4, total length below */
+        0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 6, 0, 0, 10,   0,    0, 1, 10, 0, 0, 2,
+        0,    1, 0, 2, 0, 0, 0,    1, 0,  0, 0, 1, 0x50, 0x10, 1, 0, 0,  0, 0, 0};
+    struct fixture *f = *state;
+    struct packet *p = packet_new(NULL, sizeof(headers) + 2500);
+    struct list l = {.len = 0};
+    struct dp_action_mpls *push = add(&l, DP_ACTION_PUSH_MPLS, sizeof(*push), 0);
+    struct flow_key scratch;
+    __be16 len = htobe16(40 + 2500);
+
+    push->lse = htobe32(7 << 12 | 0x100 | 64);
+    push->eth_type = htobe16(0x8847);
+    add(&l, DP_ACTION_SLOW, sizeof(struct dp_action), DP_SLOW_ACTION);
+    memset(p->data, 0, p->len);
+    memcpy(p->data, headers, sizeof(headers));
+    memcpy(p->data + 16, &len, sizeof(len));
+    p->offload = (struct packet_offload){
+        .flags = 1, .gso_type = 1, .hdr_len = 54, .gso_size = 1000, .csum_start = 34, .csum_offset = 16};
+    flow_key_extract(p, &scratch);
+    assert_int_equal(dp_execute(f->dp, p, (const struct dp_action *)(const void *)l.data, l.len), 0);
+    assert_int_equal(f->upcalls, 3);
+    assert_int_equal(f->seen.eth_type, htobe16(0x8847));
+    assert_int_equal(f->seen.mpls_lse[0], push->lse);
+    packet_free(p);
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -221,6 +251,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_clone_and_vlan, setup, teardown),
         cmocka_unit_test_setup_teardown(test_set_and_drop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_meter, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_mpls_super_packet, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

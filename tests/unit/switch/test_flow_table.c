@@ -282,7 +282,10 @@ static void test_unsupported(void **state)
 {
     struct env *e = *state;
 
-    assert_int_equal(env_apply(e->br, "ip,actions=push_mpls:0x8847,output:1", FLOW_MOD_ADD), OFERR_ACTION_BAD_TYPE);
+    assert_int_equal(
+        env_apply(e->br, "ip,actions=push_mpls:0x8847,push_mpls:0x8847,push_mpls:0x8847,push_mpls:0x8847,output:1",
+                  FLOW_MOD_ADD),
+        OFERR_ACTION_BAD_TAG);
     assert_int_equal(env_apply(e->br, "actions=meter:1,output:1", FLOW_MOD_ADD), OFERR_METER_MOD_INVALID_METER);
     assert_int_equal(count(e), 0);
 }

@@ -2,6 +2,7 @@
 /* What single actions make of a packet, and which bits of it the megaflow then depends on. */
 #include "env.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 struct seen {
@@ -130,6 +131,94 @@ static void table(void **state)
         got = run(e, cases[i].flows);
         if (strcmp(got, cases[i].executed)) {
             fail_msg("%s: %s, not %s", cases[i].flows[0], got, cases[i].executed);
+        }
+    }
+}
+
+/* The packet of env_udp() behind labels 100, 101, ... (the innermost last), then through FLOWS. */
+static const char *in_mpls(struct env *e, unsigned int n_labels)
+{
+    struct packet *p = env_udp(2, 1, 0);
+    uint8_t *b = packet_push(p, 4 * n_labels);
+
+    memmove(b, b + 4 * n_labels, 14);
+    if (n_labels) {
+        b[12] = 0x88;
+        b[13] = 0x47;
+    }
+    for (unsigned int i = 0; i < n_labels; i++) {
+        uint32_t lse = htonl((100 + i) << 12 | (i == n_labels - 1) << 8 | 64);
+
+        memcpy(b + 14 + 4 * i, &lse, 4);
+    }
+    megaflow_revalidate_all(e->sw);
+    return env_in(e, 1, p);
+}
+
+static void mpls(void **state)
+{
+    static const struct {
+        unsigned int labels;
+        const char *flows[4];
+        const char *executed;
+    } cases[] = {
+        {0, {"ip,actions=push_mpls:0x8847,output:2"}, "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),2"},
+        {0,
+         {"ip,actions=push_mpls:0x8847,set_field:7->mpls_label,set_field:3->mpls_tc,dec_mpls_ttl,output:2"},
+         "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),set(mpls(label=7,tc=3,bos=1,ttl=63)),2"},
+        /* pushed thrice, and seen as such */
+        {0,
+         {"ip,actions=push_mpls:0x8847,set_mpls_label:7,push_mpls:0x8848,push_mpls:0x8847,resubmit(,1)",
+          "table=1,mpls,mpls_label=7,mpls_bos=0,actions=output:2"},
+         "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),set(mpls(label=7,tc=0,bos=1,ttl=64)),"
+         "push_mpls(label=7,tc=0,ttl=64,bos=0,eth_type=0x8848),push_mpls(label=7,tc=0,ttl=64,bos=0,eth_type=0x8847),2"},
+        {0,
+         {"ip,actions=push_mpls:0x8847,resubmit(,1)", "table=1,actions=push_mpls:0x8847,push_mpls:0x8847,resubmit(,2)",
+          "table=2,actions=push_mpls:0x8847,output:2"},
+         "drop(mpls)"},
+        {3, {"mpls,actions=push_mpls:0x8847,output:2"}, "drop(mpls)"},
+        {1, {"mpls,mpls_label=100,actions=pop_mpls:0x0800,output:2"}, "pop_mpls(eth_type=0x0800),2"},
+        /* the second label comes into sight, and then the third, which no key tells */
+        {2,
+         {"mpls,mpls_label=100,actions=pop_mpls:0x8847,resubmit(,1)", "table=1,mpls,mpls_label=101,actions=output:2"},
+         "pop_mpls(eth_type=0x8847),2"},
+        {3,
+         {"mpls,actions=pop_mpls:0x8847,pop_mpls:0x8847,resubmit(,1)",
+          "table=1,mpls,mpls_label=102,mpls_bos=1,actions=output:2"},
+         "pop_mpls(eth_type=0x8847),pop_mpls(eth_type=0x8847),2"},
+        /* what is behind the last label is asked for */
+        {1,
+         {"mpls,actions=pop_mpls:0x0800,resubmit(,1)", "table=1,udp,nw_src=10.0.0.1,actions=dec_ttl,output:2"},
+         "pop_mpls(eth_type=0x0800),set(ipv4(ttl=63)),2"},
+        {1,
+         {"mpls,actions=pop_mpls:0x0800,dec_ttl,push_mpls:0x8847,output:2"},
+         "pop_mpls(eth_type=0x0800),set(ipv4(ttl=63)),push_mpls(label=0,tc=0,ttl=63,bos=1,eth_type=0x8847),2"},
+        {0,
+         {"ip,actions=push_mpls:0x8847,pop_mpls:0x0800,resubmit(,1)", "table=1,udp,tp_dst=2000,actions=output:2"},
+         "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),pop_mpls(eth_type=0x0800),2"},
+        /* what a clone does to the labels stays in it */
+        {1, {"mpls,actions=clone(pop_mpls:0x0800,output:2),output:3"}, "clone(pop_mpls(eth_type=0x0800),2),3"},
+        {0,
+         {"ip,actions=clone(push_mpls:0x8847,output:2),mod_nw_ttl:9,output:3"},
+         "clone(push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),2),set(ipv4(ttl=9)),3"},
+        {1, {"mpls,actions=set_mpls_ttl:1,dec_mpls_ttl,output:2"}, "drop(ttl)"},
+        {1, {"mpls,actions=set_mpls_label:7,output:2"}, "set(mpls(label=7)),2"},
+        {0,
+         {"ip,actions=write_actions(output:2,push_mpls:0x8847,set_field:7->mpls_label,mod_nw_ttl:9)"},
+         "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),set(mpls(label=7,tc=0,bos=1,ttl=64)),2"},
+    };
+    struct env *e = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *got;
+
+        env_del(e->br, "");
+        for (const char *const *f = cases[i].flows; *f; f++) {
+            env_flow(e->br, *f);
+        }
+        got = in_mpls(e, cases[i].labels);
+        if (strcmp(got, cases[i].executed)) {
+            fail_msg("%s (%u labels): %s, not %s", cases[i].flows[0], cases[i].labels, got, cases[i].executed);
         }
     }
 }
@@ -306,7 +395,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(table),     T(stack_bomb),     T(hash_fields), T(every_link),
+        T(mpls),      T(table),          T(stack_bomb),  T(hash_fields), T(every_link),
         T(symmetric), T(bundle_members), T(controllers), T(learn_limit),
     };
 
