@@ -68,7 +68,9 @@ void of_nx_role_encode(struct writer *w, uint8_t version, bool reply, enum of_ro
 void of_role_status_encode(struct writer *w, uint8_t version, const struct of_role_request *rr,
                            enum of_role_reason reason)
 {
-    size_t start = of_begin(w, version, OFT_ROLE_STATUS, 0);
+    size_t start = version >= OF_VERSION_14
+                       ? of_begin(w, version, OFT_ROLE_STATUS, 0)
+                       : of_begin_experimenter(w, version, OF_EXPERIMENTER_ONF, OF_ONF_ROLE_STATUS, 0);
 
     writer_u32(w, rr->role);
     writer_u8(w, (uint8_t)reason);

@@ -12,6 +12,7 @@
 #define OF_NX_SET_ASYNC_CONFIG 19
 #define OF_NX_SET_ASYNC_CONFIG2 27
 #define OF_NX_REQUESTFORWARD 132
+#define OF_ONF_ROLE_STATUS 1911    /* EXT-191 of 1.3 */
 #define OF_ONF_REQUESTFORWARD 2350 /* EXT-350 of 1.3 */
 
 /* enum ofp_controller_role. */
@@ -31,7 +32,7 @@ void of_role_encode(struct writer *w, uint8_t version, enum of_type type, const 
 /* Nicira's: behind vendor and subtype. They have no NOCHANGE, and never a generation. */
 int of_nx_role_decode(struct reader *body, struct of_role_request *ret);
 void of_nx_role_encode(struct writer *w, uint8_t version, bool reply, enum of_role role, uint32_t xid);
-/* ROLE_STATUS: unsolicited, 1.4 and newer. */
+/* ROLE_STATUS: unsolicited, 1.3 (as ONF's extension) and newer. BODY of the latter is behind vendor and type there. */
 void of_role_status_encode(struct writer *w, uint8_t version, const struct of_role_request *rr,
                            enum of_role_reason reason);
 int of_role_status_decode(struct reader *body, struct of_role_request *ret, enum of_role_reason *ret_reason);

@@ -518,10 +518,120 @@ static void test_print(void **state WR_UNUSED)
     }
 }
 
+/* Names of ours (OpenFlow 1.3's) that Open vSwitch has by another version, and what a version says otherwise. */
+static bool same_error(const char *ours, const char *theirs, uint8_t version)
+{
+    static const struct {
+        const char *ours, *theirs;
+        uint8_t last; /* version; 0: all */
+    } others[] = {
+        {"OFPBRC_BAD_MULTIPART", "OFPBRC_BAD_STAT", 0},
+        {"OFPBRC_BAD_EXPERIMENTER", "OFPBRC_BAD_VENDOR", 0},
+        {"OFPBRC_BAD_EXP_TYPE", "OFPBRC_BAD_SUBTYPE", 0},
+        {"OFPBAC_BAD_EXPERIMENTER", "OFPBAC_BAD_VENDOR", 0},
+        {"OFPBAC_BAD_EXP_TYPE", "OFPBAC_BAD_VENDOR_TYPE", 0},
+        {"OFPBRC_IS_SLAVE", "OFPBRC_IS_SECONDARY", 0},
+        {"OFPFMFC_BAD_TABLE_ID", "OFPBRC_BAD_TABLE_ID", OF_VERSION_10},
+        {"OFPBIC_DUP_INST", "OFPBIC_UNKNOWN_INST", OF_VERSION_13},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        if (!strcmp(ours, others[i].ours) && !strcmp(theirs, others[i].theirs)) {
+            return !others[i].last || version <= others[i].last;
+        }
+    }
+    return !strcmp(ours, theirs);
+}
+
+/* Our own reader finds what was meant, or what goes by the same number. */
+static void check_error_read(const uint8_t *msg, size_t len, uint8_t version, int error)
+{
+    int back = of_error_decode(msg + OF_HEADER_LEN, len - OF_HEADER_LEN, version);
+    struct writer again = {0};
+
+    if (back != error) {
+        put_error(&again, version, back);
+        if (again.len != len || memcmp(again.data, msg, len)) {
+            fail_msg("%s in wire version %u is read as %s", oferr_name(error), version, oferr_name(back));
+        }
+        assert_true(back == OFERR_NX_UNENCODABLE || version < OF_VERSION_14);
+    }
+    writer_done(&again);
+}
+
+/* Every error, in each version: read as what it was, or as "this version has no number for it". */
+static void put_errors(struct writer *w, uint8_t version, FILE *names)
+{
+    static const int types[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, OFERR_NX};
+
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        for (int code = 0; code < 64; code++) {
+            int error = OFERR(types[i], code);
+            const char *name = oferr_name(error);
+
+            if (strncmp(name, "OFP", 3) && strncmp(name, "NX", 2)) {
+                continue;
+            }
+            size_t start = w->len;
+            put_error(w, version, error);
+            check_error_read(w->data + start, w->len - start, version, error);
+            fprintf(names, "%s\n", name);
+        }
+    }
+}
+
+static void test_errors(void **state WR_UNUSED)
+{
+    static const struct {
+        uint8_t version;
+        size_t n_unencodable; /* that error itself is one of them */
+    } versions[] = {{OF_VERSION_10, 99}, {OF_VERSION_13, 38}, {OF_VERSION_14, 18}, {OF_VERSION_15, 1}};
+
+    if (access("/usr/bin/ovs-ofctl", X_OK)) {
+        skip();
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+        char path[] = "/tmp/warren-errors-XXXXXX", line[512], name[64], want[64];
+        _cleanup_close_ int fd = mkstemp(path);
+        _cleanup_free_ char *names = NULL;
+        size_t n = 0, unencodable = 0;
+        FILE *names_to = open_memstream(&names, &n);
+        struct writer w = {0};
+
+        put_errors(&w, versions[i].version, names_to);
+        fclose(names_to);
+        assert_int_equal(write(fd, w.data, w.len), w.len);
+        writer_done(&w);
+        _cleanup_free_ char *command = xasprintf("exec ovs-ofctl ofp-parse %s 2>&1", path);
+        FILE *printed = popen(command, "r");
+        const char *next = names;
+        while (fgets(line, sizeof line, printed)) {
+            int len;
+
+            if (strncmp(line, "OFPT_ERROR", 10)) {
+                continue;
+            }
+            assert_int_equal(sscanf(strstr(line, "): "), "): %63s", name), 1);
+            assert_int_equal(sscanf(next, "%63s%n", want, &len), 1);
+            next += len;
+            if (!strcmp(name, "NXBRC_UNENCODABLE_ERROR")) {
+                unencodable++;
+            } else if (!same_error(want, name, versions[i].version)) {
+                fail_msg("%s in wire version %u is read as %s", want, versions[i].version, name);
+            }
+        }
+        assert_int_equal(pclose(printed), 0);
+        unlink(path);
+        assert_int_equal(sscanf(next, "%63s", want), EOF);
+        assert_int_equal(unencodable, versions[i].n_unencodable);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_print),
+        cmocka_unit_test(test_errors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
