@@ -234,6 +234,7 @@ static int map_all(struct ebpf_maps *m)
     m->drops_fd = bpf_map__fd(m->skel->maps.drops);
     m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
     m->ring_fd = bpf_map__fd(m->skel->maps.ring);
+    m->scratches_fd = bpf_map__fd(m->skel->maps.scratches);
     m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);
     m->uplink_prog_fd = bpf_program__fd(m->skel->progs.uplink_ingress);
     m->n_cpus = libbpf_num_possible_cpus();

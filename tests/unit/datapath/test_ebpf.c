@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The fast path's programs under BPF test-run: the same keys as flow_key_extract(), the same changed packets as
+ * packet/edit.c, tunnel packets that packet/tunnel.c reads and writes. Skips where BPF is not permitted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <endian.h>
+#include <linux/pkt_cls.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "datapath/ebpf/compile.h"
+#include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/ports.h"
+#include "datapath/ebpf/upcall.h"
+#include "netns.h"
+#include "packet/checksum.h"
+#include "packet/edit.h"
+#include "packet/headers.h"
+#include "packet/segment.h"
+#include "packet/tunnel.h"
+
+#define PORT_IN 1
+#define PORT_OUT 2
+#define PORT_TUNNEL 3
+
+static struct ebpf_maps maps;
+static struct ebpf_flows *flows;
+static struct event_base *base;
+static struct ebpf_upcalls *upcalls;
+static struct ebpf_upcall last_upcall;
+static bool permitted;
+
+static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct packet *p WR_UNUSED)
+{
+    last_upcall = *u;
+}
+
+static int setup(void **state WR_UNUSED)
+{
+    cpu_set_t one;
+    uint32_t lo = 1, number = PORT_IN;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    if (!netns_enter() || ebpf_load(NULL, &maps)) {
+        return 0;
+    }
+    permitted = true;
+    sched_setaffinity(0, sizeof(one), &one);
+    base = event_base_new();
+    flows = ebpf_flows_new(&maps);
+    maps.config->upcall_rate = 0; /* no budget */
+    assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &number, BPF_ANY), 0);
+    maps.ports[PORT_IN].ifindex = 1;
+    maps.ports[PORT_OUT].ifindex = 1;
+    return ebpf_upcalls_new(base, &maps, on_upcall, NULL, &upcalls);
+}
+
+static int teardown(void **state WR_UNUSED)
+{
+    if (permitted) {
+        ebpf_upcalls_free(upcalls);
+        ebpf_flows_free(flows);
+        ebpf_unload(&maps);
+        event_base_free(base);
+    }
+    return 0;
+}
+
+#define NEEDS_BPF                                                                                                      \
+    if (!permitted) {                                                                                                  \
+        print_message("BPF is not permitted here: skipped\n");                                                         \
+        skip();                                                                                                        \
+    }
+
+/* Runs PROG on the frame; the TC action, and the frame afterwards in OUT. */
+static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *out_len)
+{
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)len, .data_out = out,
+                        .data_size_out = (uint32_t)*out_len, .repeat = 1);
+
+    assert_int_equal(bpf_prog_test_run_opts(prog, &opts), 0);
+    *out_len = opts.data_size_out;
+    return (int)opts.retval;
+}
+
+static void read_scratch_key(struct flow_key *key)
+{
+    struct bpf_map_info info = {0};
+    uint32_t len = sizeof(info), zero = 0;
+    _cleanup_free_ uint8_t *values = NULL;
+
+    assert_int_equal(bpf_obj_get_info_by_fd(maps.scratches_fd, &info, &len), 0);
+    values = xcalloc((size_t)maps.n_cpus, ROUND_UP(info.value_size, 8));
+    assert_int_equal(bpf_map_lookup_elem(maps.scratches_fd, &zero, values), 0);
+    memcpy(key, values, sizeof(*key)); /* CPU 0's */
+}
+
+/* --- random frames --- */
+
+static uint64_t seed = 1;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 20) % n;
+}
+
+struct builder {
+    uint8_t b[512];
+    size_t n;
+};
+
+static void *put(struct builder *f, size_t n)
+{
+    uint8_t *p = f->b + f->n;
+
+    for (size_t i = 0; i < n; i++) {
+        p[i] = (uint8_t)rnd(256);
+    }
+    f->n += n;
+    return p;
+}
+
+static void put_be16(struct builder *f, uint16_t v)
+{
+    uint8_t *p = put(f, 2);
+
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void put_nd(struct builder *f)
+{
+    put(f, 20);
+    for (uint32_t n = rnd(6); n; n--) {
+        uint8_t *opt = put(f, 8);
+
+        opt[0] = (uint8_t)(1 + rnd(3));
+        opt[1] = (uint8_t)(rnd(8) ? 1 : rnd(3));
+    }
+}
+
+static void put_l4(struct builder *f, uint8_t proto)
+{
+    uint8_t *p;
+
+    switch (proto) {
+    case IP_PROTO_TCP:
+        p = put(f, 20);
+        p[12] = 0x50;
+        break;
+    case IP_PROTO_UDP:
+        put(f, 8);
+        break;
+    case IP_PROTO_SCTP:
+        put(f, 12);
+        break;
+    case IP_PROTO_ICMPV6:
+        p = put(f, 4);
+        p[0] = (uint8_t)(134 + rnd(4));
+        p[1] = (uint8_t)(rnd(4) == 0);
+        put_nd(f);
+        break;
+    default:
+        put(f, rnd(20));
+        break;
+    }
+    put(f, rnd(30));
+}
+
+static uint8_t random_proto(bool v6)
+{
+    static const uint8_t protos[] = {IP_PROTO_TCP, IP_PROTO_UDP, IP_PROTO_SCTP, IP_PROTO_ICMP, IP_PROTO_ICMPV6, 89};
+    uint8_t proto = protos[rnd(ARRAY_SIZE(protos))];
+
+    return v6 && proto == IP_PROTO_ICMP ? IP_PROTO_ICMPV6 : proto;
+}
+
+static void put_ipv4(struct builder *f)
+{
+    size_t at = f->n, options = rnd(8) ? 0 : rnd(11) * 4;
+    struct ipv4_hdr *ip = put(f, sizeof(*ip));
+
+    ip->ver_ihl = (uint8_t)(0x45 + options / 4);
+    ip->proto = random_proto(false);
+    ip->frag_off = htobe16((uint16_t)(rnd(8) ? (rnd(2) ? IPV4_DF : 0) : rnd(0x4000)));
+    put(f, options);
+    put_l4(f, ip->proto);
+    ip->tot_len = htobe16((uint16_t)(f->n - at));
+    ip->csum = 0;
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip) + options));
+    if (!rnd(10)) {
+        ip->tot_len = htobe16((uint16_t)rnd(400));
+    }
+    if (!rnd(30)) {
+        ip->ver_ihl = (uint8_t)rnd(256);
+    }
+    if (!rnd(4)) {
+        put(f, rnd(60)); /* padding */
+    }
+}
+
+static void put_ipv6(struct builder *f)
+{
+    static const uint8_t exts[] = {0, 43, 44, 51, 60, 135};
+    size_t at = f->n;
+    struct ipv6_hdr *ip = put(f, sizeof(*ip));
+    uint8_t *next = &ip->next, *e;
+
+    ip->ver_tc_flow = htobe32(0x60000000u | rnd(0x10000000));
+    for (uint32_t n = rnd(3) ? 0 : rnd(5); n; n--) {
+        *next = exts[rnd(ARRAY_SIZE(exts))];
+        e = put(f, 8);
+        next = e;
+        e[1] = 0;
+        if (rnd(2)) {
+            e[2] = e[3] = 0; /* an atomic fragment, should it be one */
+        }
+    }
+    *next = random_proto(true);
+    put_l4(f, *next);
+    ip->plen = htobe16((uint16_t)(f->n - at - sizeof(*ip)));
+    if (!rnd(10)) {
+        ip->plen = htobe16((uint16_t)rnd(300));
+    }
+}
+
+static void random_frame(struct builder *f)
+{
+    f->n = 0;
+    put(f, 12);
+    for (uint32_t n = rnd(3) ? 0 : rnd(4); n; n--) {
+        put_be16(f, rnd(2) ? ETH_TYPE_VLAN : ETH_TYPE_SVLAN);
+        put(f, 2);
+    }
+    switch (rnd(9)) {
+    case 0:
+        put_be16(f, rnd(5) ? ETH_TYPE_ARP : ETH_TYPE_RARP);
+        {
+            uint8_t *arp = put(f, 28);
+
+            memcpy(arp, "\0\1\10\0\6\4\0", 7);
+        }
+        break;
+    case 1:
+        put_be16(f, (uint16_t)rnd(0x700));
+        memcpy(put(f, 8), "\xaa\xaa\3\0\0\0\x08", 7);
+        put(f, rnd(50));
+        break;
+    case 2:
+        put_be16(f, (uint16_t)rnd(65536));
+        put(f, rnd(60));
+        break;
+    case 3:
+    case 4:
+    case 5:
+        put_be16(f, ETH_TYPE_IPV4);
+        put_ipv4(f);
+        break;
+    default:
+        put_be16(f, ETH_TYPE_IPV6);
+        put_ipv6(f);
+        break;
+    }
+    if (f->n < 16) {
+        put(f, 2);
+    }
+    if (!rnd(6)) {
+        f->n = 15 + rnd((uint32_t)f->n - 14); /* the kernel tests no bare Ethernet header */
+    }
+    if (!rnd(8)) {
+        f->b[rnd((uint32_t)f->n)] = (uint8_t)rnd(256);
+    }
+}
+
+/* Newer kernels do not run tests on frames that end inside the IP header. */
+static bool kernel_refuses(const struct builder *f)
+{
+    uint16_t type = (uint16_t)(f->b[12] << 8 | f->b[13]);
+
+    return (type == ETH_TYPE_IPV4 && f->n < 14 + sizeof(struct ipv4_hdr)) ||
+           (type == ETH_TYPE_IPV6 && f->n < 14 + sizeof(struct ipv6_hdr));
+}
+
+/* --- tests --- */
+
+static void test_keys(void **state WR_UNUSED)
+{
+    unsigned int unknown = 0;
+
+    NEEDS_BPF;
+    for (unsigned int i = 0; i < 20000; i++) {
+        struct flow_key want, have;
+        struct builder f;
+        uint8_t out[1024];
+        size_t out_len = sizeof(out);
+        struct packet *p;
+
+        random_frame(&f);
+        if (kernel_refuses(&f)) {
+            continue;
+        }
+        last_upcall.kind = 0;
+        assert_int_equal(run_prog(maps.port_prog_fd, f.b, f.n, out, &out_len), TC_ACT_SHOT);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(last_upcall.len, f.n);
+        if (last_upcall.kind == EBPF_UPCALL_UNKNOWN) {
+            unknown++;
+            continue;
+        }
+        assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
+        p = packet_new(f.b, f.n);
+        p->in_port = dp_port(PORT_IN);
+        flow_key_extract(p, &want);
+        packet_free(p);
+        read_scratch_key(&have);
+        assert_memory_equal(&have, &want, sizeof(want));
+    }
+    assert_in_range(unknown, 1, 1500); /* few */
+}
+
+static bool no_tunnel(void *aux WR_UNUSED, uint32_t port, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
+{
+    if (port < PORT_TUNNEL) {
+        return false;
+    }
+    *t = (struct ebpf_tunnel){.kind = (uint8_t)(port - PORT_TUNNEL), .src = tunnel->src};
+    t->udp_dst = htobe16(t->kind == EBPF_GENEVE ? 6081 : 4789);
+    t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
+    t->nexthop = t->ipv6 ? 4 : 0;
+    return true;
+}
+
+static const struct ebpf_compile_ops ops = {.tunnel = no_tunnel};
+
+static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flow_key *mask, const void *actions,
+                     size_t len, uint8_t want_op)
+{
+    struct ebpf_program program;
+
+    ebpf_compile(&ops, key, mask, actions, len, &program);
+    if (want_op) {
+        assert_int_equal(program.steps[0].op, want_op);
+    }
+    assert_int_equal(ebpf_flows_put(flows, id, key, mask, &program, 0), 0);
+    free(program.steps);
+}
+
+struct set_and_output {
+    struct dp_action_set set;
+    struct dp_action out;
+};
+
+/* Sets every field that the packet has, under random masks. False: none that the fast path does. */
+static bool random_set(const struct flow_key *key, struct set_and_output *a)
+{
+    uint8_t *bytes = (uint8_t *)a;
+
+    for (size_t i = 0; i < sizeof(*a); i++) {
+        bytes[i] = (uint8_t)rnd(256);
+    }
+    if (rnd(2)) {
+        memset(&a->set.mask, 0xff, sizeof(a->set.mask));
+    }
+    a->set.h = (struct dp_action){DP_ACTION_SET, sizeof(a->set), 0};
+    a->out = (struct dp_action){DP_ACTION_OUTPUT, sizeof(a->out), PORT_OUT};
+    a->set.mask.ip_src = key->eth_type == htobe16(ETH_TYPE_IPV6) ? a->set.mask.ip_src : (struct ip_addr){0};
+    a->set.h.arg = DP_SET_ETH;
+    switch (be16toh(key->eth_type)) {
+    case ETH_TYPE_IPV4:
+        a->set.h.arg |= DP_SET_IPV4;
+        break;
+    case ETH_TYPE_IPV6:
+        a->set.h.arg |= DP_SET_IPV6;
+        a->set.mask.ipv6_label &= htobe32(0xfffff);
+        break;
+    case ETH_TYPE_ARP:
+        a->set.h.arg |= DP_SET_ARP;
+        a->set.mask.ip_proto = rnd(2) ? 0xff : 0;
+        break;
+    default:
+        break;
+    }
+    if (key->ip_proto == IP_PROTO_TCP || key->ip_proto == IP_PROTO_UDP) {
+        a->set.h.arg |= DP_SET_TP;
+    }
+    flow_key_and(&a->set.key, &a->set.key, &a->set.mask);
+    return true;
+}
+
+static void set_in_user_space(struct packet *p, const struct dp_action_set *set)
+{
+    static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
+        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp};
+
+    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+        if (set->h.arg & 1u << i) {
+            assert_int_equal(setters[i](p, &set->key, &set->mask), 0);
+        }
+    }
+}
+
+static void test_set_fields(void **state WR_UNUSED)
+{
+    unsigned int n = 0;
+
+    NEEDS_BPF;
+    for (unsigned int tries = 0; tries < 20000; tries++) {
+        struct flow_key key, mask, masked;
+        struct set_and_output a;
+        struct builder f;
+        uint8_t out[1024];
+        size_t out_len = sizeof(out);
+        struct packet *p;
+        int action;
+
+        random_frame(&f);
+        p = packet_new(f.b, f.n);
+        p->in_port = dp_port(PORT_IN);
+        flow_key_extract(p, &key);
+        if (!p->l3_ofs || (!p->l4_ofs && key.ip_proto && !key.ip_frag) || key.vlan[0].tci || !random_set(&key, &a) ||
+            (a.set.h.arg & DP_SET_TP && !p->l4_ofs)) {
+            packet_free(p);
+            continue;
+        }
+        memset(&mask, 0xff, sizeof(mask));
+        memset(&mask.tunnel, 0, sizeof(mask.tunnel)); /* Geneve options are user space's */
+        flow_key_and(&masked, &key, &mask);
+        put_flow(7, &masked, &mask, &a, sizeof(a), 0);
+        last_upcall.kind = 0;
+        action = run_prog(maps.port_prog_fd, f.b, f.n, out, &out_len);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        ebpf_flows_del(flows, 7, NULL, 0);
+        ebpf_flows_tick(flows, INT64_MAX);
+        if (last_upcall.kind != EBPF_UPCALL_UNKNOWN && last_upcall.kind != EBPF_UPCALL_PUNT) {
+            assert_int_equal(action, TC_ACT_REDIRECT);
+            set_in_user_space(p, &a.set);
+            assert_int_equal(out_len, p->len);
+            assert_memory_equal(out, p->data, p->len);
+            n++;
+        }
+        packet_free(p);
+    }
+    assert_in_range(n, 4000, 20000);
+}
+
+/* --- lookup --- */
+
+/* A UDP packet whose ports tell which of many flows, each under another mask, is meant. */
+static size_t udp_frame(uint8_t *b, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
+{
+    struct eth_hdr *eth = (struct eth_hdr *)(void *)b;
+    struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(b + 14);
+    struct udp_hdr *udp = (struct udp_hdr *)(void *)(b + 34);
+
+    memset(b, 0, 60);
+    *eth = (struct eth_hdr){.dst = {{0}}, .src = {{2, 0, 0, 0, 0, 1}}, .type = htobe16(ETH_TYPE_IPV4)};
+    *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                            .tot_len = htobe16(46),
+                            .ttl = 64,
+                            .proto = IP_PROTO_UDP,
+                            .src = htobe32(src),
+                            .dst = htobe32(dst)};
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    *udp = (struct udp_hdr){.src = htobe16(sport), .dst = htobe16(dport), .len = htobe16(26)};
+    udp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, IP_PROTO_UDP, 26), udp, 26));
+    return 60;
+}
+
+#define N_MASKS 100
+
+static void test_masks(void **state WR_UNUSED)
+{
+    uint8_t frame[64], out[256];
+    struct dp_flow_stats stats;
+
+    NEEDS_BPF;
+    for (uint32_t i = 0; i < N_MASKS; i++) {
+        struct dp_action drop = {DP_ACTION_DROP, sizeof(drop), 1 + i % 20};
+        struct flow_key mask = {.in_port = DP_PORT_NONE, .ip_proto = 0xff}, key;
+
+        /* Mask i looks at bits i of a 128-bit field that all packets of flow i have set, and no others. */
+        mask.ip_dst.be32[3] = htobe32(0xff000000u | (i & 1 ? 0xff : 0));
+        mask.tp_src = htobe16((uint16_t)(0xff00 | i));
+        mask.tp_dst = htobe16(0xffff);
+        memset(&key, 0, sizeof(key));
+        key.in_port = dp_port(PORT_IN);
+        key.ip_proto = IP_PROTO_UDP;
+        key.ip_dst.be32[3] = htobe32(0x0a000000);
+        key.tp_src = htobe16((uint16_t)(0x5500 | i));
+        key.tp_dst = htobe16((uint16_t)(1000 + i));
+        flow_key_and(&key, &key, &mask);
+        put_flow(100 + i, &key, &mask, &drop, sizeof(drop), EBPF_OP_DROP);
+    }
+    for (uint32_t round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < N_MASKS; i++) {
+            size_t len = udp_frame(frame, 0x0b000001, 0x0a010200, (uint16_t)(0x5500 | i), (uint16_t)(1000 + i)),
+                   out_len = sizeof(out);
+
+            run_prog(maps.port_prog_fd, frame, len, out, &out_len);
+            assert_int_equal(ebpf_flows_get_stats(flows, 100 + i, &stats), 0);
+            assert_int_equal(stats.packets, round + 1);
+            assert_int_equal(stats.bytes, (round + 1) * len);
+        }
+    }
+    for (uint32_t i = 0; i < N_MASKS; i++) {
+        size_t len = udp_frame(frame, 0x0b000001, 0x0a010200, (uint16_t)(0x5500 | i), (uint16_t)(1000 + i)),
+               out_len = sizeof(out);
+
+        assert_int_equal(ebpf_flows_del(flows, 100 + i, &stats, 0), 0);
+        assert_int_equal(stats.packets, 2);
+        last_upcall.kind = 0;
+        run_prog(maps.port_prog_fd, frame, len, out, &out_len);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
+    }
+    ebpf_flows_tick(flows, INT64_MAX);
+    assert_int_equal(maps.config->n_masks, 0);
+}
+
+/* A flow that changes what it does keeps its counters, late ones too. */
+static void test_change(void **state WR_UNUSED)
+{
+    struct dp_action drop = {DP_ACTION_DROP, sizeof(drop), DROP_ACTION}, out = {DP_ACTION_OUTPUT, sizeof(out), 2};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct dp_flow_stats stats;
+    uint8_t frame[64], data[256];
+    size_t len = udp_frame(frame, 1, 2, 3, 4), n = sizeof(data);
+
+    NEEDS_BPF;
+    put_flow(9, &key, &mask, &drop, sizeof(drop), EBPF_OP_DROP);
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, len, data, &n), TC_ACT_SHOT);
+    put_flow(9, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
+    n = sizeof(data);
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, len, data, &n), TC_ACT_REDIRECT);
+    assert_memory_equal(data, frame, len);
+    ebpf_flows_tick(flows, INT64_MAX);
+    assert_int_equal(ebpf_flows_del(flows, 9, &stats, 0), 0);
+    assert_int_equal(stats.packets, 2);
+    assert_int_equal(stats.bytes, 2 * len);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
+/* --- tunnels --- */
+
+static struct ip_addr address(bool v6, uint8_t host)
+{
+    struct ip_addr a = {.b = {0xfd, 0, [15] = host}};
+
+    return v6 ? a : ip_addr_from_v4(htobe32(0x0a090000u | host));
+}
+
+/* An underlay with a neighbour that needs no resolving, and the device for route lookups. */
+static void underlay_up(void)
+{
+    static bool up;
+    int fib;
+
+    if (up) {
+        return;
+    }
+    up = true;
+    RUN("ip link add und0 type veth peer name und1 && ip link set und0 up && ip link set und1 up && "
+        "ip addr add 10.9.0.1/24 dev und0 && ip addr add fd00::1/64 dev und0 nodad && "
+        "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev und0 && "
+        "ip neigh add fd00::2 lladdr 02:00:00:00:00:02 dev und0");
+    assert_int_equal(ebpf_fib_device_create(&fib), 0);
+    maps.config->fib_ifindex = (uint32_t)fib;
+}
+
+static void test_encapsulation(void **state WR_UNUSED)
+{
+    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    uint8_t udp[64], arp[42] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(udp, 1, 2, 3, 4);
+    for (unsigned int i = 0; i < 12; i++) {
+        uint8_t kind = (uint8_t)(i % 3);
+        bool v6 = i / 3 % 2, is_arp = i / 6;
+        const uint8_t *frame = is_arp ? arp : udp;
+        size_t len = is_arp ? sizeof(arp) : 60, out_len = 512, hdr_len;
+        struct {
+            struct dp_action_tunnel set;
+            struct dp_action out;
+        } a = {.set.h = {DP_ACTION_SET_TUNNEL, sizeof(a.set), 0},
+               .set.tunnel = {.id = htobe64(0x123456),
+                              .src = address(v6, 1),
+                              .dst = address(v6, 2),
+                              .flags = FLOW_TNL_KEY | FLOW_TNL_DF,
+                              .tos = 0x20,
+                              .ttl = 33},
+               .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_TUNNEL + kind}};
+        struct flow_tunnel got;
+        uint8_t out[512];
+
+        put_flow(5, &key, &mask, &a, sizeof(a), EBPF_OP_TUNNEL);
+        assert_int_equal(run_prog(maps.port_prog_fd, frame, len, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(
+            tunnel_parse(kinds[kind], out + 14, out_len - 14, kind == EBPF_GENEVE ? 6081 : 4789, &got, &hdr_len),
+            DROP_NONE); /* checks checksums, too */
+        assert_int_equal(be64toh(got.id), 0x123456);
+        assert_memory_equal(&got.src, &a.set.tunnel.src, sizeof(got.src));
+        assert_memory_equal(&got.dst, &a.set.tunnel.dst, sizeof(got.dst));
+        assert_int_equal(got.tos, 0x20);
+        assert_int_equal(got.ttl, 33);
+        assert_int_equal(out_len, 14 + hdr_len + len);
+        assert_memory_equal(out + 14 + hdr_len, frame, len);
+        ebpf_flows_del(flows, 5, NULL, 0);
+        ebpf_flows_tick(flows, INT64_MAX);
+    }
+}
+
+static void test_decapsulation(void **state WR_UNUSED)
+{
+    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    struct dp_action a = {DP_ACTION_OUTPUT, sizeof(a), PORT_OUT};
+    uint8_t inner[64], out[512];
+    uint32_t one = 1;
+
+    NEEDS_BPF;
+    udp_frame(inner, 1, 2, 3, 4);
+    for (uint8_t i = 0; i < 3; i++) {
+        maps.config->tunnels[i] = (struct ebpf_tunnel_port){
+            .port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(i == EBPF_GENEVE ? 6081 : 4789)};
+    }
+    maps.config->n_tunnels = 3;
+    for (unsigned int i = 0; i < 6; i++) {
+        uint8_t kind = (uint8_t)(i % 3);
+        bool v6 = i / 3;
+        struct flow_tunnel t = {
+            .id = htobe64(0xabcdef), .src = address(v6, 2), .dst = address(v6, 1), .flags = FLOW_TNL_KEY, .ttl = 60};
+        struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port((uint32_t)PORT_TUNNEL + kind)};
+        struct packet *p = packet_new(inner, 60);
+        size_t out_len = sizeof(out);
+        struct eth_hdr *eth;
+
+        memset(&mask.tunnel.id, 0xff, 8);
+        memset(&mask.tunnel.src, 0xff, 16);
+        key.tunnel.id = t.id;
+        key.tunnel.src = t.src;
+        put_flow(6, &key, &mask, &a, sizeof(a), EBPF_OP_OUTPUT);
+        tunnel_push(p, kinds[kind], &t, 40000, kind == EBPF_GENEVE ? 6081 : 4789, true);
+        eth = packet_push(p, sizeof(*eth));
+        *eth = (struct eth_hdr){.src = {{2}}, .type = htobe16(v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4)};
+        /* Not ours until the address is this host's. */
+        assert_int_equal(run_prog(maps.uplink_prog_fd, p->data, p->len, out, &out_len), TC_ACT_UNSPEC);
+        assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &t.dst, &one, BPF_ANY), 0);
+        out_len = sizeof(out);
+        assert_int_equal(run_prog(maps.uplink_prog_fd, p->data, p->len, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(out_len, 60);
+        assert_memory_equal(out, inner, 60);
+        bpf_map_delete_elem(maps.local_addrs_fd, &t.dst);
+        packet_free(p);
+        ebpf_flows_del(flows, 6, NULL, 0);
+        ebpf_flows_tick(flows, INT64_MAX);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keys),   cmocka_unit_test(test_set_fields),    cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_change), cmocka_unit_test(test_encapsulation), cmocka_unit_test(test_decapsulation),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
