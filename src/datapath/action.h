@@ -38,6 +38,7 @@ struct dp_action {
  * (QoS rows make these classes). Queues from 0xfffe have no class. */
 #define DP_QUEUE_PRIORITY(queue) ((__u32)0x10000 | ((__u32)(queue) + 1))
 #define DP_QUEUE_MAX 0xfffd
+#define DP_PRIORITY_QUEUE(priority) ((__u32)(priority) % 0x10000 - 1) /* the queue of such a priority */
 
 /* DP_ACTION_SET: the fields of `key` whose bits are set in `mask` are written to the packet. Which headers are touched
  * is told by `what`, so that a datapath need not scan the mask. Only in-packet fields (and pkt_mark) may be set here.

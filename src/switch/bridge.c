@@ -606,6 +606,7 @@ void bridge_port_set_queues(struct port *port, const struct port_queue *queues, 
     free(port->queues);
     port->queues = copy;
     port->n_queues = n;
+    switch_changed(port->bridge->sw); /* outputs may set another DSCP now */
 }
 
 int bridge_port_get_queue_stats(const struct port *port, uint32_t queue_id, struct port_queue_stats *ret)

@@ -105,6 +105,8 @@ struct port_queue {
     uint32_t id;                 /* OpenFlow's */
     uint64_t min_rate, max_rate; /* bit/s, 0: not given */
     int64_t created_ms;
+    bool has_dscp; /* IP packets that go out by it get this DSCP */
+    uint8_t dscp;
 };
 
 struct port_queue_stats {

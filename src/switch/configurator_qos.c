@@ -91,19 +91,19 @@ static void read_queues(struct configurator *c, const struct ovsdb_row *row, str
                         QOS_QUEUE_MAX);
             continue;
         }
-        if (ovsdb_row_size(queue, "dscp") > 0) {
-            log_limited(LOG_LEVEL_WARN, "queue %lld: dscp is not supported: packets keep theirs", (long long)id);
-        }
         have_default = have_default || !id;
         config->queues[config->n_queues++] = (struct qos_queue){
             .id = (uint32_t)id,
             .min_rate = read_number(queue, "min-rate"),
             .max_rate = read_number(queue, "max-rate"),
             .burst = read_number(queue, "burst"),
+            .dscp = ovsdb_row_int(queue, "dscp", -1),
             .priority = (uint32_t)MIN(read_number(queue, "priority"), UINT32_MAX),
         };
     }
-    config->n_queues += !have_default; /* queue 0, which asks for nothing */
+    if (!have_default) {
+        config->queues[config->n_queues++] = (struct qos_queue){.id = 0, .dscp = -1};
+    }
     qsort(config->queues, config->n_queues, sizeof *config->queues, by_id);
 }
 
@@ -138,7 +138,11 @@ static void set_port_queues(struct port *port, const struct iface_qos *q)
     struct port_queue *queues = xcalloc(n + 1, sizeof *queues);
     for (size_t i = 0; i < n; i++) {
         struct qos_queue e = qos_effective(&q->config, &q->config.queues[i]);
-        queues[i] = (struct port_queue){.id = e.id, .min_rate = e.min_rate, .max_rate = e.max_rate};
+        queues[i] = (struct port_queue){.id = e.id,
+                                        .min_rate = e.min_rate,
+                                        .max_rate = e.max_rate,
+                                        .has_dscp = e.dscp >= 0,
+                                        .dscp = (uint8_t)(e.dscp & 0x3f)};
     }
     bridge_port_set_queues(port, queues, n);
     free(queues);

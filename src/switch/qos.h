@@ -20,6 +20,7 @@ struct qos_queue {
     uint32_t priority;           /* low ones first */
     uint64_t min_rate, max_rate; /* bit/s; 0: the least that there is, the port's */
     uint64_t burst;              /* bits; what is too little is raised */
+    int64_t dscp;                /* of its packets, set by the pipeline; -1: theirs */
 };
 
 struct qos_config {

@@ -385,6 +385,19 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
 
 /* ---- ports ---- */
 
+/* The DSCP of the queue of PORT that the packet was put in, for this output. */
+static void set_queue_dscp(struct xlate_ctx *x, const struct port *port)
+{
+    const struct port_queue *queue =
+        x->s.priority && port->n_queues ? bridge_port_queue(port, DP_PRIORITY_QUEUE(x->s.priority)) : NULL;
+    struct flow_key *k = &x->s.flow.key;
+
+    if (queue && queue->has_dscp && (k->eth_type == htons(0x0800) || k->eth_type == htons(0x86dd))) {
+        k->ip_tos = (uint8_t)((k->ip_tos & 3) | queue->dscp << 2);
+        x->s.written.ip_tos |= 0xfc;
+    }
+}
+
 bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
 {
     bool done;
@@ -398,6 +411,8 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         return false;
     }
     xlate_mirror_output(x, port);
+    uint8_t tos = x->s.flow.key.ip_tos, tos_written = x->s.written.ip_tos;
+    set_queue_dscp(x, port);
     switch (port->kind) {
     case PORT_PATCH:
         xlate_reveal(x);
@@ -411,6 +426,8 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         put_output(x, port);
         done = true;
     }
+    x->s.flow.key.ip_tos = tos;
+    x->s.written.ip_tos = tos_written;
     x->n_outputs += done;
     if (done) {
         xlate_trace(x, "output to %s", port->name);

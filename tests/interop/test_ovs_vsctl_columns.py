@@ -205,6 +205,7 @@ def test_qos(hv):
     hv.vsctl("hv1", "set", "Port", "s2", "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb",
              "other_config:max-rate=1000000", "queues:1=@q1", "queues:5=@q5",
              "--", "--id=@q1", "create", "Queue", "other_config:min-rate=100000", "other_config:priority=3",
+             "dscp=11",
              "--", "--id=@q5", "create", "Queue", "other_config:max-rate=200000", "other_config:burst=100000")
     assert "qdisc htb 1: root" in tc("qdisc", "s2") and "default 0x1" in tc("qdisc", "s2")
     classes = tc("class", "s2")
@@ -226,6 +227,10 @@ def test_qos(hv):
         assert re.search(r"queue 5: bytes=\d+, pkts=1, errors=0", queues) and "queue 1:" in queues, queues
         config = hv.tool("hv1", "ovs-ofctl", "-O", version, "queue-get-config", "br0", "2").stdout
         assert "queue 0:" in config and "queue 1:" in config and "queue 5:" in config, config
+    hv.ofctl("hv1", "add-flow", "br0", "in_port=1,actions=set_queue:1,output:2,set_queue:5,output:2")
+    actions = hv.appctl("hv1", "ofproto/trace", "br0", "in_port=1,tcp,nw_tos=8").splitlines()[-1]
+    assert re.fullmatch(r"Datapath actions: set\(ipv4\(tos=0x2c/0xfc\)\),set\(skb_priority\(0x10002\)\),(\d+),"
+                        r"set\(ipv4\(tos=0x8/0xfc\)\),set\(skb_priority\(0x10006\)\),\1", actions), actions
     # Changed in place; a queue goes.
     hv.vsctl("hv1", "set", "QoS", get(hv, "Port", "s2", "qos")[1], "other_config:max-rate=2000000", "--",
              "remove", "QoS", get(hv, "Port", "s2", "qos")[1], "queues", "1")
