@@ -424,8 +424,11 @@ static void format_action(const struct dp_action *a, const struct dp_port_names 
         format_set_tunnel(&((const struct dp_action_tunnel *)(const void *)a)->tunnel, b);
         break;
     case DP_ACTION_PUSH_VLAN:
-        strbuf_addf(b, "push_vlan(vid=%u,pcp=%u", ntohs(vlan->vlan.tci) & 0xfff, ntohs(vlan->vlan.tci) >> 13);
-        strbuf_addf(b, vlan->vlan.tpid == htons(ETH_P_8021Q) ? ")" : ",tpid=0x%04x)", ntohs(vlan->vlan.tpid));
+        strbuf_add(b, "push_vlan(");
+        if (vlan->vlan.tpid != htons(ETH_P_8021Q)) {
+            strbuf_addf(b, "tpid=0x%04x,", ntohs(vlan->vlan.tpid));
+        }
+        strbuf_addf(b, "vid=%u,pcp=%u)", ntohs(vlan->vlan.tci) & 0xfff, ntohs(vlan->vlan.tci) >> 13);
         break;
     case DP_ACTION_POP_VLAN:
         strbuf_add(b, "pop_vlan");

@@ -252,7 +252,7 @@ static void installed_actions(const struct xlate_out *out, struct detour *detour
     for (unsigned int i = 0; i < out->n_slow_meters; i++) {
         detour_put(detour, DP_ACTION_METER, out->slow_meters[i]);
     }
-    detour_put(detour, DP_ACTION_SLOW, DP_SLOW_CONTROLLER);
+    detour_put(detour, DP_ACTION_SLOW, out->slow_action ? DP_SLOW_ACTION : DP_SLOW_CONTROLLER);
     *ret = detour->actions;
     *ret_len = detour->n * sizeof detour->actions[0];
 }

@@ -56,7 +56,7 @@ static void set(struct mirror *m, const struct mirror_config *c)
     m->vlans = c->vlans ? xmemdup(c->vlans, VLAN_TRUNKS_BYTES) : NULL;
     m->output_port = c->output_port ? xstrdup(c->output_port) : NULL;
     m->output_vlan = c->output_vlan;
-    m->snaplen = c->snaplen;
+    m->snaplen = c->snaplen == UINT16_MAX ? 0 : c->snaplen;
 }
 
 static bool same_names(char *const *a, size_t n_a, const char *const *b, size_t n_b)
@@ -79,7 +79,7 @@ static bool same(const struct mirror *m, const struct mirror_config *c)
            same_names(m->dst_ports, m->n_dst_ports, c->dst_ports, c->n_dst_ports) && !m->vlans == !c->vlans &&
            (!m->vlans || !memcmp(m->vlans, c->vlans, VLAN_TRUNKS_BYTES)) &&
            !strcmp(m->output_port ? m->output_port : "", c->output_port ? c->output_port : "") &&
-           m->output_vlan == c->output_vlan && m->snaplen == c->snaplen;
+           m->output_vlan == c->output_vlan && m->snaplen == (c->snaplen == UINT16_MAX ? 0 : c->snaplen);
 }
 
 static int check(const struct mirror_config *configs, size_t n)

@@ -26,7 +26,7 @@ struct mirror_config {
     const uint8_t *vlans;    /* VLAN_TRUNKS_BYTES of bits; NULL: all VLANs */
     const char *output_port; /* or NULL and */
     uint16_t output_vlan;    /* 1..4095 */
-    uint16_t snaplen;        /* 0: whole packets */
+    uint16_t snaplen;        /* 0, and the largest there is: whole packets */
 };
 
 struct mirror {

@@ -48,6 +48,19 @@ static int by_vlan_and_mac(const struct mac_entry *a, const struct mac_entry *b)
     return diff ? diff : memcmp(a->key.mac.a, b->key.mac.a, sizeof a->key.mac.a);
 }
 
+static void add_mac_entry(struct strbuf *out, const struct mac_entry *e, int64_t now)
+{
+    const uint8_t *m = e->key.mac.a;
+    add_port_number(out, e->port);
+    strbuf_addf(out, "  %4u  %02x:%02x:%02x:%02x:%02x:%02x  ", e->key.vlan, m[0], m[1], m[2], m[3], m[4], m[5]);
+    if (e->is_static) {
+        strbuf_add(out, "static\n");
+    } else {
+        strbuf_addf(out, "%3" PRId64 "\n", (now - e->used_ms) / 1000);
+    }
+}
+
+/* The one that was heard of longest ago comes first, as in Open vSwitch. */
 static int fdb_show(void *aux, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
 {
     struct bridge *br = ctl_find_bridge(aux, args[0], out);
@@ -56,15 +69,13 @@ static int fdb_show(void *aux, size_t n WR_UNUSED, const char *const *args, stru
     }
     int64_t now = time_mono_ms();
     strbuf_add(out, " port  VLAN  MAC                Age\n");
+    for (const struct mac_entry *e = br->macs.lru; e; e = e->next) {
+        add_mac_entry(out, e, now);
+    }
     HASH_SORT(br->macs.entries, by_vlan_and_mac);
-    for (const struct mac_entry *e = br->macs.entries; e; e = e->hh.next) {
-        const uint8_t *m = e->key.mac.a;
-        add_port_number(out, e->port);
-        strbuf_addf(out, "  %4u  %02x:%02x:%02x:%02x:%02x:%02x  ", e->key.vlan, m[0], m[1], m[2], m[3], m[4], m[5]);
+    for (const struct mac_entry *e = br->macs.n_static ? br->macs.entries : NULL; e; e = e->hh.next) {
         if (e->is_static) {
-            strbuf_add(out, "static\n");
-        } else {
-            strbuf_addf(out, "%3" PRId64 "\n", (now - e->used_ms) / 1000);
+            add_mac_entry(out, e, now);
         }
     }
     return 0;

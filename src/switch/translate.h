@@ -93,6 +93,7 @@ struct xlate_out {
     size_t actions_len, actions_allocated;
     struct flow_key mask;
     bool slow;                               /* uses the controller: the megaflow is DP_ACTION_SLOW */
+    bool slow_action;                        /* slow because the packet's contents decide, not for a packet-in */
     uint32_t slow_meters[XLATE_SLOW_METERS]; /* the datapath's meters that stand before the first packet-in */
     unsigned int n_slow_meters;
     enum drop_reason drop; /* not NONE: ACTIONS is this drop */

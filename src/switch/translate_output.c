@@ -410,13 +410,13 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
         xlate_note_drop(x, DROP_PORT_DOWN);
         return false;
     }
-    xlate_mirror_output(x, port);
     uint8_t tos = x->s.flow.key.ip_tos, tos_written = x->s.written.ip_tos;
     set_queue_dscp(x, port);
     switch (port->kind) {
     case PORT_PATCH:
         xlate_reveal(x);
-        return output_patch(x, port); /* what the other bridge does with it is counted there */
+        done = output_patch(x, port);
+        break;
     case PORT_TUNNEL:
         xlate_reveal(x);
         done = output_tunnel(x, port);
@@ -428,9 +428,12 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port)
     }
     x->s.flow.key.ip_tos = tos;
     x->s.written.ip_tos = tos_written;
-    x->n_outputs += done;
-    if (done) {
+    if (done && port->kind != PORT_PATCH) { /* what the other bridge does with it is counted there */
+        x->n_outputs++;
         xlate_trace(x, "output to %s", port->name);
+    }
+    if (done) {
+        xlate_mirror_output(x, port);
     }
     return done;
 }

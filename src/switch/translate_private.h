@@ -177,7 +177,7 @@ bool xlate_learn_mac(struct bridge *br, const struct xlate_effect *e, int64_t no
 bool xlate_mcast(struct xlate_ctx *x, const struct port *in_lead, const struct xlate_vlan *v);
 /* translate_mirror.c. The packet comes into the bridge by PORT; false, the drop noted: it goes no further. */
 bool xlate_mirror_enter(struct xlate_ctx *x, const struct port *port);
-/* The packet is about to be output to PORT. */
+/* The packet was just output to PORT, as it stands. */
 void xlate_mirror_output(struct xlate_ctx *x, const struct port *port);
 /* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
 void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,

@@ -197,7 +197,7 @@ void xlate_trace_finish(struct xlate_ctx *x)
     }
     strbuf_add(b, "\nDatapath actions: ");
     if (x->out->slow && !x->out->actions_len) {
-        strbuf_add(b, "userspace(controller)");
+        strbuf_add(b, x->out->slow_action ? "drop" : "userspace(controller)");
     } else if (x->out->drop) {
         strbuf_add(b, "drop");
     } else {
@@ -206,6 +206,8 @@ void xlate_trace_finish(struct xlate_ctx *x)
     strbuf_add(b, "\n");
     if (x->out->slow) {
         strbuf_add(b, "This flow is handled by the userspace slow path because it:\n"
-                      "  - Sends \"packet-in\" messages to the OpenFlow controller.\n");
+                      "  - ");
+        strbuf_add(b, x->out->slow_action ? "Uses action(s) not supported by datapath.\n"
+                                          : "Sends \"packet-in\" messages to the OpenFlow controller.\n");
     }
 }

@@ -58,7 +58,8 @@ static void test_source(void **state)
     struct mirror_config c = source("s", "a1", "m");
 
     set(e, &c, 1);
-    /* The copy first, as the packet came in, in the VLAN's form for the mirror's port; then the flood, without m. */
+    /* On the way in the copy is first, as the packet came, in the VLAN's form for the mirror's port; then the flood,
+     * without m. */
     assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)),
                         "push_vlan(vid=10,pcp=0),5,pop_vlan,2,push_vlan(vid=10,pcp=0),4");
     /* Towards a1 is not selected. */
@@ -77,7 +78,7 @@ static void test_destination(void **state)
     assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "1");
     set(e, &c, 1);
     /* The same megaflow, in place. */
-    assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "push_vlan(vid=10,pcp=0),5,pop_vlan,1");
+    assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "1,push_vlan(vid=10,pcp=0),5");
     set(e, NULL, 0);
     assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "1");
 }
@@ -159,6 +160,10 @@ static void test_snaplen(void **state)
                         "push_vlan(vid=10,pcp=0),trunc(40),5,pop_vlan,2,push_vlan(vid=10,pcp=0),4");
     megaflow_sync_stats(e->sw);
     assert_int_equal(bridge_mirror_find(e->br, "s")->tx_bytes, 40);
+    c.snaplen = UINT16_MAX; /* as good as none */
+    set(e, &c, 1);
+    assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)),
+                        "push_vlan(vid=10,pcp=0),5,pop_vlan,2,push_vlan(vid=10,pcp=0),4");
 }
 
 /* An egress copy shows what the flow table made of the packet; one on ingress does not. */
@@ -170,7 +175,7 @@ static void test_changed_packets(void **state)
     env_flow(e->br, "priority=9,in_port=1,actions=mod_dl_dst:02:00:00:00:00:99,output:4");
     set(e, c, 2);
     assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)),
-                        "push_vlan(vid=10,pcp=0),5,set(eth(dst=02:00:00:00:00:99)),pop_vlan,3,4");
+                        "push_vlan(vid=10,pcp=0),5,set(eth(dst=02:00:00:00:00:99)),pop_vlan,4,3");
 }
 
 /* What flows drop is mirrored all the same, and counts as what the mirror sent. */
@@ -200,7 +205,7 @@ static void test_patch_ports(void **state)
     set(e, &c, 1);
     assert_int_equal(bridge_set_mirrors(br1, &c1, 1), 0);
     megaflow_revalidate_all(e->sw);
-    assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)), "5,6,7");
+    assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)), "6,7,5");
 }
 
 /* To a tunnel: sent like any packet there. */

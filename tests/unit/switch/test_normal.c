@@ -210,12 +210,12 @@ static void test_dot1q_tunnel(void **state)
     dot1q_ports(e, 0);
     /* Customer VLAN 5 goes into the service VLAN, with the service tag outside on the trunk and no access port. */
     assert_string_equal(env_in(e, 1, tagged(0xff, 1, 1, (const uint16_t[][2]){{0x8100, 5}})),
-                        "2,push_vlan(vid=100,pcp=0,tpid=0x88a8),3");
+                        "2,push_vlan(tpid=0x88a8,vid=100,pcp=0),3");
     assert_string_equal(env_in(e, 1, tagged(0xff, 1, 1, (const uint16_t[][2]){{0x8100, 6}})),
-                        "push_vlan(vid=100,pcp=0,tpid=0x88a8),3");
+                        "push_vlan(tpid=0x88a8,vid=100,pcp=0),3");
     assert_string_equal(env_in(e, 2, tagged(0xff, 2, 1, (const uint16_t[][2]){{0x8100, 6}})), "drop(vlan_ingress)");
     /* Without a customer tag it is like an access port. */
-    assert_string_equal(env_in(e, 2, env_udp(0xff, 2, 0)), "1,push_vlan(vid=100,pcp=0,tpid=0x88a8),3,pop_vlan,4");
+    assert_string_equal(env_in(e, 2, env_udp(0xff, 2, 0)), "1,push_vlan(tpid=0x88a8,vid=100,pcp=0),3,pop_vlan,4");
     /* Back from the trunk: the service tag goes, the customer's comes to light. */
     assert_string_equal(env_in(e, 3, tagged(0xff, 3, 2, (const uint16_t[][2]){{0x88a8, 100}, {0x8100, 5}})),
                         "pop_vlan,1,2");
