@@ -216,11 +216,24 @@ static void stats_13(struct writer *w, uint8_t version, const struct of_flow_sta
     of_match_encode(w, version, &fs->match);
 }
 
-/* OpenFlow 1.5 calls it a flow's description (7.3.5.2). */
-static void stats_15(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+static void put_oxs(struct writer *w, const struct of_flow_stats *fs)
 {
     struct oxs stats = {.present = 0};
 
+    oxs_set_time(&stats, OXS_DURATION, fs->duration_sec, fs->duration_nsec);
+    oxs_set_time(&stats, OXS_IDLE_TIME, fs->idle_age, 0);
+    if (fs->packets != UINT64_MAX) {
+        oxs_set(&stats, OXS_PACKET_COUNT, fs->packets);
+    }
+    if (fs->bytes != UINT64_MAX) {
+        oxs_set(&stats, OXS_BYTE_COUNT, fs->bytes);
+    }
+    oxs_encode(w, &stats);
+}
+
+/* OpenFlow 1.5 calls it a flow's description (7.3.5.2). */
+static void stats_15(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+{
     writer_u16(w, fs->priority);
     writer_u16(w, fs->idle_timeout);
     writer_u16(w, fs->hard_timeout);
@@ -228,11 +241,7 @@ static void stats_15(struct writer *w, uint8_t version, const struct of_flow_sta
     writer_u16(w, fs->importance);
     writer_be64(w, fs->cookie);
     of_match_encode(w, version, &fs->match);
-    oxs_set_time(&stats, OXS_DURATION, fs->duration_sec, fs->duration_nsec);
-    oxs_set_time(&stats, OXS_IDLE_TIME, fs->idle_age, 0);
-    oxs_set(&stats, OXS_PACKET_COUNT, fs->packets);
-    oxs_set(&stats, OXS_BYTE_COUNT, fs->bytes);
-    oxs_encode(w, &stats);
+    put_oxs(w, fs);
 }
 
 void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs)
@@ -257,6 +266,19 @@ void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format,
     } else {
         ofpacts_encode_instructions(fs->acts, fs->acts_len, format->version, w);
     }
+    writer_patch_u16(w, start, (uint16_t)(w->len - start));
+}
+
+void of_flow_stats_brief_encode(struct writer *w, uint8_t version, const struct of_flow_stats *fs)
+{
+    size_t start = w->len;
+
+    writer_zeros(w, 4);
+    writer_u8(w, fs->table);
+    writer_u8(w, 0); /* OFPFSR_STATS_REQUEST */
+    writer_u16(w, fs->priority);
+    of_match_encode(w, version, &fs->match);
+    put_oxs(w, fs);
     writer_patch_u16(w, start, (uint16_t)(w->len - start));
 }
 
@@ -299,8 +321,8 @@ static int read_stats_15(struct reader *e, struct of_flow_stats *fs)
         fs->duration_sec = (uint32_t)(stats.values[OXS_DURATION] >> 32);
         fs->duration_nsec = (uint32_t)stats.values[OXS_DURATION];
         fs->idle_age = (uint32_t)(stats.values[OXS_IDLE_TIME] >> 32);
-        fs->packets = stats.values[OXS_PACKET_COUNT];
-        fs->bytes = stats.values[OXS_BYTE_COUNT];
+        fs->packets = stats.present >> OXS_PACKET_COUNT & 1 ? stats.values[OXS_PACKET_COUNT] : UINT64_MAX;
+        fs->bytes = stats.present >> OXS_BYTE_COUNT & 1 ? stats.values[OXS_BYTE_COUNT] : UINT64_MAX;
     }
     return error;
 }

@@ -24,6 +24,7 @@ enum of_multipart_type {
     OFMP_TABLE_DESC = 14,
     OFMP_QUEUE_DESC = 15,
     OFMP_FLOW_MONITOR = 16,
+    OFMP_FLOW_STATS = 17, /* 1.5 */
     OFMP_EXPERIMENTER = 0xffff,
 };
 #define OFMP_F_MORE 1
@@ -84,7 +85,10 @@ struct of_flow_stats {
     size_t acts_len;
     struct ofpacts decoded; /* when decoding: the caller's */
 };
+/* PACKETS and BYTES that are UINT64_MAX are not counted. */
 void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs);
+/* An entry of FLOW_STATS: OpenFlow 1.5's statistics of flows without their descriptions (7.3.5.3). */
+void of_flow_stats_brief_encode(struct writer *w, uint8_t version, const struct of_flow_stats *fs);
 /* The next entry of R. */
 int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats *ret);
 

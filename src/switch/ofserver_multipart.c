@@ -72,7 +72,11 @@ static int put_flow(void *aux, const struct rule *rule)
     ofserver_duration(rule->created_ms, r->now, &fs.duration_sec, &fs.duration_nsec);
     rule_get_match(rule, &fs.match);
     of_mp_entry(&r->mp);
-    of_flow_stats_encode(&r->w, &r->format, &fs);
+    if (r->mp.kind.type == OFMP_FLOW_STATS) {
+        of_flow_stats_brief_encode(&r->w, r->format.version, &fs);
+    } else {
+        of_flow_stats_encode(&r->w, &r->format, &fs);
+    }
     of_mp_entry_done(&r->mp);
     return 0;
 }
@@ -273,6 +277,7 @@ static const struct {
     {{OFMP_TABLE_DESC, 0, 0}, ofconn_mp_table_desc, OF_VERSION_14, 0},
     {{OFMP_QUEUE_DESC, 0, 0}, ofconn_mp_queue_desc, OF_VERSION_14, 0},
     {{OFMP_FLOW_MONITOR, 0, 0}, ofconn_mp_monitor, OF_VERSION_14, 0},
+    {{OFMP_FLOW_STATS, 0, 0}, mp_flow, OF_VERSION_15, 0},
     {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_FLOW}, mp_flow, 0, 0},
     {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_AGGREGATE}, mp_aggregate, 0, 0},
     {{OFMP_EXPERIMENTER, OF_EXPERIMENTER_NX, NXST_GROUP}, ofconn_mp_group, 0, 0},

@@ -541,3 +541,27 @@ def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
         assert paused < resumed and (1, 0xfff) in seen[paused:resumed]  # what was added meanwhile is told before RESUMED
         other.request(14, of.flow_mod13(cookie=0x1000, priority=1000, table=9))
         assert (1, 0x1000) in updates(c.sync())
+
+
+def test_flow_statistics_of_15(hv, br):
+    """1.5 tells what a flow counted without saying what it is; descriptions carry the same list."""
+    request = struct.pack("!B3xII4xQQ", 0xff, 0xffffffff, 0xffffffff, 0, 0) + of.match13()
+    match = of.match13(of.oxm(0, struct.pack("!I", 1)))
+    with of.Conn.to_unix(br, 6) as c:
+        c.send(14, of.flow_mod13(match, table=3, priority=9, cookie=7, flags=8))  # no packet counts
+        body = c.multipart(17, request)
+        length, table, reason, priority = struct.unpack_from("!H2xBBH", body)
+        assert (length, table, reason, priority) == (len(body), 3, 0, 9) and body[8:24] == match
+        _, stats_len = struct.unpack_from("!HH", body, 24)
+        fields, at = {}, 28
+        while at < 24 + stats_len:
+            cls, field, size = struct.unpack_from("!HBB", body, at)
+            assert cls == 0x8002 and size == 8
+            fields[field >> 1] = struct.unpack_from("!II", body, at + 4)
+            at += 4 + size
+        assert set(fields) == {0, 1, 5} and fields[5] == (0, 0)  # duration, idle time, bytes
+        assert len(body) == 24 + (stats_len + 7) // 8 * 8
+        assert stats_len == struct.unpack_from("!H", c.multipart(1, request), 24 + 16 + 2)[0]
+        assert c.multipart(17, request[:-8]) == (4, 1)  # OFPBMC_BAD_LEN
+    with of.Conn.to_unix(br, 5) as c:
+        assert c.multipart(17, request) == (1, 2)
