@@ -365,11 +365,8 @@ static void format_set(const struct dp_action_set *set, struct strbuf *b)
     }
     if (set->h.arg & DP_SET_ND) {
         ip_field(&nd, "target", &k->nd_target, &m->nd_target, false);
-        if (k->tp_src == htons(135)) {
-            mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
-        } else {
-            mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
-        }
+        mac_field(&nd, "sll", &k->arp_sha, &m->arp_sha);
+        mac_field(&nd, "tll", &k->arp_tha, &m->arp_tha);
         group_end(&nd);
     }
     if (set->h.arg & DP_SET_MARK) {

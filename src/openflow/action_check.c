@@ -33,6 +33,9 @@ int subfield_check(const struct subfield *sf, bool write, const struct flow *flo
     if (!sf->field) {
         return OFERR_ACTION_BAD_SET_TYPE;
     }
+    if (field_is_tun_metadata(sf->field) && !sf->field->n_bytes) {
+        return OFERR_TLV_INVALID_FIELD;
+    }
     if (!sf->n_bits || sf->ofs + sf->n_bits > sf->field->n_bits) {
         return OFERR_ACTION_BAD_SET_LEN;
     }

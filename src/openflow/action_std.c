@@ -141,13 +141,38 @@ static int set_field_check(const struct field *f, const union field_value *value
                : 0;
 }
 
+/* N bytes of a field's value. Who writes a tun_metadata field may not know how long the option is: shorter ones are
+ * right-aligned, and longer ones have zeros in front. */
+static int read_value(struct reader *r, const struct field *f, size_t n, union field_value *ret)
+{
+    size_t extra = n > f->n_bytes ? n - f->n_bytes : 0;
+
+    for (; extra; extra--) {
+        if (reader_u8(r)) {
+            return OFERR_ACTION_BAD_SET_LEN;
+        }
+    }
+    n = MIN(n, f->n_bytes);
+    reader_copy(r, ret->b + f->n_bytes - n, n);
+    return r->error ? OFERR_ACTION_BAD_LEN : 0;
+}
+
+static int check_length(const struct field *f, size_t n)
+{
+    if (!field_is_tun_metadata(f)) {
+        return n == f->n_bytes ? 0 : OFERR_ACTION_BAD_SET_LEN;
+    }
+    return !f->n_bytes ? OFERR_TLV_INVALID_FIELD : 0;
+}
+
 int set_field_decode(struct reader *r, bool mask_allowed, struct ofpacts *acts)
 {
     struct reader peek = *r;
     uint32_t header = reader_u32(&peek);
     const struct field *f = field_header_read(r);
     bool masked = header & 0x100;
-    union field_value value = {0}, mask;
+    size_t n = (header & 0xff) / (masked ? 2 : 1);
+    union field_value value = {0}, mask = {0};
     struct ofpact_set_field *sf;
     int error;
 
@@ -157,18 +182,19 @@ int set_field_decode(struct reader *r, bool mask_allowed, struct ofpacts *acts)
     if (!f) {
         return OFERR_ACTION_BAD_SET_TYPE;
     }
-    if ((header & 0xff) != (masked ? 2u : 1u) * f->n_bytes) {
-        return header >> 16 == 0xffff ? OFERR_ACTION_BAD_SET_ARGUMENT : OFERR_ACTION_BAD_SET_LEN;
+    if (header >> 16 == 0xffff) {
+        return OFERR_ACTION_BAD_SET_ARGUMENT; /* those that there are cannot be set */
     }
-    mask = field_ones(f);
-    reader_copy(r, value.b, f->n_bytes);
-    if (masked) {
-        reader_copy(r, mask.b, f->n_bytes);
+    error = masked && header & 1 ? OFERR_ACTION_BAD_SET_LEN : check_length(f, n);
+    error = error ? error : read_value(r, f, n, &value);
+    if (!error && masked) {
+        error = read_value(r, f, n, &mask);
     }
-    if (action_end_check(r)) {
-        return OFERR_ACTION_BAD_LEN;
+    if (error || action_end_check(r)) {
+        return error ? error : OFERR_ACTION_BAD_LEN;
     }
-    error = masked && !mask_allowed ? OFERR_ACTION_BAD_SET_ARGUMENT : set_field_check(f, &value, &mask);
+    mask = masked ? mask : field_ones(f);
+    error = masked && !mask_allowed ? OFERR_ACTION_BAD_SET_MASK : set_field_check(f, &value, &mask);
     if (error) {
         return error;
     }

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Actions in each version of OpenFlow, against what ovs-vswitchd sends and ovs-ofctl prints for the same flows. */
+#include "action_vectors.h"
+
 #include "base/strbuf.h"
 #include "hex.h"
 #include "openflow/text.h"
-
-struct vector {
-    const char *match, *given;
-    uint8_t version; /* in which GIVEN was sent */
-    const char *of10, *text10, *of13, *text13, *of15, *text15;
-};
-
-static const struct vector vectors[] = {
-#include "action_vectors.h"
-};
 
 static const char *wire_of(const struct vector *v, uint8_t version)
 {
