@@ -15,6 +15,7 @@
 #define PROP_WATCH_GROUP 2
 #define PROP_EXPERIMENTER 0xffff
 #define NTR_EXPERIMENTER 0x0000154du
+#define NTR_EXPERIMENTER_OLD 0x00001540u /* Open vSwitch's first try at the number: it reads both */
 #define NTR_SELECTION_METHOD 1
 #define NTR_METHOD_LEN 16
 
@@ -324,7 +325,7 @@ static int decode_group_props(struct reader *r, struct of_group *g)
         if (e.error) {
             return OFERR_PROPERTY_BAD_LEN;
         }
-        if (experimenter != NTR_EXPERIMENTER) {
+        if (experimenter != NTR_EXPERIMENTER && experimenter != NTR_EXPERIMENTER_OLD) {
             return OFERR_PROPERTY_BAD_EXPERIMENTER;
         }
         if (exp_type != NTR_SELECTION_METHOD) {

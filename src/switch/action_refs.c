@@ -80,19 +80,26 @@ bool actions_refer_to(const void *actions, size_t len, enum ref_kind kind, uint3
     return for_each(actions, len, is_that, &k);
 }
 
+static int check_meter(void *aux, enum ref_kind kind, uint32_t id)
+{
+    bool there = kind != REF_METER || (id <= OF_METER_MAX && meter_find(aux, id));
+
+    return there ? 0 : OFERR_METER_MOD_INVALID_METER;
+}
+
 static int check_one(void *aux, enum ref_kind kind, uint32_t id)
 {
-    const struct bridge *br = aux;
-
-    if (kind == REF_GROUP) {
-        return group_find(br, id) ? 0 : OFERR_ACTION_BAD_OUT_GROUP;
-    }
-    return id <= OF_METER_MAX && meter_find(br, id) ? 0 : OFERR_METER_MOD_INVALID_METER;
+    return kind == REF_GROUP && !group_find(aux, id) ? OFERR_ACTION_BAD_OUT_GROUP : check_meter(aux, kind, id);
 }
 
 int actions_check_refs(const struct bridge *br, const void *actions, size_t len)
 {
     return for_each(actions, len, check_one, (void *)br);
+}
+
+int actions_check_meters(const struct bridge *br, const void *actions, size_t len)
+{
+    return for_each(actions, len, check_meter, (void *)br);
 }
 
 struct counting {

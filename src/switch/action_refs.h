@@ -16,6 +16,8 @@ bool actions_have_refs(const void *actions, size_t len);
 bool actions_refer_to(const void *actions, size_t len, enum ref_kind kind, uint32_t id);
 /* Is all that the list names there? 0, OFERR_ACTION_BAD_OUT_GROUP or OFERR_METER_MOD_INVALID_METER. */
 int actions_check_refs(const struct bridge *br, const void *actions, size_t len);
+/* The meters only. */
+int actions_check_meters(const struct bridge *br, const void *actions, size_t len);
 /* The list came into use (DELTA 1) or went out of it (-1). */
 void action_refs_count(struct bridge *br, enum ref_from from, const void *actions, size_t len, int delta);
 unsigned int action_refs_get(const struct bridge *br, enum ref_from from, enum ref_kind kind, uint32_t id);

@@ -635,20 +635,22 @@ static bool packet_out_port_ok(const struct bridge *br, ofp_port_t in_port)
            bridge_port_by_ofp(br, in_port) || ofp_port_u32(in_port) < ofp_port_u32(OFPP_MAX);
 }
 
+int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const void *actions, size_t actions_len)
+{
+    int error = packet_out_port_ok(br, in_port) ? xlate_supports(actions, actions_len) : OFERR_BAD_PORT;
+
+    return error ? error : actions_check_refs(br, actions, actions_len);
+}
+
 int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
                       size_t actions_len)
 {
     struct xlate_out out = {0};
     const struct port *port = bridge_port_by_ofp(br, in_port);
     struct flow_key key;
-    int error = 0;
+    int error = bridge_check_packet_out(br, in_port, actions, actions_len);
 
     coverage_inc(packet_out);
-    if (!packet_out_port_ok(br, in_port)) {
-        return OFERR_BAD_PORT;
-    }
-    error = xlate_supports(actions, actions_len);
-    error = error ? error : actions_check_refs(br, actions, actions_len);
     if (error) {
         return error;
     }

@@ -373,10 +373,11 @@ static inline bool vlan_config_equal(const struct vlan_config *a, const struct v
 }
 
 /* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or
- * OFPP_ANY for none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_BAD_PORT, or a negative errno of the
- * datapath. */
+ * OFPP_ANY for none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_* or a negative errno of the datapath. */
 int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
                       size_t actions_len);
+/* Would it be refused with an OFERR_*? */
+int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const void *actions, size_t actions_len);
 
 /* Names of BR's ports for text forms. */
 struct name_map bridge_name_map(struct bridge *br);

@@ -7,8 +7,9 @@
 #define WATCH_DEPTH_MAX 64
 /* Buckets up to here surely fit a description: on the wire actions are at most three times as long as decoded. */
 #define SURELY_FIT 16384
-#define DESC_AROUND 128 /* headers of message, multipart, Nicira's extension and group, and no property that is long   \
-                         */
+#define DESC_AROUND                                                                                                    \
+    128 /* headers of message, multipart, Nicira's extension and group, and no property that is long                   \
+         */
 
 /* ---- groups and what they share ---- */
 
@@ -273,7 +274,9 @@ bool group_bucket_is_live(const struct bridge *br, const struct group_bucket *b)
 
 /* ---- checks ---- */
 
-static int check_bucket(const struct bridge *br, const struct group *g, const struct of_bucket *b)
+/* WHOLE: the group came as a whole. A bucket that is put into a failover group later may watch nothing, as with Open
+ * vSwitch: then it is always live. */
+static int check_bucket(const struct bridge *br, const struct group *g, const struct of_bucket *b, bool whole)
 {
     bool watches = b->watch_port != OFPP_ANY || b->watch_group != OF_GROUP_ANY;
     int error;
@@ -284,20 +287,19 @@ static int check_bucket(const struct bridge *br, const struct group *g, const st
     if (watches && (g->config.type == OF_GROUP_TYPE_ALL || g->config.type == OF_GROUP_TYPE_INDIRECT)) {
         return OFERR_GROUP_WATCH_UNSUPPORTED;
     }
-    if (!watches && g->config.type == OF_GROUP_TYPE_FAILOVER) {
+    if (!watches && whole && g->config.type == OF_GROUP_TYPE_FAILOVER) {
         return OFERR_GROUP_INVALID;
     }
-    if (actions_refer_to(b->acts.data, b->acts.len, REF_GROUP, g->config.id)) {
-        return OFERR_GROUP_LOOP;
-    }
     error = xlate_supports(b->acts.data, b->acts.len);
-    return error ? error : actions_check_refs(br, b->acts.data, b->acts.len);
+    return error ? error : actions_check_meters(br, b->acts.data, b->acts.len);
 }
 
 struct todo {
     struct bridge *br;
     struct group **groups;
     size_t n, allocated;
+    uint32_t wanted; /* the number that must not be come upon */
+    bool found;
 };
 
 /* Puts the groups that the list forwards to on T, but those that were there already. */
@@ -305,11 +307,17 @@ static void follow(struct todo *t, const void *actions, size_t len)
 {
     OFPACT_FOR_EACH(a, actions, len) {
         struct group *g;
+        uint32_t id;
 
         if (a->type == OFPACT_CLONE || a->type == OFPACT_WRITE_ACTIONS) {
             follow(t, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
         }
-        g = a->type == OFPACT_GROUP ? group_find(t->br, ((const struct ofpact_u32 *)(const void *)a)->v) : NULL;
+        if (a->type != OFPACT_GROUP) {
+            continue;
+        }
+        id = ((const struct ofpact_u32 *)(const void *)a)->v;
+        t->found |= id == t->wanted;
+        g = group_find(t->br, id);
         if (!g || g->mark == t->br->groups->mark) {
             continue;
         }
@@ -332,17 +340,15 @@ static void follow_buckets(struct todo *t, const struct group *g)
 /* Would a packet in G come back to G's number? */
 static bool loops(struct bridge *br, const struct group *g)
 {
-    struct todo t = {.br = br};
-    bool found = false;
+    struct todo t = {.br = br, .wanted = g->config.id};
 
     br->groups->mark++;
     follow_buckets(&t, g);
-    for (size_t i = 0; i < t.n && !found; i++) {
-        found = t.groups[i]->config.id == g->config.id;
+    for (size_t i = 0; i < t.n && !t.found; i++) {
         follow_buckets(&t, t.groups[i]);
     }
     free(t.groups);
-    return found;
+    return t.found;
 }
 
 /* A group that no description could hold would make dumps impossible as long as it is there. */
@@ -371,7 +377,7 @@ static int check_fits(const struct group *g)
     return error;
 }
 
-static int check(struct bridge *br, const struct group *g)
+static int check(struct bridge *br, const struct group *g, bool whole)
 {
     int error = check_fits(g);
 
@@ -379,7 +385,7 @@ static int check(struct bridge *br, const struct group *g)
         return OFERR_GROUP_INVALID;
     }
     for (size_t i = 0; i < g->n_buckets && !error; i++) {
-        error = check_bucket(br, g, &g->buckets[i]->config);
+        error = check_bucket(br, g, &g->buckets[i]->config, whole);
     }
     return error ? error : loops(br, g) ? OFERR_GROUP_LOOP : 0;
 }
@@ -399,7 +405,7 @@ static int apply_whole(struct flow_txn *txn, struct of_group_mod *gm)
     }
     _cleanup_(group_unrefp) struct group *g = group_new(c, c->n_buckets, old, txn->now);
     add_new_buckets(g, c);
-    int error = check(txn->br, g);
+    int error = check(txn->br, g, true);
     if (!error) {
         change(txn, c->id, g);
     }
@@ -448,7 +454,7 @@ static int apply_insert(struct flow_txn *txn, struct of_group_mod *gm)
     add_old_buckets(g, old, 0, at);
     add_new_buckets(g, c);
     add_old_buckets(g, old, at, old->n_buckets);
-    int error = check(txn->br, g);
+    int error = check(txn->br, g, false);
     if (!error) {
         change(txn, c->id, g);
     }
@@ -476,7 +482,7 @@ static int apply_remove(struct flow_txn *txn, const struct of_group_mod *gm)
         add_old_buckets(g, old, 0, (size_t)at);
         add_old_buckets(g, old, (size_t)at + 1, old->n_buckets);
     }
-    int error = check(txn->br, g);
+    int error = check(txn->br, g, false);
     if (!error) {
         change(txn, gm->group.id, g);
     }

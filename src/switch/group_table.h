@@ -11,8 +11,9 @@
  * go on, its new buckets' begin). Megaflows hold the group that they were translated with, so their last counters go
  * where they belong.
  *
- * Invariants: groups never form a loop; a bucket never names a group that is not there (a group that another one uses
- * cannot be deleted alone); no flow names a group that is not there (they go with it).
+ * Invariants: groups never form a loop; no flow names a group that is not there (they go with it). A bucket may name a
+ * group that is still to come, since clients restore groups in any order; one that another group forwards to cannot be
+ * deleted alone.
  */
 #include "openflow/msg_group.h"
 #include "switch/flow_table.h"

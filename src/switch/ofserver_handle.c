@@ -131,6 +131,8 @@ int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader
 
         error = bridge_packet_out(c->server->bridge, packet, po.in_port, po.acts.data, po.acts.len);
         packet_free(packet);
+    } else {
+        error = bridge_check_packet_out(c->server->bridge, po.in_port, po.acts.data, po.acts.len);
     }
     ofpacts_done(&po.acts);
     return error;
