@@ -354,7 +354,10 @@ static bool loops(struct bridge *br, const struct group *g)
 /* A group that no description could hold would make dumps impossible as long as it is there. */
 static int check_fits(const struct group *g)
 {
-    static const uint8_t versions[] = {OF_VERSION_10, OF_VERSION_13, OF_VERSION_15};
+    static const struct {
+        uint8_t version;
+        bool nx;
+    } forms[] = {{OF_VERSION_10, true}, {OF_VERSION_13, true}, {OF_VERSION_13, false}, {OF_VERSION_15, false}};
     struct of_group desc;
     size_t size = 0;
     int error = 0;
@@ -366,10 +369,10 @@ static int check_fits(const struct group *g)
         return 0;
     }
     group_describe(g, &desc);
-    for (size_t i = 0; i < ARRAY_SIZE(versions) && !error; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(forms) && !error; i++) {
         struct writer w = {.limit = OF_MAX_LEN - DESC_AROUND};
 
-        of_group_desc_put(&w, versions[i], true, &desc);
+        of_group_desc_put(&w, forms[i].version, forms[i].nx, &desc);
         error = w.error ? OFERR_GROUP_OUT_OF_BUCKETS : 0;
         writer_done(&w);
     }

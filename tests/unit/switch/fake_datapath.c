@@ -6,6 +6,7 @@
 
 #define MAX_FLOWS 256
 #define MAX_PORTS 64
+#define MAX_METERS 16
 
 struct fake_flow {
     dp_flow_id id; /* 0: free */
@@ -19,7 +20,7 @@ struct fake_dp {
     struct datapath dp;
     struct dp_callbacks cb;
     struct fake_flow flows[MAX_FLOWS];
-    bool ports[MAX_PORTS];
+    bool ports[MAX_PORTS], meters[MAX_METERS];
     uint64_t drops[DROP_MAX];
     struct strbuf executed, taken;
     int64_t now;
@@ -152,6 +153,33 @@ static int fake_execute(struct datapath *dp, struct packet *packet WR_UNUSED, co
     return 0;
 }
 
+/* Meters are there or not; they let everything pass. */
+static int fake_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config WR_UNUSED)
+{
+    if (id >= MAX_METERS) {
+        return -ENOSPC;
+    }
+    fake_of(dp)->meters[id] = true;
+    return 0;
+}
+
+static int fake_meter_del(struct datapath *dp, uint32_t id)
+{
+    fake_of(dp)->meters[id] = false;
+    return 0;
+}
+
+static int fake_meter_get_stats(struct datapath *dp WR_UNUSED, uint32_t id WR_UNUSED, struct dp_meter_stats *ret)
+{
+    *ret = (struct dp_meter_stats){0};
+    return 0;
+}
+
+static int fake_meter_ask(struct datapath *dp, uint32_t id, uint32_t len WR_UNUSED, uint32_t packets WR_UNUSED)
+{
+    return id < MAX_METERS && fake_of(dp)->meters[id] ? 0 : -ENOENT;
+}
+
 static const uint64_t *fake_drops(struct datapath *dp)
 {
     return fake_of(dp)->drops;
@@ -174,6 +202,10 @@ const struct dp_class fake_dp_class = {
     .flow_get_stats = fake_flow_get_stats,
     .flow_for_each = fake_for_each,
     .execute = fake_execute,
+    .meter_set = fake_meter_set,
+    .meter_del = fake_meter_del,
+    .meter_get_stats = fake_meter_get_stats,
+    .meter_ask = fake_meter_ask,
     .drops = fake_drops,
     .lookup_stats = fake_lookup_stats,
 };
@@ -207,12 +239,17 @@ void fake_receive(struct switch_ *sw, struct packet *p)
         x->stats.bytes += p->len;
         x->stats.used_ms = f->now;
         first = (const struct dp_action *)(const void *)x->actions;
-        if (first->type != DP_ACTION_SLOW) {
+        size_t before = x->len - sizeof *first; /* DP_ACTION_SLOW is the last one, behind meters */
+        const struct dp_action *last = (const struct dp_action *)(const void *)(x->actions + before);
+        if (last->type != DP_ACTION_SLOW) {
             fake_execute(sw->dp, p, first, x->len);
             return;
         }
+        if (before) {
+            fake_execute(sw->dp, p, first, before);
+        }
         up.reason = DP_UPCALL_SLOW;
-        up.slow_reason = first->arg;
+        up.slow_reason = last->arg;
     }
     f->cb.upcall(f->cb.aux, &up);
 }
