@@ -64,7 +64,7 @@ static void offload_to_vnet(struct virtio_net_hdr *h, const struct packet_offloa
     };
 }
 
-static enum drop_reason reason_of(int error)
+enum drop_reason us_tx_reason(int error)
 {
     switch (error) {
     case ENETDOWN:
@@ -268,42 +268,16 @@ static int system_receive(struct us_port *port, int fd)
     return n;
 }
 
-/* AF_PACKET sends with its socket's priority (per message only since Linux 6.14), so it follows the packets'. */
-static void set_priority(struct us_port *port, uint32_t priority)
-{
-    if (port->priority != priority && !set_option(port->fd, SOL_SOCKET, SO_PRIORITY, (int)priority)) {
-        port->priority = priority;
-    }
-}
-
 static enum drop_reason system_send(struct us_port *port, struct packet *p, const struct flow_key *key WR_UNUSED,
                                     const struct flow_tunnel *tunnel WR_UNUSED)
 {
     struct virtio_net_hdr vnet;
-    struct iovec iov[2] = {{&vnet, sizeof(vnet)}, {p->data, p->len}};
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-    union {
-        struct cmsghdr h;
-        char buf[CMSG_SPACE(sizeof(uint32_t))];
-    } control;
 
     if (prepare(p)) {
         return DROP_PORT_TX;
     }
     offload_to_vnet(&vnet, &p->offload);
-    set_priority(port, p->priority);
-    if (p->pkt_mark) {
-        memset(&control, 0, sizeof(control));
-        control.h =
-            (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(uint32_t)), .cmsg_level = SOL_SOCKET, .cmsg_type = SO_MARK};
-        memcpy(CMSG_DATA(&control.h), &p->pkt_mark, sizeof(uint32_t));
-        msg.msg_control = &control;
-        msg.msg_controllen = sizeof(control);
-    }
-    if (sendmsg(port->fd, &msg, MSG_DONTWAIT) < 0) {
-        return reason_of(errno);
-    }
-    return DROP_NONE;
+    return us_tx_send(port, p, &vnet);
 }
 
 const struct us_port_ops us_system_ops = {
@@ -407,7 +381,7 @@ static enum drop_reason internal_send(struct us_port *port, struct packet *p, co
         return DROP_PORT_TX;
     }
     offload_to_vnet(&vnet, &p->offload);
-    return writev(port->fd, iov, 2) < 0 ? reason_of(errno) : DROP_NONE;
+    return writev(port->fd, iov, 2) < 0 ? us_tx_reason(errno) : DROP_NONE;
 }
 
 const struct us_port_ops us_internal_ops = {

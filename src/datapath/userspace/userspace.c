@@ -21,6 +21,7 @@ struct us_port *us_port_find(struct us_datapath *dp, dp_port_t number)
 
 static void port_free(struct us_port *port)
 {
+    us_tx_flush(port->dp); /* frames that leave by it */
     for (size_t i = 0; i < port->n_events; i++) {
         event_free(port->events[i]);
     }
@@ -39,6 +40,7 @@ static void port_readable(evutil_socket_t fd, short what WR_UNUSED, void *port_)
     dp->now_ms = time_mono_ms();
     for (int turn = 0; turn < RX_TURNS && n == RX_BATCH && !port->deleted && !port->gone; turn++) {
         n = port->ops->receive(port, fd);
+        us_tx_flush(dp);
     }
     dp->receiving = NULL;
     if (port->deleted) {
@@ -185,6 +187,7 @@ static void us_close(struct datapath *dp_)
     megaflows_done(&dp->flows);
     us_meters_done(dp);
     tunnel_tx_free(dp->tunnel_tx);
+    free(dp->tx_batch);
     free(dp->rx_bufs);
     free(dp);
 }

@@ -5,7 +5,8 @@
  * The userspace datapath: frames come from sockets, are looked up among the megaflows and leave by sockets, all on the
  * owner's event loop. Files: userspace.c (the dp_class, ports by number, the way of a packet), megaflows.c (the table),
  * actions.c (the executor), meters.c, netdev.c (AF_PACKET and TAP ports), tunnel_port.c (tunnel ports), tunnel_tx.c
- * (sending tunnel packets), policer.c (ingress policing).
+ * (sending tunnel packets), tx_batch.c (sending by AF_PACKET), policer.c (ingress
+ * policing).
  *
  * Bounds: a port takes at most RX_TURNS batches of RX_BATCH frames in a turn of the loop; sends never block, and what
  * the kernel does not take at once is dropped with a reason. On a hit nothing is allocated: received frames lie in
@@ -25,6 +26,8 @@
 struct us_port;
 struct us_datapath;
 struct tunnel_tx;
+struct tx_batch;
+struct virtio_net_hdr;
 
 struct us_port_ops {
     /* Takes what SPEC says; FDs that are to be read go to us_port_watch(). */
@@ -78,6 +81,7 @@ struct us_datapath {
     struct packet rx[RX_BATCH];
     uint8_t *rx_bufs; /* RX_BATCH of RX_BUF_SIZE */
     struct tunnel_tx *tunnel_tx;
+    struct tx_batch *tx_batch; /* NULL until a frame waits */
 };
 
 /* The us_datapath inside of what dp_userspace_class.open() gave. */
@@ -102,6 +106,12 @@ static inline void us_drop(struct us_datapath *dp, enum drop_reason reason)
 {
     dp->drops[reason]++;
 }
+
+/* tx_batch.c: sends P by the AF_PACKET port, or keeps a copy until us_tx_flush(), which must follow every read. */
+enum drop_reason us_tx_send(struct us_port *port, struct packet *p, struct virtio_net_hdr *vnet);
+void us_tx_flush(struct us_datapath *dp);
+/* netdev.c: why a send failed with ERROR. */
+enum drop_reason us_tx_reason(int error);
 
 /* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
