@@ -242,6 +242,8 @@ void bridge_destroy(struct bridge *br)
     tlv_map_clear(&br->tlv_map);
     HASH_DELETE(hh, br->sw->bridges, br);
     switch_changed(br->sw);
+    free(br->description);
+    free(br->serial_number);
     free(br->name);
     free(br);
 }
@@ -258,6 +260,20 @@ void bridge_set_hooks(struct bridge *br, const struct bridge_hooks *hooks)
 {
     br->hooks = hooks ? *hooks : (struct bridge_hooks){0};
     switch_changed(br->sw); /* whether packets for the controller go up depends on it */
+}
+
+static void set_string(char **s, const char *value)
+{
+    char *copy = value ? xstrdup(value) : NULL;
+
+    free(*s);
+    *s = copy;
+}
+
+void bridge_set_description(struct bridge *br, const char *description, const char *serial_number)
+{
+    set_string(&br->description, description);
+    set_string(&br->serial_number, serial_number);
 }
 
 void bridge_set_miss_to_controller(struct bridge *br, bool on)

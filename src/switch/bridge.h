@@ -196,6 +196,7 @@ struct bridge {
     struct switch_ *sw;
     char *name;
     uint64_t datapath_id;
+    char *description, *serial_number; /* for OpenFlow's DESC; NULL: none */
     enum fail_mode fail_mode;
     enum frag_mode frag_mode;
     uint32_t of_versions;                      /* bit 1 << wire version; 0: all that there are */
@@ -291,6 +292,8 @@ int bridge_create(struct switch_ *sw, const char *name, struct bridge **ret);
 void bridge_destroy(struct bridge *br);
 struct bridge *bridge_find(const struct switch_ *sw, const char *name);
 void bridge_set_hooks(struct bridge *br, const struct bridge_hooks *hooks); /* NULL: none */
+/* What the datapath says of itself (other_config dp-desc and dp-sn); NULL: nothing. */
+void bridge_set_description(struct bridge *br, const char *description, const char *serial_number);
 void bridge_set_miss_to_controller(struct bridge *br, bool on);
 void bridge_set_frag_mode(struct bridge *br, enum frag_mode mode);
 void bridge_set_mac_limits(struct bridge *br, size_t max, int64_t age_ms);

@@ -85,6 +85,12 @@ static const char *const controller_columns[] = {"target",
                                                  "enable_async_messages",
                                                  "controller_rate_limit",
                                                  "controller_burst_limit",
+                                                 "controller_queue_size",
+                                                 "type",
+                                                 "local_ip",
+                                                 "local_netmask",
+                                                 "local_gateway",
+                                                 "other_config",
                                                  "is_connected",
                                                  "role",
                                                  "status",
@@ -201,7 +207,23 @@ void tell_unsupported(const char *what, const char *name, const struct strbuf *l
 }
 
 /* What the row asks for and this switch lacks: once in the log, until it changes. */
-static void tell_unsupported_of_bridge(struct cbridge *cb)
+static void add_unsupported_of_controllers(const struct configurator *c, const struct cbridge *cb, struct strbuf *b)
+{
+    static const char *const columns[] = {"controller_queue_size", "local_ip", "local_netmask", "local_gateway"};
+    for (size_t i = 0; i < ovsdb_row_size(cb->row, "controller"); i++) {
+        const struct ovsdb_row *row = ovsdb_client_ref(c->client, cb->row, "controller", i, "Controller");
+        for (size_t k = 0; row && k < ARRAY_SIZE(columns); k++) {
+            if (ovsdb_row_size(row, columns[k]) > 0) {
+                strbuf_addf(b, " %s", columns[k]);
+            }
+        }
+        if (row && ovsdb_row_map_string(row, "other_config", "dscp")) {
+            strbuf_add(b, " other_config:dscp");
+        }
+    }
+}
+
+static void tell_unsupported_of_bridge(const struct configurator *c, struct cbridge *cb)
 {
     static const char *const sets[] = {"netflow", "sflow", "ipfix", "auto_attach"};
     static const char *const flags[] = {"stp_enable", "rstp_enable"};
@@ -216,6 +238,7 @@ static void tell_unsupported_of_bridge(struct cbridge *cb)
             strbuf_addf(&b, " %s", flags[i]);
         }
     }
+    add_unsupported_of_controllers(c, cb, &b);
     tell_unsupported("bridge", cb->name, &b, &cb->unsupported);
 }
 
@@ -269,8 +292,10 @@ static void apply_bridge(struct configurator *c, struct cbridge *cb)
     bonds_apply(cb);
     flow_tables_apply(c, cb);
     ports_apply(c, cb);
-    tell_unsupported_of_bridge(cb);
+    tell_unsupported_of_bridge(c, cb);
     bridge_normal_apply(cb);
+    bridge_set_description(cb->bridge, ovsdb_row_map_string(cb->row, "other_config", "dp-desc"),
+                           ovsdb_row_map_string(cb->row, "other_config", "dp-sn"));
     mirrors_apply(c, cb);
     cb->bridge->datapath_id = choose_datapath_id(cb);
     cb->bridge->of_versions = read_versions(cb->row);
@@ -343,6 +368,43 @@ static void read_restore_wait(struct configurator *c, const struct ovsdb_row *ro
     }
 }
 
+/* Settings of threads, of DPDK and of network cards' offload: there is one thread, no DPDK, and no such offload. */
+static void tell_unsupported_of_root(struct configurator *c, const struct ovsdb_row *root)
+{
+    static const char *const prefixes[] = {
+        "dpdk-",
+        "pmd-",
+        "vhost-",
+        "hw-offload",
+        "tc-policy",
+        "n-handler-threads",
+        "n-revalidator-threads",
+        "n-offload-threads",
+        "max-revalidator",
+        "min-revalidate-pps",
+        "emc-insert-inv-prob",
+        "smc-enable",
+        "userspace-tso-enable",
+        "offload-rebalance",
+        "tx-flush-interval",
+        "shared-mempool-config",
+        "per-port-memory",
+    };
+    _cleanup_strbuf_ struct strbuf b = {0};
+    for (size_t i = 0; i < ovsdb_row_size(root, "other_config"); i++) {
+        const char *key, *value;
+        if (!ovsdb_row_map_at(root, "other_config", i, &key, &value) || !strcmp(value, "false")) {
+            continue;
+        }
+        for (size_t k = 0; k < ARRAY_SIZE(prefixes); k++) {
+            if (!strncmp(key, prefixes[k], strlen(prefixes[k]))) {
+                strbuf_addf(&b, " other_config:%s", key);
+            }
+        }
+    }
+    tell_unsupported("table", "Open_vSwitch", &b, &c->unsupported);
+}
+
 static void read_root_config(struct configurator *c, const struct ovsdb_row *root)
 {
     uint64_t serial = ovsdb_row_serial(root);
@@ -362,6 +424,7 @@ static void read_root_config(struct configurator *c, const struct ovsdb_row *roo
     c->stats_interval_ms = MAX(STATS_INTERVAL_MS, MIN(interval, 3600 * 1000));
     c->system_statistics = ovsdb_row_map_bool(root, "other_config", "enable-statistics", false);
     read_restore_wait(c, root);
+    tell_unsupported_of_root(c, root);
     c->root_serial = serial;
 }
 
@@ -658,6 +721,7 @@ void configurator_destroy(struct configurator *c)
     qos_destroy(c->qos);
     free(c->rundir);
     free(c->tls);
+    free(c->unsupported);
     free(c);
 }
 

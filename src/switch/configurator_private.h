@@ -86,7 +86,8 @@ struct configurator {
     struct cbridge *bridges; /* by name, hh */
     struct event *run, *stats, *tick, *lock_grace;
     char *rundir;
-    char *tls; /* the SSL row in use, as one string */
+    char *unsupported; /* what the root row asks for and we lack, as last logged */
+    char *tls;         /* the SSL row in use, as one string */
     bool own_database;
     bool txn_pending, rerun; /* a run's transaction is under way; another run is due after it */
     bool standing_by;        /* another process holds the lock */

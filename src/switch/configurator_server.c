@@ -23,8 +23,12 @@ LOG_MODULE("fail_mode");
 #define DEFAULT_PROBE_MS 5000
 #define DEFAULT_BACKOFF_MS 8000
 
-static bool is_primary(const char *target)
+static bool is_primary(const struct ovsdb_row *row, const char *target)
 {
+    const char *type = ovsdb_row_string(row, "type");
+    if (type) {
+        return !strcmp(type, "primary");
+    }
     return target[0] != 'p';
 }
 
@@ -63,7 +67,7 @@ static size_t read_targets(struct configurator *c, struct cbridge *cb, struct of
             .burst_limit = ovsdb_row_int(row, "controller_burst_limit", 0),
             .no_async = !ovsdb_row_bool(row, "enable_async_messages", true),
         };
-        if (is_primary(target)) {
+        if (is_primary(row, target)) {
             cb->n_primary++;
             cb->max_probe_ms = MAX(cb->max_probe_ms, probe);
         }

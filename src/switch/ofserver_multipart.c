@@ -31,7 +31,10 @@ void ofserver_duration(int64_t since_ms, int64_t now, uint32_t *sec, uint32_t *n
 static int mp_desc(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body)
 {
     /* The first two are what clients of Open vSwitch look for. */
-    static const struct of_desc desc = {"Nicira, Inc.", "Open vSwitch", "Warren " WARREN_VERSION, "None", "None"};
+    const struct bridge *br = c->server->bridge;
+    const struct of_desc desc = {"Nicira, Inc.", "Open vSwitch", "Warren " WARREN_VERSION,
+                                 br->serial_number ? br->serial_number : "None",
+                                 br->description ? br->description : "None"};
     struct of_reply r;
 
     if (body->left) {

@@ -252,9 +252,23 @@ def test_what_is_not_supported_is_said(hv):
     hv.vsctl("hv1", "set", "Interface", "s1", "bfd:enable=true", "cfm_mpid=7", "lldp:enable=true")
     assert get(hv, "Interface", "s1", "status")["unsupported"] == "lldp bfd cfm"
     assert get(hv, "Interface", "s1", "bfd_status")["state"] == "admin_down"
-    hv.vsctl("hv1", "clear", "Interface", "s1", "bfd", "cfm_mpid", "lldp")
+    hv.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true", "other_config:n-handler-threads=2")
+    log = (hv.dir / "switchd-hv1.log").read_text()
+    assert "WARN configurator: table Open_vSwitch: not supported and without effect: other_config:dpdk-init " \
+           "other_config:n-handler-threads" in log
+    assert get(hv, "Open_vSwitch", ".", "dpdk_initialized") is False
+    hv.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "dpdk-init", "--", "remove", "Open_vSwitch", ".",
+             "other_config", "n-handler-threads", "--", "clear", "Interface", "s1", "bfd", "cfm_mpid", "lldp")
     assert "unsupported" not in get(hv, "Interface", "s1", "status")
     assert get(hv, "Interface", "s1", "bfd_status") == {}
+
+
+def test_descriptions(hv):
+    assert "Serial Num: None\nDP Description: None\n" in hv.ofctl("hv1", "dump-desc", "br0")
+    hv.vsctl("hv1", "set", "Bridge", "br0", "other_config:dp-desc=the lab's", "other_config:dp-sn=42")
+    assert "Serial Num: 42\nDP Description: the lab's\n" in hv.ofctl("hv1", "dump-desc", "br0")
+    hv.vsctl("hv1", "remove", "Bridge", "br0", "other_config", "dp-desc", "--", "remove", "Bridge", "br0",
+             "other_config", "dp-sn")
 
 
 def test_unknown_keys_and_others_columns_stay(hv):
