@@ -38,10 +38,28 @@ void port_set_normal(struct port *port, const struct port_config *config)
     mirrors_ports_changed(port->bridge);
 }
 
+/* A host behind a port that goes will turn up elsewhere, maybe in another bridge, whose own idea of where it is led
+ * over this one: it is looked for anew in all of them. */
+static void forget_elsewhere(const struct port *port)
+{
+    const struct bridge *br = port->bridge;
+    const struct mac_port *learned;
+
+    HASH_FIND(hh, br->macs.ports, &port->ofp_port, sizeof port->ofp_port, learned);
+    for (const struct mac_entry *e = learned ? learned->lru : NULL; e; e = e->port_next) {
+        for (struct bridge *other = br->sw->bridges; other; other = other->hh.next) {
+            if (other != br) {
+                mac_table_unlearn(&other->macs, e->key.vlan, e->key.mac);
+            }
+        }
+    }
+}
+
 void port_forget(struct port *port)
 {
     struct bridge *br = port->bridge;
 
+    forget_elsewhere(port);
     bundle_leave(port);
     mac_table_forget_port(&br->macs, port->ofp_port);
     if (br->mcast) {

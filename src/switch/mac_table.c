@@ -227,6 +227,17 @@ bool mac_table_del(struct mac_table *t, uint16_t vlan, struct eth_addr mac)
     return true;
 }
 
+bool mac_table_unlearn(struct mac_table *t, uint16_t vlan, struct eth_addr mac)
+{
+    struct mac_entry *e = find(t, vlan, mac);
+
+    if (!e || e->is_static) {
+        return false;
+    }
+    remove_entry(t, e);
+    return true;
+}
+
 const struct mac_entry *mac_table_lookup(const struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now)
 {
     const struct mac_entry *e = find(t, vlan, mac);

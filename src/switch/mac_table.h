@@ -78,6 +78,8 @@ bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, of
 /* Adds or changes a static entry. */
 void mac_table_set_static(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now);
 bool mac_table_del(struct mac_table *t, uint16_t vlan, struct eth_addr mac);
+/* Likewise, but not a static one. */
+bool mac_table_unlearn(struct mac_table *t, uint16_t vlan, struct eth_addr mac);
 /* NULL: unknown or too old. Does not refresh. */
 const struct mac_entry *mac_table_lookup(const struct mac_table *t, uint16_t vlan, struct eth_addr mac, int64_t now);
 /* Locks the entry, if there is one, for MAC_TABLE_LOCK_MS. */

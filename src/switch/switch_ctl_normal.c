@@ -113,6 +113,11 @@ static int fdb_add(void *aux, size_t n WR_UNUSED, const char *const *args, struc
     if (parse_number("VLAN", args[2], 4095, &vlan, out) || parse_mac(args[3], &mac, out)) {
         return -EINVAL;
     }
+    const struct mac_entry *old = mac_table_lookup(&br->macs, (uint16_t)vlan, mac, time_mono_ms());
+    if (old && !(old->is_static && old->port == port->ofp_port)) {
+        strbuf_addf(out, "Overriding already existing %s entry on %u\n", old->is_static ? "static" : "dynamic",
+                    ofp_port_u32(old->port));
+    }
     int error = bridge_add_static_mac(br, (uint16_t)vlan, mac, port->ofp_port);
     if (error) {
         strbuf_addf(out, "\"%s\" is no unicast address", args[3]);

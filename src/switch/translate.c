@@ -464,6 +464,13 @@ static void start_state(struct xlate_ctx *x)
     x->s.flow.key = *in->key;
     x->s.flow.actset_output = OFPP_UNSET;
     limit_vlans(x);
+    for (size_t i = 0; i < 2; i++) {
+        struct flow_vlan *tag = &x->s.flow.key.vlan[i];
+
+        if (vlan_present(*tag) && !tag->tpid) {
+            tag->tpid = htons(0x8100); /* a flow to trace need not say it */
+        }
+    }
     x->base = x->s.flow.key;
     x->s.vlans[0] = x->base.vlan[0];
     x->s.vlans[1] = x->base.vlan[1];

@@ -64,36 +64,63 @@ static bool selects(const struct mirror *m, uint16_t vid)
     return !m->vlans || m->vlans[vid / 8] >> (vid % 8) & 1;
 }
 
-/* Copies by those of the mirrors in MASK that want a packet that passes by PORT. */
+/* Those of the mirrors in MASK that want a packet in VLAN vid. */
+static uint32_t selecting(const struct mirrors *all, uint32_t mask, uint16_t vid)
+{
+    uint32_t selected = 0;
+
+    for (unsigned int i = 0; i < MIRRORS_MAX; i++) {
+        if (mask >> i & 1 && selects(all->mirror[i], vid)) {
+            selected |= 1u << i;
+        }
+    }
+    return selected;
+}
+
+/* Of the mirrors in SELECTED, those whose destination has had no copy, one for each destination. */
+static uint32_t sending(const struct xlate_ctx *x, uint32_t selected)
+{
+    struct mirror *const *mirror = x->s.br->mirrors->mirror;
+    uint32_t send = 0;
+
+    for (unsigned int i = 0; i < MIRRORS_MAX; i++) {
+        bool first = selected >> i & 1 && !was_sent(x, mirror[i]);
+
+        for (unsigned int j = 0; j < i && first; j++) {
+            first = !(send >> j & 1 && same_destination(mirror[i], mirror[j]));
+        }
+        send |= (uint32_t)first << i;
+    }
+    return send;
+}
+
+/* Copies of a packet that passes by PORT, whose mirrors of the kind are MASK. A copy is an output, and may be selected
+ * by yet another mirror; those that took this one are done with it by then. */
 static void mirror_packet(struct xlate_ctx *x, const struct port *port, uint32_t mask)
 {
     const struct mirrors *all = x->s.br->mirrors;
-    uint32_t old_trunc = x->trunc;
+    uint32_t old_trunc = x->trunc, send;
     struct xlate_vlan v;
 
     mask &= ~x->mirrored;
     if (!mask || !xlate_input_vlan(x, &port->vlan, &v)) {
         return;
     }
+    mask = selecting(all, mask, v.vid);
+    send = sending(x, mask);
+    x->mirrored |= mask;
     for (unsigned int i = 0; i < MIRRORS_MAX; i++) {
-        struct mirror *m = mask >> i & 1 ? all->mirror[i] : NULL;
-        bool done;
+        struct mirror *m = send >> i & 1 ? all->mirror[i] : NULL;
 
-        /* A copy is output too, and so may have been selected by a mirror whose turn would be now. */
-        if (!m || x->mirrored >> i & 1 || !selects(m, v.vid)) {
-            continue;
-        }
-        done = was_sent(x, m);
-        x->mirrored |= 1u << i;
-        if (!done) {
+        if (m) {
             xlate_trace(x, "mirror %s", m->name);
             x->trunc = m->snaplen && (!old_trunc || m->snaplen < old_trunc) ? m->snaplen : old_trunc;
             if (send_copy(x, m, &v)) {
                 xlate_effect_put(x, XLATE_EFFECT_MIRROR)->mirror = mirror_ref(m);
             }
+            x->trunc = old_trunc;
         }
     }
-    x->trunc = old_trunc;
 }
 
 bool xlate_mirror_enter(struct xlate_ctx *x, const struct port *port)

@@ -166,6 +166,20 @@ static void test_snaplen(void **state)
                         "push_vlan(vid=10,pcp=0),5,pop_vlan,2,push_vlan(vid=10,pcp=0),4");
 }
 
+/* Mirrors that select the same packet each copy it whole, not each other's copies. */
+static void test_two_snaplens(void **state)
+{
+    struct env *e = *state;
+    struct mirror_config c[] = {{.name = "x", .select_all = true, .output_vlan = 20, .snaplen = 20},
+                                {.name = "y", .select_all = true, .output_port = "m", .snaplen = 30}};
+
+    set(e, c, 2);
+    bridge_port_del(bridge_port_by_name(e->br, "t"));
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(0xff, 1, 0)),
+                        "trunc(20),3,push_vlan(vid=10,pcp=0),trunc(30),5,pop_vlan,2");
+}
+
 /* An egress copy shows what the flow table made of the packet; one on ingress does not. */
 static void test_changed_packets(void **state)
 {
@@ -288,6 +302,7 @@ int main(void)
         T(test_output_vlan),
         T(test_output_port_is_reserved),
         T(test_snaplen),
+        T(test_two_snaplens),
         T(test_changed_packets),
         T(test_dropped_packets),
         T(test_patch_ports),

@@ -108,6 +108,24 @@ static void test_port_removal_forgets(void **state)
     assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "push_vlan(vid=10,pcp=0),4,5,pop_vlan,6");
 }
 
+/* The other bridge knew the host behind its patch port: it looks for it again as well. */
+static void test_port_removal_forgets_in_other_bridges(void **state)
+{
+    struct env *e = *state;
+    const struct eth_addr mac = {{2, 0, 0, 0, 0, 1}};
+    struct bridge *br1;
+
+    assert_int_equal(bridge_create(e->sw, "br1", &br1), 0);
+    env_flow(br1, "priority=0,actions=normal");
+    env_patch(e->br, "p0", 20, "p1");
+    env_patch(br1, "p1", 1, "p0");
+    env_port(br1, "x", 2);
+    env_in(e, 4, env_udp(0xff, 1, 10));
+    assert_non_null(mac_table_lookup(&br1->macs, 10, mac, time_mono_ms()));
+    bridge_port_del(bridge_port_by_name(e->br, "t"));
+    assert_null(mac_table_lookup(&br1->macs, 10, mac, time_mono_ms()));
+}
+
 static void test_reserved_multicast(void **state)
 {
     struct env *e = *state;
@@ -441,6 +459,7 @@ int main(void)
         T(test_learning),
         T(test_move),
         T(test_port_removal_forgets),
+        T(test_port_removal_forgets_in_other_bridges),
         T(test_reserved_multicast),
         T(test_no_flood),
         T(test_ageing_by_traffic),
