@@ -19,7 +19,8 @@ static enum cls_stage stage_of(size_t word)
     if (ofs < offsetof(struct flow_key, ip_src)) {
         return CLS_STAGE_L2;
     }
-    return ofs == offsetof(struct flow_key, tp_src) ? CLS_STAGE_L4 : CLS_STAGE_L3;
+    /* With what ARP and ND say beyond their addresses: few packets have it. */
+    return ofs >= offsetof(struct flow_key, tp_src) ? CLS_STAGE_L4 : CLS_STAGE_L3;
 }
 
 _Static_assert(offsetof(struct flow_key, eth_dst) % 8 == 0 && offsetof(struct flow_key, ip_src) % 8 == 0 &&

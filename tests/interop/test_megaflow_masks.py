@@ -61,6 +61,7 @@ priority=50,ip,nw_dst=10.1.2.0/24,nw_src=192.168.0.0/16,actions=output:p2
 priority=49,tcp,tp_dst=80,actions=output:p2
 priority=49,tcp,tp_dst=0x1000/0xf000,actions=output:p2
 priority=48,icmp6,icmp_type=135,actions=output:p2
+priority=47,icmp6,nw_ttl=255,icmp_type=136,nd_target=1000::1,actions=output:p2
 priority=40,ip,nw_src=172.16.0.0/12,actions=conjunction(7,1/2)
 priority=40,ip,nw_dst=172.16.9.0/24,actions=conjunction(7,2/2)
 priority=40,conj_id=7,ip,actions=output:p2
