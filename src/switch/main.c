@@ -35,7 +35,8 @@ static const struct daemon_option options[] = {
      "file of the database that is run (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/conf.db)",
      .argument = "FILE"},
     {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "directory of open_vswitch.ovsschema", .argument = "DIR"},
-    {"datapath", DAEMON_CHOICE, "userspace", "what moves the packets", .choices = "userspace|ebpf"},
+    {"datapath", DAEMON_CHOICE, "userspace", "what moves the packets; auto: ebpf where the kernel allows it, else userspace",
+     .choices = "auto|ebpf|userspace"},
     {"detach-datapath", DAEMON_BOOL, NULL,
      "remove what the eBPF datapath of this rundir left in the kernel, and end: nothing is forwarded any more"},
 };
@@ -155,7 +156,13 @@ static int start_switch(struct switchd *s)
 {
     dp_ebpf_set_rundir(daemon_string(&s->daemon, "rundir"));
     const char *class = daemon_string(&s->daemon, "datapath");
-    int error = switch_create(s->daemon.base, class, &s->sw);
+    bool choose = !strcmp(class, "auto");
+    int error = switch_create(s->daemon.base, choose ? "ebpf" : class, &s->sw);
+    if (error && choose) {
+        log_warn("no eBPF datapath (the reason is above): the userspace datapath serves, which is slower");
+        class = "userspace";
+        error = switch_create(s->daemon.base, class, &s->sw);
+    }
     if (error) {
         log_err("datapath %s: %s", class, strerror(-error));
     }
@@ -172,10 +179,6 @@ static int start(struct switchd *s)
     const char *rundir = daemon_string(&s->daemon, "rundir");
     _cleanup_free_ char *pidfile = xasprintf("%s/ovs-vswitchd.pid", rundir);
     _cleanup_free_ char *why = NULL;
-    if (!dp_class_find(daemon_string(&s->daemon, "datapath"))) {
-        log_err("datapath %s is not part of this build", daemon_string(&s->daemon, "datapath"));
-        return -ENOSYS;
-    }
     int error = make_directories(rundir);
     if (error) {
         log_err("rundir %s: %s", rundir, strerror(-error));

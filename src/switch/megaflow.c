@@ -454,6 +454,13 @@ static bool is_stale(const struct megaflows *m, const struct megaflow *f)
     return false;
 }
 
+static int64_t idle_limit(const struct megaflows *m)
+{
+    bool kept = m->idle_ms == MEGAFLOW_IDLE_MS && m->sw->dp->class->settle && m->by_key.n <= MEGAFLOW_FEW;
+
+    return kept ? MEGAFLOW_KEPT_MS : m->idle_ms;
+}
+
 /* Counters, idleness and, when something changed, translation of one flow. */
 static void visit(struct megaflows *m, struct megaflow *f, int64_t now)
 {
@@ -465,7 +472,7 @@ static void visit(struct megaflows *m, struct megaflow *f, int64_t now)
     if ((!stale && !m->pass_reads) || !pull_stats(m, f)) {
         return;
     }
-    if (now - MAX(f->created_ms, f->stats.used_ms) >= m->idle_ms) {
+    if (now - MAX(f->created_ms, f->stats.used_ms) >= idle_limit(m)) {
         remove_flow(m, f);
     } else if (stale) {
         revalidate(m, f, now);

@@ -20,6 +20,10 @@
 #include "switch/bridge.h"
 
 #define MEGAFLOW_IDLE_MS 10000
+/* Where the datapath goes on without us, few flows (up to MEGAFLOW_FEW) are kept so long, unless max-idle says
+ * otherwise: neighbours ask again every half minute, and nobody else would answer what was forgotten meanwhile. */
+#define MEGAFLOW_KEPT_MS 90000
+#define MEGAFLOW_FEW 10000
 #define MEGAFLOW_DEFAULT_LIMIT 200000
 
 struct megaflow_info {

@@ -25,14 +25,44 @@ def cloud(cloud_factory):
             pytest.skip("BPF is not permitted here")
         raise
     network = cloud.network("red", "vxlan")
-    cloud.vm("red1", network, "hv1", "10.0.0.11")
-    cloud.vm("red2", network, "hv2", "10.0.0.12")
-    cloud.vm("red3", network, "hv1", "10.0.0.13")
+    cloud.vm("red1", network, "hv1", "10.0.0.11", port_security_enabled=False)
+    cloud.vm("red2", network, "hv2", "10.0.0.12", port_security_enabled=False)
+    cloud.vm("red3", network, "hv1", "10.0.0.13", port_security_enabled=False)
     cloud.wait_active()
     cloud.wait_mesh()
     for target in ("red2", "red3"):
         wait_for(f"{target} to answer", lambda t=target: cloud.ping("red1", cloud.vms[t]["ip"], count=1) == 1)
     return cloud
+
+
+def vm_sh(cloud, vm, *argv):
+    done = cloud.world.sh(cloud.vms[vm]["ns"], *argv, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_too_big_is_told(cloud):
+    """VMs that believe in 1500 bytes over an underlay of 1500: the sender is told what fits, as its network would tell; what
+    may be cut is delivered; TCP finds its way."""
+    for name, host in (("red1", 1), ("red2", 2)):
+        vm = cloud.vms[name]
+        cloud.world.ip(vm["ns"], "link", "set", "eth0", "mtu", "1500")
+        cloud.world.ip(vm["ns"], "addr", "add", f"fd77::{host}/64", "dev", "eth0", "nodad")
+        cloud.world.ip(cloud.hv_ns(vm["hv"]), "link", "set", vm["tap"], "mtu", "1500")
+    target = cloud.vms["red2"]["ip"]
+    wait_for("red2 to answer over IPv6", lambda: vm_sh(cloud, "red1", "ping", "-6", "-n", "-c1", "-W1", "fd77::2")[0] == 0, 10)
+    status, text = vm_sh(cloud, "red1", "ping", "-n", "-c2", "-i0.2", "-W1", "-M", "dont", "-s", "1472", target)
+    assert status == 0, text
+    status, text = vm_sh(cloud, "red1", "ping", "-n", "-c2", "-i0.2", "-W1", "-M", "do", "-s", "1472", target)
+    assert status and re.search(rf"From {target} icmp_seq=1 Frag needed and DF set \(mtu = 1450\)", text), text
+    status, text = vm_sh(cloud, "red1", "ping", "-6", "-n", "-c2", "-i0.2", "-W1", "-M", "do", "-s", "1452", "fd77::2")
+    assert status and re.search(r"From fd77::2 icmp_seq=1 Packet too big: mtu=1450", text), text
+    for address in (target, "fd77::2"):
+        vm_sh(cloud, "red1", "ip", "route", "flush", "cache")
+        cloud.world.spawn("iperf", ["iperf3", "-s", "-1"], netns=cloud.vms["red2"]["ns"])
+        wait_for("iperf3 to listen", lambda: ":5201" in vm_sh(cloud, "red2", "ss", "-ltnH")[1], 5)
+        status, text = vm_sh(cloud, "red1", "iperf3", "-J", "-c", address, "-n", "20M")
+        cloud.world.kill("iperf")
+        assert status == 0 and json.loads(text)["end"]["sum_received"]["bytes"] >= 5e6, text  # the rest was on its way
 
 
 class Probe:

@@ -23,7 +23,7 @@ LOG_MODULE("dp_ebpf");
 #define TICK_MS 1000
 #define ADOPT_SLICE 100 /* orphans at a time, so that packets are not kept waiting */
 #define ADOPT_USEC 10000
-#define ADOPT_IDLE_MS 10000 /* who was idle so long is not worth a translation */
+#define ADOPT_IDLE_MS 100000 /* who was idle so long is not worth a translation */
 #define PORT_UNCLAIMED 1
 #define POLICING_KBITS 8000 /* bursts where none is asked for: ovs-vswitchd.conf.db(5) */
 #define POLICING_KPKTS 16

@@ -277,14 +277,43 @@ static int tunnel_receive(struct us_port *port, int fd)
     return n;
 }
 
+static enum drop_reason send_one(struct us_port *port, struct packet *p, const struct flow_key *key,
+                                 const struct flow_tunnel *tunnel)
+{
+    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, flow_key_hash5(key), p, tunnel,
+                          port->dp->now_ms);
+}
+
+static bool may_be_fragmented(const struct packet *p, const struct flow_key *key)
+{
+    return key->eth_type == htobe16(ETH_TYPE_IPV4) && p->l3_ofs && !p->offload.gso_type &&
+           !(((const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs))->frag_off & htobe16(IPV4_DF));
+}
+
 static enum drop_reason tunnel_send(struct us_port *port, struct packet *p, const struct flow_key *key,
                                     const struct flow_tunnel *tunnel)
 {
+    struct flow_tunnel fragments;
+    unsigned int overhead, mtu;
+    enum drop_reason reason;
+
     if (!tunnel || ip_addr_is_zero(&tunnel->dst)) {
         return DROP_BAD_ACTION; /* nobody said where to */
     }
-    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, flow_key_hash5(key), p, tunnel,
-                          port->dp->now_ms);
+    reason = send_one(port, p, key, tunnel);
+    if (reason != DROP_TUNNEL_TOO_BIG) {
+        return reason;
+    }
+    if (may_be_fragmented(p, key)) {
+        /* Its sender can do nothing about it, so the outer packet is cut although it should not be. */
+        fragments = *tunnel;
+        fragments.flags &= (uint16_t)~FLOW_TNL_DF;
+        return send_one(port, p, key, &fragments);
+    }
+    overhead = (unsigned int)(tunnel_hdr_len(tunnel_kind_of(port), tunnel, true) + p->l3_ofs);
+    mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &tunnel->dst, port->dp->now_ms);
+    us_too_big(port->dp, p, key, mtu > overhead ? mtu - overhead : 0);
+    return reason;
 }
 
 const struct us_port_ops us_tunnel_ops = {
