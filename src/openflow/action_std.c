@@ -511,7 +511,7 @@ bool std_action_encode(const struct ofpact *a, uint8_t version, bool *tagged, st
     case OFPACT_ENQUEUE:
         encode_u32(w, OFPAT_SET_QUEUE, enqueue->queue);
         encode_output(w, enqueue->port, UINT16_MAX);
-        nx_action_encode(&(const struct ofpact){.type = OFPACT_POP_QUEUE, .len = sizeof *a}, version, w);
+        nx_action_encode(&(const struct ofpact_u32){.h.type = OFPACT_POP_QUEUE}.h, version, w);
         return true;
     case OFPACT_SET_VLAN_VID:
     case OFPACT_SET_VLAN_PCP:

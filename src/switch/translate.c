@@ -26,6 +26,13 @@ void xlate_fail(struct xlate_ctx *x, enum drop_reason reason)
     x->failed = true;
 }
 
+void xlate_slow_action(struct xlate_ctx *x)
+{
+    if (!x->out->slow) {
+        x->out->slow = x->out->slow_action = x->asked = true;
+    }
+}
+
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type)
 {
     struct xlate_out *out = x->out;
@@ -539,9 +546,9 @@ static void finish(struct xlate_ctx *x)
     xlate_keep_options(x, x->in->key->tunnel.opts_id & out->mask.tunnel.opts_id);
     if (x->failed) { /* half of what the flows say is not what they say */
         x->n_outputs = 0;
-        out->slow = x->metered = false;
+        out->slow = out->slow_action = x->metered = false;
     }
-    if (!x->n_outputs && !out->slow) {
+    if (!x->n_outputs && (!out->slow || x->asked)) {
         out->drop = x->reason ? x->reason : DROP_ACTION;
         out->actions_len = x->metered ? out->actions_len : 0;
         ((struct dp_action *)xlate_put_action(out, DP_ACTION_DROP, sizeof(struct dp_action)))->arg = out->drop;

@@ -76,7 +76,7 @@ void xlate_reveal(struct xlate_ctx *x)
     }
     x->s.hidden = false;
     xlate_commit(x);
-    x->out->slow = true;
+    xlate_slow_action(x);
     xlate_trace(x, "the packet is looked at again");
     p = xlate_present_packet(x);
     if (!p) {

@@ -605,7 +605,7 @@ void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_l
     union field_value v;
 
     xlate_commit(x);
-    x->out->slow = true;
+    xlate_slow_action(x);
     p = xlate_present_packet(x);
     v = field_value_from_u64(p && wire_length(p) > c->pkt_len);
     xlate_write_subfield(x, &c->dst, &v);
@@ -625,6 +625,7 @@ void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, en
     /* The controller may look at everything, but each packet goes up anyway: the mask need not grow. */
     xlate_commit(x);
     x->out->slow = true;
+    x->out->slow_action = x->asked = false;
     xlate_trace(x, "sending packet to the controller");
     if (x->in->effects && x->in->packet && meter_admits_packet_in(x->s.br, c->meter_id, x->in->packet->len)) {
         send_packet_in(x, c, reason);

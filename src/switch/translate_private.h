@@ -59,6 +59,7 @@ struct xlate_ctx {
     unsigned int trace_depth;       /* indentation */
     bool stop;                      /* exit: no further actions of this walk */
     bool failed;                    /* the walk is over, and the packet is dropped whatever was output */
+    bool asked;                     /* packets come up for their contents only, and may end here */
     bool end_list;                  /* no further actions of the list at hand */
     bool metered;                   /* some DP_ACTION_METER is there, which counts even what is then dropped */
     struct xlate_copy *copy;        /* the innermost one, NULL: the packet itself */
@@ -78,6 +79,8 @@ void xlate_trace_bridge(struct xlate_ctx *x); /* the walk enters x->s.br */
 void xlate_trace_rule(struct xlate_ctx *x, table_id_t table, const struct rule *rule);
 void xlate_trace_action(struct xlate_ctx *x, const struct ofpact *a);
 void xlate_trace_finish(struct xlate_ctx *x); /* the flow as it left, the megaflow, the datapath's actions */
+/* Each packet must come up, for what no key tells. */
+void xlate_slow_action(struct xlate_ctx *x);
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
 /* Keeps the block of Geneve options OPTS_ID (0: none) as long as the translation. */
 void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id);

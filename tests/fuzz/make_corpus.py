@@ -123,6 +123,15 @@ FLOWS = {
     "timeouts": "idle_timeout=10,hard_timeout=20,send_flow_rem,check_overlap,reset_counts,priority=0,actions=drop",
     "controller": "actions=controller(max_len=100,reason=no_match,id=5)",
     "conj": "conj_id=7,actions=1",
+    "clauses": "ip,actions=conjunction(1,1/2),conjunction(2,3/64),note:01.02",
+    "picks": "actions=multipath(symmetric_l3l4+udp,1024,iter_hash,4,3,NXM_NX_REG0[0..5]),bundle(eth_src,0,hrw,ofport,members:1,2,LOCAL),"
+             "bundle_load(nw_dst,60,active_backup,ofport,NXM_NX_REG0[16..31],members:1,2)",
+    "stack": "actions=push:NXM_NX_REG0[3..18],pop:OXM_OF_METADATA[0..15],check_pkt_larger(1500)->NXM_NX_REG0[3],output(port=1,max_len=100)",
+    "learn2": "actions=learn(table=1,limit=7,result_dst=reg0[8],delete_learned,fin_idle_timeout=2,send_flow_rem,eth_type=0x800,"
+              "nw_src=1.2.3.4,load:0x55->NXM_NX_XXREG0[],output:NXM_NX_REG2[0..15])",
+    "labels": "ip,actions=push_mpls:0x8847,set_mpls_label:5,set_mpls_tc:1,set_mpls_ttl:9,dec_mpls_ttl,pop_mpls:0x0800,mod_nw_ttl:7,dec_ttl(1,2)",
+    "groups": "actions=group:5,set_queue:3,enqueue:1:5,pop_queue,controller(userdata=0a.0b,meter_id=7,max_len=99,id=3,reason=group)",
+    "metered": "actions=meter:4,output:1,write_actions(group:7,output:2,set_queue:1)",
     "arp-proxy-any": "arp,arp_spa=10.0.0.0/24,arp_sha=02:00:00:00:00:01,arp_tha=02:00:00:00:00:02,actions=",
 }
 
@@ -288,6 +297,30 @@ OTHER_COMMANDS = {
 }
 
 
+# Actions that 1.0 and 1.5 write in their own ways; the first byte of fuzz_actions.c says which version.
+OTHER_ACTIONS = {
+    (1, "legacy"): "tcp,actions=mod_vlan_vid:5,mod_vlan_pcp:1,strip_vlan,mod_dl_src:02:00:00:00:00:01,mod_dl_dst:02:00:00:00:00:02,"
+                   "mod_nw_src:1.2.3.4,mod_nw_dst:1.2.3.4,mod_nw_tos:32,mod_tp_src:80,mod_tp_dst:81,enqueue:1:5,output:2",
+    (1, "nicira"): "tcp,actions=set_queue:3,pop_queue,dec_ttl,group:5,set_tunnel:5,push_mpls:0x8847,set_mpls_label:5,set_mpls_tc:1,"
+                   "set_mpls_ttl:9,dec_mpls_ttl,pop_mpls:0x0800,load:5->NXM_NX_REG0[0..7],write_metadata:0x5/0xff",
+    (6, "fields"): "tcp,actions=set_field:5/0xf->reg0,set_field:1.2.0.0/16->ip_src,move:NXM_NX_TCP_FLAGS[]->NXM_NX_REG0[0..11],"
+                   "load:5->NXM_NX_REG0[3..7],output:1",
+    (6, "meter"): "actions=meter:1,output:1,write_actions(group:5)",
+}
+
+
+def other_actions(path, recorder):
+    """Of a NXT_FLOW_MOD the actions stand behind the match, of OpenFlow 1.0's own at the end of its fixed part."""
+    for (version, name), flow in OTHER_ACTIONS.items():
+        for msg in ovs_ofctl(path, "add-flow", flow, recorder=recorder, version=version):
+            if version == 6 and msg[1] == 14:
+                put("actions", f"of15-{name}", b"\x05" + split_flow_mod(msg)[1])
+            elif version == 1 and msg[1] == 14:
+                put("actions", f"of10-{name}", b"\x02" + msg[72:])
+            elif version == 1 and msg[1] == 4 and struct.unpack_from("!I", msg, 12)[0] == 13:
+                put("actions", f"of10-{name}", b"\x02" + msg[48 + (struct.unpack_from("!H", msg, 40)[0] + 7) // 8 * 8:])
+
+
 def other_versions(path, recorder):
     for (version, name), args in OTHER_COMMANDS.items():
         messages = [m for m in ovs_ofctl(path, *args, recorder=recorder, version=version) if m[1] not in (2, 5, 7)]
@@ -319,6 +352,7 @@ def openflow():
             for i, msg in enumerate(messages):
                 put("openflow_msg", f"{name}-{i}" if len(messages) > 1 else name, msg)
         other_versions(path, recorder)
+        other_actions(path, recorder)
 
 
 def flow_stats():

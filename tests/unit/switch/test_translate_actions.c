@@ -119,6 +119,7 @@ static void table(void **state)
         {{"actions=check_pkt_larger(60)->reg0[0],resubmit(,1)", "table=1,reg0=1,actions=output:2",
           "table=1,reg0=0,actions=output:3"},
          "3"},
+        {{"actions=check_pkt_larger(60)->reg0[0]"}, "drop(action)"},
         {{"actions=push_vlan:0x8100,check_pkt_larger(63)->reg0[0],resubmit(,1)", "table=1,reg0=1,actions=output:2"},
          "push_vlan(vid=0,pcp=0),2"},
     };
