@@ -60,6 +60,7 @@ enum ofpact_type {
     OFPACT_BUNDLE,           /* ofpact_bundle: bundle, and bundle_load when dst.field is not NULL */
     OFPACT_CONJUNCTION,      /* ofpact_conjunction: stands alone but for others and notes */
     OFPACT_CHECK_PKT_LARGER, /* ofpact_check_pkt_larger */
+    OFPACT_DELETE_FIELD,     /* ofpact_field: a tun_metadata field goes */
 };
 
 struct ofpact {
@@ -193,6 +194,10 @@ struct ofpact_conjunction {
     struct ofpact h;
     uint8_t clause, n_clauses;
     uint32_t id;
+};
+struct ofpact_field {
+    struct ofpact h;
+    const struct field *field;
 };
 struct ofpact_check_pkt_larger {
     struct ofpact h;

@@ -56,6 +56,7 @@ enum nx_subtype {
     NXAST_CLONE = 42,
     NXAST_LEARN2 = 45,
     NXAST_CHECK_PKT_LARGER = 49,
+    NXAST_DELETE_FIELD = 50,
 };
 
 /* 16-bit port numbers of OpenFlow 1.0 and the Nicira actions. */

@@ -124,6 +124,23 @@ static int decode_note(struct reader *r, struct ofpacts *acts)
     return 0;
 }
 
+static int decode_delete_field(struct reader *r, struct ofpacts *acts)
+{
+    const struct field *f = field_header_read(r);
+    struct ofpact_field *d;
+
+    reader_skip(r, MIN(r->left, (size_t)8)); /* 24 bytes with a header of 4 or of 8 */
+    if (action_end_check(r)) {
+        return OFERR_ACTION_BAD_LEN;
+    }
+    if (!f || !field_is_tun_metadata(f)) {
+        return f ? OFERR_ACTION_BAD_SET_ARGUMENT : OFERR_TLV_INVALID_FIELD;
+    }
+    d = ofpact_put(acts, OFPACT_DELETE_FIELD, sizeof *d);
+    d->field = f;
+    return 0;
+}
+
 static int decode_fin_timeout(struct reader *r, struct ofpacts *acts)
 {
     uint16_t idle = reader_u16(r), hard = reader_u16(r);
@@ -362,6 +379,8 @@ static int decode_more(struct reader *r, enum nx_subtype subtype, uint8_t versio
         return decode_conjunction(r, acts);
     case NXAST_OUTPUT_TRUNC:
         return decode_output_trunc(r, acts);
+    case NXAST_DELETE_FIELD:
+        return decode_delete_field(r, acts);
     case NXAST_CHECK_PKT_LARGER:
         return decode_check_pkt_larger(r, acts);
     case NXAST_WRITE_METADATA:
@@ -612,6 +631,15 @@ static void encode_output_trunc(struct writer *w, const struct ofpact_output_tru
     action_end(w, start);
 }
 
+static void encode_delete_field(struct writer *w, const struct ofpact_field *d)
+{
+    size_t start = nx_begin(w, NXAST_DELETE_FIELD);
+
+    field_header_write(w, d->field, NX_VERSION);
+    writer_pad(w, start, 24);
+    action_end(w, start);
+}
+
 static void encode_check_pkt_larger(struct writer *w, const struct ofpact_check_pkt_larger *c)
 {
     size_t start = nx_begin(w, NXAST_CHECK_PKT_LARGER);
@@ -734,6 +762,9 @@ static void encode_more(const struct ofpact *a, uint8_t version, struct writer *
         break;
     case OFPACT_OUTPUT_TRUNC:
         encode_output_trunc(w, p);
+        break;
+    case OFPACT_DELETE_FIELD:
+        encode_delete_field(w, p);
         break;
     case OFPACT_CHECK_PKT_LARGER:
         encode_check_pkt_larger(w, p);

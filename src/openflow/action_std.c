@@ -159,10 +159,7 @@ static int read_value(struct reader *r, const struct field *f, size_t n, union f
 
 static int check_length(const struct field *f, size_t n)
 {
-    if (!field_is_tun_metadata(f)) {
-        return n == f->n_bytes ? 0 : OFERR_ACTION_BAD_SET_LEN;
-    }
-    return !f->n_bytes ? OFERR_TLV_INVALID_FIELD : 0;
+    return field_is_tun_metadata(f) || n == f->n_bytes ? 0 : OFERR_ACTION_BAD_SET_LEN;
 }
 
 int set_field_decode(struct reader *r, bool mask_allowed, struct ofpacts *acts)
@@ -180,7 +177,7 @@ int set_field_decode(struct reader *r, bool mask_allowed, struct ofpacts *acts)
         return OFERR_ACTION_BAD_LEN;
     }
     if (!f) {
-        return OFERR_ACTION_BAD_SET_TYPE;
+        return field_header_is_unmapped(header) ? OFERR_TLV_INVALID_FIELD : OFERR_ACTION_BAD_SET_TYPE;
     }
     if (header >> 16 == 0xffff) {
         return OFERR_ACTION_BAD_SET_ARGUMENT; /* those that there are cannot be set */

@@ -362,6 +362,13 @@ const struct field *field_by_header(uint32_t header)
     return f && is_there(f) ? f : NULL;
 }
 
+bool field_header_is_unmapped(uint32_t header)
+{
+    uint32_t first = fields[FIELD_TUN_METADATA0].nxm_header >> 9, number = header >> 9;
+
+    return number >= first && number < first + FIELD_N_TUN_METADATA && !field_by_header(header);
+}
+
 uint32_t field_header(const struct field *f, uint8_t version)
 {
     if (f->id == FIELD_TCP_FLAGS && version < 6) {
@@ -664,6 +671,12 @@ void field_write(const struct field *f, struct flow *flow, const union field_val
         put_bits(f, flow, value, true);
         return;
     }
+}
+
+void field_remove(const struct field *f, struct flow *flow)
+{
+    memset((uint8_t *)flow + f->offset, 0, f->n_bytes);
+    flow->tun_metadata.present &= ~present_bit(f);
 }
 
 void field_write_masked(const struct field *f, struct flow *flow, const union field_value *value,

@@ -164,6 +164,8 @@ uint32_t field_header(const struct field *f, uint8_t version);
  * -EEXIST: it is mapped with another length. A field without a mapping is not found by name or header. */
 int field_map_tun_metadata(unsigned int i, uint8_t len);
 void field_unmap_tun_metadata(unsigned int i);
+/* Is HEADER that of a tun_metadata field, and nothing is mapped to it? */
+bool field_header_is_unmapped(uint32_t header);
 bool field_is_tun_metadata(const struct field *f);
 /* Does MASK look at the field? (Of tun_metadata the presence alone counts, too.) */
 bool field_is_matched(const struct field *f, const struct flow *mask);
@@ -188,6 +190,8 @@ void field_write(const struct field *f, struct flow *flow, const union field_val
 /* Writes only the bits of MASK. */
 void field_write_masked(const struct field *f, struct flow *flow, const union field_value *value,
                         const union field_value *mask);
+/* Of tun_metadata: it is not there any more. */
+void field_remove(const struct field *f, struct flow *flow);
 /* Marks the bits of BITS (NULL: the whole field) as looked at in a mask; takes the prerequisites along. */
 void field_unwildcard(const struct field *f, struct flow *mask, const union field_value *bits);
 

@@ -196,7 +196,7 @@ static bool widen(struct tlv *t, const struct field *f, uint8_t *value, uint8_t 
         t->n = 0; /* an option without contents: only whether it is there counts */
         return true;
     }
-    if (!field_is_tun_metadata(f) || t->n > f->n_bytes || !t->n) {
+    if (!field_is_tun_metadata(f) || t->n > f->n_bytes) {
         return false;
     }
     memset(value, 0, before);
@@ -222,7 +222,7 @@ static int decode_tlv(struct tlv *t, struct match *m, __be64 *cookie, __be64 *co
     }
     f = field_by_header(t->header);
     if (!f) {
-        return OFERR_MATCH_BAD_FIELD;
+        return field_header_is_unmapped(t->header) ? OFERR_TLV_INVALID_FIELD : OFERR_MATCH_BAD_FIELD;
     }
     if (t->n != f->n_bytes && !widen(t, f, wide_value, wide_mask)) {
         return OFERR_MATCH_BAD_LEN;
@@ -273,7 +273,7 @@ int match_decode(struct reader *r, bool strict, struct match *ret_match, __be64 
 
         if (!error) {
             error = decode_tlv(&t, &m, take ? &cookie : NULL, take ? &cookie_mask : NULL);
-            if (error == OFERR_MATCH_BAD_FIELD && !strict) {
+            if ((error == OFERR_MATCH_BAD_FIELD || error == OFERR_TLV_INVALID_FIELD) && !strict) {
                 continue;
             }
         }
@@ -336,7 +336,7 @@ static void put_field(struct writer *w, const struct match *m, enum field_id id,
         mask = ones;
     }
     /* tun_flags has 16 bits on the wire, of which one is known. */
-    bool masked = memcmp(&mask, &ones, sizeof mask) || id == FIELD_TUN_FLAGS;
+    bool masked = memcmp(&mask, &ones, sizeof mask) || id == FIELD_TUN_FLAGS || !f->n_bytes;
     const union field_value *put_mask = masked ? &mask : NULL;
     if (!put_onf_field(w, f, version, &value, put_mask)) {
         put_tlv(w, field_header(f, version), &value, put_mask, f->n_bytes);

@@ -433,6 +433,19 @@ static int parse_conjunction(struct parse *p, const struct verb *v, char *arg)
 }
 
 /* "1500)->reg0[0]" */
+static int parse_delete_field(struct parse *p, const struct verb *v, char *arg)
+{
+    const struct field *f = field_by_name(arg, strlen(arg));
+    struct ofpact_field *d;
+
+    if (!f || !field_is_tun_metadata(f)) {
+        return text_fail(p->error, "%s:%s: not a tun_metadata field with an option", v->name, arg);
+    }
+    d = ofpact_put(p->acts, OFPACT_DELETE_FIELD, sizeof *d);
+    d->field = f;
+    return 0;
+}
+
 static int parse_check_pkt_larger(struct parse *p, const struct verb *v, char *arg)
 {
     char *close = strstr(arg, ")->");
@@ -612,6 +625,7 @@ static const struct verb verbs[] = {
     {"pop", parse_stack, OFPACT_STACK_POP},
     {"sample", parse_unsupported, 0},
     {"check_pkt_larger", parse_check_pkt_larger, 0},
+    {"delete_field", parse_delete_field, 0},
     {"dec_mpls_ttl", parse_plain, OFPACT_DEC_MPLS_TTL},
     {"encap", parse_unsupported, 0},
     {"decap", parse_unsupported, 0},

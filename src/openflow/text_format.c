@@ -305,6 +305,9 @@ static void format_field_action(const struct ofpact *a, const struct name_map *n
         strbuf_add(b, a->type == OFPACT_STACK_PUSH ? "push:" : "pop:");
         subfield_format(&((const struct ofpact_stack *)p)->sf, b);
         return;
+    case OFPACT_DELETE_FIELD:
+        strbuf_addf(b, "delete_field:%s", ((const struct ofpact_field *)p)->field->name);
+        return;
     case OFPACT_CHECK_PKT_LARGER:
         strbuf_addf(b, "check_pkt_larger(%u)->", check->pkt_len);
         subfield_format(&check->dst, b);
@@ -359,6 +362,7 @@ static void format_one(const struct ofpact *a, const struct name_map *names, str
     case OFPACT_MOVE:
     case OFPACT_STACK_PUSH:
     case OFPACT_STACK_POP:
+    case OFPACT_DELETE_FIELD:
     case OFPACT_CHECK_PKT_LARGER:
         format_field_action(a, names, b);
         return;

@@ -4,8 +4,10 @@
  * into a match, and the match's parser does the rest.
  */
 #include <ctype.h>
+#include <stdio.h>
 
 #include "openflow/text_value.h"
+#include "packet/tunnel_opts.h"
 #include "switch/trace_ctl.h"
 
 static const struct {
@@ -35,8 +37,14 @@ struct dp_text {
     dp_port_t in_port;
     uint8_t tun_ttl, tun_tos;
     uint16_t tun_flags;
+    uint32_t opts_id;
     const char *eth_type; /* the innermost */
 };
+
+static unsigned int hex_digit(char c)
+{
+    return (unsigned int)(isdigit((unsigned char)c) ? c - '0' : (c | 32) - 'a' + 10);
+}
 
 static bool is_any(const char *s, const char *const *names, size_t n)
 {
@@ -46,6 +54,60 @@ static bool is_any(const char *s, const char *const *names, size_t n)
         }
     }
     return false;
+}
+
+/* "0x1f" and whatever ends it, right-aligned in LEN bytes. */
+static bool read_hex(const char *text, uint8_t *ret, size_t len)
+{
+    size_t digits;
+
+    memset(ret, 0, len);
+    if (strncmp(text, "0x", 2)) {
+        return false;
+    }
+    text += 2;
+    digits = strspn(text, "0123456789abcdefABCDEF");
+    for (size_t i = 0; i < digits && digits <= 2 * len; i++) {
+        size_t nibble = digits - 1 - i;
+
+        ret[len - 1 - nibble / 2] |= (uint8_t)(hex_digit(text[i]) << (nibble % 2 * 4));
+    }
+    return digits && digits <= 2 * len;
+}
+
+/* "{class=0x102,type=0x80,len=4,0x1}{…}" → a block of options. */
+static bool read_geneve(struct dp_text *t, const char *text)
+{
+    uint8_t opts[TUNNEL_OPTS_MAX_LEN];
+    size_t n = 0;
+
+    while (*text) {
+        unsigned int class, type, len;
+        int used = 0;
+
+        if (sscanf(text, "{class=%i,type=%i,len=%u%n", (int *)&class, (int *)&type, &len, &used) < 3 ||
+            class > 0xffff || type > 0xff || len > 124 || len % 4 || n + 4 + len > sizeof opts) {
+            return false;
+        }
+        text += used;
+        opts[n++] = (uint8_t)(class >> 8);
+        opts[n++] = (uint8_t) class;
+        opts[n++] = (uint8_t)type;
+        opts[n++] = (uint8_t)(len / 4);
+        if (*text == ',') {
+            if (!read_hex(text + 1, opts + n, len)) {
+                return false;
+            }
+            text += strcspn(text, "}");
+        } else {
+            memset(opts + n, 0, len);
+        }
+        n += len;
+        if (*text++ != '}') {
+            return false;
+        }
+    }
+    return !tunnel_opts_intern(opts, n, &t->opts_id);
 }
 
 /* Tunnel members that are no OpenFlow fields. 1: it was one. */
@@ -66,6 +128,9 @@ static int tunnel_member(struct dp_text *t, const char *member, const char *valu
             t->tun_flags |= strstr(value, flags[i].name) ? flags[i].flag : 0;
         }
         return 1;
+    }
+    if (!strcmp(member, "geneve")) {
+        return read_geneve(t, value);
     }
     if ((strcmp(member, "ttl") && strcmp(member, "tos")) || text_u64(value, 255, &n)) {
         return 0;
@@ -172,6 +237,7 @@ int dp_flow_parse(const char *text, struct flow *ret_flow, char **ret_error)
     m.value.key.tunnel.ttl = t.tun_ttl;
     m.value.key.tunnel.tos = t.tun_tos;
     m.value.key.tunnel.flags |= t.tun_flags;
+    m.value.key.tunnel.opts_id = t.opts_id;
     *ret_flow = m.value;
     return 0;
 }
@@ -188,8 +254,7 @@ int packet_parse(const char *hex, struct packet **ret_packet)
         if (!isxdigit((unsigned char)*hex)) {
             return -EINVAL;
         }
-        bytes[n / 2] =
-            (uint8_t)(bytes[n / 2] << 4 | (isdigit((unsigned char)*hex) ? *hex - '0' : (*hex | 32) - 'a' + 10));
+        bytes[n / 2] = (uint8_t)(bytes[n / 2] << 4 | hex_digit(*hex));
         n++;
     }
     if (!n || n % 2) {

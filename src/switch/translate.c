@@ -334,6 +334,9 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
     case OFPACT_BUNDLE:
         xlate_bundle(x, (const struct ofpact_bundle *)a);
         return;
+    case OFPACT_DELETE_FIELD:
+        field_remove(((const struct ofpact_field *)a)->field, &x->s.flow);
+        return;
     case OFPACT_CHECK_PKT_LARGER:
         xlate_check_pkt_larger(x, (const struct ofpact_check_pkt_larger *)a);
         return;

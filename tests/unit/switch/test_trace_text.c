@@ -89,12 +89,36 @@ static void test_dp_flow(void **state WR_UNUSED)
     }
 }
 
+static void test_options(void **state WR_UNUSED)
+{
+    static const char text[] =
+        "recirc_id(0),tunnel(tun_id=0x5,dst=1.2.3.4,tos=0,ttl=3,geneve({class=0x102,type=0x80,len=4,"
+        "0x0000000a}{class=0xffff,type=0x1,len=0}{class=0x1,type=0x2,len=20,"
+        "0x00000000000000000000000000000000000000ff}),flags(key)),in_port(7)";
+    _cleanup_strbuf_ struct strbuf b = {0};
+    struct flow_key mask = {.in_port = dp_port(UINT32_MAX)};
+    struct flow flow;
+
+    memset(&mask.tunnel, 0xff, sizeof mask.tunnel);
+    memset(&mask.tunnel.src, 0, sizeof mask.tunnel.src);
+    assert_int_equal(dp_flow_parse(text, &flow, NULL), 0);
+    dp_key_format(&flow.key, &mask, &b);
+    assert_string_equal(strbuf_str(&b), text);
+}
+
 static const struct {
     const char *text, *error;
 } bad[] = {
-    {"in_port(x)", "in_port(x)"},     {"eth(foo=1)", "eth(foo)"},
-    {"nosuch(1)", "nosuch"},          {"ct_state(0x21)", "ct_state(0x21): not supported"},
-    {"ipv4(src=10.0.0.1)", "nw_src"}, {"eth(src=02:00:00:00:00:01", "parenthesis"},
+    {"tunnel(geneve({class=0x10000,type=1,len=4}))", "geneve"},
+    {"tunnel(geneve({class=1,type=1,len=3}))", "geneve"},
+    {"tunnel(geneve({class=1,type=1,len=4,0x123456789}))", "geneve"},
+    {"tunnel(geneve({class=1,type=1,len=4,0x1))", "geneve"},
+    {"in_port(x)", "in_port(x)"},
+    {"eth(foo=1)", "eth(foo)"},
+    {"nosuch(1)", "nosuch"},
+    {"ct_state(0x21)", "ct_state(0x21): not supported"},
+    {"ipv4(src=10.0.0.1)", "nw_src"},
+    {"eth(src=02:00:00:00:00:01", "parenthesis"},
 };
 
 static void test_bad(void **state WR_UNUSED)
@@ -126,6 +150,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_compose),
         cmocka_unit_test(test_dp_flow),
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_bad),
     };
 
