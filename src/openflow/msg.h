@@ -173,6 +173,7 @@ void of_packet_in_encode(struct writer *w, uint8_t version, enum of_packet_in_fo
 struct of_packet_out {
     uint32_t buffer_id;
     ofp_port_t in_port;
+    struct match match; /* 1.5: in_port and the pipeline's fields */
     struct ofpacts acts;
     const uint8_t *data; /* points into the message */
     size_t data_len;

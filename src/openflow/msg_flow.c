@@ -39,7 +39,10 @@ static int flow_mod_check(const struct of_flow_mod *fm, uint8_t version)
     if (fm->command > OF_FLOW_DELETE_STRICT) {
         return OFERR_FLOW_MOD_BAD_COMMAND;
     }
-    if (!table_ok(fm, version)) {
+    if (fm->table == TABLE_ID_INTERNAL && fm->command != OF_FLOW_DELETE_STRICT) {
+        return OFERR_EPERM;
+    }
+    if (fm->table != TABLE_ID_INTERNAL && !table_ok(fm, version)) {
         return OFERR_FLOW_MOD_BAD_TABLE_ID;
     }
     if (fm->flags & ~FLOW_MOD_FLAGS) {

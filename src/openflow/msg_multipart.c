@@ -116,7 +116,7 @@ static int request_nx(struct reader *body, struct of_flow_request *fr)
     fr->table = reader_u8(body);
     reader_skip(body, 3);
     return body->error ? OFERR_BAD_LEN
-                       : nx_match_decode(body, match_len, false, &fr->match, &fr->cookie, &fr->cookie_mask);
+                       : nx_match_decode(body, match_len, true, &fr->match, &fr->cookie, &fr->cookie_mask);
 }
 
 static int request_13(struct reader *body, struct of_flow_request *fr)
@@ -128,7 +128,7 @@ static int request_13(struct reader *body, struct of_flow_request *fr)
     reader_skip(body, 4);
     fr->cookie = reader_be64(body);
     fr->cookie_mask = reader_be64(body);
-    return body->error ? OFERR_BAD_LEN : of_match_decode(body, false, &fr->match);
+    return body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &fr->match);
 }
 
 int of_flow_request_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_request *ret)
@@ -140,9 +140,6 @@ int of_flow_request_decode(struct reader *body, const struct of_flow_format *for
 
     if (error) {
         return error;
-    }
-    if (fr.table > TABLE_ID_MAX && fr.table != TABLE_ID_ALL) {
-        return OFERR_BAD_TABLE_ID;
     }
     *ret = fr;
     return 0;

@@ -143,9 +143,10 @@ static bool in_port_ok(ofp_port_t port)
 /* Where the packet is said to come from and how long the actions are, by version. */
 static int read_origin(struct reader *body, uint8_t version, struct of_packet_out *po, uint16_t *ret_actions_len)
 {
-    struct match match;
+    struct match *match = &po->match;
     int error;
 
+    match_init(match);
     if (version == OF_VERSION_10) {
         po->in_port = ofp_port_from_16(reader_u16(body));
         *ret_actions_len = reader_u16(body);
@@ -159,11 +160,11 @@ static int read_origin(struct reader *body, uint8_t version, struct of_packet_ou
     }
     *ret_actions_len = reader_u16(body);
     reader_skip(body, 2);
-    error = body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &match);
+    error = body->error ? OFERR_BAD_LEN : of_match_decode(body, true, match);
     if (error) {
         return error;
     }
-    po->in_port = ofp_port_u32(match.mask.in_port) ? match.value.in_port : OFPP_ANY;
+    po->in_port = ofp_port_u32(match->mask.in_port) ? match->value.in_port : OFPP_ANY;
     return 0;
 }
 

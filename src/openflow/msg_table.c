@@ -369,7 +369,7 @@ int of_table_mod_decode(struct reader *body, uint8_t version, struct of_table_co
                                               : 0;
     }
     if (!error && tc.table > TABLE_ID_MAX && tc.table != TABLE_ID_ALL) {
-        error = OFERR_TABLE_MOD_BAD_TABLE;
+        error = tc.table == TABLE_ID_INTERNAL ? OFERR_TABLE_MOD_EPERM : OFERR_TABLE_MOD_BAD_TABLE;
     }
     if (!error) {
         *ret = tc;

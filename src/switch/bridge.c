@@ -651,20 +651,39 @@ static bool packet_out_port_ok(const struct bridge *br, ofp_port_t in_port)
            bridge_port_by_ofp(br, in_port) || ofp_port_u32(in_port) < ofp_port_u32(OFPP_MAX);
 }
 
-int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const void *actions, size_t actions_len)
+/* Does MATCH name nothing but what a packet does not carry in itself? */
+static bool is_pipeline_only(const struct match *match)
+{
+    static const struct flow none;
+    struct flow mask = match->mask;
+
+    mask.in_port = none.in_port;
+    mask.metadata = 0;
+    memset(mask.regs, 0, sizeof mask.regs);
+    mask.tun_metadata = none.tun_metadata;
+    mask.key.tunnel = none.key.tunnel;
+    mask.key.pkt_mark = 0;
+    return !memcmp(&mask, &none, sizeof mask);
+}
+
+int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const struct match *pipeline,
+                            const void *actions, size_t actions_len)
 {
     int error = packet_out_port_ok(br, in_port) ? xlate_supports(actions, actions_len) : OFERR_BAD_PORT;
 
+    if (!error && pipeline && !is_pipeline_only(pipeline)) {
+        error = OFERR_PIPELINE_FIELDS_ONLY;
+    }
     return error ? error : actions_check_refs(br, actions, actions_len);
 }
 
-int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
-                      size_t actions_len)
+int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const struct match *pipeline,
+                      const void *actions, size_t actions_len)
 {
     struct xlate_out out = {0};
     const struct port *port = bridge_port_by_ofp(br, in_port);
     struct flow_key key;
-    int error = bridge_check_packet_out(br, in_port, actions, actions_len);
+    int error = bridge_check_packet_out(br, in_port, pipeline, actions, actions_len);
 
     coverage_inc(packet_out);
     if (error) {
@@ -672,6 +691,10 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
     }
     packet->in_port = port ? port->dp_port : DP_PORT_NONE;
     flow_key_extract(packet, &key);
+    if (pipeline) {
+        key.tunnel = pipeline->value.key.tunnel;
+        key.pkt_mark = pipeline->value.key.pkt_mark;
+    }
     translate(&(struct xlate_in){.sw = br->sw,
                                  .key = &key,
                                  .packet = packet,
@@ -679,6 +702,7 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
                                  .now = time_mono_ms(),
                                  .bridge = br,
                                  .in_port = in_port,
+                                 .flow = pipeline ? &pipeline->value : NULL,
                                  .actions = actions,
                                  .actions_len = actions_len},
               &out);

@@ -255,6 +255,7 @@ struct switch_ {
     struct port **by_dp_port; /* system and internal ports by datapath port number */
     size_t n_by_dp_port;
     struct megaflows *megaflows;
+    int64_t bundle_idle_ms;        /* OpenFlow bundles that are not touched for so long go; 0: the default */
     struct xlate_scratch *scratch; /* translate.c's own */
     struct flow_reaper *reaper;    /* NULL: nothing large was deleted yet */
     unsigned int vlan_limit;  /* tags that matches see, 1 or 2 (other_config:vlan-limit); further ones are payload */
@@ -376,11 +377,13 @@ static inline bool vlan_config_equal(const struct vlan_config *a, const struct v
 }
 
 /* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or
- * OFPP_ANY for none). Output to OFPP_TABLE looks it up from table 0. 0, OFERR_* or a negative errno of the datapath. */
-int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const void *actions,
-                      size_t actions_len);
+ * OFPP_ANY for none), with the PIPELINE's fields as that says (NULL: all zero). Output to OFPP_TABLE looks it up from
+ * table 0. 0, OFERR_BAD_PORT, or a negative errno of the datapath. */
+int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const struct match *pipeline,
+                      const void *actions, size_t actions_len);
 /* Would it be refused with an OFERR_*? */
-int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const void *actions, size_t actions_len);
+int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const struct match *pipeline,
+                            const void *actions, size_t actions_len);
 
 /* Names of BR's ports for text forms. */
 struct name_map bridge_name_map(struct bridge *br);

@@ -415,6 +415,7 @@ static void read_root_config(struct configurator *c, const struct ovsdb_row *roo
     switch_set_vlan_limit(c->sw, vlan_limit == 1 ? 1 : 2); /* 0: as many as we see, which is two */
     int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
     int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
+    c->sw->bundle_idle_ms = MAX(0, ovsdb_row_map_int(root, "other_config", "bundle-idle-timeout", 0)) * 1000;
     int64_t interval = ovsdb_row_map_int(root, "other_config", "stats-update-interval", STATS_INTERVAL_MS);
     if (limit != c->flow_limit || idle != c->max_idle) { /* upcall/set-flow-limit holds until then */
         megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));

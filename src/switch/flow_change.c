@@ -146,6 +146,7 @@ static void replace_rule(struct change_run *run, struct rule *rule)
     const struct flow_change *c = run->change;
 
     undo_put_changed(run->log, rule);
+    run->log->steps[run->log->n - 1].replaced = true;
     set_actions(run->log, rule, c->actions, c->actions_len);
     rule->cookie = c->cookie;
     set_timeouts(rule, c);
@@ -260,7 +261,7 @@ static int select_rules(struct change_run *run, bool strict, int (*fn)(void *aux
     unsigned int last = c->table == TABLE_ID_ALL ? N_TABLES - 1 : c->table;
 
     if (last >= N_TABLES) {
-        return OFERR_FLOW_MOD_BAD_TABLE_ID;
+        return c->command == FLOW_MOD_DELETE_STRICT ? 0 : OFERR_FLOW_MOD_BAD_TABLE_ID; /* such a flow there is not */
     }
     for (unsigned int i = first; i <= last; i++) {
         struct classifier *cls = &run->br->tables[i].cls;
@@ -312,7 +313,8 @@ static void tell_event(struct bridge *br, const struct undo *u)
         [UNDO_ADDED] = FLOW_EVENT_ADDED, [UNDO_REMOVED] = FLOW_EVENT_DELETED, [UNDO_CHANGED] = FLOW_EVENT_MODIFIED};
 
     if (br->hooks.flow_event && !rule_hidden(u->rule)) {
-        br->hooks.flow_event(br->hooks.aux, br, u->rule, events[u->type], u->reason, u->actions);
+        br->hooks.flow_event(br->hooks.aux, br, u->rule, u->replaced ? FLOW_EVENT_ADDED : events[u->type], u->reason,
+                             u->actions);
     }
 }
 

@@ -20,6 +20,7 @@
 #define MAX_BUNDLES 8
 #define MAX_BYTES (512u << 20) /* of all bundles of a connection */
 #define IDLE_MS 10000
+#define ERROR_DATA 64u /* of a request in an error about it */
 #define KNOWN_FLAGS (OF_BUNDLE_ATOMIC | OF_BUNDLE_ORDERED)
 
 static struct bundle *bundle_find(struct ofconn *c, uint32_t id)
@@ -38,6 +39,7 @@ static void bundle_free(struct ofconn *c, struct bundle *b)
 {
     DL_DELETE(c->bundles, b);
     writer_done(&b->messages);
+    writer_done(&b->opened_by);
     free(b);
 }
 
@@ -52,16 +54,25 @@ void ofconn_bundles_free(struct ofconn *c)
 
 void ofconn_bundles_expire(struct ofconn *c, int64_t now)
 {
+    int64_t idle_ms = c->server->bridge->sw->bundle_idle_ms ? c->server->bridge->sw->bundle_idle_ms : IDLE_MS;
     struct bundle *b, *next;
 
     DL_FOREACH_SAFE(c->bundles, b, next) {
-        if (now - b->used_ms > IDLE_MS) {
+        if (now - b->used_ms > idle_ms) {
+            struct of_header h;
+
+            if (!of_header_decode(b->opened_by.data, b->opened_by.len, &h)) {
+                h.length = (uint16_t)b->opened_by.len;
+                ofconn_send_error(c, OFERR_BUNDLE_TIMEOUT, &h, b->opened_by.data);
+            }
             bundle_free(c, b);
         }
     }
 }
 
-static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, int64_t now)
+/* By REQUEST, of which BODY is left. */
+static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, const struct of_header *request,
+                       const struct reader *body, int64_t now)
 {
     struct bundle *b, *old = bundle_find(c, id);
     unsigned int n = 0;
@@ -76,6 +87,7 @@ static int bundle_open(struct ofconn *c, uint32_t id, uint16_t flags, int64_t no
     }
     b = xcalloc(1, sizeof *b);
     *b = (struct bundle){.id = id, .flags = flags, .used_ms = now};
+    writer_bytes(&b->opened_by, body->data - (request->length - body->left), MIN(request->length, ERROR_DATA));
     DL_APPEND(c->bundles, b);
     return 0;
 }
@@ -196,7 +208,8 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
 
 /* ---- messages ---- */
 
-static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t flags)
+static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t flags, const struct of_header *h,
+                          const struct reader *body)
 {
     int64_t now = time_mono_ms();
     struct bundle *b;
@@ -204,7 +217,7 @@ static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t
 
     ofconn_bundles_expire(c, now);
     if (type == OF_BUNDLE_OPEN_REQUEST) {
-        return bundle_open(c, id, flags, now);
+        return bundle_open(c, id, flags, h, body, now);
     }
     if (type != OF_BUNDLE_CLOSE_REQUEST && type != OF_BUNDLE_COMMIT_REQUEST && type != OF_BUNDLE_DISCARD_REQUEST) {
         return OFERR_BUNDLE_BAD_TYPE;
@@ -234,6 +247,7 @@ static int bundle_control(struct ofconn *c, uint32_t id, uint16_t type, uint16_t
 
 int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
+    const struct reader whole = *body;
     struct of_bundle_ctrl bc;
 
     if (c->role == OF_ROLE_SLAVE) {
@@ -244,13 +258,13 @@ int ofconn_bundle_ctrl(struct ofconn *c, const struct of_header *h, struct reade
         error = OFERR_BUNDLE_BAD_FLAGS;
     }
     if (!error) {
-        error = bundle_control(c, bc.id, bc.type, bc.flags);
+        error = bundle_control(c, bc.id, bc.type, bc.flags, h, &whole);
     }
     if (error) {
         return error;
     }
     struct writer w = {0};
-    of_bundle_ctrl_encode(&w, h->version, bc.id, (enum of_bundle_ctrl_type)(bc.type + 1), bc.flags, h->xid);
+    of_bundle_ctrl_encode(&w, h->version, bc.id, (enum of_bundle_ctrl_type)(bc.type + 1), 0, h->xid);
     ofconn_send(c, &w);
     return 0;
 }
@@ -306,7 +320,8 @@ static int bundle_append(struct ofconn *c, struct bundle *b, const struct of_hea
 }
 
 /* The bundle that an add belongs to; it may open it (1.4, 7.3.9.6). */
-static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, struct bundle **ret)
+static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, const struct of_header *h,
+                          const struct reader *body, struct bundle **ret)
 {
     int64_t now = time_mono_ms();
     struct bundle *b;
@@ -314,7 +329,7 @@ static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, struct 
     ofconn_bundles_expire(c, now);
     b = bundle_find(c, id);
     if (!b) {
-        int error = bundle_open(c, id, flags, now);
+        int error = bundle_open(c, id, flags, h, body, now);
 
         if (error) {
             return error;
@@ -334,6 +349,7 @@ static int bundle_for_add(struct ofconn *c, uint32_t id, uint16_t flags, struct 
 
 int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
+    const struct reader whole = *body;
     struct of_bundle_add ba;
     struct bundle *b;
 
@@ -342,7 +358,7 @@ int ofconn_bundle_add(struct ofconn *c, const struct of_header *h, struct reader
     }
     int error = of_bundle_add_decode(body, h->version, h->xid, &ba);
     if (!error) {
-        error = ba.flags & ~KNOWN_FLAGS ? OFERR_BUNDLE_BAD_FLAGS : bundle_for_add(c, ba.id, ba.flags, &b);
+        error = ba.flags & ~KNOWN_FLAGS ? OFERR_BUNDLE_BAD_FLAGS : bundle_for_add(c, ba.id, ba.flags, h, &whole, &b);
     }
     return error ? error : bundle_append(c, b, &ba.h, ba.message);
 }

@@ -120,19 +120,21 @@ static int handle_set_config(struct ofconn *c, const struct of_header *h, struct
 
 int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
 {
+    struct bridge *br = c->server->bridge;
     struct of_packet_out po;
     int error = of_packet_out_decode(body, h->version, &po);
 
     if (error) {
         return error;
     }
+    const struct match *pipeline = h->version >= OF_VERSION_15 ? &po.match : NULL;
     if (apply) {
         struct packet *packet = packet_new(po.data, po.data_len);
 
-        error = bridge_packet_out(c->server->bridge, packet, po.in_port, po.acts.data, po.acts.len);
+        error = bridge_packet_out(br, packet, po.in_port, pipeline, po.acts.data, po.acts.len);
         packet_free(packet);
     } else {
-        error = bridge_check_packet_out(c->server->bridge, po.in_port, po.acts.data, po.acts.len);
+        error = bridge_check_packet_out(br, po.in_port, pipeline, po.acts.data, po.acts.len);
     }
     ofpacts_done(&po.acts);
     return error;

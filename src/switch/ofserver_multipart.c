@@ -206,7 +206,7 @@ static void each_port(struct of_reply *r, struct bridge *br, void (*put)(struct 
     }
 }
 
-/* Of the port that the request names, or of all. */
+/* Of the port that the request names, or of all. One that is not there has nothing to tell, as with Open vSwitch. */
 static int over_ports(struct ofconn *c, const struct of_header *h, const struct of_mp_kind *kind, struct reader *body,
                       void (*put)(struct of_reply *r, const struct port *port))
 {
@@ -219,13 +219,10 @@ static int over_ports(struct ofconn *c, const struct of_header *h, const struct 
         return error;
     }
     const struct port *port = wanted == OFPP_ANY ? NULL : bridge_port_by_ofp(br, wanted);
-    if (wanted != OFPP_ANY && !port) {
-        return OFERR_BAD_PORT;
-    }
     of_reply_begin(&r, c, h, kind);
     if (port) {
         put(&r, port);
-    } else {
+    } else if (wanted == OFPP_ANY) {
         each_port(&r, br, put);
     }
     of_reply_end(&r);

@@ -54,7 +54,8 @@ struct bundle {
     uint32_t id;
     uint16_t flags;
     bool closed;
-    struct writer messages; /* whole, one behind the other */
+    struct writer messages;  /* whole, one behind the other */
+    struct writer opened_by; /* the beginning of the request that opened it, for the error when it times out */
     int64_t used_ms;
     struct bundle *prev, *next;
 };

@@ -17,6 +17,13 @@
 
 /* ---- roles ---- */
 
+/* Also to a connection that asked for no messages at all, unless by its masks. */
+static bool wants_role_status(const struct ofconn *c, enum of_role_reason reason)
+{
+    return ofconn_version(c) >= OF_VERSION_14 &&
+           (!c->async_set || ofconn_wants(c, OF_ASYNC_ROLE_STATUS, (unsigned int)reason));
+}
+
 static struct of_role_request role_of(const struct ofconn *c)
 {
     return (struct of_role_request){
@@ -28,7 +35,7 @@ static void tell_role(struct ofconn *c, enum of_role_reason reason)
     const struct of_role_request rr = role_of(c);
     struct writer w = {0};
 
-    if (ofconn_version(c) >= OF_VERSION_14 && ofconn_wants(c, OF_ASYNC_ROLE_STATUS, reason)) {
+    if (wants_role_status(c, reason)) {
         of_role_status_encode(&w, ofconn_version(c), &rr, reason);
         ofconn_send(c, &w);
     }

@@ -174,6 +174,7 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         struct xlate_effect *e = xlate_effect_put(x, XLATE_EFFECT_RULE);
 
         e->rule = rule_ref(rule);
+        x->cookie = rule->cookie;
         e->table = table;
         /* The effect holds rule and actions while they run: a learn of this very walk may replace them. */
         e->actions = rule_actions_ref(rule->actions);
@@ -619,7 +620,8 @@ void xlate_scratch_destroy(struct switch_ *sw)
 
 void translate(const struct xlate_in *in, struct xlate_out *ret)
 {
-    struct xlate_ctx x = {.in = in, .out = ret, .why = in->actions ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
+    struct xlate_ctx x = {
+        .in = in, .out = ret, .cookie = UINT64_MAX, .why = in->actions ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
     enum drop_reason reason;
     struct port *port;
 

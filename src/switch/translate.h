@@ -83,7 +83,7 @@ struct xlate_in {
     /* packet_out and trace: start here instead of where the key came in. */
     struct bridge *bridge;
     ofp_port_t in_port;
-    const struct flow *flow; /* registers and metadata to begin with; NULL: zero */
+    const struct flow *flow; /* registers, metadata and tunnel metadata to begin with; NULL: zero */
     const void *actions;     /* run these instead of table 0 */
     size_t actions_len;
 };

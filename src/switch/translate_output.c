@@ -579,7 +579,9 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
         .flow = &x->s.flow,
         .reason = reason,
         .table = x->s.table,
-        .cookie = !x->s.rule ? UINT64_MAX : x->s.rule->cookie,
+        .cookie = x->s.rule                        ? x->s.rule->cookie
+                  : reason == PACKET_IN_ACTION_SET ? x->cookie
+                                                   : UINT64_MAX,
         .max_len = c->max_len,
         .controller_id = c->controller_id,
         .userdata = c->userdata_len ? c->userdata : NULL,

@@ -52,6 +52,7 @@ struct xlate_ctx {
     struct flow_tunnel sent_tunnel;
     uint32_t sent_priority; /* as the emitted actions left it */
     bool tunnel_sent;
+    __be64 cookie;             /* of the last flow, for packets that the action set sends to the controller */
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
     uint32_t mirrored;              /* mirrors of the present bridge that are done with the packet */

@@ -95,8 +95,9 @@ def test_request_errors(hv, br):
         assert c.error(14, of.flow_mod13(command=9)) == (5, 6)  # BAD_COMMAND
         assert c.error(14, of.flow_mod13(table=255)) == (5, 2)  # BAD_TABLE_ID
         assert c.error(16, struct.pack("!I4x6s2xIII4x", 77, b"", 0, 0, 0)) == (7, 0)  # port_mod: BAD_PORT
-        assert c.error(17, struct.pack("!B3xI", 254, 0)) == (8, 0)  # table_mod: BAD_TABLE
-        assert c.multipart(4, struct.pack("!I4x", 77)) == (1, 11)  # BAD_PORT
+        assert c.error(17, struct.pack("!B3xI", 254, 0)) == (8, 2)  # table_mod: EPERM, the switch's own table
+        assert c.error(14, of.flow_mod13(table=254)) == (1, 5)
+        assert c.multipart(4, struct.pack("!I4x", 77)) == b""  # nothing to tell of a port that is not there
         xid = c.send(of.FEATURES_REQUEST, version=3)
         error = c.recv()
         assert (error.type, error.xid, error.body[:4]) == (of.ERROR, xid, struct.pack("!HH", 1, 0))  # BAD_VERSION
@@ -317,19 +318,31 @@ def count_flows(c):
     return struct.unpack("!QQI4x", aggregate)[2]
 
 
+def test_bundle_times_out(hv, br):
+    hv.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:bundle-idle-timeout=1")
+    with of.Conn.to_unix(br, 4) as c:
+        xid = c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 1, 0, 3))
+        assert c.recv().type == of.EXPERIMENTER
+        error = c.wait(lambda m: m.type == of.ERROR)
+        assert (error.xid, error.body[:4]) == (xid, struct.pack("!HH", 0xffff, 2314)), error  # OFPBFC_TIMEOUT
+        assert error.body[8:20] == struct.pack("!BBHI", 4, of.EXPERIMENTER, 24, xid) + struct.pack("!I", of.ONF)
+        assert bundle_ctrl(c, 1, 4) == -2302
+    hv.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "bundle-idle-timeout")
+
+
 def test_bundles(hv, br):
     with of.Conn.to_unix(br, 4) as c:
-        assert bundle_ctrl(c, 1, 0) == (1, 1, 3)
+        assert bundle_ctrl(c, 1, 0) == (1, 1, 0)
         assert bundle_add(c, 1, 14, of.flow_mod13(priority=1)) is None
         assert bundle_add(c, 1, 14, of.flow_mod13(priority=2)) is None
         assert count_flows(c) == 0
-        assert bundle_ctrl(c, 1, 2) == (1, 3, 3)  # closed
-        assert bundle_ctrl(c, 1, 4) == (1, 5, 3)  # committed
+        assert bundle_ctrl(c, 1, 2) == (1, 3, 0)  # closed
+        assert bundle_ctrl(c, 1, 4) == (1, 5, 0)  # committed
         assert count_flows(c) == 2
         assert bundle_ctrl(c, 1, 4) == -2302  # BAD_ID: gone
         # Discarded; adding opens by itself.
         assert bundle_add(c, 2, 14, of.flow_mod13(command=3, table=255)) is None
-        assert bundle_ctrl(c, 2, 6) == (2, 7, 3)
+        assert bundle_ctrl(c, 2, 6) == (2, 7, 0)
         assert count_flows(c) == 2
         # One that fails takes back all: the error about the message, with its xid, then that about the commit.
         assert bundle_add(c, 3, 14, of.flow_mod13(command=3, table=255)) is None
@@ -345,9 +358,9 @@ def test_bundles(hv, br):
         # What is refused.
         assert bundle_ctrl(c, 4, 9) == -2306  # BAD_TYPE
         assert bundle_ctrl(c, 4, 0, flags=8) == -2307
-        assert bundle_ctrl(c, 4, 0) == (4, 1, 3)
+        assert bundle_ctrl(c, 4, 0) == (4, 1, 0)
         assert bundle_ctrl(c, 4, 0) == -2302
-        assert bundle_ctrl(c, 4, 0) == (4, 1, 3)
+        assert bundle_ctrl(c, 4, 0) == (4, 1, 0)
         assert bundle_add(c, 4, 14, of.flow_mod13(), inner_xid=77) == [(0xffff, 2309)]
         assert bundle_add(c, 4, of.FEATURES_REQUEST, b"") == [(0xffff, 2310)]
         assert bundle_add(c, 4, 14, of.flow_mod13(command=9)) == [(5, 6)]

@@ -275,7 +275,7 @@ static void test_packet_out(void **state)
     const struct ofpact_output table = {.h = {OFPACT_OUTPUT, sizeof table}, .port = OFPP_TABLE};
 
     env_flow(e->br, "in_port=2,actions=output:3");
-    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), &table, sizeof table), 0);
+    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), NULL, &table, sizeof table), 0);
     assert_string_equal(fake_take_executed(e->sw), "3");
     packet_free(p);
 }
