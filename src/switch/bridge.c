@@ -19,6 +19,8 @@
 LOG_MODULE("bridge");
 COVERAGE(packet_out);
 
+static void port_tell(struct port *port, enum port_status_reason reason);
+
 /* ---- the switch ---- */
 
 static void on_port_gone(void *aux, dp_port_t dp_port)
@@ -158,6 +160,16 @@ void switch_drops(const struct switch_ *sw, uint64_t *ret)
     }
 }
 
+static void announce_ports(struct bridge *br)
+{
+    for (struct port *p = br->ports_by_ofp; br->unannounced && p; p = p->hh_ofp.next) {
+        if (!p->announced) {
+            port_tell(p, PORT_STATUS_ADD);
+        }
+    }
+    br->unannounced = false;
+}
+
 void switch_tick(struct switch_ *sw, int64_t now)
 {
     struct bridge *br, *next;
@@ -166,6 +178,7 @@ void switch_tick(struct switch_ *sw, int64_t now)
     switch_settle(sw, now);
     HASH_ITER(hh, sw->bridges, br, next) {
         flow_table_expire(br, now);
+        announce_ports(br);
         if (mac_table_expire(&br->macs, now)) {
             switch_macs_changed(br);
         }
@@ -324,10 +337,18 @@ void port_unref(struct port *port)
     }
 }
 
-static void port_tell(const struct port *port, enum port_status_reason reason)
+/* A port is announced when its link is known, so that its address is, or a second later. */
+static void port_tell(struct port *port, enum port_status_reason reason)
 {
     const struct bridge_hooks *h = &port->bridge->hooks;
 
+    if (!port->announced && reason == PORT_STATUS_DELETE) {
+        return;
+    }
+    if (!port->announced) {
+        port->announced = true;
+        reason = PORT_STATUS_ADD;
+    }
     if (h->port_status) {
         h->port_status(h->aux, port->bridge, port, reason);
     }
@@ -433,7 +454,11 @@ int bridge_port_add(struct bridge *br, const struct port_config *config, struct 
     HASH_ADD_KEYPTR(hh_name, br->ports_by_name, port->name, strlen(port->name), port);
     port_set_normal(port, config);
     switch_changed(br->sw);
-    port_tell(port, PORT_STATUS_ADD);
+    if (port->kind == PORT_PATCH || port->kind == PORT_TUNNEL) {
+        port_tell(port, PORT_STATUS_ADD);
+    } else {
+        br->unannounced = true;
+    }
     if (ret) {
         *ret = port;
     }
@@ -572,6 +597,9 @@ void bridge_port_set_link(struct port *port, struct eth_addr mac, bool config_do
         curr_features == port->curr_features && speed_kbps == port->speed_kbps) {
         if (port->bond) {
             bundle_link_changed(port); /* a bond takes a new member for down until it is told */
+        }
+        if (!port->announced) {
+            port_tell(port, PORT_STATUS_ADD);
         }
         return;
     }

@@ -132,6 +132,7 @@ struct port {
     bool is_protected, mcast_flood, mcast_flood_reports;
     bool mirror_out;                   /* reserved for a mirror's output */
     uint32_t src_mirrors, dst_mirrors; /* bits of the bridge's mirrors that select it (mirror.h) */
+    bool announced;                    /* port_status ADD was told */
     struct dp_port_stats own_stats;    /* patch and tunnel ports: counted here, from the megaflows that cross them */
     int64_t created_ms;
     UT_hash_handle hh_ofp, hh_name;
@@ -204,6 +205,7 @@ struct bridge {
     bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
     struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */
     struct flow_table *tables;                 /* N_TABLES of them */
+    bool unannounced;                          /* some port is (see struct port) */
     struct heap rules_due;                     /* rules with a timeout */
     struct mac_table macs;
     uint64_t mac_changed[MAC_TAGS]; /* by mac_table_tag(): the generation of the last change */

@@ -193,7 +193,7 @@ const char *flow_table_name(const struct bridge *br, table_id_t table)
 {
     const struct flow_table *t = &br->tables[table];
 
-    return t->name ? t->name : t->config_name ? t->config_name : "";
+    return t->config_name ? t->config_name : t->name ? t->name : "";
 }
 
 void flow_table_set_config_name(struct bridge *br, table_id_t table, const char *name)
@@ -202,6 +202,10 @@ void flow_table_set_config_name(struct bridge *br, table_id_t table, const char 
 
     free(t->config_name);
     t->config_name = name && *name ? xasprintf("%.31s", name) : NULL;
+    if (t->config_name) {
+        free(t->name);
+        t->name = NULL;
+    }
 }
 
 int flow_tables_init(struct bridge *br)

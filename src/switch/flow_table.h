@@ -69,7 +69,7 @@ struct flow_table {
     bool vacancy_events;                /* OpenFlow 1.4: tell table_status at these percentages of free room */
     uint8_t vacancy_down, vacancy_up;
     bool vacancy_low;         /* DOWN was told last */
-    char *name, *config_name; /* OpenFlow's own, and the database's that it overrides; NULL: none */
+    char *name, *config_name; /* OpenFlow's own, and the database's, which overrides it; NULL: none */
 };
 /* "" when the table has none. */
 const char *flow_table_name(const struct bridge *br, table_id_t table);

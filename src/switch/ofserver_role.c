@@ -20,7 +20,7 @@
 /* Also to a connection that asked for no messages at all, unless by its masks. */
 static bool wants_role_status(const struct ofconn *c, enum of_role_reason reason)
 {
-    return ofconn_version(c) >= OF_VERSION_14 &&
+    return ofconn_version(c) >= OF_VERSION_13 &&
            (!c->async_set || ofconn_wants(c, OF_ASYNC_ROLE_STATUS, (unsigned int)reason));
 }
 

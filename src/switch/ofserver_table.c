@@ -99,7 +99,11 @@ static int check_features(const struct ofconn *c, const struct of_table_features
     if (version >= OF_VERSION_15 && tf->command != OF_TF_MODIFY) {
         return OFERR_TABLE_FEATURES_EPERM; /* tables neither come nor go */
     }
-    return tf->max_entries == capacity(&c->server->bridge->tables[tf->table]) ? 0 : OFERR_TABLE_FEATURES_EPERM;
+    const struct flow_table *t = &c->server->bridge->tables[tf->table];
+    if (t->config_name && strcmp(t->config_name, tf->name) != 0) {
+        return OFERR_TABLE_FEATURES_EPERM; /* the database has named it */
+    }
+    return tf->max_entries == capacity(t) ? 0 : OFERR_TABLE_FEATURES_EPERM;
 }
 
 static void set_name(struct flow_table *t, const char *name)
@@ -124,7 +128,7 @@ static int take_features(struct ofconn *c, uint8_t version, struct reader body)
             if (error) {
                 return error;
             }
-            if (apply) {
+            if (apply && !c->server->bridge->tables[tf.table].config_name) {
                 set_name(&c->server->bridge->tables[tf.table], tf.name);
             }
         }

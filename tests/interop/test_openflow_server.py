@@ -198,6 +198,7 @@ def test_flow_removed_and_port_status(hv, br):
         hv.vsctl("hv1", "add-port", "br0", "int0", "--", "set", "Interface", "int0", "type=internal", "ofport_request=5")
         added = c.wait(lambda m: m.type == 12 and m.body[0] == 0)
         assert struct.unpack("!I", added.body[8:12]) == (5,) and added.body[24:28] == b"int0"
+        assert added.body[16:22] != bytes(6)  # told when its address is known
         hv.vsctl("hv1", "del-port", "br0", "int0")
         c.wait(lambda m: m.type == 12 and m.body[0] == 1)
 
@@ -460,6 +461,23 @@ def test_role_status_and_async_properties_of_1_4(hv, br):
             at += length
         assert properties[0] == 1 and properties[1] == 0 and properties[2] == 7 and set(properties) >= set(range(10))
         assert a.error(28, struct.pack("!HHI", 77, 8, 1)) == (15, 1)  # UNSUPPORTED
+
+
+def test_vacancy_events_of_1_4(hv, br):
+    hv.vsctl("hv1", "--", "--id=@t", "create", "Flow_Table", "flow_limit=10", "--", "set", "Bridge", "br0", "flow_tables:3=@t")
+    with of.Conn.to_unix(br, 5) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        assert c.error(17, struct.pack("!B3xIHHBBBx", 3, 8, 3, 8, 30, 60, 0)) is None
+        add = lambda first, n: [c.request(14, of.flow_mod13(table=3, priority=k)) for k in range(first, first + n)]  # noqa: E731
+        add(1, 7)
+        assert [m.type for m in c.sync()] == []
+        c.send(14, of.flow_mod13(table=3, priority=8))
+        down = c.wait(lambda m: m.type == 31)
+        assert down.body[0] == 3 and down.body[8 + 2] == 3
+        c.send(14, of.flow_mod13(table=3, priority=9))
+        assert [m for m in c.sync() if m.type == 31] == []  # told once
+        c.send(14, of.flow_mod13(table=3, command=3))
+        assert c.wait(lambda m: m.type == 31).body[0] == 4
 
 
 def test_table_features_in_parts(hv, br):

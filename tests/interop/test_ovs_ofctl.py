@@ -176,6 +176,19 @@ def test_mod_table(of):
     of("mod-table", "br0", "all", "noevict")
 
 
+def test_table_names_from_the_database(hv, of):
+    hv.vsctl("hv1", "--", "--id=@t", "create", "Flow_Table", "name=main", "--", "set", "Bridge", "br0", "flow_tables:7=@t")
+    try:
+        of("add-flow", "br0", "table=7,actions=drop")
+        assert "table=main" in of("--names", "--no-stats", "dump-flows", "br0")
+        assert of.flows("table=main") == ["table=7, actions=drop"]
+        if of.number >= 13:
+            of("mod-table", "br0", "7", "name:main")
+            assert "OFPTFFC_EPERM" in of.fails("mod-table", "br0", "7", "name:other")
+    finally:
+        hv.vsctl("hv1", "clear", "Bridge", "br0", "flow_tables")
+
+
 # ---- flows ----
 
 FLOWS = """\
