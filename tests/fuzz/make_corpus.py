@@ -270,7 +270,15 @@ COMMANDS = {
     "delete": ["del-flows", "table=3,cookie=5/-1"], "delete-strict": ["--strict", "del-flows", "priority=7,ip"],
     "bundle": ["--bundle", "add-flow", "ip,actions=1"],
     "port-mod": ["mod-port", "1", "down"], "group": ["add-group", "group_id=1,type=all,bucket=output:1"], "probe": ["probe"],
-    "meters": ["dump-meters"], "queues": ["queue-stats"],
+    "meters": ["dump-meters"], "group-failover": ["add-group", "group_id=2,type=ff,bucket=watch_port:1,actions=1,bucket=watch_group:1,actions=2"],
+    "group-chain": ["add-group", "group_id=3,type=select,bucket=weight:5,actions=group:1,bucket=actions=group:2"],
+    "group-modify": ["mod-group", "group_id=1,type=all,bucket=actions=1,bucket=actions=group:3"],
+    "flow-mod-to-group": ["add-flow", "in_port=1,actions=group:1"], "flow-mod-to-group-set": ["add-flow", "in_port=2,actions=write_actions(group:3)"],
+    "flow-mod-to-meter": ["add-flow", "in_port=3,actions=meter:1,goto_table:2"],
+    "groups": ["dump-groups"], "group-stats": ["dump-group-stats"], "group-delete": ["del-groups"], "group-features": ["dump-group-features"],
+    "meter": ["add-meter", "meter=1,pktps,burst,stats,band=type=drop,rate=100,burst_size=50"],
+    "meter-modify": ["mod-meter", "meter=1,kbps,band=type=drop,rate=5"], "meter-delete": ["del-meter", "meter=1"],
+    "meter-stats": ["meter-stats"], "meter-features": ["meter-features"], "queues": ["queue-stats"],
 }
 
 
@@ -394,6 +402,10 @@ def ofserver():
             put("ofserver", name, listed(msg))
     flow_mods = [m for n, m in messages.items() if n.startswith("flow-mod-")]
     put("ofserver", "all-flows", listed(*flow_mods, messages["dump-flows"], messages["delete"]))
+    everything = ["group", "group-failover", "group-chain", "meter", "flow-mod-to-group", "flow-mod-to-group-set", "flow-mod-to-meter",
+                  "packet-out", "group-modify", "meter-modify", "groups", "group-stats", "meter-stats", "meters", "meter-delete", "group-delete"]
+    put("ofserver", "groups-and-meters", listed(*[messages[n] for n in everything if n in messages]))
+    put("ofserver", "bundle-of-groups", listed(*bundle(messages["group"], messages["flow-mod-to-group"], messages["group-delete"])))
     put("ofserver", "bundle-committed", listed(*bundle(*flow_mods), messages["dump-flows"]))
     put("ofserver", "bundle-left-open", listed(*bundle(*flow_mods[:2], commit=False)))
     put("ofserver", "stream", b"\x00" + hello + b"".join(messages[n] for n in ("flow-mod-l2", "dump-flows", "dump-tables")))
@@ -409,6 +421,38 @@ def ofserver():
                                                struct.pack("!BBHIIIQ", 4, 24, 24, XID, 2, 0, 4)))
 
 
+# name: (version's index, which body, the body)
+GROUPS = {
+    "select-10": (0, 1, "0000 01 00 00000005 0030 0000 ffffffff 0018 0008 00000003 00000008 0001 0000 0000 0008 0007 0000"
+                  "0018 0008 00000001 00000008 0002 0000 0000 0008 0001 0000 ffff 0036 0000154d 00000001 00000000"
+                  "68617368000000000000000000000000 0000000000000000 00000e04 ffffff00 00001402 ffff 0000"),
+    "select-15": (3, 0, "0000 01 00 00000005 0020 0000 ffffffff 0020 0010 00000003 00000010 00000001 0000 000000000000 0000 0008 0007 0000"
+                  "ffff 0036 0000154d 00000001 00000000 68617368000000000000000000000000 0000000000000009 80001604 ffffff00 80001c02 ffff 0000"),
+    "add-13": (1, 0, "0000 01 00 00000005 0020 0007 ffffffff ffffffff 00000000 00000010 00000001 0000 000000000000"),
+    "add-nx-13": (1, 1, "8000 03 00 00000005 0028 0000 ffffffff 0028 0010 00000000 00000010 00000001 0000 000000000000"
+                  "0001 0008 00000001 0002 0008 00000002"),
+    "insert-15": (3, 0, "0003 00 00 00000005 0018 0000 fffffffe 0018 0010 00000008 00000010 00000001 0000 000000000000"),
+    "remove-15": (3, 0, "0005 00 00 00000005 0000 0000 ffffffff"),
+    "delete-13": (1, 0, "0002 00 00 fffffffc"),
+    "desc-13": (1, 2, "0028 01 00 00000005 0020 0007 ffffffff ffffffff 00000000 00000010 00000001 0000 000000000000"),
+    "desc-15": (3, 2, "0028 01 00 00000005 0018 000000000000 0018 0010 00000008 00000010 00000001 0000 000000000000"),
+    "stats": (1, 3, "0038 0000 00000005 00000001 00000000 0000000000000002 0000000000000080 00000001 00000002"
+              "0000000000000002 0000000000000080"),
+    "meter": (1, 4, "0000 000d 00000001 0001 0010 00000064 00000032 00000000 0002 0010 00000064 00000032 01000000"),
+    "meter-delete": (1, 4, "0002 0000 ffffffff"),
+    "meter-config": (1, 5, "0018 000d 00000001 0001 0010 00000064 00000032 00000000"),
+    "meter-stats": (1, 6, "00000001 0038 000000000000 00000002 0000000000000003 0000000000000004 00000005 00000006"
+                    "0000000000000007 0000000000000008"),
+    "request": (3, 7, "00000005 00000000"),
+    "features": (3, 7, "0000000f 00000007 " + "ffffff00" * 4 + "03ff8001" * 4),
+}
+
+
+def groups():
+    for name, (version, what, body) in GROUPS.items():
+        put("group_meter", name, bytes([version, what]) + bytes.fromhex(body.replace(" ", "")))
+
+
 def main():
     for name, data in MCAST.items():
         put("mcast", name, data)
@@ -418,6 +462,7 @@ def main():
         put("tunnel", name, bytes([kind | (4 if with_ip else 0)]) + raw(data))
     for name, (offload, edits, frame) in EDITS.items():
         put("packet_edit", name, offload + bytes([len(edits)]) + edits + raw(frame))
+    groups()
     openflow()
     flow_stats()
     ofserver()
