@@ -181,7 +181,7 @@ static struct {
     unsigned int users;
 } tun_metadata[FIELD_N_TUN_METADATA];
 
-static bool is_there(const struct field *f)
+bool field_is_there(const struct field *f)
 {
     return f->place != AT_TUN_METADATA || tun_metadata[f->id - FIELD_TUN_METADATA0].users;
 }
@@ -191,7 +191,7 @@ const struct field *field_by_name(const char *name, size_t len)
     for (size_t i = 0; i < FIELD_MAX; i++) {
         const struct field *f = &fields[i];
 
-        if (!is_there(f)) {
+        if (!field_is_there(f)) {
             continue;
         }
         if (name_is(f->name, name, len) || name_is(f->extra_name, name, len) || name_is(f->nxm_name, name, len) ||
@@ -252,7 +252,7 @@ int field_map_tun_metadata(unsigned int i, uint8_t len)
     struct field *f = &fields[FIELD_TUN_METADATA0 + i];
     int place;
 
-    if (!is_there(f)) {
+    if (!field_is_there(f)) {
         place = find_place(len);
         if (place < 0) {
             return place;
@@ -359,7 +359,7 @@ const struct field *field_by_header(uint32_t header)
     if (f && f->id == FIELD_MPLS_TTL && (header & 0xff) != 1) {
         return NULL;
     }
-    return f && is_there(f) ? f : NULL;
+    return f;
 }
 
 bool field_header_is_unmapped(uint32_t header)

@@ -154,14 +154,16 @@ struct field {
 const struct field *field_get(enum field_id id);
 /* Any of the four names. NULL: unknown. */
 const struct field *field_by_name(const char *name, size_t len);
-/* HEADER as on the wire, host order, mask bit ignored. NULL: unknown. */
+/* HEADER as on the wire, host order, mask bit ignored. NULL: unknown. A tun_metadata field that is not mapped is found:
+ * field_is_there() tells. */
 const struct field *field_by_header(uint32_t header);
+bool field_is_there(const struct field *f);
 /* The header that actions of wire version VERSION carry: OXM from OpenFlow 1.2 on where the field has one, else NXM. */
 uint32_t field_header(const struct field *f, uint8_t version);
 
 /* Geneve options as fields (ovs-fields(7), "Tunnel Metadata"). Gives tun_metadataI a length of LEN bytes (0, for
  * options that are there or not, 4, 8, 12 or 16) and a place in struct flow, until as many unmaps. -ENOSPC: no room;
- * -EEXIST: it is mapped with another length. A field without a mapping is not found by name or header. */
+ * -EEXIST: it is mapped with another length. A field without a mapping is not found by name. */
 int field_map_tun_metadata(unsigned int i, uint8_t len);
 void field_unmap_tun_metadata(unsigned int i);
 /* Is HEADER that of a tun_metadata field, and nothing is mapped to it? */

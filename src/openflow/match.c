@@ -224,6 +224,9 @@ static int decode_tlv(struct tlv *t, struct match *m, __be64 *cookie, __be64 *co
     if (!f) {
         return field_header_is_unmapped(t->header) ? OFERR_TLV_INVALID_FIELD : OFERR_MATCH_BAD_FIELD;
     }
+    if (!field_is_there(f)) {
+        return OFERR_TLV_INVALID_FIELD;
+    }
     if (t->n != f->n_bytes && !widen(t, f, wide_value, wide_mask)) {
         return OFERR_MATCH_BAD_LEN;
     }

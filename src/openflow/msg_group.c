@@ -248,7 +248,7 @@ static int decode_fields(struct reader *r, struct of_group *g)
         if (r->error) {
             return OFERR_PROPERTY_BAD_LEN;
         }
-        if (!sf.field) {
+        if (!sf.field || !field_is_there(sf.field)) {
             return OFERR_MATCH_BAD_FIELD;
         }
         if (header & 0x100 || (header & 0xff) != sf.field->n_bytes) {
