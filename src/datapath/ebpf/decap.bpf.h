@@ -191,7 +191,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     if (udp_csum) {
         t->flags |= FLOW_TNL_CSUM;
     }
-    make_linear(skb, ofs + 16 + PARSE_PULL);
+    make_linear(skb, ofs + 16);
     return proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, &s->base)
                                  : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
 }

@@ -17,6 +17,13 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Zeroes what parse() fills in. */
+INLINE void key_clear_headers(struct scratch *s)
+{
+    __builtin_memset((char *)&s->key + offsetof(struct flow_key, eth_dst), 0,
+                     sizeof(s->key) - offsetof(struct flow_key, eth_dst));
+}
+
 /* The frame at BASE of a packet whose port and tunnel are in the scratch. */
 INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
 {
@@ -32,6 +39,11 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
     s->key.pkt_mark = skb->mark;
     s->shape = 0;
     result = parse(skb, s, base);
+    if (result == PARSE_UNKNOWN && !is_linear(skb, base + PARSE_PULL)) {
+        bpf_skb_pull_data(skb, base + PARSE_PULL < skb->len ? base + PARSE_PULL : skb->len);
+        key_clear_headers(s);
+        result = parse(skb, s, base);
+    }
     count_rx(s->in_port, s->len);
     port = bpf_map_lookup_elem(&ports, &s->in_port);
     if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s->in_port, s->len)) {

@@ -12,7 +12,8 @@
 #define PARSE_UNKNOWN 1
 #define PARSE_SHORT 2 /* no Ethernet header */
 
-#define PARSE_PULL 256     /* bytes behind `base` that are made linear: all headers that are looked at */
+#define PARSE_MIN 54       /* bytes behind `base` that are always made linear: up to an IP header and ARP */
+#define PARSE_PULL 256     /* more that are, when bytes must be pulled anyway */
 #define PARSE_OFS_MAX 1024 /* tells the verifier a bound */
 #define EXT_HEADERS_MAX 6
 #define ND_OPTS_MAX 4
@@ -118,13 +119,21 @@ INLINE void *at(struct __sk_buff *skb, __u32 ofs, __u32 size)
     return p + size > data_end_of(skb) ? NULL : p;
 }
 
-INLINE void make_linear(struct __sk_buff *skb, __u32 want)
+/* The first WANT bytes (of those that there are) are linear. */
+INLINE bool is_linear(struct __sk_buff *skb, __u32 want)
 {
     if (want > skb->len) {
         want = skb->len;
     }
-    if (data_of(skb) + want > data_end_of(skb)) {
-        bpf_skb_pull_data(skb, want);
+    return data_of(skb) + want <= data_end_of(skb);
+}
+
+/* Pulling bytes out of fragments costs more than parsing them, so it is done only where the headers ask for it: TCP's
+ * lie in the linear part, and nothing else does. */
+INLINE void make_linear(struct __sk_buff *skb, __u32 want)
+{
+    if (!is_linear(skb, want)) {
+        bpf_skb_pull_data(skb, want + PARSE_PULL < skb->len ? want + PARSE_PULL : skb->len);
     }
 }
 
@@ -355,7 +364,7 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
         return PARSE_SHORT;
     }
     key = &s->key;
-    make_linear(skb, base + PARSE_PULL);
+    make_linear(skb, base + PARSE_MIN);
     s->base = base;
     s->l3 = s->l4 = s->tags = s->encap = s->hash = s->meta_vlan = 0;
     s->len = skb->len - base;
