@@ -130,3 +130,10 @@ void dp_leave(struct datapath *dp)
         dp->class->leave(dp);
     }
 }
+
+void dp_set_sample(struct datapath *dp, uint32_t one_in)
+{
+    if (dp->class->set_sample) {
+        dp->class->set_sample(dp, one_in);
+    }
+}

@@ -80,6 +80,9 @@ struct dp_callbacks {
     /* After dp_settle(): a flow of a process before us with (masked) key KEY still forwards. The handler translates KEY
      * and puts what comes of it; what is not put again with this key is removed. May be NULL. */
     void (*adopt)(void *aux, const struct flow_key *key);
+    /* A packet with KEY was handled by FLOW, one in so many (dp_set_sample()): does that hold? FAITHFUL: the datapath
+     * did what FLOW says, as far as it can tell. May be NULL; the handler may delete the flow. */
+    void (*sample)(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful);
     void *aux;
 };
 
@@ -103,8 +106,9 @@ struct dp_class {
     int (*meter_ask)(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
     const uint64_t *(*drops)(struct datapath *dp);
     void (*lookup_stats)(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
-    bool (*settle)(struct datapath *dp, bool complete); /* may be NULL */
-    void (*leave)(struct datapath *dp);                 /* may be NULL */
+    bool (*settle)(struct datapath *dp, bool complete);       /* may be NULL */
+    void (*leave)(struct datapath *dp);                       /* may be NULL */
+    void (*set_sample)(struct datapath *dp, uint32_t one_in); /* may be NULL */
 };
 
 /* Every implementation begins its own struct with this. */
@@ -163,6 +167,8 @@ void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_miss
  * are added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what
  * they should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
 bool dp_settle(struct datapath *dp, bool complete);
+/* Of what a fast path handles by itself, one packet in ONE_IN goes to callbacks->sample as well; 0: none. */
+void dp_set_sample(struct datapath *dp, uint32_t one_in);
 /* From now on nothing that is deleted or closed stops forwarding: the process ends and another will take over. */
 void dp_leave(struct datapath *dp);
 

@@ -13,6 +13,7 @@
 
 LOG_MODULE("configurator");
 
+#define FAST_PATH_SAMPLE 10000 /* one packet in so many of the fast path is checked */
 #define LOCK "ovs_vswitchd"
 #define LOCK_GRACE_MS 5000 /* how long after a reconnect the lock may be missing before we take it for another's */
 #define STATS_INTERVAL_MS 5000
@@ -416,6 +417,8 @@ static void read_root_config(struct configurator *c, const struct ovsdb_row *roo
     int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
     int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
     c->sw->bundle_idle_ms = MAX(0, ovsdb_row_map_int(root, "other_config", "bundle-idle-timeout", 0)) * 1000;
+    int64_t sample = ovsdb_row_map_int(root, "other_config", "fast-path-sample", FAST_PATH_SAMPLE);
+    dp_set_sample(c->sw->dp, (uint32_t)MAX(0, MIN(sample, UINT32_MAX)));
     int64_t interval = ovsdb_row_map_int(root, "other_config", "stats-update-interval", STATS_INTERVAL_MS);
     if (limit != c->flow_limit || idle != c->max_idle) { /* upcall/set-flow-limit holds until then */
         megaflow_set_limits(c->sw, (size_t)MAX(1, limit), MAX(100, idle));

@@ -35,8 +35,8 @@ static const struct daemon_option options[] = {
      "file of the database that is run (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/conf.db)",
      .argument = "FILE"},
     {"schemadir", DAEMON_STRING, WARREN_SCHEMADIR, "directory of open_vswitch.ovsschema", .argument = "DIR"},
-    {"datapath", DAEMON_CHOICE, "userspace",
-     "what moves the packets; auto: ebpf where the kernel allows it, else userspace", .choices = "auto|ebpf|userspace"},
+    {"datapath", DAEMON_CHOICE, "auto", "what moves the packets; auto: ebpf where the kernel allows it, else userspace",
+     .choices = "auto|ebpf|userspace"},
     {"detach-datapath", DAEMON_BOOL, NULL,
      "remove what the eBPF datapath of this rundir left in the kernel, and end: nothing is forwarded any more"},
 };

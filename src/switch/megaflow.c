@@ -6,6 +6,8 @@
 #include "base/coverage.h"
 #include "base/hash_index.h"
 #include "base/log.h"
+#include "base/strbuf.h"
+#include "datapath/format.h"
 #include "switch/cls_mask.h"
 #include "switch/meter_table.h"
 #include "switch/translate.h"
@@ -16,6 +18,8 @@ COVERAGE(upcall_slow);
 COVERAGE(megaflow_add);
 COVERAGE(megaflow_remove);
 COVERAGE(megaflow_revalidate);
+COVERAGE(megaflow_sample);
+COVERAGE(megaflow_sample_mismatch);
 
 #define SLICE_FLOWS 32        /* between looks at the clock */
 #define SLICE_MS 2            /* of each turn of the event loop */
@@ -419,6 +423,49 @@ void megaflow_adopt(void *aux, const struct flow_key *key)
     translate(&(struct xlate_in){.sw = sw, .key = key, .now = now}, &out);
     if (out.bridge || out.drop != DROP_NO_PORT) {
         install(sw->megaflows, key, &out, generation, now);
+    }
+    xlate_out_done(&out);
+}
+
+static bool same_actions(const struct megaflow *f, const struct xlate_out *out)
+{
+    struct detour slow;
+    const void *actions;
+    size_t len;
+
+    installed_actions(out, &slow, &actions, &len);
+    return len == f->actions_len && !memcmp(actions, f->actions, len);
+}
+
+static void tell_mismatch(const struct dp_flow *flow, const struct xlate_out *out, bool faithful)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    dp_key_format(flow->key, flow->mask, &b);
+    strbuf_addf(&b, ": the fast path did ");
+    dp_actions_format(flow->actions, flow->actions_len, &b);
+    strbuf_addf(&b, "; right is ");
+    dp_actions_format(out->actions, out->actions_len, &b);
+    log_limited(LOG_LEVEL_ERR, "a megaflow is removed: %s%s", strbuf_str(&b), faithful ? "" : " (its maps differ)");
+}
+
+void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful)
+{
+    struct switch_ *sw = aux;
+    struct megaflows *m = sw->megaflows;
+    struct megaflow *f = find(m, flow->key, flow->mask);
+    struct xlate_out out;
+
+    coverage_inc(megaflow_sample);
+    /* A flow that a change has overtaken is about to be mended, and proves nothing. */
+    if (!f || f->generation != sw->generation || sw->restore_wait) {
+        return;
+    }
+    translate(&(struct xlate_in){.sw = sw, .key = key, .now = time_mono_ms()}, &out);
+    if (!faithful || !same_actions(f, &out)) {
+        coverage_inc(megaflow_sample_mismatch);
+        tell_mismatch(flow, &out, faithful);
+        remove_flow(m, f);
     }
     xlate_out_done(&out);
 }

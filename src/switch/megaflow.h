@@ -38,6 +38,8 @@ void megaflows_destroy(struct megaflows *m);
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall);
 /* The datapath's adopt callback: a flow that a process before us left in it becomes one of ours. */
 void megaflow_adopt(void *aux, const struct flow_key *key);
+/* The datapath's sample callback: translates KEY again, and if that is not what the flow did, removes it, loudly. */
+void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful);
 /* Some change: start a sweep soon. */
 void megaflows_changed(struct megaflows *m);
 /* Runs sweeps to the end now (tests, and `revalidator/wait`). */

@@ -108,6 +108,21 @@ def test_taken_over_flows_count(cloud):
     assert sum(fast_flows(cloud, "hv1").values()) >= before + 6
 
 
+def coverage(cloud, hv, event):
+    found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl(hv, "coverage/show"), re.M)
+    return int(found[1]) if found else 0
+
+
+def test_samples_agree(cloud):
+    """Every packet of the fast path translated again: whatever it did was right."""
+    cloud.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:fast-path-sample=1")
+    wait_for("samples", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=3) == 3
+             and coverage(cloud, "hv1", "megaflow_sample") > 20, 10)
+    assert cloud.ping("red1", cloud.vms["red3"]["ip"], count=3) == 3
+    assert coverage(cloud, "hv1", "megaflow_sample_mismatch") == 0
+    cloud.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "fast-path-sample")
+
+
 def pins(cloud, hv):
     name = str(cloud.rundir(hv)).lstrip("/").replace("/", "_").replace(".", "_")
     return pathlib.Path("/sys/fs/bpf/warren") / name

@@ -57,6 +57,9 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
         return upcall(skb, s, EBPF_UPCALL_UNKNOWN, 0, 0);
     }
     slot = lookup(s, c);
+    if (slot && c->sample && bpf_get_prandom_u32() % c->sample == 0) {
+        upcall(skb, s, EBPF_UPCALL_SAMPLE, 0, slot->id);
+    }
     return slot ? run(skb, s, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
 }
 

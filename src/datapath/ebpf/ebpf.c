@@ -65,6 +65,8 @@ struct ebpf_datapath {
 
 static char *rundir;
 
+static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t);
+
 void dp_ebpf_set_rundir(const char *dir)
 {
     free(rundir);
@@ -119,6 +121,33 @@ static void run_tunnel_step(struct ebpf_datapath *dp, struct packet *p, const st
     us_execute(dp->us, p, key, &actions.set.h, sizeof(actions));
 }
 
+/* The fast path ran flow ID on a packet with KEY. Checked here: that the flow matches the packet as user space reads
+ * it, and that the maps hold what the flow says. What the flow should say is the switch's to check. */
+static void on_sample(struct ebpf_datapath *dp, const struct flow_key *key, dp_flow_id id)
+{
+    const struct megaflow *f = megaflows_find(&dp->us->flows, id);
+    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
+    struct ebpf_program program;
+    struct dp_flow flow;
+    struct flow_key masked;
+    bool same;
+
+    if (!f || !dp->callbacks.sample) {
+        return;
+    }
+    flow = (struct dp_flow){.id = id,
+                            .key = &f->key,
+                            .mask = &f->subtable->mask,
+                            .actions = action_list_actions(f->actions),
+                            .actions_len = f->actions->len};
+    ebpf_compile(&ops, flow.key, flow.mask, flow.actions, flow.actions_len, &program);
+    if (!ebpf_flows_verify(dp->flows, id, flow.key, flow.mask, &program, &same)) {
+        flow_key_and(&masked, key, flow.mask);
+        dp->callbacks.sample(dp->callbacks.aux, key, &flow, same && !memcmp(&masked, flow.key, sizeof(masked)));
+    }
+    free(program.steps);
+}
+
 static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
 {
     struct ebpf_datapath *dp = dp_;
@@ -139,6 +168,7 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
         us_process(dp->us, p, &key);
         break;
     case EBPF_UPCALL_SAMPLE:
+        on_sample(dp, &key, u->id);
         break;
     }
 }
@@ -784,6 +814,11 @@ static bool eb_settle(struct datapath *dp_, bool complete)
     return dp->unsettled;
 }
 
+static void eb_set_sample(struct datapath *dp, uint32_t one_in)
+{
+    eb_of(dp)->maps.config->sample = one_in;
+}
+
 static void eb_leave(struct datapath *dp_)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
@@ -936,4 +971,5 @@ const struct dp_class dp_ebpf_class = {
     .lookup_stats = eb_lookup_stats,
     .settle = eb_settle,
     .leave = eb_leave,
+    .set_sample = eb_set_sample,
 };

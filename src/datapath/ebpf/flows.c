@@ -413,6 +413,22 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     return 0;
 }
 
+int ebpf_flows_verify(const struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key,
+                      const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same)
+{
+    const struct ebpf_slot *s;
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    if (!flow) {
+        return -ENOENT;
+    }
+    s = &f->maps->slots[flow->slot];
+    *ret_same = s->live && s->mask == flow->mask && !memcmp(&s->key, key, sizeof(*key)) &&
+                !memcmp(&f->maps->masks[flow->mask].mask, mask, sizeof(*mask)) && slot_does(f, s, program);
+    return 0;
+}
+
 int ebpf_flows_del(struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms)
 {
     struct flow *flow;

@@ -23,6 +23,9 @@ int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_ke
 /* -ENOENT. */
 int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms);
 int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* Whether what is in the maps for the flow is PROGRAM under that key and mask. -ENOENT: it is not there. */
+int ebpf_flows_verify(const struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key,
+                      const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same);
 /* The I-th step of the flow. */
 int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step);
 /* The first orphan; false when there is none (left). */

@@ -231,7 +231,7 @@ enum ebpf_upcall_kind {
     EBPF_UPCALL_PUNT,    /* user space runs the flow's actions */
     EBPF_UPCALL_SLOW,    /* arg: enum dp_slow_reason */
     EBPF_UPCALL_UNKNOWN, /* the parser gave up: user space looks the packet up, too */
-    EBPF_UPCALL_SAMPLE,  /* a copy: the fast path ran the flow `id` */
+    EBPF_UPCALL_SAMPLE,  /* the headers of a packet of `arg` bytes on which the fast path runs the flow `id` */
     EBPF_UPCALL_TUNNEL,  /* arg: step of the flow `id` which user space is to do: a next hop whose neighbour is not
                             known, or a frame that is too big for the path */
 };

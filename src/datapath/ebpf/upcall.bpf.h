@@ -64,16 +64,21 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     if (len <= (SIZE)) {                                                                                               \
         u = bpf_ringbuf_reserve(&ring, sizeof(*u) + (SIZE), 0);                                                        \
         if (!u) {                                                                                                      \
-            return drop(DROP_UPCALL_QUEUE);                                                                            \
+            return no_room(kind);                                                                                      \
         }                                                                                                              \
         upcall_fill(skb, s, u, kind, arg, id, len);                                                                    \
         if (bpf_skb_load_bytes(skb, s->base, u + 1, len)) {                                                            \
             bpf_ringbuf_discard(u, 0);                                                                                 \
-            return drop(DROP_UPCALL_QUEUE);                                                                            \
+            return no_room(kind);                                                                                      \
         }                                                                                                              \
         bpf_ringbuf_submit(u, 0);                                                                                      \
         return TC_ACT_SHOT;                                                                                            \
     }
+
+INLINE int no_room(__u32 kind)
+{
+    return kind == EBPF_UPCALL_SAMPLE ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
+}
 
 /* The packet goes up, if its port's budget allows; what is left of it here is to be dropped: returns TC_ACT_SHOT. */
 GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 arg, __u64 id)
@@ -87,10 +92,14 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     }
     len = skb->len - s->base;
     if (!c || !budget_take(c, s->in_port)) {
-        return drop(DROP_UPCALL_QUEUE);
+        return no_room(kind);
     }
     if (len < ETH_HLEN || len > 66000) {
         return drop(DROP_TRUNCATED);
+    }
+    if (kind == EBPF_UPCALL_SAMPLE) { /* headers suffice */
+        arg = len;
+        len = len < 256 ? len : 256;
     }
     UPCALL_CLASS(256);
     UPCALL_CLASS(1600);

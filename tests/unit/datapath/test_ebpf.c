@@ -551,6 +551,42 @@ static void test_change(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
+/* What is sampled is compared with the maps: a planted fault is found. */
+static void test_verify(void **state WR_UNUSED)
+{
+    struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct ebpf_program program;
+    uint8_t frame[64], data[256];
+    size_t len = udp_frame(frame, 1, 2, 3, 4), n = sizeof(data);
+    bool same = false;
+
+    NEEDS_BPF;
+    ebpf_compile(&ops, &key, &mask, &out, sizeof(out), &program);
+    put_flow(11, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
+    assert_int_equal(ebpf_flows_verify(flows, 12, &key, &mask, &program, &same), -ENOENT);
+    assert_int_equal(ebpf_flows_verify(flows, 11, &key, &mask, &program, &same), 0);
+    assert_true(same);
+    maps.config->sample = 1;
+    last_upcall.kind = 0;
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, len, data, &n), TC_ACT_REDIRECT);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(last_upcall.kind, EBPF_UPCALL_SAMPLE);
+    assert_int_equal(last_upcall.id, 11);
+    assert_int_equal(last_upcall.arg, len);
+    maps.config->sample = 0;
+    for (uint32_t i = 0; i < EBPF_SLOTS_MAX; i++) {
+        if (maps.slots[i].live && maps.slots[i].id == 11) {
+            maps.slots[i].steps[0].port = PORT_IN;
+        }
+    }
+    assert_int_equal(ebpf_flows_verify(flows, 11, &key, &mask, &program, &same), 0);
+    assert_false(same);
+    free(program.steps);
+    ebpf_flows_del(flows, 11, NULL, 0);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
 /* --- tunnels --- */
 
 static struct ip_addr address(bool v6, uint8_t host)
@@ -672,8 +708,9 @@ static void test_decapsulation(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),   cmocka_unit_test(test_set_fields),    cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_change), cmocka_unit_test(test_encapsulation), cmocka_unit_test(test_decapsulation),
+        cmocka_unit_test(test_keys),          cmocka_unit_test(test_set_fields), cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_change),        cmocka_unit_test(test_verify),     cmocka_unit_test(test_encapsulation),
+        cmocka_unit_test(test_decapsulation),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
