@@ -42,8 +42,11 @@ int switch_create_class(struct event_base *base, const struct dp_class *class, s
 {
     static const struct timeval second = {1, 0};
     struct switch_ *sw = xcalloc(1, sizeof *sw);
-    const struct dp_callbacks callbacks = {
-        .upcall = megaflow_upcall, .port_gone = on_port_gone, .adopt = megaflow_adopt, .sample = megaflow_sample, .aux = sw};
+    const struct dp_callbacks callbacks = {.upcall = megaflow_upcall,
+                                           .port_gone = on_port_gone,
+                                           .adopt = megaflow_adopt,
+                                           .sample = megaflow_sample,
+                                           .aux = sw};
     int error;
 
     sw->base = base;
