@@ -708,10 +708,17 @@ int bridge_check_packet_out(const struct bridge *br, ofp_port_t in_port, const s
     return error ? error : actions_check_refs(br, actions, actions_len);
 }
 
-int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_port, const struct match *pipeline,
-                      const void *actions, size_t actions_len)
+struct packet_out {
+    struct bridge *br;
+    struct packet *packet;
+    void *actions; /* effects may point into them */
+    struct xlate_out out;
+};
+
+int bridge_packet_out_begin(struct bridge *br, const void *data, size_t len, ofp_port_t in_port,
+                            const struct match *pipeline, const void *actions, size_t actions_len,
+                            struct packet_out **ret)
 {
-    struct xlate_out out = {0};
     const struct port *port = bridge_port_by_ofp(br, in_port);
     struct flow_key key;
     int error = bridge_check_packet_out(br, in_port, pipeline, actions, actions_len);
@@ -720,29 +727,57 @@ int bridge_packet_out(struct bridge *br, struct packet *packet, ofp_port_t in_po
     if (error) {
         return error;
     }
-    packet->in_port = port ? port->dp_port : DP_PORT_NONE;
-    flow_key_extract(packet, &key);
+    struct packet_out *po = xcalloc(1, sizeof *po);
+    po->br = br;
+    po->packet = packet_new(data, len);
+    po->actions = actions_len ? xmemdup(actions, actions_len) : NULL;
+    po->packet->in_port = port ? port->dp_port : DP_PORT_NONE;
+    flow_key_extract(po->packet, &key);
     if (pipeline) {
         key.tunnel = pipeline->value.key.tunnel;
         key.pkt_mark = pipeline->value.key.pkt_mark;
     }
     translate(&(struct xlate_in){.sw = br->sw,
                                  .key = &key,
-                                 .packet = packet,
+                                 .packet = po->packet,
                                  .effects = true,
                                  .now = time_mono_ms(),
                                  .bridge = br,
                                  .in_port = in_port,
                                  .flow = pipeline ? &pipeline->value : NULL,
-                                 .actions = actions,
+                                 .actions = po->actions,
                                  .actions_len = actions_len},
-              &out);
-    xlate_effects_run(out.effects, out.n_effects, 1, packet->len, 0, time_mono_ms());
-    if (out.actions_len) {
-        error = dp_execute(br->sw->dp, packet, (const struct dp_action *)(const void *)out.actions, out.actions_len);
+              &po->out);
+    *ret = po;
+    return 0;
+}
+
+int bridge_packet_out_end(struct packet_out *po, bool send)
+{
+    const struct xlate_out *out = &po->out;
+    int error = 0;
+
+    if (send) {
+        xlate_effects_run(out->effects, out->n_effects, 1, po->packet->len, 0, time_mono_ms());
+        if (out->actions_len) {
+            error = dp_execute(po->br->sw->dp, po->packet, (const struct dp_action *)(const void *)out->actions,
+                               out->actions_len);
+        }
     }
-    xlate_out_done(&out);
+    xlate_out_done(&po->out);
+    packet_free(po->packet);
+    free(po->actions);
+    free(po);
     return error;
+}
+
+int bridge_packet_out(struct bridge *br, const struct packet *packet, ofp_port_t in_port, const struct match *pipeline,
+                      const void *actions, size_t actions_len)
+{
+    struct packet_out *po;
+    int error = bridge_packet_out_begin(br, packet->data, packet->len, in_port, pipeline, actions, actions_len, &po);
+
+    return error ? error : bridge_packet_out_end(po, true);
 }
 
 /* ---- names ---- */

@@ -5,8 +5,8 @@
  *
  * A bundle holds its messages as the bytes that came, one behind the other, and reads them again at commit: a flow
  * takes some 150 bytes for as long as the bundle is open, where its decoded form would take over a kilobyte. At commit
- * each flow_mod goes into a flow_txn, which can be taken back; what cannot (port_mod, packet_out) is checked first and
- * done when nothing can fail any more.
+ * each flow_mod goes into a flow_txn, which can be taken back. A packet_out asks the tables at its place among them, but
+ * its packets leave, and a port_mod that was found good is done, when nothing can fail any more.
  *
  * Bounded: a connection has few bundles and all of its bundles together so many bytes; one that is not touched for ten
  * seconds goes.
@@ -98,6 +98,8 @@ struct commit {
     struct ofconn *c;
     struct flow_txn *txn;
     struct writer later; /* the messages that are done last, and those that are told of then */
+    struct packet_out **packets;
+    size_t n_packets;
 };
 
 /* Is it a group_mod in one of its two forms? Then BODY is at its beginning. */
@@ -129,6 +131,27 @@ static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *bo
     return error;
 }
 
+/* The packet gets what tables say at its place among the messages; it leaves when the bundle stands. */
+static int commit_packet_out(struct commit *cm, const struct of_header *h, struct reader *body)
+{
+    struct packet_out *po;
+    int error = ofconn_packet_out_begin(cm->c, h, body, &po);
+
+    if (!error) {
+        cm->packets = xrealloc(cm->packets, (cm->n_packets + 1) * sizeof *cm->packets);
+        cm->packets[cm->n_packets++] = po;
+    }
+    return error;
+}
+
+static void commit_packets_end(struct commit *cm, bool send)
+{
+    for (size_t i = 0; i < cm->n_packets; i++) {
+        bridge_packet_out_end(cm->packets[i], send);
+    }
+    free(cm->packets);
+}
+
 /* One message; what must wait is checked and put off. */
 static int commit_one(struct commit *cm, const struct of_header *h, const uint8_t *msg)
 {
@@ -147,8 +170,7 @@ static int commit_one(struct commit *cm, const struct of_header *h, const uint8_
         error = ofconn_port_mod(cm->c, h, &body, false);
         break;
     case OFT_PACKET_OUT:
-        error = ofconn_packet_out(cm->c, h, &body, false);
-        break;
+        return commit_packet_out(cm, h, &body);
     default:
         return OFERR_BUNDLE_UNSUP;
     }
@@ -172,8 +194,6 @@ static void commit_later(struct ofconn *c, const struct writer *later)
             ofconn_port_mod(c, &h, &body, true);
         } else if (is_group_mod(&h, &body, &nx)) {
             ofconn_forward_group_mod(c, &h, body, nx);
-        } else {
-            ofconn_packet_out(c, &h, &body, true);
         }
     }
 }
@@ -185,6 +205,7 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
     struct of_header h;
     int error = 0;
 
+    ofserver_hold_packet_ins(c->server);
     for (size_t at = 0; at < b->messages.len && !error; at += h.length) {
         const uint8_t *msg = b->messages.data + at;
 
@@ -196,12 +217,14 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
             ofconn_send_error(c, error, &h, msg);
         }
     }
+    ofserver_release_packet_ins(c->server, !error);
     if (error) {
         flow_txn_abort(cm.txn);
     } else {
         flow_txn_commit(cm.txn);
         commit_later(c, &cm.later);
     }
+    commit_packets_end(&cm, !error);
     writer_done(&cm.later);
     return error ? OFERR_BUNDLE_MSG_FAILED : 0;
 }

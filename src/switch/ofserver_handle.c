@@ -118,9 +118,8 @@ static int handle_set_config(struct ofconn *c, const struct of_header *h, struct
     return 0;
 }
 
-int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
+int ofconn_packet_out_begin(struct ofconn *c, const struct of_header *h, struct reader *body, struct packet_out **ret)
 {
-    struct bridge *br = c->server->bridge;
     struct of_packet_out po;
     int error = of_packet_out_decode(body, h->version, &po);
 
@@ -128,21 +127,18 @@ int ofconn_packet_out(struct ofconn *c, const struct of_header *h, struct reader
         return error;
     }
     const struct match *pipeline = h->version >= OF_VERSION_15 ? &po.match : NULL;
-    if (apply) {
-        struct packet *packet = packet_new(po.data, po.data_len);
-
-        error = bridge_packet_out(br, packet, po.in_port, pipeline, po.acts.data, po.acts.len);
-        packet_free(packet);
-    } else {
-        error = bridge_check_packet_out(br, po.in_port, pipeline, po.acts.data, po.acts.len);
-    }
+    error = bridge_packet_out_begin(c->server->bridge, po.data, po.data_len, po.in_port, pipeline, po.acts.data,
+                                    po.acts.len, ret);
     ofpacts_done(&po.acts);
     return error;
 }
 
 static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    return ofconn_packet_out(c, h, body, true);
+    struct packet_out *po;
+    int error = ofconn_packet_out_begin(c, h, body, &po);
+
+    return error ? error : bridge_packet_out_end(po, true);
 }
 
 void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct flow_change *ret)

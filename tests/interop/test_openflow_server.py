@@ -373,6 +373,16 @@ def test_bundles(hv, br):
         assert bundle_ctrl(c, 5, 4) == -2313
         assert bundle_add(c, 5, 13, packet_out13(of.output13(0xfffffffd))) is None
         assert bundle_ctrl(c, 5, 4)[0] == 5
+        # A packet_out sees the flows as they are at its place, and nothing of a bundle that fails.
+        to_controller = of.flow_mod13(priority=9, instructions=of.apply13(of.output13(0xfffffffd)))
+        for failing in (True, False):
+            assert bundle_add(c, 7, 14, to_controller) is None
+            assert bundle_add(c, 7, 13, packet_out13(of.output13(0xfffffff9))) is None
+            assert bundle_add(c, 7, 14, of.flow_mod13(command=3, table=255)) is None
+            if failing:
+                assert bundle_add(c, 7, 16, struct.pack("!I4x6s2xIII4x", 9, b"", 0, 0, 0)) is None
+            c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 7, 4, 3))
+            assert len([m for m in c.sync() if m.type == 10]) == (0 if failing else 1)
         # A slave may not.
         assert role(c, 3, 1) == (3, 1)
         assert c.error(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 6, 0, 3)) == (1, 10)
