@@ -3,6 +3,7 @@
  * Reading a datapath flow: each member of its groups is a field of OpenFlow under another name, so the text is turned
  * into a match, and the match's parser does the rest.
  */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -39,6 +40,8 @@ struct dp_text {
     uint16_t tun_flags;
     uint32_t opts_id;
     const char *eth_type; /* the innermost */
+    struct flow_vlan vlans[2];
+    size_t n_vlans;
 };
 
 static unsigned int hex_digit(char c)
@@ -165,6 +168,40 @@ static int one_member(struct dp_text *t, const char *group, const char *member, 
 
 static int read_groups(struct dp_text *t, char *text, char **ret_error);
 
+/* "vid=5,pcp=3" of a tag whose EtherType came before. */
+static int read_vlan(struct dp_text *t, char *value, char **ret_error)
+{
+    uint64_t vid = 0, pcp = 0, tpid = 0;
+    char *member, *v;
+    int more;
+
+    while ((more = text_next(&value, &member, &v, ret_error)) > 0) {
+        bool is_vid = !strcmp(member, "vid");
+
+        v[strcspn(v, "/")] = '\0';
+        if ((!is_vid && strcmp(member, "pcp") && strcmp(member, "cfi")) ||
+            text_u64(v, is_vid ? 4095 : 7,
+                     is_vid                   ? &vid
+                     : !strcmp(member, "pcp") ? &pcp
+                                              : &(uint64_t){0})) {
+            return text_fail(ret_error, "vlan(%s=%s): not a tag's", member, v);
+        }
+    }
+    if (more < 0) {
+        return more;
+    }
+    if (t->n_vlans == ARRAY_SIZE(t->vlans)) {
+        return text_fail(ret_error, "vlan: more than two tags");
+    }
+    if (t->eth_type && text_u64(t->eth_type, UINT16_MAX, &tpid)) {
+        return text_fail(ret_error, "eth_type(%s): not an EtherType", t->eth_type);
+    }
+    t->vlans[t->n_vlans++] = (struct flow_vlan){htons(tpid ? (uint16_t)tpid : 0x8100),
+                                                htons((uint16_t)(pcp << 13 | FLOW_VLAN_PRESENT | vid))};
+    t->eth_type = NULL; /* that of the payload comes within encap() */
+    return 0;
+}
+
 static int read_group(struct dp_text *t, const char *group, char *value, char **ret_error)
 {
     char *member, *v;
@@ -195,8 +232,8 @@ static int read_group(struct dp_text *t, const char *group, char *value, char **
         strbuf_addf(&t->match, "tcp_flags=%s,", is ? is + 1 : value);
         return 0;
     }
-    if (!strcmp(group, "vlan") && !strcmp(value, "none")) {
-        return 0;
+    if (!strcmp(group, "vlan")) {
+        return strcmp(value, "none") ? read_vlan(t, value, ret_error) : 0;
     }
     if (is_any(group, absent, ARRAY_SIZE(absent))) {
         return strtoull(value, NULL, 0) ? text_fail(ret_error, "%s(%s): not supported", group, value) : 0;
@@ -234,6 +271,7 @@ int dp_flow_parse(const char *text, struct flow *ret_flow, char **ret_error)
         return error;
     }
     m.value.key.in_port = t.in_port;
+    memcpy(m.value.key.vlan, t.vlans, sizeof m.value.key.vlan);
     m.value.key.tunnel.ttl = t.tun_ttl;
     m.value.key.tunnel.tos = t.tun_tos;
     m.value.key.tunnel.flags |= t.tun_flags;

@@ -23,6 +23,7 @@ static const char *const flows[] = {
     "icmp,nw_src=10.0.0.1,nw_dst=10.0.0.2,icmp_type=8,icmp_code=1",
     "tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tcp_src=1,tcp_dst=80,tcp_flags=0x012,nw_ecn=1",
     "udp,dl_vlan=5,nw_src=10.0.0.1,udp_dst=53",
+    "dl_vlan=5,dl_vlan_pcp=7,eth_type=0x88cc",
     "sctp,nw_src=10.0.0.1,sctp_dst=53",
     "tcp,nw_frag=first,tcp_dst=80",
     "udp,nw_frag=later",
@@ -83,7 +84,7 @@ static void test_dp_flow(void **state WR_UNUSED)
         if (dp_flow_parse(strbuf_str(&b), &flow, &error)) {
             fail_msg("%s", error);
         }
-        flow.key.vlan[0].tpid = m.value.key.vlan[0].tpid;
+        m.value.key.vlan[0].tpid = flow.key.vlan[0].tpid;
         flow.key.nd_target = m.value.key.nd_target;
         assert_memory_equal(&flow.key, &m.value.key, sizeof flow.key);
     }
@@ -106,9 +107,33 @@ static void test_options(void **state WR_UNUSED)
     assert_string_equal(strbuf_str(&b), text);
 }
 
+static void test_two_tags(void **state WR_UNUSED)
+{
+    static const char text[] = "recirc_id(0),in_port(1),eth_type(0x88a8),vlan(vid=5,pcp=1),encap(eth_type(0x8100),"
+                               "vlan(vid=7,pcp=0),encap(eth_type(0x88cc)))";
+    _cleanup_strbuf_ struct strbuf b = {0};
+    struct flow_key mask, key;
+    struct packet *p;
+    struct flow flow;
+
+    memset(&mask, 0, sizeof mask);
+    mask.in_port = dp_port(UINT32_MAX);
+    mask.eth_type = 0xffff;
+    memset(mask.vlan, 0xff, sizeof mask.vlan);
+    assert_int_equal(dp_flow_parse(text, &flow, NULL), 0);
+    dp_key_format(&flow.key, &mask, &b);
+    assert_string_equal(strbuf_str(&b), text);
+    p = packet_compose(&flow.key);
+    flow_key_extract(p, &key);
+    assert_memory_equal(&key, &flow.key, sizeof key);
+    packet_free(p);
+}
+
 static const struct {
     const char *text, *error;
 } bad[] = {
+    {"vlan(vid=4096)", "vid=4096"},
+    {"vlan(vid=1),vlan(vid=2),vlan(vid=3)", "more than two"},
     {"tunnel(geneve({class=0x10000,type=1,len=4}))", "geneve"},
     {"tunnel(geneve({class=1,type=1,len=3}))", "geneve"},
     {"tunnel(geneve({class=1,type=1,len=4,0x123456789}))", "geneve"},
@@ -148,10 +173,8 @@ static void test_bad(void **state WR_UNUSED)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compose),
-        cmocka_unit_test(test_dp_flow),
-        cmocka_unit_test(test_options),
-        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_compose),  cmocka_unit_test(test_dp_flow), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_two_tags), cmocka_unit_test(test_bad),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
