@@ -5,6 +5,7 @@ import re
 import struct
 import time
 
+import ofclient
 import pytest
 from test_normal_modes import Wire, frame, mac
 from world import wait_for
@@ -205,6 +206,24 @@ def test_bundle(of15, tmp_path):
     groups = of15.lines("--no-names", "dump-groups", "br0")
     assert len(groups) == 2 and groups[1].endswith("actions=group:1")
     assert any("group:1" in flow for flow in of15.lines("dump-flows", "br0"))
+
+
+def test_requestforward(hv, clean):
+    """The other controllers that want it are told of changes, each in its version; who made them is not."""
+    path = f"{hv.rundir('hv1')}/br0.mgmt"
+    both = struct.pack("!HHI", 11, 8, 3)  # OFPACPT_REQUESTFORWARD_MASTER: group_mod and meter_mod
+    with ofclient.Conn.to_unix(path, 5) as other, ofclient.Conn.to_unix(path, 6) as newer, ofclient.Conn.to_unix(path, 5) as acting:
+        for conn in (other, newer, acting):
+            conn.send(28, both)
+            conn.sync()
+        bucket = struct.pack("!HHIII", 32, 1, 0xffffffff, 0xffffffff, 0) + struct.pack("!HHIH6x", 0, 16, 2, 0)
+        acting.send(15, struct.pack("!HBxI", 0, 1, 5) + bucket, xid=77)
+        acting.send(29, struct.pack("!HHI", 0, 2, 3) + struct.pack("!HHII4x", 1, 16, 10, 0), xid=78)
+        acting.send(15, struct.pack("!HBxI", 0, 1, 5) + bucket)  # refused: not told
+        assert [m.type for m in acting.sync()] == [1]
+        for conn, group_len in ((other, 48), (newer, 56)):
+            told = [m for m in conn.sync() if m.type == 32]
+            assert [struct.unpack("!BBHI", m.body[:8]) for m in told] == [(conn.version, 15, group_len, 77), (conn.version, 29, 32, 78)]
 
 
 # ---- groups: traffic
