@@ -108,6 +108,23 @@ def test_taken_over_flows_count(cloud):
     assert sum(fast_flows(cloud, "hv1").values()) >= before + 6
 
 
+def test_other_layout_is_replaced(cloud):
+    """An upgrade with another map layout: the old programs serve until the new tables are complete."""
+    old = pins(cloud, "hv1") / "layout0"
+    probe = Probe(cloud, "red1", "red2")
+    time.sleep(0.3)
+    cloud.world.kill("switchd-hv1", signal.SIGKILL)
+    next(pins(cloud, "hv1").iterdir()).rename(old)
+    (cloud.world.dir / "switchd-hv1.log").write_text("")
+    cloud.switchd_up("hv1", *ARGS)
+    wait_for("the programs to be replaced",
+             lambda: "programs and maps of another version are replaced" in cloud.world.log("switchd-hv1"), 60)
+    time.sleep(0.3)
+    sent, lost = probe.stop()
+    assert sent > 1000 and lost == 0
+    assert not old.exists()
+
+
 def coverage(cloud, hv, event):
     found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl(hv, "coverage/show"), re.M)
     return int(found[1]) if found else 0

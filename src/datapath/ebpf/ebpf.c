@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <endian.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -268,7 +269,9 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
     if (error) {
         return error;
     }
-    error = ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
+    /* Another version's program serves on until our tables are complete. */
+    error =
+        dp->maps.replaces && ebpf_is_attached(port->ifindex) ? 0 : ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
     if (error) {
         bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
         return error;
@@ -796,6 +799,25 @@ static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *d
     event_add(dp->adopt, &soon);
 }
 
+/* The maps of another version and its programs make way for ours, which have no flows yet: each flow's next packet
+ * comes up, and goes on from there. */
+static void replace_programs(struct ebpf_datapath *dp)
+{
+    struct fast_port *port, *next;
+    int error;
+
+    dp->maps.replaces = false;
+    HASH_ITER(hh, dp->ports, port, next) {
+        error = port->ifindex ? ebpf_attach(port->ifindex, dp->maps.port_prog_fd) : 0;
+        if (error) {
+            log_err("port %" PRIu32 ": its program cannot be replaced: %s", port->number, strerror(-error));
+        }
+    }
+    ebpf_net_defer(dp->net, false);
+    ebpf_unpin_others(rundir);
+    log_info("programs and maps of another version are replaced");
+}
+
 static bool eb_settle(struct datapath *dp_, bool complete)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
@@ -803,7 +825,10 @@ static bool eb_settle(struct datapath *dp_, bool complete)
 
     if (complete && dp->unsettled && !dp->settling) {
         dp->settling = true;
-        for (uint32_t i = 1; i < EBPF_PORTS_MAX; i++) {
+        if (dp->maps.replaces) {
+            replace_programs(dp);
+        }
+        for (uint32_t i = 1; dp->numbers && i < EBPF_PORTS_MAX; i++) {
             if (dp->numbers[i] == PORT_UNCLAIMED) {
                 drop_unclaimed(dp, i);
                 dp->numbers[i] = 0;
@@ -889,8 +914,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us = us_datapath_of(dp->inner);
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
+    dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
-        dp->unsettled = true;
         adopt_numbers(dp);
         ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
     }
@@ -912,25 +937,6 @@ fail:
     return error;
 }
 
-/* The program of ours that is attached to IFINDEX goes; one of the userspace datapath's (host_guard.c) stays. */
-static void detach_ours(int ifindex)
-{
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
-    struct bpf_prog_info info = {0};
-    _cleanup_close_ int fd = -1;
-    uint32_t len = sizeof(info);
-
-    if (bpf_tc_query(&hook, &opts)) {
-        return;
-    }
-    fd = bpf_prog_get_fd_by_id(opts.prog_id);
-    if (fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-        (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"))) {
-        ebpf_detach(ifindex);
-    }
-}
-
 int dp_ebpf_detach(const char *dir)
 {
     struct if_nameindex *links = if_nameindex();
@@ -940,7 +946,10 @@ int dp_ebpf_detach(const char *dir)
         return -errno;
     }
     for (size_t i = 0; links[i].if_index; i++) {
-        detach_ours((int)links[i].if_index);
+        /* One of the userspace datapath's (host_guard.c) stays. */
+        if (ebpf_is_attached((int)links[i].if_index)) {
+            ebpf_detach((int)links[i].if_index);
+        }
         if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
             !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
             ebpf_link_remove(links[i].if_name);

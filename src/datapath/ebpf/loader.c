@@ -121,6 +121,30 @@ static void remove_other_layouts(const char *base, const char *keep)
     }
 }
 
+static bool has_other_layouts(const char *base, const char *keep)
+{
+    DIR *d = opendir(base);
+    struct dirent *e;
+    char path[4096];
+    bool found = false;
+
+    while (d && (e = readdir(d))) {
+        snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
+        found |= e->d_name[0] != '.' && strcmp(path, keep) != 0;
+    }
+    if (d) {
+        closedir(d);
+    }
+    return found;
+}
+
+void ebpf_unpin_others(const char *rundir)
+{
+    _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base);
+
+    remove_other_layouts(base, dir);
+}
+
 int ebpf_unpin(const char *rundir)
 {
     _cleanup_free_ char *base = pin_base(rundir);
@@ -310,9 +334,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         return error;
     }
     init_config(m.config);
-    if (base) {
-        remove_other_layouts(base, dir);
-    }
+    m.replaces = base && !m.adopted && has_other_layouts(base, dir);
     m.pin_dir = TAKE_PTR(dir);
     *ret_maps = m;
     return 0;

@@ -22,6 +22,7 @@ struct ebpf_maps {
     struct ebpf_bpf *skel;
     char *pin_dir; /* NULL: nothing is pinned */
     bool adopted;  /* the maps were there */
+    bool replaces; /* maps of another layout were there: their programs serve until ours are attached */
     struct ebpf_config *config;
     struct ebpf_port *ports; /* EBPF_PORTS_MAX */
     struct ebpf_mask *masks; /* EBPF_MASKS_MAX */
@@ -38,6 +39,8 @@ struct ebpf_maps {
 int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps);
 /* What is pinned stays. */
 void ebpf_unload(struct ebpf_maps *maps);
+/* Removes what another layout left pinned for RUNDIR. */
+void ebpf_unpin_others(const char *rundir);
 /* Removes the pins of RUNDIR. */
 int ebpf_unpin(const char *rundir);
 

@@ -48,6 +48,7 @@ struct ebpf_net {
     struct event *event;
     struct device *devices;
     struct address *addresses;
+    bool deferred;
     bool lost; /* events were lost: all is to be read anew */
 };
 
@@ -317,7 +318,7 @@ static void settle_uplink(struct ebpf_net *net, struct device *d)
     bool want = d->ethernet && d->up && d->n_addrs && !d->master && !is_ours(d);
     int error;
 
-    if (want == d->attached) {
+    if (want == d->attached || (net->deferred && ebpf_is_attached(d->ifindex))) {
         return;
     }
     if (want) {
@@ -480,6 +481,7 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
         error = -ENOMEM;
         goto fail;
     }
+    net->deferred = maps->replaces;
     settle(net);
     *ret_net = net;
     return 0;
@@ -536,6 +538,12 @@ void ebpf_net_port_del(struct ebpf_net *net, int ifindex)
         d->port = 0;
         settle_uplink(net, d);
     }
+}
+
+void ebpf_net_defer(struct ebpf_net *net, bool deferred)
+{
+    net->deferred = deferred;
+    settle(net);
 }
 
 void ebpf_net_detach_uplinks(struct ebpf_net *net)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/ebpf/ports.h"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
@@ -37,6 +38,22 @@ void ebpf_detach(int ifindex)
     DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
 
     bpf_tc_detach(&hook, &opts);
+}
+
+bool ebpf_is_attached(int ifindex)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
+    struct bpf_prog_info info = {0};
+    _cleanup_close_ int fd = -1;
+    uint32_t len = sizeof(info);
+
+    if (bpf_tc_query(&hook, &opts)) {
+        return false;
+    }
+    fd = bpf_prog_get_fd_by_id(opts.prog_id);
+    return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
+           (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"));
 }
 
 /* --- netlink requests --- */

@@ -22,6 +22,8 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
 int ebpf_attach(int ifindex, int prog_fd);
 void ebpf_detach(int ifindex);
+/* There is some program of the fast path on IFINDEX. */
+bool ebpf_is_attached(int ifindex);
 
 /* The veth pair of an INTERNAL port: NAME is the host's end, the other one's name is written to RET_PEER (IFNAMSIZ
  * bytes). -EEXIST: there is a device NAME that is not ours. An existing pair of ours is adopted. */
@@ -43,6 +45,8 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
                  struct ebpf_net **ret_net);
 void ebpf_net_free(struct ebpf_net *net); /* uplinks stay attached */
 void ebpf_net_detach_uplinks(struct ebpf_net *net);
+/* While DEFERRED, programs that are attached already (another version's) are not replaced. */
+void ebpf_net_defer(struct ebpf_net *net, bool deferred);
 /* IFINDEX became, or ceased to be, the port NUMBER's device: it is no uplink then, and the port's flags are kept. */
 void ebpf_net_port_add(struct ebpf_net *net, int ifindex, uint32_t number);
 void ebpf_net_port_del(struct ebpf_net *net, int ifindex);
