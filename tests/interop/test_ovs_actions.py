@@ -234,3 +234,56 @@ def test_same_errors(hv):
         answers = [(what, mine.error(14, message), other.error(14, message)) for what, message in messages]
     different = [answer for answer in answers if answer[1] != answer[2] or answer[1] is None]
     assert not different, "\n".join(map(str, different))
+
+
+# Flows of br1, ports 1 and 2, then what goes in and what comes out, behind the Ethernet addresses, in hex.
+UDP = "4500001e000040004011266b0a0000010a000002" + "03e807d0000a0000" + "6869"  # 10.0.0.1:1000 to 10.0.0.2:2000, TTL 64, no checksum
+LESS = UDP.replace("40112", "3f112").replace("266b", "276b")                    # TTL 63
+ON_WIRE = [
+    ("ip,actions=push_mpls:0x8847,set_mpls_label:7,output:2", "0800" + UDP, "8847" "00007140" + UDP),
+    ("ip,actions=push_mpls:0x8847,set_mpls_label:7,push_mpls:0x8848,set_mpls_label:8,push_vlan:0x8100,set_field:4101->vlan_vid,output:2",
+     "0800" + UDP, "8100" "0005" "8848" "00008040" "00007140" + UDP),
+    ("mpls,actions=pop_mpls:0x0800,output:2", "8847" "00007140" + UDP, "0800" + UDP),
+    ("mpls,actions=pop_mpls:0x0800,dec_ttl,output:2", "8847" "00007140" + UDP, "0800" + LESS),
+    ("mpls,actions=pop_mpls:0x8847,dec_mpls_ttl,output:2", "8847" "00008040" "00007120" + UDP, "8847" "0000711f" + UDP),
+    ("mpls,actions=clone(pop_mpls:0x0800,output:2),output:2", "8847" "00007140" + UDP, "0800" + UDP + " 8847" "00007140" + UDP),
+    ("ip,actions=output(port=2,max_len=20)", "0800" + UDP, "0800" + UDP[:12]),
+    ("actions=check_pkt_larger(60)->reg0[0],resubmit(,1)", "0800" + UDP, "0800" + UDP),
+    ("actions=check_pkt_larger(40)->reg0[0],resubmit(,1)", "0800" + UDP, "88a80003" "0800" + UDP),
+    ("ip,actions=push:NXM_OF_IP_SRC[],push:NXM_OF_IP_DST[],pop:NXM_OF_IP_SRC[],pop:NXM_OF_IP_DST[],output:2", "0800" + UDP,
+     "0800" + UDP.replace("0a0000010a000002", "0a0000020a000001")),
+    ("ip,actions=bundle(nw_src,0,active_backup,ofport,members:9,2)", "0800" + UDP, "0800" + UDP),
+    ("ip,actions=write_actions(dec_ttl,output:2,push_vlan:0x88a8)", "0800" + UDP, "88a80000" "0800" + LESS),
+]
+SEND = """
+import select, socket, sys
+s, r = (socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) for _ in range(2))
+r.setsockopt(263, 8, 1)  # PACKET_AUXDATA: the kernel puts tags aside
+s.bind(("q1x", 0)); r.bind(("q2x", 0))
+s.send(bytes.fromhex(sys.argv[1]))
+got = []
+while len(got) < int(sys.argv[2]) and select.select([r], [], [], 5)[0]:
+    data, aux, _, address = r.recvmsg(2000, 200)
+    if address[2] != 4 and data[:5] == b"\\2\\0\\0\\0\\0":
+        for _, _, a in aux:
+            if a[0] & 0x10:
+                data = data[:12] + (a[18:20] if a[0] & 0x40 else b"\\0\\x81")[::-1] + a[16:18][::-1] + data[12:]
+        got.append(data[12:].hex())
+print(" ".join(got))
+"""
+
+
+def test_on_the_wire(hv):
+    ns, bridge = hv.hv_ns("hv1"), f"{hv.rundir('hv1')}/br1.mgmt"
+    for port in ("q1", "q2"):
+        hv.world.ip(ns, "link", "add", port, "type", "veth", "peer", "name", f"{port}x")
+        hv.world.ip(ns, "link", "set", port, "up")
+        hv.world.ip(ns, "link", "set", f"{port}x", "up")
+    hv.vsctl("hv1", *"""add-br br1 -- set-fail-mode br1 secure -- add-port br1 q1 -- set Interface q1 ofport_request=1
+                        -- add-port br1 q2 -- set Interface q2 ofport_request=2""".split())
+    for flow, sent, expected in ON_WIRE:
+        ofctl(bridge, "OpenFlow13", "del-flows", bridge)
+        ofctl(bridge, "OpenFlow13", "add-flows", bridge, "-", stdin=f"table=0,priority=5,in_port=1,{flow}\n"
+              "table=1,reg0=0,actions=output:2\ntable=1,reg0=1,actions=push_vlan:0x88a8,set_field:4099->vlan_vid,output:2\n")
+        got = hv.world.sh(ns, "/usr/bin/python3", "-c", SEND, "020000000002020000000001" + sent, len(expected.split())).stdout.split()
+        assert got == expected.split(), flow

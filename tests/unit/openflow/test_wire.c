@@ -166,6 +166,44 @@ static void action_errors(void **state WR_UNUSED)
     }
 }
 
+/* Geneve options as fields: whoever sets one need not know how long it is, but it must be mapped. */
+static void option_lengths(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *hex;
+        int error;
+    } cases[] = {
+        {"00190010 00015004 00001234 00000000", 0},
+        {"00190010 00015002 1234 000000000000", 0},
+        {"00190010 00015008 0000000000001234", 0},
+        {"00190010 00015008 0000000100001234", OFERR_ACTION_BAD_SET_LEN},
+        {"00190010 00015204 00001234 00000000", OFERR_TLV_INVALID_FIELD},
+        {"ffff0018 00002320 0007 001f 00015204 0000000000001234", OFERR_ACTION_BAD_SET_TYPE},
+        {"ffff0018 00002320 0007 001f 0001507c 0000000000001234", 0}, /* the longest, when nothing is known */
+    };
+
+    assert_int_equal(field_map_tun_metadata(0, 4), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint8_t bytes[64];
+        struct reader r = reader_of(bytes, from_hex(cases[i].hex, bytes, sizeof bytes));
+        struct ofpacts acts = {0};
+        struct writer w = {0};
+        char *hex;
+
+        assert_string_equal(oferr_name(ofpacts_decode_actions(&r, 4, &acts)), oferr_name(cases[i].error));
+        if (!cases[i].error) {
+            ofpacts_encode_actions(acts.data, acts.len, 4, &w);
+            hex = to_hex(w.data, w.len);
+            assert_non_null(strstr(hex, "00015004"));
+            assert_non_null(strstr(hex, "00001234"));
+            free(hex);
+        }
+        writer_done(&w);
+        ofpacts_done(&acts);
+    }
+    field_unmap_tun_metadata(0);
+}
+
 static void deep_clone_is_refused(void **state WR_UNUSED)
 {
     uint8_t bytes[16 * 1024] = {0};
@@ -296,10 +334,11 @@ static void covers_and_overlaps(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(actions_round_trip), cmocka_unit_test(instructions_round_trip),
-        cmocka_unit_test(action_errors),      cmocka_unit_test(deep_clone_is_refused),
-        cmocka_unit_test(match_vectors),      cmocka_unit_test(match_errors),
-        cmocka_unit_test(match_cookie),       cmocka_unit_test(covers_and_overlaps),
+        cmocka_unit_test(actions_round_trip),  cmocka_unit_test(instructions_round_trip),
+        cmocka_unit_test(action_errors),       cmocka_unit_test(deep_clone_is_refused),
+        cmocka_unit_test(option_lengths),      cmocka_unit_test(match_vectors),
+        cmocka_unit_test(match_errors),        cmocka_unit_test(match_cookie),
+        cmocka_unit_test(covers_and_overlaps),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
