@@ -176,8 +176,8 @@ int set_field_decode(struct reader *r, bool mask_allowed, struct ofpacts *acts)
     if (r->error) {
         return OFERR_ACTION_BAD_LEN;
     }
-    if (!f) {
-        return field_header_is_unmapped(header) ? OFERR_TLV_INVALID_FIELD : OFERR_ACTION_BAD_SET_TYPE;
+    if (!f || !field_is_there(f)) {
+        return f || field_header_is_unmapped(header) ? OFERR_TLV_INVALID_FIELD : OFERR_ACTION_BAD_SET_TYPE;
     }
     if (header >> 16 == 0xffff) {
         return OFERR_ACTION_BAD_SET_ARGUMENT; /* those that there are cannot be set */
