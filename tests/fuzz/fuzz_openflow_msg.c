@@ -24,7 +24,8 @@ static void flow_mod(struct reader r, const struct of_flow_format *format)
     if (error) {
         return;
     }
-    FUZZ_CHECK(fm.command <= OF_FLOW_DELETE_STRICT && (fm.table <= TABLE_ID_MAX || fm.table == TABLE_ID_ALL || fm.command == OF_FLOW_DELETE_STRICT));
+    FUZZ_CHECK(fm.command <= OF_FLOW_DELETE_STRICT &&
+               (fm.table <= TABLE_ID_MAX || fm.table == TABLE_ID_ALL || fm.command == OF_FLOW_DELETE_STRICT));
     struct writer w = {0};
     if (!format->nx && format->version > OF_VERSION_10) {
         of_flow_mod_encode(&w, format->version, &fm, 1);

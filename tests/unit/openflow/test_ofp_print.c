@@ -7,6 +7,7 @@
 
 #include "hex.h"
 #include "openflow/msg_async.h"
+#include "openflow/msg_monitor.h"
 #include "openflow/msg_nx.h"
 #include "openflow/msg_table.h"
 #include "openflow/text.h"
@@ -338,6 +339,37 @@ static void put_flow_stats(struct writer *w, uint8_t v)
 static void put_flow_stats_nx(struct writer *w, uint8_t v)
 {
     put_stats_of(w, v, true);
+}
+
+/* In the form that belongs to the version: Nicira's, ONF's, 1.4's. */
+static void put_flow_updates(struct writer *w, uint8_t v)
+{
+    enum of_monitor_form form = v == OF_VERSION_10   ? OF_MONITOR_NX
+                                : v == OF_VERSION_13 ? OF_MONITOR_ONF
+                                                     : OF_MONITOR_14;
+    struct ofpacts acts = acts_of("output:1");
+    struct of_flow_update fu = {
+        .event = OF_UPDATE_ADDED,
+        .table = 3,
+        .priority = 9,
+        .cookie = htobe64(5),
+        .match = match_of("in_port=1,reg1=2"),
+        .acts = acts.data,
+        .acts_len = acts.len,
+    };
+    struct of_mp mp;
+
+    of_monitor_reply_begin(&mp, w, v, form, 9);
+    of_flow_update_encode(w, v, form, &fu);
+    fu.event = OF_UPDATE_REMOVED;
+    fu.reason = OF_REMOVED_DELETE;
+    fu.acts_len = 0;
+    of_flow_update_encode(w, v, form, &fu);
+    fu.event = OF_UPDATE_ABBREV;
+    fu.xid = 77;
+    of_flow_update_encode(w, v, form, &fu);
+    of_mp_end(&mp);
+    ofpacts_done(&acts);
 }
 
 static void put_aggregate(struct writer *w, uint8_t v)
