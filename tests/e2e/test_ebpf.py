@@ -19,7 +19,7 @@ def cloud(cloud_factory):
     cloud = cloud_factory()
     cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "refused", "No such file"]
     try:
-        cloud.up(("hv1", "hv2"), switchd_args=ARGS)
+        cloud.up(("hv1", "hv2"), port=cloud.api_port, switchd_args=ARGS)
     except LabError as error:
         if "BPF programs may not be loaded" in str(error) or "has no BPF" in str(error):
             pytest.skip("BPF is not permitted here")
