@@ -214,7 +214,7 @@ struct ebpf_config {
     __u64 seed;                      /* of the flow hash */
     __u32 fib_ifindex;               /* a device of ours with forwarding on, on whose behalf routes are looked up */
     __u32 decap_l3;                  /* the kernel knows BPF_F_ADJ_ROOM_DECAP_L3_* */
-    __u32 upcall_rate, upcall_burst; /* per port; packets/s, packets */
+    __u32 upcall_rate, upcall_burst; /* per port; tokens/s, tokens; rate 0: no limit */
     __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
     __u32 n_tunnels;
     struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
@@ -225,6 +225,11 @@ struct ebpf_lookup_stats { /* per CPU */
 };
 
 /* --- up to user space --- */
+
+/* What a packet costs of its port's budget: one that needs a translation, as a scan's do, and one that user space only
+ * has to run. */
+#define EBPF_COST_MISS 10
+#define EBPF_COST_RUN 1
 
 enum ebpf_upcall_kind {
     EBPF_UPCALL_MISS = 1,

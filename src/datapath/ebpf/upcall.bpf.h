@@ -13,9 +13,9 @@
 
 #define NSEC_PER_SEC 1000000000ull
 
-/* One packet from the budget of PORT. Two CPUs may both fill it up at a time: that gives a port a few packets too many,
- * which does no harm. */
-INLINE bool budget_take(struct ebpf_config *c, __u32 number)
+/* COST tokens from the budget of PORT. Two CPUs may both fill it up at a time: that gives a port a few packets too
+ * many, which does no harm. */
+INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost)
 {
     struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
     __u64 now = bpf_ktime_get_ns(), passed, fill;
@@ -34,10 +34,10 @@ INLINE bool budget_take(struct ebpf_config *c, __u32 number)
         port->filled_ns = now;
         port->tokens = tokens > c->upcall_burst ? c->upcall_burst : tokens;
     }
-    if (!port->tokens) {
+    if (port->tokens < cost) {
         return false;
     }
-    port->tokens--;
+    port->tokens -= cost;
     return true;
 }
 
@@ -91,7 +91,8 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
         return TC_ACT_SHOT;
     }
     len = skb->len - s->base;
-    if (!c || !budget_take(c, s->in_port)) {
+    if (!c || !budget_take(c, s->in_port,
+                           kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN ? EBPF_COST_MISS : EBPF_COST_RUN)) {
         return no_room(kind);
     }
     if (len < ETH_HLEN || len > 66000) {

@@ -587,6 +587,34 @@ static void test_verify(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
+/* A port's misses beyond its budget are dropped and counted; another port's are not touched. */
+static void test_budget(void **state WR_UNUSED)
+{
+    _cleanup_free_ uint64_t *counts = NULL;
+    uint32_t reason = DROP_UPCALL_QUEUE;
+    uint8_t frame[64], data[256];
+    size_t len = udp_frame(frame, 1, 2, 3, 4), n;
+    unsigned int came = 0;
+
+    NEEDS_BPF;
+    counts = xcalloc((size_t)maps.n_cpus, sizeof(*counts));
+    maps.config->upcall_rate = EBPF_COST_MISS; /* one a second */
+    maps.config->upcall_burst = 5 * EBPF_COST_MISS;
+    maps.ports[PORT_IN].tokens = maps.config->upcall_burst;
+    assert_int_equal(bpf_map_update_elem(maps.drops_fd, &reason, counts, BPF_ANY), 0);
+    for (unsigned int i = 0; i < 20; i++) {
+        last_upcall.kind = 0;
+        n = sizeof(data);
+        run_prog(maps.port_prog_fd, frame, len, data, &n);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        came += last_upcall.kind == EBPF_UPCALL_MISS;
+    }
+    assert_in_range(came, 5, 7);
+    assert_int_equal(bpf_map_lookup_elem(maps.drops_fd, &reason, counts), 0);
+    assert_int_equal(counts[0], 20 - came);
+    maps.config->upcall_rate = 0;
+}
+
 /* --- tunnels --- */
 
 static struct ip_addr address(bool v6, uint8_t host)
@@ -708,9 +736,9 @@ static void test_decapsulation(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),          cmocka_unit_test(test_set_fields), cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_change),        cmocka_unit_test(test_verify),     cmocka_unit_test(test_encapsulation),
-        cmocka_unit_test(test_decapsulation),
+        cmocka_unit_test(test_keys),          cmocka_unit_test(test_set_fields),    cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_change),        cmocka_unit_test(test_verify),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_encapsulation), cmocka_unit_test(test_decapsulation),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
