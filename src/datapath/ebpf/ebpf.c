@@ -40,6 +40,7 @@ struct fast_port {
 /* Where a remote's next-hop cache entries are. */
 struct remote {
     struct ip_addr dst;
+    struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
     uint32_t nexthop;
     UT_hash_handle hh;
 };
@@ -542,14 +543,15 @@ static int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const st
 
 /* --- flows --- */
 
-static bool nexthop_of(struct ebpf_datapath *dp, const struct ip_addr *dst, uint32_t *ret_index)
+/* NULL when there are too many. */
+static struct remote *remote_of(struct ebpf_datapath *dp, const struct ip_addr *dst)
 {
     struct remote *r;
 
     HASH_FIND(hh, dp->remotes, dst, sizeof(*dst), r);
     if (!r) {
         if (dp->next_nexthop >= EBPF_NEXTHOPS_MAX * EBPF_NEXTHOP_WAYS) {
-            return false;
+            return NULL;
         }
         r = xcalloc(1, sizeof(*r));
         r->dst = *dst;
@@ -557,14 +559,14 @@ static bool nexthop_of(struct ebpf_datapath *dp, const struct ip_addr *dst, uint
         dp->next_nexthop += EBPF_NEXTHOP_WAYS;
         HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
     }
-    *ret_index = r->nexthop;
-    return true;
+    return r;
 }
 
 static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
 {
     struct ebpf_datapath *dp = dp_;
     const struct us_port *port = us_port_find(dp->us, dp_port(number));
+    struct remote *r;
 
     if (!port || port->kind < DP_PORT_VXLAN) {
         return false;
@@ -572,33 +574,68 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     t->kind = tunnel_kind(port->kind);
     t->udp_dst = htobe16(port->udp_dst_port);
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
+    r = remote_of(dp, &tunnel->dst);
+    if (!r) {
+        return true; /* no source: the list is punted */
+    }
+    t->nexthop = r->nexthop;
     t->src = tunnel->src;
     if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
-        t->src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
-    }
-    if (!nexthop_of(dp, &tunnel->dst, &t->nexthop)) {
-        t->src = (struct ip_addr){0};
+        t->src = r->route_src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
     }
     return true;
+}
+
+static int fast_put(struct ebpf_datapath *dp, const struct dp_flow *flow)
+{
+    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
+    struct ebpf_program program;
+    int error;
+
+    ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, &program);
+    error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, time_mono_ms());
+    free(program.steps);
+    return error;
 }
 
 static int eb_flow_put(struct datapath *dp_, const struct dp_flow *flow)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
-    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
-    struct ebpf_program program;
     int error = dp_userspace_class.flow_put(dp->inner, flow);
 
     if (error || dp->leaving) {
         return error;
     }
-    ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, &program);
-    error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, time_mono_ms());
-    free(program.steps);
+    error = fast_put(dp, flow);
     if (error) {
         log_limited(LOG_LEVEL_INFO, "a flow goes the slow way: %s", strerror(-error));
     }
     return 0;
+}
+
+static int put_again(void *dp, const struct dp_flow *flow)
+{
+    fast_put(dp, flow);
+    return 0;
+}
+
+/* Flows that leave the outer source address to the route follow it. */
+static void follow_sources(struct ebpf_datapath *dp)
+{
+    struct remote *r, *next;
+    bool changed = false;
+
+    HASH_ITER(hh, dp->remotes, r, next) {
+        struct ip_addr src;
+
+        if (!ip_addr_is_zero(&r->route_src)) {
+            src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
+            changed |= !ip_addr_is_zero(&src) && memcmp(&src, &r->route_src, sizeof(src)) != 0;
+        }
+    }
+    if (changed) {
+        dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
+    }
 }
 
 static void add_fast_stats(struct ebpf_datapath *dp, dp_flow_id id, struct dp_flow_stats *s)
@@ -716,6 +753,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
     struct ebpf_datapath *dp = dp_;
 
     ebpf_flows_tick(dp->flows, time_mono_ms());
+    follow_sources(dp);
 }
 
 /* --- taking over from a process before us --- */
