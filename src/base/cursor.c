@@ -111,7 +111,8 @@ uint8_t *writer_take(struct writer *w, size_t *len)
     return data;
 }
 
-void *writer_put(struct writer *w, size_t n)
+/* Room for N more bytes, with whatever is in it. */
+static inline void *reserve(struct writer *w, size_t n)
 {
     if (w->error) {
         return NULL;
@@ -125,18 +126,30 @@ void *writer_put(struct writer *w, size_t n)
         w->data = xrealloc(w->data, w->allocated);
     }
     void *p = w->data + w->len;
-    memset(p, 0, n);
     w->len += n;
     return p;
 }
 
-void writer_bytes(struct writer *w, const void *src, size_t n)
+/* Inlined where N is known, so that a number costs one store. */
+static inline void put_bytes(struct writer *w, const void *src, size_t n)
 {
-    void *p = writer_put(w, n);
+    void *p = reserve(w, n);
 
     if (p && n) {
         memcpy(p, src, n);
     }
+}
+
+void *writer_put(struct writer *w, size_t n)
+{
+    void *p = reserve(w, n);
+
+    return p ? memset(p, 0, n) : NULL;
+}
+
+void writer_bytes(struct writer *w, const void *src, size_t n)
+{
+    put_bytes(w, src, n);
 }
 
 void writer_zeros(struct writer *w, size_t n)
@@ -146,40 +159,40 @@ void writer_zeros(struct writer *w, size_t n)
 
 void writer_u8(struct writer *w, uint8_t v)
 {
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_u16(struct writer *w, uint16_t v)
 {
     v = htobe16(v);
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_u32(struct writer *w, uint32_t v)
 {
     v = htobe32(v);
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_u64(struct writer *w, uint64_t v)
 {
     v = htobe64(v);
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_be16(struct writer *w, __be16 v)
 {
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_be32(struct writer *w, __be32 v)
 {
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_be64(struct writer *w, __be64 v)
 {
-    writer_bytes(w, &v, sizeof v);
+    put_bytes(w, &v, sizeof v);
 }
 
 void writer_pad(struct writer *w, size_t start, size_t align)

@@ -20,6 +20,7 @@
 LOG_MODULE("stream");
 
 #define HANDSHAKE_SECONDS 10
+#define WRITE_MAX (256 << 10) /* bytes in one turn of the loop */
 
 struct stream {
     struct event_base *base;
@@ -166,6 +167,7 @@ static int start_io(struct stream *s, int fd, enum bufferevent_ssl_state role)
     if (!s->bev) {
         return -ENOMEM;
     }
+    bufferevent_set_max_single_write(s->bev, WRITE_MAX);
     bufferevent_setcb(s->bev, on_readable, on_drained, on_event, s);
     if (s->kind == REMOTE_SSL) {
         bufferevent_set_timeouts(s->bev, &(struct timeval){.tv_sec = HANDSHAKE_SECONDS},
@@ -259,6 +261,19 @@ int stream_write(struct stream *s, const void *data, size_t len)
         return -ENOTCONN;
     }
     return bufferevent_write(s->bev, data, len) < 0 ? -ENOMEM : 0;
+}
+
+void stream_flush(struct stream *s)
+{
+    if (!s->connected || s->kind == REMOTE_SSL) {
+        return;
+    }
+    struct evbuffer *out = bufferevent_get_output(s->bev);
+
+    /* An error is met by the loop again, which tells of it. */
+    evbuffer_unfreeze(out, 1);
+    evbuffer_write(out, bufferevent_getfd(s->bev));
+    evbuffer_freeze(out, 1);
 }
 
 struct evbuffer *stream_input(struct stream *s)

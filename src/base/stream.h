@@ -63,6 +63,10 @@ void stream_set_callbacks(struct stream *s, const struct stream_callbacks *cb, v
 bool stream_is_connected(const struct stream *s);
 /* Queues bytes. -ENOTCONN before `connected` and after `closed`. */
 int stream_write(struct stream *s, const void *data, size_t len);
+/* Gives the kernel what is queued, as far as it takes it, instead of waiting for the loop (which does it alone for
+ * TLS).
+ */
+void stream_flush(struct stream *s);
 /* What came in and was not taken yet: for a receiver that goes on later with what `readable` left. Good while S lives.
  */
 struct evbuffer *stream_input(struct stream *s);

@@ -313,6 +313,11 @@ int of_conn_send(struct of_conn *c, struct writer *w)
     return error;
 }
 
+void of_conn_flush(struct of_conn *c)
+{
+    stream_flush(c->stream);
+}
+
 size_t of_conn_backlog(const struct of_conn *c)
 {
     return stream_backlog(c->stream);

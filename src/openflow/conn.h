@@ -42,6 +42,9 @@ uint8_t of_conn_version(const struct of_conn *c); /* 0 before `established` */
 uint32_t of_conn_next_xid(struct of_conn *c);
 /* Sends the messages in W, which is empty afterwards. 0, or -EMSGSIZE/-ENOTCONN when nothing was sent. */
 int of_conn_send(struct of_conn *c, struct writer *w);
+/* Lets the kernel take what was sent, as far as it does: for the sender of much who does not return to the loop soon.
+ */
+void of_conn_flush(struct of_conn *c);
 /* Bytes that the peer has not read yet: senders of unsolicited messages drop theirs above a limit. */
 size_t of_conn_backlog(const struct of_conn *c);
 const char *of_conn_name(const struct of_conn *c);

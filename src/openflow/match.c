@@ -324,12 +324,28 @@ static bool put_onf_field(struct writer *w, const struct field *f, uint8_t versi
     return true;
 }
 
-static void put_field(struct writer *w, const struct match *m, enum field_id id, uint8_t version)
+/* Which fields MASK matches, of all but tun_metadata. Flows that are told one after the other mostly have the mask of
+ * the one before: what is known of it is kept. */
+static const bool *matched_fields(const struct flow *mask)
+{
+    static _Thread_local struct flow known; /* nothing is matched: as MATCHED says */
+    static _Thread_local bool matched[FIELD_TUN_METADATA0];
+
+    if (memcmp(mask, &known, sizeof known)) {
+        for (enum field_id id = 0; id < FIELD_TUN_METADATA0; id++) {
+            matched[id] = field_is_matched(field_get(id), mask);
+        }
+        known = *mask;
+    }
+    return matched;
+}
+
+static void put_matched(struct writer *w, const struct match *m, enum field_id id, uint8_t version)
 {
     const struct field *f = field_get(id);
     union field_value value, mask, ones;
 
-    if (!field_is_matched(f, &m->mask) || !field_prereq_ok(f, &m->value)) {
+    if (!field_prereq_ok(f, &m->value)) {
         return;
     }
     ones = field_ones(f);
@@ -346,7 +362,15 @@ static void put_field(struct writer *w, const struct match *m, enum field_id id,
     }
 }
 
-static void put_vlan(struct writer *w, const struct match *m, uint8_t version)
+static inline void put_field(struct writer *w, const struct match *m, const bool *matched, enum field_id id,
+                             uint8_t version)
+{
+    if (id < FIELD_TUN_METADATA0 ? matched[id] : field_is_matched(field_get(id), &m->mask)) {
+        put_matched(w, m, id, version);
+    }
+}
+
+static void put_vlan(struct writer *w, const struct match *m, const bool *matched, uint8_t version)
 {
     bool oxm = version >= 4;
     uint16_t tci = ntohs(m->value.key.vlan[0].tci), mask = ntohs(m->mask.key.vlan[0].tci), pcp = mask & 0xe000;
@@ -355,12 +379,12 @@ static void put_vlan(struct writer *w, const struct match *m, uint8_t version)
     /* OXM has no vlan_tci. vlan_vid and vlan_pcp say the same unless the priority is matched in part, or matched
      * although the present bit is not. Untagged packets have priority 0: nothing is lost with it. */
     if (oxm && (!pcp || untagged || (pcp == 0xe000 && (mask & tci & FLOW_VLAN_PRESENT)))) {
-        put_field(w, m, FIELD_VLAN_VID, version);
+        put_field(w, m, matched, FIELD_VLAN_VID, version);
         if (!untagged) {
-            put_field(w, m, FIELD_VLAN_PCP, version);
+            put_field(w, m, matched, FIELD_VLAN_PCP, version);
         }
     } else {
-        put_field(w, m, FIELD_VLAN_TCI, version);
+        put_field(w, m, matched, FIELD_VLAN_TCI, version);
     }
 }
 
@@ -389,17 +413,18 @@ enum field_id match_tunnel_field(const struct match *m, bool src)
 }
 
 /* From OpenFlow 1.5 on, which has registers of 64 bits, they travel in pairs. */
-static void put_registers(struct writer *w, const struct match *m, uint8_t version)
+static void put_registers(struct writer *w, const struct match *m, const bool *matched, uint8_t version)
 {
     enum field_id first = version >= 6 ? FIELD_XREG0 : FIELD_REG0, last = version >= 6 ? FIELD_XREG7 : FIELD_REG15;
 
     for (enum field_id id = first; id <= last; id++) {
-        put_field(w, m, id, version);
+        put_field(w, m, matched, id, version);
     }
 }
 
 void match_encode(const struct match *m, uint8_t version, struct writer *w)
 {
+    const bool *matched = matched_fields(&m->mask);
     bool oxm = version >= 4;
     static const enum field_id before_vlan[] = {FIELD_CONJ_ID, FIELD_MAX, FIELD_ETH_SRC, FIELD_ETH_DST, FIELD_ETH_TYPE};
     static const enum field_id after_vlan[] = {
@@ -412,21 +437,21 @@ void match_encode(const struct match *m, uint8_t version, struct writer *w)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(before_vlan); i++) {
-        put_field(w, m, before_vlan[i] == FIELD_MAX ? oxm ? FIELD_IN_PORT_OXM : FIELD_IN_PORT : before_vlan[i],
+        put_field(w, m, matched, before_vlan[i] == FIELD_MAX ? oxm ? FIELD_IN_PORT_OXM : FIELD_IN_PORT : before_vlan[i],
                   version);
     }
-    put_vlan(w, m, version);
+    put_vlan(w, m, matched, version);
     for (size_t i = 0; i < ARRAY_SIZE(after_vlan); i++) {
-        put_field(w, m, after_vlan[i] == FIELD_IP_TOS && oxm ? FIELD_IP_DSCP : after_vlan[i], version);
+        put_field(w, m, matched, after_vlan[i] == FIELD_IP_TOS && oxm ? FIELD_IP_DSCP : after_vlan[i], version);
     }
-    put_field(w, m, match_tunnel_field(m, true), version);
-    put_field(w, m, match_tunnel_field(m, false), version);
-    put_field(w, m, FIELD_TUN_FLAGS, version);
+    put_field(w, m, matched, match_tunnel_field(m, true), version);
+    put_field(w, m, matched, match_tunnel_field(m, false), version);
+    put_field(w, m, matched, FIELD_TUN_FLAGS, version);
     for (enum field_id id = FIELD_TUN_METADATA0; m->mask.tun_metadata.present && id < FIELD_MAX; id++) {
-        put_field(w, m, id, version);
+        put_field(w, m, matched, id, version);
     }
-    put_registers(w, m, version);
-    put_field(w, m, FIELD_PKT_MARK, version);
-    put_field(w, m, FIELD_METADATA, version);
-    put_field(w, m, FIELD_ACTSET_OUTPUT, version);
+    put_registers(w, m, matched, version);
+    put_field(w, m, matched, FIELD_PKT_MARK, version);
+    put_field(w, m, matched, FIELD_METADATA, version);
+    put_field(w, m, matched, FIELD_ACTSET_OUTPUT, version);
 }

@@ -82,6 +82,19 @@ void of_mp_entry_done(struct of_mp *mp)
     free(entry);
 }
 
+void of_mp_take_done(struct of_mp *mp, struct writer *ret_done)
+{
+    struct writer *w = mp->w, rest = {.limit = w->limit, .error = w->error};
+    size_t n = mp->start;
+
+    writer_bytes(&rest, w->data + n, w->len - n);
+    w->len = n;
+    *ret_done = *w;
+    *w = rest;
+    mp->start = 0;
+    mp->entry -= n;
+}
+
 void of_mp_end(struct of_mp *mp)
 {
     of_end(mp->w, mp->start);

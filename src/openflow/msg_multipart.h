@@ -55,6 +55,9 @@ void of_mp_begin(struct of_mp *mp, struct writer *w, uint8_t version, enum of_mu
 void of_mp_begin_kind(struct of_mp *mp, struct writer *w, uint8_t version, const struct of_mp_kind *kind, uint32_t xid);
 void of_mp_entry(struct of_mp *mp);
 void of_mp_entry_done(struct of_mp *mp);
+/* Moves the messages that are full already to RET_DONE (the caller's then), which leaves the one under way. The writer
+ * must hold nothing else. */
+void of_mp_take_done(struct of_mp *mp, struct writer *ret_done);
 void of_mp_end(struct of_mp *mp);
 
 /* Appends a request: header, and the BODY that a kind may need. */

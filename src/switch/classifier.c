@@ -516,6 +516,20 @@ static int visit_head(struct cls_rule *head, int (*fn)(void *aux, struct cls_rul
     return error;
 }
 
+/* Rules are all over the memory, and most of what telling of many takes is to wait for it. The rule goes on behind its
+ * cls_rule: some lines of it. */
+static void fetch_ahead(void *const *heads, size_t i, size_t n)
+{
+    if (i + 8 < n) {
+        for (size_t line = 0; line < 3; line++) {
+            __builtin_prefetch((const char *)heads[i + 8] + 64 * line);
+        }
+    }
+    if (i + 4 < n) {
+        __builtin_prefetch(((const struct cls_rule *)heads[i + 4])->values);
+    }
+}
+
 /* SAME: M has the very mask of the tuple. */
 static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, int (*fn)(void *aux, struct cls_rule *r),
                        void *aux)
@@ -533,6 +547,7 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, in
     /* FN may remove rules, which moves others about, and with the last one the tuple. */
     heads = hash_index_list(&t->heads);
     for (size_t i = 0; i < n && !error; i++) {
+        fetch_ahead(heads, i, n);
         if (!m || rule_overlaps(heads[i], m)) {
             error = visit_head(heads[i], fn, aux);
         }

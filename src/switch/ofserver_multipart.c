@@ -53,6 +53,16 @@ static uint32_t age_s(int64_t since_ms, int64_t now)
     return (uint32_t)(MAX(now - since_ms, 0) / 1000);
 }
 
+/* The client reads while the rest is still being put together. */
+static void send_done(struct of_reply *r)
+{
+    struct writer done;
+
+    of_mp_take_done(&r->mp, &done);
+    ofconn_send(r->c, &done);
+    of_conn_flush(r->c->conn);
+}
+
 static int put_flow(void *aux, const struct rule *rule)
 {
     struct of_reply *r = aux;
@@ -81,6 +91,9 @@ static int put_flow(void *aux, const struct rule *rule)
         of_flow_stats_encode(&r->w, &r->format, &fs);
     }
     of_mp_entry_done(&r->mp);
+    if (r->mp.start) {
+        send_done(r);
+    }
     return 0;
 }
 

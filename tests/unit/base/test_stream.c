@@ -35,6 +35,8 @@ static void server_readable(struct stream *s, struct evbuffer *in, void *arg)
 
     (void)arg;
     assert_int_equal(stream_write(s, buf, (size_t)n), 0);
+    stream_flush(s);
+    stream_flush(s); /* with nothing left */
 }
 
 static void server_closed(struct stream *s, int error, void *arg)

@@ -324,14 +324,14 @@ static void test_ports(void **state WR_UNUSED)
 
 /* ---- multipart ---- */
 
-/* Entries of many flows go into several messages of the same xid, all but the last with MORE, and all come out again.
- */
-static void test_split(void **state WR_UNUSED)
+/* Entries of many flows go into several messages of the same xid, all but the last with MORE, and all come out again,
+ * also when what is full is TAKEN while the rest is still being written. */
+static void check_split(bool taken)
 {
     struct of_flow_mod fm = flow_mod_of(flows[2]);
     struct of_flow_stats fs = {.match = fm.match, .acts = fm.acts.data, .acts_len = fm.acts.len}, again;
-    struct writer w = {0};
-    unsigned int found = 0, messages = 0;
+    struct writer w = {0}, before = {0};
+    unsigned int found = 0, messages = 0, n_taken = 0;
     struct of_mp mp;
     size_t at = 0;
 
@@ -341,9 +341,21 @@ static void test_split(void **state WR_UNUSED)
         fs.priority = (uint16_t)i;
         of_flow_stats_encode(&w, &(struct of_flow_format){.version = V}, &fs);
         of_mp_entry_done(&mp);
+        if (taken && mp.start) {
+            struct writer done;
+
+            of_mp_take_done(&mp, &done);
+            assert_int_equal(mp.start, 0);
+            writer_bytes(&before, done.data, done.len);
+            writer_done(&done);
+            n_taken++;
+        }
     }
     of_mp_end(&mp);
     assert_int_equal(w.error, 0);
+    writer_bytes(&before, w.data, w.len);
+    writer_done(&w);
+    w = before;
     while (at < w.len) {
         struct of_header h;
 
@@ -364,8 +376,15 @@ static void test_split(void **state WR_UNUSED)
     }
     assert_int_equal(found, 3000);
     assert_true(messages > 5);
+    assert_int_equal(n_taken, taken ? messages - 1 : 0);
     of_flow_mod_done(&fm);
     writer_done(&w);
+}
+
+static void test_split(void **state WR_UNUSED)
+{
+    check_split(false);
+    check_split(true);
 }
 
 static void test_flow_request(void **state WR_UNUSED)
