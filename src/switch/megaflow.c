@@ -94,6 +94,7 @@ static struct megaflow_mask *find_mask(const struct megaflows *m, const struct f
     return NULL;
 }
 
+/* The mask KEY, with one more flow that has it. */
 static struct megaflow_mask *get_mask(struct megaflows *m, const struct flow_key *key)
 {
     const uint64_t *w = (const uint64_t *)(const void *)key;
@@ -126,17 +127,12 @@ static uint32_t hash_key(const struct megaflow_mask *mask, const struct flow_key
     return cls_hash_finish(h);
 }
 
-/* KEY is masked. */
-static struct megaflow *find(const struct megaflows *m, const struct flow_key *key, const struct flow_key *mask_key)
+/* KEY is masked, HASH is hash_key() of it. */
+static struct megaflow *find(const struct megaflows *m, const struct flow_key *key, const struct megaflow_mask *mask,
+                             uint32_t hash)
 {
-    const struct megaflow_mask *mask = find_mask(m, mask_key, hash_mask(mask_key));
     struct megaflow *f;
-    uint32_t hash;
 
-    if (!mask) {
-        return NULL;
-    }
-    hash = hash_key(mask, key);
     HASH_INDEX_FOR_EACH_WITH(f, &m->by_key, hash)
     {
         if (f->mask == mask && !memcmp(&f->key, key, sizeof *key)) {
@@ -146,9 +142,9 @@ static struct megaflow *find(const struct megaflows *m, const struct flow_key *k
     return NULL;
 }
 
+/* Its hash is known. */
 static void add(struct megaflows *m, struct megaflow *f)
 {
-    f->hash = hash_key(f->mask, &f->key);
     hash_index_insert(&m->by_key, f->hash, f);
     DL_APPEND(m->list, f);
 }
@@ -335,16 +331,20 @@ static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
 static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
                     int64_t now)
 {
+    struct megaflow_mask *mask = get_mask(m, &out->mask);
     struct flow_key masked;
     struct detour slow;
     struct megaflow *f;
     const void *actions;
+    uint32_t hash;
     size_t len;
     int error;
 
     flow_key_and(&masked, key, &out->mask);
-    f = find(m, &masked, &out->mask);
+    hash = hash_key(mask, &masked);
+    f = find(m, &masked, mask, hash);
     if (f) {
+        put_mask(m, mask); /* F has it as well */
         /* Another packet of the flow was on its way up as well, or the flow is stale. */
         if (pull_stats(m, f) && update(m, f, out)) {
             f->generation = generation;
@@ -352,18 +352,20 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
         return;
     }
     if (m->by_key.n >= m->max_flows) {
+        put_mask(m, mask);
         log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
         return;
     }
     installed_actions(out, &slow, &actions, &len);
     f = xcalloc(1, sizeof *f);
     f->key = masked;
-    f->mask = get_mask(m, &out->mask);
+    f->mask = mask;
+    f->hash = hash;
     f->id = ++m->next_id;
     error = put(m, f, actions, len);
     if (error) {
         log_limited(LOG_LEVEL_WARN, "the datapath refuses a megaflow: %s", strerror(-error));
-        put_mask(m, f->mask);
+        put_mask(m, mask);
         free(f);
         return;
     }
@@ -453,7 +455,8 @@ void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow
 {
     struct switch_ *sw = aux;
     struct megaflows *m = sw->megaflows;
-    struct megaflow *f = find(m, flow->key, flow->mask);
+    const struct megaflow_mask *mask = find_mask(m, flow->mask, hash_mask(flow->mask));
+    struct megaflow *f = mask ? find(m, flow->key, mask, hash_key(mask, flow->key)) : NULL;
     struct xlate_out out;
 
     coverage_inc(megaflow_sample);
