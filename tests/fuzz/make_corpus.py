@@ -419,6 +419,33 @@ def ofserver():
     for role in (1, 2, 3, 4):
         put("ofserver", f"role-{role}", listed(struct.pack("!BBHIIIQ", 4, 24, 24, XID, role, 0, 5), messages["flow-mod-l2"],
                                                struct.pack("!BBHIIIQ", 4, 24, 24, XID, 2, 0, 4)))
+    ofserver_versions()
+
+
+def ofserver_versions():
+    """Requests that only 1.0 (with Nicira's), 1.4 or 1.5 has; the first byte says which (fuzz_ofserver.c)."""
+    def listed(first, *msgs):
+        return bytes([first]) + b"".join(struct.pack("!BH", kind, len(body)) + body for kind, body in msgs)
+
+    nx = lambda subtype, body=b"": (4, struct.pack("!II", 0x2320, subtype) + body)  # noqa: E731
+    flow10 = struct.pack("!IH34x", 0x3ffffe, 2) + struct.pack("!QHHHHIHH", 5, 0, 0, 0, 9, 0xffffffff, 0xffff, 1)
+    nx_flow = nx(13, struct.pack("!QHHHHIHHH6x", 5, 3 << 8, 0, 0, 9, 0xffffffff, 0xffff, 1, 8) + bytes.fromhex("0001420400000007"))
+    put("ofserver", "1.0-requests", listed(3, (5, b""), (7, b""), (9, b"\0\0\0\x80"), (14, flow10), (16, bytes.fromhex("00010000") + flow10[:40] +
+        b"\xff\0\xff\xff"), (16, b"\0\3\0\0"), (16, b"\0\4\0\0\xff\xff" + bytes(6)), (20, b"\0\1\0\0"), (18, b"")))
+    put("ofserver", "1.0-nicira", listed(3, nx(10, struct.pack("!I", 1)), nx(12, struct.pack("!I", 2)), nx(15, b"\1" + bytes(7)), nx_flow,
+        nx(16, struct.pack("!I", 2)), nx(19, struct.pack("!6I", 7, 0, 7, 7, 15, 0)), nx(20, bytes(8)), nx(25),
+        (16, struct.pack("!HHII4xHHB3x", 0xffff, 0, 0x2320, 0, 0xffff, 0, 255)),
+        (16, struct.pack("!HHII4xIHHHB5x", 0xffff, 0, 0x2320, 2, 1, 0x1f, 0xffff, 0, 255)), (14, flow10), nx(21, struct.pack("!I", 1))))
+    monitor = struct.pack("!HH4xIIIHBBHH4x", 16, 0, 1, 0xffffffff, 0xffffffff, 0x1f, 255, 0, 1, 4)
+    flow14 = struct.pack("!QQBBHHHIIIHHHH4x", 1, 0, 3, 0, 0, 0, 5, 0xffffffff, 0xffffffff, 0xffffffff, 1, 9, 1, 4)
+    inner = struct.pack("!BBHI", 5, 14, 8 + len(flow14), XID) + flow14
+    put("ofserver", "1.4-requests", listed(5, (24, struct.pack("!I4xQ", 2, 5)), (28, struct.pack("!HHIHHI", 0, 8, 1, 1, 8, 7)), (26, b""),
+        (18, monitor), (14, flow14), (17, struct.pack("!B3xIHHBBBx", 3, 8, 3, 8, 20, 80, 0)), (18, b"\0\x0e" + bytes(6)),
+        (18, struct.pack("!HH4xII", 15, 0, 0xffffffff, 0xffffffff)), (33, struct.pack("!IHH", 1, 0, 3)), (34, struct.pack("!I2xH", 1, 3) + inner),
+        (33, struct.pack("!IHH", 1, 4, 3)), (18, struct.pack("!HH4xB3xII4xQQHH4x", 1, 0, 255, 0xffffffff, 0xffffffff, 0, 0, 1, 4))))
+    put("ofserver", "1.5-requests", listed(7, (14, flow14), (18, struct.pack("!HH4xB3xII4xQQHH4x", 1, 0, 255, 0xffffffff, 0xffffffff, 0, 0, 1, 4)),
+        (18, struct.pack("!HH4xI4x", 13, 0, 1)), (13, struct.pack("!IHHHH", 0xffffffff, 0, 0, 1, 24) + bytes.fromhex("80000004fffffffd8000040800000000000000050000")),
+        (18, b"\0\x0c" + bytes(6))))
 
 
 # name: (version's index, which body, the body)
