@@ -5,8 +5,8 @@
  *
  * A bundle holds its messages as the bytes that came, one behind the other, and reads them again at commit: a flow
  * takes some 150 bytes for as long as the bundle is open, where its decoded form would take over a kilobyte. At commit
- * each flow_mod goes into a flow_txn, which can be taken back. A packet_out asks the tables at its place among them, but
- * its packets leave, and a port_mod that was found good is done, when nothing can fail any more.
+ * each flow_mod goes into a flow_txn, which can be taken back. A packet_out asks the tables at its place among them,
+ * but its packets leave, and a port_mod that was found good is done, when nothing can fail any more.
  *
  * Bounded: a connection has few bundles and all of its bundles together so many bytes; one that is not touched for ten
  * seconds goes.
