@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "datapath/format.h"
+#include "switch/admission.h"
 #include "switch/cls_mask.h"
 #include "switch/meter_table.h"
 #include "switch/translate.h"
@@ -16,6 +17,7 @@ LOG_MODULE("megaflow");
 COVERAGE(upcall_miss);
 COVERAGE(upcall_slow);
 COVERAGE(megaflow_add);
+COVERAGE(megaflow_not_admitted);
 COVERAGE(megaflow_remove);
 COVERAGE(megaflow_revalidate);
 COVERAGE(megaflow_sample);
@@ -66,6 +68,7 @@ struct megaflows {
     unsigned int pushing; /* depth of push_stats() */
     size_t max_flows;
     int64_t idle_ms;
+    struct admission admission;
 };
 
 /* ---- the table of them ---- */
@@ -354,6 +357,11 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     if (m->by_key.n >= m->max_flows) {
         put_mask(m, mask);
         log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
+        return;
+    }
+    if (!admission_ask(&m->admission, hash, now)) {
+        put_mask(m, mask);
+        coverage_inc(megaflow_not_admitted);
         return;
     }
     installed_actions(out, &slow, &actions, &len);
