@@ -8,7 +8,8 @@ from world import run
 def inside(cloud_factory):
     """Runs a command beside a switch that has /run and /var/lib to itself."""
     cloud = cloud_factory()
-    script = ("mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && "
+    # What is pinned goes with the namespace, too; where BPF is not allowed there is nothing to pin.
+    script = ("mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib && { mount -t bpf bpf /sys/fs/bpf || true; } && "
               'exec "$0" --schemadir "$1"')
     pid = cloud.world.spawn("switchd-default", ["unshare", "--mount", "--net", "sh", "-c", script, cloud.program("warren-switchd"),
                                                 cloud.schemadir], ready="ready")
