@@ -22,7 +22,7 @@ from world import LabError, World, run, wait_for
 
 OVERHEAD = {"4": 50, "6": 70}  # outer Ethernet-to-VXLAN bytes; GRE and Geneve without options need no more
 UNDERLAY_MTU = 1500
-DATAPATH = os.environ.get("WARREN_DATAPATH")  # what warren-switchd runs with where nothing else is said
+DATAPATH = os.environ.get("WARREN_DATAPATH")  # what warren-switchd runs with where a cloud has no datapath of its own
 
 
 class Cloud:
@@ -32,6 +32,7 @@ class Cloud:
         self.build = build if build.is_absolute() else tree / build
         self.schemadir = tree / "schema"
         self.underlay = underlay
+        self.datapath = None  # what its switches run with where nothing else is said
         self.world = World(name, root)
         self.dir = self.world.dir
         self.port = None
@@ -80,8 +81,9 @@ class Cloud:
 
     def switchd_up(self, hv, *extra):
         self.rundir(hv).mkdir(parents=True, exist_ok=True)
-        if DATAPATH and not any(str(option).startswith("--datapath") for option in extra):
-            extra = (*extra, f"--datapath={DATAPATH}")
+        datapath = self.datapath or DATAPATH
+        if datapath and not any(str(option).startswith("--datapath") for option in extra):
+            extra = (*extra, f"--datapath={datapath}")
         self.world.spawn(f"switchd-{hv}", [self.program("warren-switchd"), "--rundir", self.rundir(hv), "--schemadir",
                                            self.schemadir, "--db-file", self.rundir(hv) / "conf.db", *extra],
                          netns=self.hv_ns(hv), ready="ready")

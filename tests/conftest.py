@@ -9,10 +9,19 @@ import pytest
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e")]
-from cloud import Cloud  # noqa: E402
+from cloud import DATAPATH, Cloud  # noqa: E402
+from datapaths import DATAPATHS, bpf_refusal  # noqa: E402
 
 BUILD = os.environ.get("WARREN_BUILD", "build")
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module", params=DATAPATHS)
+def datapath(request):
+    """For cloud_factory(): a test that asks for it runs on each datapath, or on those that it is parametrized with (indirectly)."""
+    if request.param == "ebpf" and bpf_refusal():
+        pytest.skip(bpf_refusal())
+    return None if request.param == "default" else request.param
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +30,12 @@ def cloud_factory(tmp_path_factory):
     that the test did not allow (`cloud.allowed_warnings`, a list of texts)."""
     made = []
 
-    def make(underlay="4"):
+    def make(underlay="4", datapath=None):
         number = next(_numbers)
         root = tmp_path_factory.mktemp("cloud")
         cloud = Cloud(f"we{os.getpid() % 10000}n{number}", BUILD, underlay, root=root)
+        # Without one: the switch's default, which warns where it falls back.
+        cloud.datapath = datapath or DATAPATH or ("userspace" if bpf_refusal() else None)
         cloud.allowed_warnings = []
         cloud.api_port = 20000 + (os.getpid() * 7 + number) % 12000  # below the ephemeral ports
         made.append(cloud)

@@ -5,8 +5,8 @@ from scapy.all import Ether
 from test_lab import tenants_up
 
 
-def test_no_frame_of_another_tenant(cloud_factory):
-    cloud = tenants_up(cloud_factory(), "vxlan")
+def test_no_frame_of_another_tenant(cloud_factory, datapath):
+    cloud = tenants_up(cloud_factory(datapath=datapath), "vxlan")
     taps = {name: Capture(cloud.world, cloud.hv_ns(vm["hv"]), vm["tap"]) for name, vm in cloud.vms.items()}
     # Load: every VM floods broadcasts (ARP for a stranger), pings its tenant, and pings addresses that nobody has.
     for name, vm in cloud.vms.items():

@@ -27,10 +27,14 @@ def assert_connected(cloud):
                 assert cloud.neighbour_mac(a, vm_b["ip"]) == vm_b["mac"], f"{a} resolved {b}"
 
 
-@pytest.mark.parametrize("underlay", ["4", "6"])
-@pytest.mark.parametrize("kind", ["vxlan", "gre", "geneve"])
-def test_tenants(cloud_factory, kind, underlay):
-    cloud = tenants_up(cloud_factory(underlay), kind)
+# Everything on the default datapath; on the other each type and each underlay once.
+TENANTS = [("ebpf", kind, underlay) for kind in ("vxlan", "gre", "geneve") for underlay in ("4", "6")]
+TENANTS += [("userspace", "vxlan", "4"), ("userspace", "gre", "4"), ("userspace", "geneve", "6")]
+
+
+@pytest.mark.parametrize("datapath,kind,underlay", TENANTS, indirect=["datapath"])
+def test_tenants(cloud_factory, datapath, kind, underlay):
+    cloud = tenants_up(cloud_factory(underlay, datapath), kind)
     assert_connected(cloud)
     assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
     assert cloud.ping("blue1", cloud.vms["red4"]["ip"], count=2) == 0
@@ -52,7 +56,7 @@ def test_without_l2_population_or_arp_responder(cloud_factory, l2pop, arp):
         assert any("table=20" in line and cloud.vms["red2"]["mac"] in line for line in flows.splitlines()), flows
 
 
-def test_ipv6_tenants(cloud_factory):
-    cloud = tenants_up(cloud_factory(), "vxlan", cidr="fd00:1::/64")
+def test_ipv6_tenants(cloud_factory, datapath):
+    cloud = tenants_up(cloud_factory(datapath=datapath), "vxlan", cidr="fd00:1::/64")
     assert_connected(cloud)
     assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0

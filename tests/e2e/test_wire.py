@@ -10,8 +10,8 @@ KEY_FIELD = {"vxlan": "vxlan.vni", "gre": "gre.key", "geneve": "geneve.vni"}
 
 @pytest.mark.parametrize("underlay", ["4", "6"])
 @pytest.mark.parametrize("kind", ["vxlan", "gre", "geneve"])
-def test_tshark_agrees(cloud_factory, kind, underlay):
-    cloud = tenants_up(cloud_factory(underlay), kind)
+def test_tshark_agrees(cloud_factory, datapath, kind, underlay):
+    cloud = tenants_up(cloud_factory(underlay, datapath), kind)
     cloud.ping("red1", cloud.vms["red2"]["ip"], count=1)
     capture = Capture(cloud.world, cloud.hv_ns("hv1"), "und0")
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=3, size=1000) == 3

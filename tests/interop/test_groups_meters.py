@@ -7,6 +7,7 @@ import time
 
 import ofclient
 import pytest
+from datapaths import one_datapath
 from test_normal_modes import Wire, frame, mac
 from world import wait_for
 
@@ -15,8 +16,8 @@ METER_VERSIONS = ["OpenFlow13", "OpenFlow14", "OpenFlow15"]
 
 
 @pytest.fixture(scope="module")
-def hv(cloud_factory):
-    cloud = cloud_factory()
+def hv(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
     cloud.hypervisors = ["hv1"]
     cloud.underlay_up(["hv1"])
     cloud.switchd_up("hv1")
@@ -116,6 +117,7 @@ def send(hv, frames, wanted, port=1):
 
 # ---- groups: commands
 
+@one_datapath
 def test_add_modify_dump_delete(of):
     of("add-group", "br0", "group_id=1,type=all,bucket=actions=output:2,bucket=actions=set_field:02:00:00:00:00:09->eth_dst,output:3")
     of("add-group", "br0", "group_id=2,type=select,bucket=weight:3,actions=output:2,bucket=weight:0,actions=output:3")
@@ -147,6 +149,7 @@ def test_add_modify_dump_delete(of):
     assert of.lines("dump-groups", "br0") == []
 
 
+@one_datapath
 def test_features(of):
     text = of("dump-group-features", "br0")
     assert "Types:  0xf" in text and "Capabilities:  0xf" in text
@@ -154,6 +157,7 @@ def test_features(of):
     assert "output" in text and ("group" in text or of.number == 10)
 
 
+@one_datapath
 def test_flows_go_with_their_group(of):
     of("add-group", "br0", "group_id=5,type=all,bucket=actions=output:2")
     of.fails("OFPBAC_BAD_OUT_GROUP", "add-flow", "br0", "actions=group:6")
@@ -167,6 +171,7 @@ def test_flows_go_with_their_group(of):
     assert len(flows) == 1 and "output:" in flows[0]
 
 
+@one_datapath
 def test_buckets_and_selection(hv, clean):
     of = Ofctl(hv, "OpenFlow15")
     of("add-group", "br0", "group_id=1,type=select,selection_method=hash,selection_method_param=7,fields(ip_src=255.255.255.0,ip_dst),"
@@ -193,6 +198,7 @@ def test_buckets_and_selection(hv, clean):
     assert "bucket=" not in of.lines("dump-groups", "br0")[0]
 
 
+@one_datapath
 def test_bundle(of15, tmp_path):
     """Groups and flows as one, or none of them."""
     text = tmp_path / "bundle"
@@ -208,6 +214,7 @@ def test_bundle(of15, tmp_path):
     assert any("group:1" in flow for flow in of15.lines("dump-flows", "br0"))
 
 
+@one_datapath
 def test_requestforward(hv, clean):
     """The other controllers that want it are told of changes, each in its version; who made them is not."""
     path = f"{hv.rundir('hv1')}/br0.mgmt"
@@ -289,6 +296,7 @@ def test_failover(hv, of15):
 
 # ---- meters
 
+@one_datapath
 def test_meter_commands(ofm):
     of = ofm
     of("add-meter", "br0", "meter=1,kbps,burst,stats,band=type=drop,rate=1000,burst_size=500")
@@ -318,6 +326,7 @@ def test_meter_commands(ofm):
     assert of.lines("dump-meters", "br0") == []
 
 
+@one_datapath
 def test_meter_features(ofm):
     text = ofm("meter-features", "br0")
     assert "max_meter:65535 max_bands:8 max_color:0" in text and "band_types: drop" in text

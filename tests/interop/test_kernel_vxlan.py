@@ -10,9 +10,9 @@ NET = 77
 
 
 @pytest.fixture(scope="module", params=["4", "6"])
-def peer(cloud_factory, request):
+def peer(cloud_factory, datapath, request):
     """hv1 runs our switch with a VM behind br0; hv2 is a plain kernel with vx0 (10.6.0.2)."""
-    cloud = cloud_factory(request.param)
+    cloud = cloud_factory(request.param, datapath)
     cloud.hypervisors = ["hv1"]
     cloud.underlay_up(["hv1", "hv2"])
     cloud.switchd_up("hv1")

@@ -108,8 +108,8 @@ def tags_of(data):
 
 
 @pytest.fixture(scope="module")
-def hv(cloud_factory):
-    cloud = cloud_factory()
+def hv(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
     cloud.hypervisors = ["hv1"]
     cloud.underlay_up(["hv1"])
     cloud.switchd_up("hv1")

@@ -3,12 +3,13 @@
 import re
 
 import pytest
+from datapaths import one_datapath
 from world import run, wait_for
 
 
 @pytest.fixture(scope="module")
-def hv(cloud_factory):
-    cloud = cloud_factory()
+def hv(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
     cloud.hypervisors = ["hv1"]
     cloud.underlay_up(["hv1"])
     cloud.switchd_up("hv1")
@@ -41,6 +42,7 @@ def pings(hv, source, address):
     return hv.world.sh(source, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "1", address, check=False).returncode == 0
 
 
+@one_datapath
 def test_show(hv, bridge):
     assert hv.vsctl("hv1", "list-br").split() == ["br0"]
     assert set(hv.vsctl("hv1", "list-ports", "br0").split()) == {"p1", "p2", "p3"}
@@ -68,6 +70,7 @@ def test_secure_bridge_drops_until_flows_come(hv, bridge):
     assert pings(hv, bridge[1], "10.5.0.2")
 
 
+@one_datapath
 def test_flow_commands(hv, bridge, tmp_path):
     dump = lambda *match: hv.ofctl("hv1", "--no-stats", "dump-flows", "br0", *match)  # noqa: E731
     flows = """\
@@ -98,6 +101,7 @@ table=10,cookie=0x77/-1,priority=1,actions=drop
     assert dump().count("actions=") == 1
 
 
+@one_datapath
 def test_bundle_is_all_or_nothing(hv, bridge):
     done = hv.tool("hv1", "ovs-ofctl", "-O", "OpenFlow13", "--bundle", "add-flows", "br0", "-", check=False,
                    stdin="priority=1,actions=NORMAL\ntable=1,priority=1,actions=drop\n"
@@ -136,6 +140,7 @@ def test_packet_out(hv, bridge):
     assert any(bytes(packet).hex() == frame for packet in capture.stop().packets())
 
 
+@one_datapath
 def test_malformed_openflow_gets_an_error_and_the_connection_lives(hv, bridge):
     import socket
     import struct
@@ -180,6 +185,7 @@ def test_malformed_openflow_gets_an_error_and_the_connection_lives(hv, bridge):
     (("type=patch", "options:peer=bad"), "peer"),
     (("type=nonsense",), "nonsense"),
 ])
+@one_datapath
 def test_bad_interface_options_are_named_in_the_error_column(hv, bridge, options, word):
     hv.vsctl("hv1", "add-port", "br0", "bad", "--", "set", "Interface", "bad", *options)
     try:
@@ -214,6 +220,7 @@ def test_internal_port(hv, bridge):
     assert "int0" not in hv.world.ip(ns, "link").stdout
 
 
+@one_datapath
 def test_default_paths(hv, bridge):
     """With RUNDIR as the tools' own run directory no option is needed (the lab's tool() sets OVS_RUNDIR only)."""
     assert "br0" in hv.tool("hv1", "ovs-vsctl", "--timeout=10", "show").stdout
@@ -229,6 +236,7 @@ def test_a_port_is_shut_to_the_hosts_own_stack(hv, bridge):
     assert pings(hv, bridge[1], "10.5.0.77")
 
 
+@one_datapath
 def test_ssl_manager(hv, tmp_path):
     """`ovs-vsctl set-ssl` and `set-manager pssl:`: the switch's own database serves TLS with the keys of the SSL row."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"

@@ -3,8 +3,12 @@
 
 Its userspace datapath routes tunnels through a bridge of its own, so hv2's underlay address sits on br-phy.
 """
+import pathlib
+
 import pytest
 from world import run
+
+TRANSFER = pathlib.Path(__file__).with_name("transfer.py")
 
 
 def ovs_up(cloud, hv):
@@ -27,8 +31,8 @@ def ovs_up(cloud, hv):
 
 
 @pytest.mark.parametrize("kind", ["vxlan", "gre", "geneve"])
-def test_our_agent_drives_ovs_vswitchd(cloud_factory, kind):
-    cloud = cloud_factory()
+def test_our_agent_drives_ovs_vswitchd(cloud_factory, datapath, kind):
+    cloud = cloud_factory(datapath=datapath)
     cloud.hypervisors = ["hv1", "hv2"]
     cloud.underlay_up(cloud.hypervisors)
     cloud.controller_up(cloud.api_port)
@@ -47,6 +51,12 @@ def test_our_agent_drives_ovs_vswitchd(cloud_factory, kind):
     assert cloud.ping("red1", "10.0.0.12") == 3
     assert cloud.ping("red2", "10.0.0.11") == 3
     assert cloud.ping("red2", "10.0.0.11", count=2, size=1400) == 2
+    # Its ports take no super-packets either: this is the device that cuts them, as the hardware between two hosts would.
+    features = [f"tx-{name}-segmentation" for name in ("gre", "gre-csum", "udp_tnl", "udp_tnl-csum")]
+    cloud.world.sh(f"{cloud.world.name}-rt", "ethtool", "-K", "u2", *[w for name in features for w in (name, "off")])
+    cloud.world.spawn("far", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=cloud.vms["red2"]["ns"], ready="ready")
+    done = cloud.world.sh(cloud.vms["red1"]["ns"], "/usr/bin/python3", "-B", TRANSFER, "ask", "10.0.0.12", check=False)
+    assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
 
 
 def test_our_client_reads_ovs_vswitchd(cloud_factory):

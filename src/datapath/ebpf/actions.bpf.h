@@ -157,13 +157,24 @@ static long run_next(__u32 i, void *run_)
     return run->action != RUN_ON;
 }
 
+/* UDP's super-packet in a UDP tunnel. Taking the outer headers off leaves it marked as tunnelled, and no helper
+ * (6.18) takes the mark away: who cuts it later looks for the tunnel, finds none, and drops it. (TCP is cut without
+ * that look.) User space hands it on as a new super-packet. */
+INLINE bool is_stuck_super(struct __sk_buff *skb, const struct scratch *s)
+{
+    __u8 outer = 0;
+
+    return s->base && skb->gso_size && s->key.ip_proto == IP_PROTO_UDP &&
+           !bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1) && outer == IP_PROTO_UDP;
+}
+
 /* Runs the slot's steps on the packet; s->base is where its frame begins until here. */
 INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 {
     struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
     struct ebpf_step *first = &slot->steps[0];
 
-    if (first->op == EBPF_OP_PUNT || (slot->flags & EBPF_FLOW_VLAN && s->base && s->tags)) {
+    if (first->op == EBPF_OP_PUNT || (slot->flags & EBPF_FLOW_VLAN && s->base && s->tags) || is_stuck_super(skb, s)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
     slot_count(s, slot);

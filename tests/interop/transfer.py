@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`transfer.py serve` echoes what it is sent; `transfer.py ask ADDRESS...` sends by TCP, and by UDP in super-packets that the
+kernel or a device must cut, to each and compares what returns. One line for each that is wrong."""
+import os
+import selectors
+import socket
+import sys
+
+PORT, UDP_SEGMENT = 7777, 103
+SEGMENT, SEGMENTS = 1000, 20
+
+
+def serve():
+    listener = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True)
+    udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    udp.bind(("::", PORT))
+    ready = selectors.DefaultSelector()
+    for s in (listener, udp):
+        ready.register(s, selectors.EVENT_READ)
+    print("ready", flush=True)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is udp:
+                data, address = udp.recvfrom(65536)
+                udp.sendto(data, address)
+                continue
+            connection, _ = listener.accept()
+            with connection:
+                received = bytearray()
+                while data := connection.recv(1 << 18):
+                    received += data
+                connection.sendall(received)
+
+
+def ask_tcp(address, size):
+    sent, got = os.urandom(size), bytearray()
+    with socket.create_connection((address, PORT), timeout=10) as s:
+        s.sendall(sent)
+        s.shutdown(socket.SHUT_WR)
+        while data := s.recv(1 << 18):
+            got += data
+    return "" if got == sent else f"{len(got)} of {size} bytes" if len(got) != size else "other bytes"
+
+
+def ask_udp(address):
+    sent = [os.urandom(SEGMENT) for _ in range(SEGMENTS)]
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(2)
+        s.connect((address, PORT))
+        s.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT)
+        s.send(b"".join(sent))
+        got = []
+        try:
+            while len(got) < SEGMENTS:
+                got.append(s.recv(65536))
+        except TimeoutError:
+            return f"{len(got)} of {SEGMENTS} datagrams"
+    return "" if sorted(got) == sorted(sent) else "other datagrams"
+
+
+def ask(addresses, size=400000):
+    for address in addresses:
+        for name, how in (("tcp", lambda: ask_tcp(address, size)), ("udp", lambda: ask_udp(address))):
+            try:
+                wrong = how()
+            except OSError as error:
+                wrong = str(error)
+            if wrong:
+                print(f"{name} {address}: {wrong}")
+
+
+if __name__ == "__main__":
+    serve() if sys.argv[1] == "serve" else ask(sys.argv[2:])
