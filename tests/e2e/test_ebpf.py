@@ -145,8 +145,19 @@ def pins(cloud, hv):
     return pathlib.Path("/sys/fs/bpf/warren") / name
 
 
+def bpf_ids(kind, ids):
+    """Those of IDS that the kernel still has."""
+    return ids & {thing["id"] for thing in json.loads(run("bpftool", "-j", kind, "show").stdout)}
+
+
 def test_ends_and_is_detached(cloud):
     assert pins(cloud, "hv1").is_dir()
+    run_ids = {"map": {json.loads(run("bpftool", "-j", "map", "show", "pinned", path).stdout)["id"]
+                       for path in pins(cloud, "hv1").rglob("*") if path.is_file() and "link" not in path.name},
+               "prog": {int(n) for line in json.loads(cloud.world.ip(cloud.hv_ns("hv1"), "-j", "link").stdout)
+                        for n in re.findall(r"\bid (\d+)", cloud.world.sh(cloud.hv_ns("hv1"), "tc", "filter", "show", "dev",
+                                                                        line["ifname"], "ingress", check=False).stdout)}}
+    assert len(run_ids["map"]) > 5 and len(run_ids["prog"]) >= 2, run_ids
     probe = Probe(cloud, "red1", "red2")
     time.sleep(0.3)
     assert cloud.world.kill("switchd-hv1") == 0
@@ -162,6 +173,9 @@ def test_ends_and_is_detached(cloud):
     filters = [cloud.world.sh(ns, "tc", "filter", "show", "dev", link["ifname"], "ingress", check=False).stdout
                for link in links]
     assert not [text for text in filters if "ingress]" in text]
+    assert "clsact" not in cloud.world.sh(ns, "tc", "qdisc", "show").stdout
+    for kind, ids in run_ids.items():
+        wait_for(lambda k=kind, i=ids: f"{k}s {bpf_ids(k, i)} to be freed", lambda k=kind, i=ids: not bpf_ids(k, i), 5)
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=1) == 0
     cloud.switchd_up("hv1", *ARGS)
     wait_for("all to be programmed again", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1) == 1, 40)

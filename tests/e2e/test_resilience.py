@@ -125,12 +125,36 @@ def test_ovsdb_server_of_the_overlay_killed(cloud):
     assert lost <= 1
 
 
-def test_switch_killed(cloud):
-    """The userspace datapath stops with its process; what is asked is that all is programmed again, by itself."""
-    cloud.world.kill("switchd-hv2", signal.SIGKILL)
-    cloud.switchd_up("hv2")
-    wait_for("red2 to be reached again", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1) == 1, 40)
+@pytest.fixture(scope="module")
+def two(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
+    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "refused", "No such file"]
+    cloud.up(("hv1", "hv2"), port=cloud.api_port)
+    network = cloud.network("red", "geneve")
+    for name, hv, host in (("red1", "hv1", 11), ("red2", "hv2", 12), ("red3", "hv2", 13)):
+        cloud.vm(name, network, hv, f"10.0.0.{host}")
+    cloud.wait_active()
+    cloud.wait_mesh()
     assert_connected(cloud)
+    return cloud
+
+
+def test_switch_killed(two, datapath):
+    """All is programmed again, by itself. The userspace datapath stops with its process meanwhile, the eBPF one does not."""
+    probe = Probe(two, "red1", "red2") if datapath == "ebpf" else None
+    two.world.kill("switchd-hv2", signal.SIGKILL)
+    if probe:
+        there = probe.replies()
+        wait_for("replies while the switch is away", lambda: probe.replies() >= there + 50, 5)
+    else:
+        assert two.ping("red1", two.vms["red2"]["ip"], count=2) == 0
+    two.switchd_up("hv2")
+    wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1) == 1, 40)
+    wait_for("a flow that nobody has had before", lambda: two.ping("red3", two.vms["red1"]["ip"], count=1) == 1, 40)
+    assert_connected(two)
+    if probe:
+        sent, lost = probe.stop()
+        assert lost == 0, (sent, lost)
 
 
 def test_terms_leave_status_0(cloud):

@@ -81,7 +81,7 @@ def ends(cloud_factory, datapath, request):
     if cloud.peer == "userspace":
         # A socket is not told the segment size of a super-packet; where one is, a wire has been passed, and this device is it.
         features = [f"tx-{name}-segmentation" for name in ("gre", "gre-csum", "udp_tnl", "udp_tnl-csum")]
-        cloud.world.sh(f"{cloud.world.name}-rt", "ethtool", "-K", "u2", *[w for name in features for w in (name, "off")])
+        cloud.world.sh(f"{cloud.world.name}-rt", "ethtool", "-K", "u2", "tx", "off", *[w for name in features for w in (name, "off")])
     for tag, ns in (("near", cloud.vm), ("far", cloud.far)):
         cloud.world.spawn(tag, ["/usr/bin/python3", "-B", PROGRAM, "serve"], netns=ns, ready="ready")
     return cloud

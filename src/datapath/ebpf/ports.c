@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -18,6 +19,42 @@ LOG_MODULE("ebpf_ports");
 #define PEER_MTU 65535 /* our end limits nothing: the other end's MTU does */
 
 /* --- attaching --- */
+
+static int is_filter(const struct nlmsghdr *h, void *aux)
+{
+    *(bool *)aux = *(bool *)aux || h->nlmsg_type == RTM_NEWTFILTER;
+    return MNL_CB_OK;
+}
+
+/* Are there filters, anybody's, on this side of IFINDEX's clsact? Yes where the kernel does not tell. */
+static bool has_filters(int ifindex, uint32_t side)
+{
+    char buf[8192];
+    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    struct tcmsg *tc;
+    bool found = false;
+    int more = 1;
+
+    if (!s) {
+        return true;
+    }
+    h->nlmsg_type = RTM_GETTFILTER;
+    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    tc = mnl_nlmsg_put_extra_header(h, sizeof(*tc));
+    tc->tcm_ifindex = ifindex;
+    tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
+    if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
+        more = -1;
+    }
+    while (more > 0) {
+        ssize_t n = mnl_socket_recvfrom(s, buf, sizeof(buf));
+
+        more = n < 0 ? -1 : mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(s), is_filter, &found);
+    }
+    mnl_socket_close(s);
+    return found || more < 0;
+}
 
 int ebpf_attach(int ifindex, int prog_fd)
 {
@@ -38,6 +75,10 @@ void ebpf_detach(int ifindex)
     DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
 
     bpf_tc_detach(&hook, &opts);
+    if (!has_filters(ifindex, TC_H_MIN_INGRESS) && !has_filters(ifindex, TC_H_MIN_EGRESS)) {
+        hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both: the qdisc itself */
+        bpf_tc_hook_destroy(&hook);
+    }
 }
 
 bool ebpf_is_attached(int ifindex)

@@ -21,6 +21,7 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
 
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
 int ebpf_attach(int ifindex, int prog_fd);
+/* Undoes that; the clsact goes, too, when nobody has a filter there any more. */
 void ebpf_detach(int ifindex);
 /* There is some program of the fast path on IFINDEX. */
 bool ebpf_is_attached(int ifindex);
