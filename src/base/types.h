@@ -61,7 +61,7 @@ static inline __u32 dp_port_u32(dp_port_t p)
 #define OFPP_LOCAL ofp_port(0xfffffffeu)
 #define OFPP_ANY ofp_port(0xffffffffu)
 
-#define TABLE_ID_MAX 253 /* last table that OpenFlow can see */
+#define TABLE_ID_MAX 253      /* last table that OpenFlow can see */
 #define TABLE_ID_INTERNAL 254 /* beyond the last: the switch's own, as clients of Open vSwitch expect */
 #define N_TABLES 254
 #define TABLE_ID_ALL 255

@@ -5,19 +5,14 @@
 #include <bpf/libbpf.h>
 #include <endian.h>
 #include <inttypes.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <uthash.h>
 
 #include "base/log.h"
 #include "datapath/ebpf/compile.h"
-#include "datapath/ebpf/flows.h"
-#include "datapath/ebpf/ports.h"
-#include "datapath/ebpf/upcall.h"
+#include "datapath/ebpf/ebpf_private.h"
 #include "datapath/userspace/tunnel_tx.h"
-#include "datapath/userspace/userspace.h"
 
 LOG_MODULE("dp_ebpf");
 
@@ -26,44 +21,6 @@ LOG_MODULE("dp_ebpf");
 #define ADOPT_USEC 10000
 #define ADOPT_IDLE_MS 100000 /* who was idle so long is not worth a translation */
 #define PORT_UNCLAIMED 1
-#define POLICING_KBITS 8000 /* bursts where none is asked for: ovs-vswitchd.conf.db(5) */
-#define POLICING_KPKTS 16
-
-/* A port of the fast path beside the inner datapath's of the same number. */
-struct fast_port {
-    uint32_t number;
-    int ifindex;         /* netdevs */
-    char peer[IFNAMSIZ]; /* INTERNAL: our end, whose device `ifindex` is */
-    UT_hash_handle hh;
-};
-
-/* Where a remote's next-hop cache entries are. */
-struct remote {
-    struct ip_addr dst;
-    struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
-    uint32_t nexthop;
-    UT_hash_handle hh;
-};
-
-struct ebpf_datapath {
-    struct datapath dp;
-    struct dp_callbacks callbacks;
-    struct datapath *inner; /* of class userspace */
-    struct us_datapath *us;
-    struct ebpf_maps maps;
-    struct ebpf_flows *flows;
-    struct ebpf_net *net;
-    struct ebpf_upcalls *upcalls;
-    struct event *tick;
-    struct event *adopt;      /* a slice of orphans */
-    uint8_t *numbers;         /* by number: PORT_UNCLAIMED; NULL when nothing was adopted */
-    bool unsettled, settling; /* orphans may be left; they are being handed over */
-    bool leaving;             /* the kernel goes on without us */
-    struct fast_port *ports;
-    struct remote *remotes;
-    uint32_t next_nexthop;
-    uint64_t drops[DROP_MAX];
-};
 
 static char *rundir;
 
@@ -73,11 +30,6 @@ void dp_ebpf_set_rundir(const char *dir)
 {
     free(rundir);
     rundir = dir ? xstrdup(dir) : NULL;
-}
-
-static struct ebpf_datapath *eb_of(struct datapath *dp)
-{
-    return CONTAINER_OF(dp, struct ebpf_datapath, dp);
 }
 
 /* --- packets that come up --- */
@@ -445,99 +397,6 @@ static int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_p
         sum.tx_dropped += s[i].tx_dropped;
     }
     *ret_stats = sum;
-    return 0;
-}
-
-/* --- meters --- */
-
-/* Sets up, or with CONFIG NULL removes, the meter KEY of the fast path. */
-static int fast_meter_set(struct ebpf_datapath *dp, uint32_t key, const struct dp_meter_config *config)
-{
-    struct ebpf_meter m = {0};
-
-    if (!config) {
-        bpf_map_delete_elem(dp->maps.meters_fd, &key);
-        return 0;
-    }
-    bpf_map_lookup_elem_flags(dp->maps.meters_fd, &key, &m, BPF_F_LOCK); /* what was counted goes on */
-    dp_meter_configure(&m.meter, config, (uint64_t)time_mono_ms());
-    return bpf_map_update_elem(dp->maps.meters_fd, &key, &m, BPF_F_LOCK);
-}
-
-static int eb_meter_set(struct datapath *dp_, uint32_t id, const struct dp_meter_config *config)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    int error = us_meter_set(dp->inner, id, config);
-
-    return error ? error : fast_meter_set(dp, id, config);
-}
-
-static int eb_meter_del(struct datapath *dp_, uint32_t id)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    int error = us_meter_del(dp->inner, id);
-
-    if (!error && !dp->leaving) {
-        fast_meter_set(dp, id, NULL);
-    }
-    return error;
-}
-
-static void count_add(struct dp_meter_count *to, const struct dp_meter_count *count)
-{
-    to->packets += count->packets;
-    to->bytes += count->bytes;
-}
-
-static int eb_meter_get_stats(struct datapath *dp_, uint32_t id, struct dp_meter_stats *ret_stats)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    struct ebpf_meter m;
-    struct dp_meter_stats sum;
-    int error = us_meter_get_stats(dp->inner, id, &sum);
-
-    if (error) {
-        return error;
-    }
-    if (!bpf_map_lookup_elem_flags(dp->maps.meters_fd, &id, &m, BPF_F_LOCK)) {
-        count_add(&sum.in, &m.meter.stats.in);
-        for (size_t i = 0; i < DP_METER_BANDS_MAX; i++) {
-            count_add(&sum.bands[i], &m.meter.stats.bands[i]);
-        }
-    }
-    *ret_stats = sum;
-    return 0;
-}
-
-static int eb_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets)
-{
-    return us_meter_ask(eb_of(dp)->inner, id, len, packets);
-}
-
-/* Policing: a meter of one band for bits and one for packets. Tunnel ports receive by sockets, too, and there it is the
- * inner datapath that polices. */
-static int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp_policing *p)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    uint32_t n = dp_port_u32(number);
-    struct dp_meter_config bits = {.n_bands = 1,
-                                   .bands = {{p->rate_kbps, p->burst_kbits ? p->burst_kbits : POLICING_KBITS}}};
-    struct dp_meter_config packets = {
-        .pktps = 1,
-        .n_bands = 1,
-        .bands = {{p->rate_kpps * 1000ull, (p->burst_kpkts ? p->burst_kpkts : POLICING_KPKTS) * 1000ull}}};
-    int error = dp_userspace_class.port_set_policing(dp->inner, number, p);
-
-    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL);
-    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL);
-    if (error) {
-        return error;
-    }
-    if (p->rate_kbps || p->rate_kpps) {
-        __atomic_fetch_or(&dp->maps.ports[n].flags, EBPF_PORT_POLICED, __ATOMIC_RELEASE);
-    } else {
-        __atomic_fetch_and(&dp->maps.ports[n].flags, ~EBPF_PORT_POLICED, __ATOMIC_RELEASE);
-    }
     return 0;
 }
 

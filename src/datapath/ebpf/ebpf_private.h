@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
+#define WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
+/* What the files of the class share: ebpf.c has ports, flows, upcalls and the life of a datapath, ebpf_meters.c meters
+ * and policing. */
+#include <net/if.h>
+#include <uthash.h>
+
+#include "datapath/ebpf/ebpf.h"
+#include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/ports.h"
+#include "datapath/ebpf/upcall.h"
+#include "datapath/userspace/userspace.h"
+
+/* A port of the fast path beside the inner datapath's of the same number. */
+struct fast_port {
+    uint32_t number;
+    int ifindex;         /* netdevs */
+    char peer[IFNAMSIZ]; /* INTERNAL: our end, whose device `ifindex` is */
+    UT_hash_handle hh;
+};
+
+/* Where a remote's next-hop cache entries are. */
+struct remote {
+    struct ip_addr dst;
+    struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
+    uint32_t nexthop;
+    UT_hash_handle hh;
+};
+
+struct ebpf_datapath {
+    struct datapath dp;
+    struct dp_callbacks callbacks;
+    struct datapath *inner; /* of class userspace */
+    struct us_datapath *us;
+    struct ebpf_maps maps;
+    struct ebpf_flows *flows;
+    struct ebpf_net *net;
+    struct ebpf_upcalls *upcalls;
+    struct event *tick;
+    struct event *adopt;      /* a slice of orphans */
+    uint8_t *numbers;         /* by number: PORT_UNCLAIMED; NULL when nothing was adopted */
+    bool unsettled, settling; /* orphans may be left; they are being handed over */
+    bool leaving;             /* the kernel goes on without us */
+    struct fast_port *ports;
+    struct remote *remotes;
+    uint32_t next_nexthop;
+    uint64_t drops[DROP_MAX];
+};
+
+static inline struct ebpf_datapath *eb_of(struct datapath *dp)
+{
+    return CONTAINER_OF(dp, struct ebpf_datapath, dp);
+}
+
+/* ebpf_meters.c: of the class; each keeps the inner datapath's meter and the fast path's alike. */
+int eb_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
+int eb_meter_del(struct datapath *dp, uint32_t id);
+int eb_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats);
+int eb_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
+int eb_port_set_policing(struct datapath *dp, dp_port_t number, const struct dp_policing *policing);
+
+#endif
