@@ -97,6 +97,7 @@ struct dp_class {
     int (*flow_put)(struct datapath *dp, const struct dp_flow *flow);
     int (*flow_del)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
     int (*flow_get_stats)(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+    bool (*flow_is_fast)(struct datapath *dp, dp_flow_id id); /* NULL: there is no fast path */
     int (*flow_for_each)(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux);
     int (*execute)(struct datapath *dp, struct packet *packet, const struct dp_action *actions, size_t actions_len);
     /* All four or none. */
@@ -140,6 +141,8 @@ int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
 /* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
 int dp_flow_get_stats(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* Who runs the megaflow: the name of the class, but "userspace" for one that its fast path cannot run. */
+const char *dp_flow_runner(struct datapath *dp, dp_flow_id id);
 /* Calls FN for each megaflow until it returns non-zero, which is then returned. FN must not add or delete. */
 int dp_flow_for_each(struct datapath *dp, int (*fn)(void *aux, const struct dp_flow *flow), void *aux);
 

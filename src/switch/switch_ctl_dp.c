@@ -108,6 +108,8 @@ static void add_flow(const struct dump *d, const struct dp_flow *f)
 {
     const struct dp_port_names names = {.name = name_of_dp_port, .aux = d->sw};
     struct strbuf *out = d->out;
+    const char *runner;
+
     if (d->more) {
         add_ufid(out, f->id);
         strbuf_add(out, ", ");
@@ -128,7 +130,11 @@ static void add_flow(const struct dump *d, const struct dp_flow *f)
             }
         }
     }
-    strbuf_add(out, d->more ? ", dp:ovs, actions:" : ", actions:");
+    runner = dp_flow_runner(d->sw->dp, f->id);
+    if (d->more || strcmp(runner, d->sw->dp->class->name)) { /* always when the fast path cannot run it */
+        strbuf_addf(out, ", dp:%s", runner);
+    }
+    strbuf_add(out, ", actions:");
     dp_actions_format_names(f->actions, f->actions_len, d->names ? &names : NULL, out);
     strbuf_add(out, "\n");
 }

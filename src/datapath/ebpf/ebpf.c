@@ -523,6 +523,13 @@ static int eb_flow_get_stats(struct datapath *dp_, dp_flow_id id, struct dp_flow
     return 0;
 }
 
+static bool eb_flow_is_fast(struct datapath *dp, dp_flow_id id)
+{
+    struct ebpf_step step;
+
+    return !ebpf_flows_step(eb_of(dp)->flows, id, 0, &step) && step.op != EBPF_OP_PUNT && step.op != EBPF_OP_SLOW;
+}
+
 static int eb_flow_del(struct datapath *dp_, dp_flow_id id, struct dp_flow_stats *ret_stats)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
@@ -867,6 +874,7 @@ const struct dp_class dp_ebpf_class = {
     .flow_put = eb_flow_put,
     .flow_del = eb_flow_del,
     .flow_get_stats = eb_flow_get_stats,
+    .flow_is_fast = eb_flow_is_fast,
     .flow_for_each = eb_flow_for_each,
     .execute = eb_execute,
     .meter_set = eb_meter_set,
