@@ -2,6 +2,8 @@
 /* Megaflows: counters add up whatever happens to flows and tables in between; limits; idleness. */
 #include "env.h"
 
+#include "switch/translate.h"
+
 static int setup(void **state)
 {
     struct env *e = xcalloc(1, sizeof *e);
@@ -174,6 +176,40 @@ static void test_fine_revalidation(void **state)
     assert_int_equal(megaflow_n_revalidated(e->sw), n + 4);
 }
 
+/* What a datapath did is translated again: a megaflow that does something else goes, one that is right stays. */
+static void test_sample(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    struct flow_key key, mask, masked;
+    struct dp_flow flow = {.key = &masked, .mask = &mask};
+    struct xlate_out out;
+
+    env_flow(e->br, "in_port=1,dl_dst=02:00:00:00:00:02,actions=output:2");
+    p->in_port = dp_port(1);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    translate(&(struct xlate_in){.sw = e->sw, .key = &key}, &out);
+    mask = out.mask;
+    flow_key_and(&masked, &key, &mask);
+    flow.actions = (const struct dp_action *)(const void *)out.actions;
+    flow.actions_len = out.actions_len;
+    megaflow_sample(e->sw, &key, &flow, true);
+    assert_int_equal(megaflow_count(e->sw), 1);
+    megaflow_sample(e->sw, &key, &flow, false); /* the datapath says that it did not do that */
+    assert_int_equal(megaflow_count(e->sw), 0);
+    assert_int_equal(fake_n_flows(e->sw), 0);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_int_equal(megaflow_count(e->sw), 1);
+    /* A packet that this megaflow should not have been used for: its translation is a drop. */
+    key.eth_dst.a[5] = 3;
+    megaflow_sample(e->sw, &key, &flow, true);
+    assert_int_equal(megaflow_count(e->sw), 0);
+    assert_int_equal(packets(e, "in_port=1,dl_dst=02:00:00:00:00:02,actions=drop"), 2); /* what it counted stays */
+    xlate_out_done(&out);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -184,7 +220,8 @@ int main(void)
                                        T(test_revalidation_by_the_loop),
                                        T(test_port_removal),
                                        T(test_missing_netdev),
-                                       T(test_fine_revalidation)};
+                                       T(test_fine_revalidation),
+                                       T(test_sample)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
