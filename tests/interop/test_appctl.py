@@ -128,7 +128,8 @@ def test_datapath(hv, ask, refuse):
     assert "arp" not in ask("dpctl/dump-flows", "filter=icmp") and "0x0800" in ask("dpctl/dump-flows", "filter=icmp")
     assert ask("dpctl/dump-flows", "filter=in_port=p1,dl_src=02:00:00:00:00:77") == ""
     refuse("Failed to parse filter", "dpctl/dump-flows", "filter=zz")
-    assert ask("dpctl/dump-flows", "type=ovs").count("\n") == plain.count("\n") > 0
+    # Hosts speak IPv6 when they like: only the ping's flows are sure to be the same in both.
+    assert ask("dpctl/dump-flows", "type=ovs").count("eth_type(0x0800)") == plain.count("eth_type(0x0800)") > 0
     assert ask("dpctl/dump-flows", "type=offloaded") == ""
     refuse("Failed to parse type (zz)", "dpctl/dump-flows", "type=zz")
     refuse("Unrecognized option -q", "dpctl/dump-flows", "-q")
