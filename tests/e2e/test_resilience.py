@@ -37,7 +37,7 @@ class Probe:
 def cloud(cloud_factory):
     cloud = tenants_up(cloud_factory(), "vxlan")
     # Losing a peer is worth a warning; these are about the programs that this test kills.
-    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "ovsdb-server", "refused", "No such file"]
+    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "reset by peer", "ovsdb-server", "refused", "No such file"]
     return cloud
 
 
