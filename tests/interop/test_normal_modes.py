@@ -136,6 +136,7 @@ def br(hv):
             if settings:
                 args += ["--", "set", "Port", name, *settings.split()]
         hv.vsctl("hv1", *args)
+        hv.appctl("hv1", "revalidator/wait")
         return hv.wire.expect
 
     yield make
@@ -144,6 +145,7 @@ def br(hv):
 
 def vset(hv, *args):
     hv.vsctl("hv1", "set", *args)
+    hv.appctl("hv1", "revalidator/wait")  # megaflows follow a change soon, not at once
 
 
 def get(hv, *args):
