@@ -92,13 +92,21 @@ static int decode_13(struct reader *body, uint8_t version, struct of_flow_mod *f
     return body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &fm->match);
 }
 
-/* Command, and the table that Nicira's extension puts beside it. */
-static void read_command(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
+/* What 1.0's and Nicira's messages have alike: from the command, beside which Nicira's extension puts the table, to the
+ * flags. */
+static void read_common_10(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *fm)
 {
     uint16_t command = reader_u16(body);
 
     fm->command = (enum of_flow_command)(format->table_id ? command & 0xff : command);
     fm->table = format->table_id ? (table_id_t)(command >> 8) : fm->command == OF_FLOW_ADD ? 0 : TABLE_ID_ALL;
+    fm->idle_timeout = reader_u16(body);
+    fm->hard_timeout = reader_u16(body);
+    fm->priority = reader_u16(body);
+    fm->buffer_id = reader_u32(body);
+    fm->out_port = ofp_port_from_16(reader_u16(body));
+    fm->out_group = OF_GROUP_ANY;
+    fm->flags = reader_u16(body);
 }
 
 /* What a cookie means in 1.0 and Nicira's messages, where flows are selected by the match alone. */
@@ -117,14 +125,7 @@ static int decode_10(struct reader *body, const struct of_flow_format *format, s
     int error = match_decode_10(body, &fm->match, &exact);
     __be64 cookie = reader_be64(body);
 
-    read_command(body, format, fm);
-    fm->idle_timeout = reader_u16(body);
-    fm->hard_timeout = reader_u16(body);
-    fm->priority = reader_u16(body);
-    fm->buffer_id = reader_u32(body);
-    fm->out_port = ofp_port_from_16(reader_u16(body));
-    fm->out_group = OF_GROUP_ANY;
-    fm->flags = reader_u16(body);
+    read_common_10(body, format, fm);
     if (error || body->error) {
         return OFERR_BAD_LEN;
     }
@@ -142,14 +143,7 @@ static int decode_nx(struct reader *body, const struct of_flow_format *format, s
 {
     __be64 cookie = reader_be64(body);
 
-    read_command(body, format, fm);
-    fm->idle_timeout = reader_u16(body);
-    fm->hard_timeout = reader_u16(body);
-    fm->priority = reader_u16(body);
-    fm->buffer_id = reader_u32(body);
-    fm->out_port = ofp_port_from_16(reader_u16(body));
-    fm->out_group = OF_GROUP_ANY;
-    fm->flags = reader_u16(body);
+    read_common_10(body, format, fm);
     uint16_t match_len = reader_u16(body);
     reader_skip(body, 6);
     if (body->error) {

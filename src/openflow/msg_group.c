@@ -7,6 +7,7 @@
 
 #include "openflow/action_codec.h"
 #include "openflow/error.h"
+#include "openflow/msg_prop.h"
 
 #define BUCKET_13_LEN 16
 #define BUCKET_15_LEN 8
@@ -84,34 +85,30 @@ static int decode_bucket_13(struct reader *r, uint8_t version, struct of_group *
 
 static int decode_bucket_prop(struct reader *r, struct of_bucket *b)
 {
-    uint16_t type = reader_u16(r), len = reader_u16(r);
+    struct of_prop p;
+    int error = of_prop_next(r, &p);
 
-    if (r->error || len < 4) {
-        return OFERR_PROPERTY_BAD_LEN;
+    if (error) {
+        return error;
     }
-    struct reader e = reader_sub(r, len - 4u);
-    reader_skip(r, ROUND_UP(len, 8u) - len);
-    if (r->error) {
-        return OFERR_PROPERTY_BAD_LEN;
-    }
-    if (type == PROP_EXPERIMENTER) {
+    if (p.type == PROP_EXPERIMENTER) {
         return OFERR_PROPERTY_BAD_EXPERIMENTER;
     }
-    if (type > PROP_WATCH_GROUP) {
+    if (p.type > PROP_WATCH_GROUP) {
         return OFERR_PROPERTY_BAD_TYPE;
     }
-    if (e.left != 4) {
+    if (p.body.left != 4) {
         return OFERR_PROPERTY_BAD_LEN;
     }
-    switch (type) {
+    switch (p.type) {
     case PROP_WEIGHT:
-        b->weight = reader_u16(&e);
+        b->weight = reader_u16(&p.body);
         break;
     case PROP_WATCH_PORT:
-        b->watch_port = ofp_port(reader_u32(&e));
+        b->watch_port = ofp_port(reader_u32(&p.body));
         break;
     default:
-        b->watch_group = reader_u32(&e);
+        b->watch_group = reader_u32(&p.body);
     }
     return 0;
 }
@@ -191,13 +188,6 @@ static void put_bucket_13(struct writer *w, uint8_t version, const struct of_buc
     }
 }
 
-static void put_prop_u32(struct writer *w, uint16_t type, uint32_t v)
-{
-    writer_u16(w, type);
-    writer_u16(w, 8);
-    writer_u32(w, v);
-}
-
 /* A select group's weights are always told. */
 static void put_bucket_15(struct writer *w, uint8_t version, enum of_group_type type, const struct of_bucket *b)
 {
@@ -208,13 +198,13 @@ static void put_bucket_15(struct writer *w, uint8_t version, enum of_group_type 
     ofpacts_encode_actions(b->acts.data, b->acts.len, version, w);
     size_t actions_len = w->len - start - BUCKET_15_LEN;
     if (type == OF_GROUP_TYPE_SELECT || b->weight) {
-        put_prop_u32(w, PROP_WEIGHT, (uint32_t)b->weight << 16);
+        of_prop_u32(w, PROP_WEIGHT, (uint32_t)b->weight << 16);
     }
     if (b->watch_port != OFPP_ANY) {
-        put_prop_u32(w, PROP_WATCH_PORT, ofp_port_u32(b->watch_port));
+        of_prop_u32(w, PROP_WATCH_PORT, ofp_port_u32(b->watch_port));
     }
     if (b->watch_group != OF_GROUP_ANY) {
-        put_prop_u32(w, PROP_WATCH_GROUP, b->watch_group);
+        of_prop_u32(w, PROP_WATCH_GROUP, b->watch_group);
     }
     if (w->len - start > UINT16_MAX) {
         w->error = w->error ? w->error : -EMSGSIZE;
@@ -308,21 +298,17 @@ static int decode_group_props(struct reader *r, struct of_group *g)
     bool selection = false;
 
     while (r->left) {
-        uint16_t type = reader_u16(r), len = reader_u16(r);
+        struct of_prop p;
+        int error = of_prop_next(r, &p);
 
-        if (r->error || len < 4) {
-            return OFERR_PROPERTY_BAD_LEN;
+        if (error) {
+            return error;
         }
-        struct reader e = reader_sub(r, len - 4u);
-        reader_skip(r, ROUND_UP(len, 8u) - len);
-        if (r->error) {
-            return OFERR_PROPERTY_BAD_LEN;
-        }
-        if (type != PROP_EXPERIMENTER) {
+        if (p.type != PROP_EXPERIMENTER) {
             return OFERR_PROPERTY_BAD_TYPE;
         }
-        uint32_t experimenter = reader_u32(&e), exp_type = reader_u32(&e);
-        if (e.error) {
+        uint32_t experimenter = reader_u32(&p.body), exp_type = reader_u32(&p.body);
+        if (p.body.error) {
             return OFERR_PROPERTY_BAD_LEN;
         }
         if (experimenter != NTR_EXPERIMENTER && experimenter != NTR_EXPERIMENTER_OLD) {
@@ -331,7 +317,7 @@ static int decode_group_props(struct reader *r, struct of_group *g)
         if (exp_type != NTR_SELECTION_METHOD) {
             return OFERR_PROPERTY_BAD_EXP_TYPE;
         }
-        int error = selection ? OFERR_PROPERTY_DUP_TYPE : decode_selection(&e, g);
+        error = selection ? OFERR_PROPERTY_DUP_TYPE : decode_selection(&p.body, g);
         if (error) {
             return error;
         }
@@ -345,13 +331,11 @@ static void put_group_props(struct writer *w, uint8_t version, const struct of_g
     static const char *const methods[] = {
         [OF_SELECT_DEFAULT] = "", [OF_SELECT_DP_HASH] = "dp_hash", [OF_SELECT_HASH] = "hash"};
     char method[NTR_METHOD_LEN] = {0};
-    size_t start = w->len;
 
     if (g->method == OF_SELECT_DEFAULT) {
         return;
     }
-    writer_u16(w, PROP_EXPERIMENTER);
-    writer_u16(w, 0);
+    size_t start = of_prop_begin(w, PROP_EXPERIMENTER);
     writer_u32(w, NTR_EXPERIMENTER);
     writer_u32(w, NTR_SELECTION_METHOD);
     writer_zeros(w, 4);
@@ -364,8 +348,7 @@ static void put_group_props(struct writer *w, uint8_t version, const struct of_g
         writer_u32(w, field_header(f, version));
         writer_bytes(w, g->fields[i].mask.b, f->n_bytes);
     }
-    writer_patch_u16(w, start + 2, (uint16_t)(w->len - start));
-    writer_pad(w, start, 8);
+    of_prop_end(w, start);
 }
 
 /* ---- group_mod ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "openflow/action_codec.h"
 #include "openflow/msg_nx.h"
+#include "openflow/msg_prop.h"
 
 /* Properties of NXT_PACKET_IN2. */
 enum nx_packet_in_prop {
@@ -52,57 +53,42 @@ static void packet_in_nx(struct writer *w, const struct of_packet_in *pin)
     writer_zeros(w, 2);
 }
 
-static size_t prop_begin(struct writer *w, enum nx_packet_in_prop type)
-{
-    size_t start = w->len;
-
-    writer_u16(w, (uint16_t)type);
-    writer_u16(w, 0);
-    return start;
-}
-
-static void prop_end(struct writer *w, size_t start)
-{
-    writer_patch_u16(w, start + 2, (uint16_t)(w->len - start));
-    writer_pad(w, start, 8);
-}
-
 static void prop_u8(struct writer *w, enum nx_packet_in_prop type, uint8_t v)
 {
-    size_t start = prop_begin(w, type);
+    size_t start = of_prop_begin(w, (uint16_t)type);
 
     writer_u8(w, v);
-    prop_end(w, start);
+    of_prop_end(w, start);
 }
 
 /* What stands around the packet: other properties, of bounded size but for metadata and userdata. */
 static void packet_in_nx2(struct writer *w, uint8_t version, const struct of_packet_in *pin)
 {
-    size_t around = 64 + pin->userdata_len + 2048, prop = prop_begin(w, NXPINT_PACKET);
+    size_t around = 64 + pin->userdata_len + 2048, prop = of_prop_begin(w, NXPINT_PACKET);
     size_t len = around < OF_MAX_LEN ? MIN(pin->data_len, OF_MAX_LEN - around) : 0;
 
     writer_bytes(w, pin->data, len);
-    prop_end(w, prop);
+    of_prop_end(w, prop);
     if (len < pin->total_len) {
-        prop = prop_begin(w, NXPINT_FULL_LEN);
+        prop = of_prop_begin(w, NXPINT_FULL_LEN);
         writer_u32(w, pin->total_len);
-        prop_end(w, prop);
+        of_prop_end(w, prop);
     }
     prop_u8(w, NXPINT_TABLE_ID, pin->table);
     if (pin->cookie != UINT64_MAX) {
-        prop = prop_begin(w, NXPINT_COOKIE);
+        prop = of_prop_begin(w, NXPINT_COOKIE);
         writer_zeros(w, 4);
         writer_be64(w, pin->cookie);
-        prop_end(w, prop);
+        of_prop_end(w, prop);
     }
     prop_u8(w, NXPINT_REASON, pin->reason);
-    prop = prop_begin(w, NXPINT_METADATA);
+    prop = of_prop_begin(w, NXPINT_METADATA);
     match_encode(&pin->match, version, w);
-    prop_end(w, prop);
+    of_prop_end(w, prop);
     if (pin->userdata_len) {
-        prop = prop_begin(w, NXPINT_USERDATA);
+        prop = of_prop_begin(w, NXPINT_USERDATA);
         writer_bytes(w, pin->userdata, pin->userdata_len);
-        prop_end(w, prop);
+        of_prop_end(w, prop);
     }
 }
 
