@@ -461,7 +461,7 @@ static void limit_vlans(struct xlate_ctx *x)
         key->eth_type = key->vlan[1].tpid;
         memset((uint8_t *)key + from, 0, rest);
         memset((uint8_t *)&x->s.written + from, 0xff, rest);
-        x->base_written = x->s.written;
+        x->emitted.written = x->s.written;
     }
 }
 
@@ -482,10 +482,10 @@ static void start_state(struct xlate_ctx *x)
             tag->tpid = htons(0x8100); /* a flow to trace need not say it */
         }
     }
-    x->base = x->s.flow.key;
-    x->s.vlans[0] = x->base.vlan[0];
-    x->s.vlans[1] = x->base.vlan[1];
-    memcpy(x->base_vlans, x->s.vlans, sizeof x->base_vlans);
+    x->emitted.key = x->s.flow.key;
+    x->s.vlans[0] = x->emitted.key.vlan[0];
+    x->s.vlans[1] = x->emitted.key.vlan[1];
+    memcpy(x->emitted.vlans, x->s.vlans, sizeof x->emitted.vlans);
     if (!tunnel_dp_port_find(in->sw, in->key->in_port)) {
         memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel); /* zero for every packet of this port */
     }

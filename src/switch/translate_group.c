@@ -41,12 +41,7 @@ void xlate_copy_end(struct xlate_ctx *x, struct xlate_copy *c)
     } else {
         clone->len = (uint16_t)len;
     }
-    x->base = c->base;
-    memcpy(x->base_vlans, c->base_vlans, sizeof x->base_vlans);
-    x->base_written = c->base_written;
-    x->sent_tunnel = c->sent_tunnel;
-    x->tunnel_sent = c->tunnel_sent;
-    x->sent_priority = c->sent_priority;
+    x->emitted = c->before;
 }
 
 /* From here on, the present copy's actions are nested. */
@@ -59,12 +54,7 @@ void xlate_copy_open(struct xlate_ctx *x)
     }
     c->open = true;
     c->at = x->out->actions_len;
-    c->base = x->base;
-    memcpy(c->base_vlans, x->base_vlans, sizeof c->base_vlans);
-    c->base_written = x->base_written;
-    c->sent_tunnel = x->sent_tunnel;
-    c->tunnel_sent = x->tunnel_sent;
-    c->sent_priority = x->sent_priority;
+    c->before = x->emitted;
     xlate_put_action(x->out, DP_ACTION_CLONE, sizeof(struct dp_action));
 }
 

@@ -60,10 +60,10 @@ static void sync_base(struct xlate_ctx *x)
 {
     struct flow_key *k = &x->s.flow.key;
 
-    x->base.eth_type = k->eth_type;
-    memcpy(x->base.mpls_lse, k->mpls_lse, sizeof x->base.mpls_lse);
-    memset(x->base_written.mpls_lse, 0xff, sizeof x->base_written.mpls_lse);
-    memset(&x->base_written.eth_type, 0xff, sizeof x->base_written.eth_type);
+    x->emitted.key.eth_type = k->eth_type;
+    memcpy(x->emitted.key.mpls_lse, k->mpls_lse, sizeof x->emitted.key.mpls_lse);
+    memset(x->emitted.written.mpls_lse, 0xff, sizeof x->emitted.written.mpls_lse);
+    memset(&x->emitted.written.eth_type, 0xff, sizeof x->emitted.written.eth_type);
 }
 
 void xlate_reveal(struct xlate_ctx *x)
@@ -89,11 +89,11 @@ void xlate_reveal(struct xlate_ctx *x)
     k->pkt_mark = old.pkt_mark;
     x->s.third_label = 0;
     memcpy(x->s.vlans, k->vlan, sizeof k->vlan);
-    memcpy(x->base_vlans, k->vlan, sizeof k->vlan);
-    x->base = *k;
+    memcpy(x->emitted.vlans, k->vlan, sizeof k->vlan);
+    x->emitted.key = *k;
     /* Only this packet is concerned: none of its bits says anything about others. */
     memset(&x->s.written, 0xff, sizeof x->s.written);
-    memset(&x->base_written, 0xff, sizeof x->base_written);
+    memset(&x->emitted.written, 0xff, sizeof x->emitted.written);
 }
 
 static void put_mpls(struct xlate_ctx *x, enum dp_action_type type, __be32 lse, __be16 eth_type)
@@ -126,9 +126,9 @@ static void hide_inside(struct xlate_ctx *x)
     const size_t n = sizeof(struct flow_key) - INSIDE;
 
     memset((uint8_t *)&x->s.flow.key + INSIDE, 0, n);
-    memset((uint8_t *)&x->base + INSIDE, 0, n);
+    memset((uint8_t *)&x->emitted.key + INSIDE, 0, n);
     memset((uint8_t *)&x->s.written + INSIDE, 0xff, n);
-    memset((uint8_t *)&x->base_written + INSIDE, 0xff, n);
+    memset((uint8_t *)&x->emitted.written + INSIDE, 0xff, n);
 }
 
 void xlate_push_mpls(struct xlate_ctx *x, __be16 eth_type)
@@ -171,8 +171,8 @@ void xlate_pop_mpls(struct xlate_ctx *x, __be16 eth_type)
         return;
     }
     xlate_copy_open(x);
-    k->mpls_lse[0] = x->base.mpls_lse[0]; /* what was set in it goes with it */
-    x->s.written.mpls_lse[0] = x->base_written.mpls_lse[0];
+    k->mpls_lse[0] = x->emitted.key.mpls_lse[0]; /* what was set in it goes with it */
+    x->s.written.mpls_lse[0] = x->emitted.written.mpls_lse[0];
     xlate_commit(x);
     move_labels(x);
     put_mpls(x, DP_ACTION_POP_MPLS, 0, eth_type);

@@ -49,16 +49,16 @@ static bool same_vlan(struct flow_vlan a, struct flow_vlan b)
 
 static void commit_vlans(struct xlate_ctx *x)
 {
-    unsigned int nb = count_vlans(x->base_vlans), nf = count_vlans(x->s.vlans), same = 0;
+    unsigned int nb = count_vlans(x->emitted.vlans), nf = count_vlans(x->s.vlans), same = 0;
     struct dp_action_set *set;
 
-    while (same < nb && same < nf && same_vlan(x->base_vlans[nb - 1 - same], x->s.vlans[nf - 1 - same])) {
+    while (same < nb && same < nf && same_vlan(x->emitted.vlans[nb - 1 - same], x->s.vlans[nf - 1 - same])) {
         same++;
     }
     if (nb == nf && same == nb) {
         return;
     }
-    if (nb == nf && same == nb - 1 && x->base_vlans[0].tpid == x->s.vlans[0].tpid) {
+    if (nb == nf && same == nb - 1 && x->emitted.vlans[0].tpid == x->s.vlans[0].tpid) {
         set = xlate_put_action(x->out, DP_ACTION_SET, sizeof *set);
         set->h.arg = DP_SET_VLAN;
         set->mask.vlan[0].tci = htons(0xefff);
@@ -74,7 +74,7 @@ static void commit_vlans(struct xlate_ctx *x)
             push->vlan.tci = x->s.vlans[i].tci & htons((uint16_t)~FLOW_VLAN_PRESENT);
         }
     }
-    memcpy(x->base_vlans, x->s.vlans, sizeof x->base_vlans);
+    memcpy(x->emitted.vlans, x->s.vlans, sizeof x->emitted.vlans);
 }
 
 static bool any(const void *p, size_t n)
@@ -155,7 +155,7 @@ static bool set_bits(struct xlate_ctx *x, struct flow_key *ret_mask)
 {
     const uint64_t *f = (const uint64_t *)(const void *)&x->s.flow.key,
                    *w = (const uint64_t *)(const void *)&x->s.written;
-    uint64_t *b = (uint64_t *)(void *)&x->base, *bw = (uint64_t *)(void *)&x->base_written;
+    uint64_t *b = (uint64_t *)(void *)&x->emitted.key, *bw = (uint64_t *)(void *)&x->emitted.written;
     uint64_t *wc = (uint64_t *)(void *)&x->wc.key, *m = (uint64_t *)(void *)ret_mask;
     struct flow_key settable;
     uint64_t *s = (uint64_t *)(void *)&settable, found = 0, changed = 0;
@@ -206,10 +206,10 @@ void xlate_commit(struct xlate_ctx *x)
         }
     }
     commit_vlans(x);
-    if (x->s.priority != x->sent_priority) {
+    if (x->s.priority != x->emitted.priority) {
         ((struct dp_action *)xlate_put_action(x->out, DP_ACTION_SET_PRIORITY, sizeof(struct dp_action)))->arg =
             x->s.priority;
-        x->sent_priority = x->s.priority;
+        x->emitted.priority = x->s.priority;
     }
 }
 
@@ -310,12 +310,12 @@ static bool output_tunnel(struct xlate_ctx *x, struct port *port)
         return false;
     }
     commit_with_mark(x, port->tunnel.egress_pkt_mark);
-    if (!x->tunnel_sent || memcmp(&t, &x->sent_tunnel, sizeof t)) {
+    if (!x->emitted.tunnel_set || memcmp(&t, &x->emitted.tunnel, sizeof t)) {
         set = xlate_put_action(x->out, DP_ACTION_SET_TUNNEL, sizeof *set);
         set->tunnel = t;
         xlate_keep_options(x, t.opts_id);
-        x->sent_tunnel = t;
-        x->tunnel_sent = true;
+        x->emitted.tunnel = t;
+        x->emitted.tunnel_set = true;
     }
     put_output(x, port);
     xlate_effect_put(x, XLATE_EFFECT_PORT_TX)->port = port_ref(port);

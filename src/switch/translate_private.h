@@ -29,29 +29,30 @@ struct xlate_state {
     bool hidden;                 /* a label was popped, and nobody has looked at what is behind it yet */
 };
 
-/* A copy of the packet that some actions run on; see translate_group.c. The fields from AT on: what the datapath's
- * packet was before, once it is OPEN. */
+/* The packet as the emitted actions left it. */
+struct xlate_emitted {
+    struct flow_key key, written; /* `written`: bits of the key that no longer are the packet's own */
+    struct flow_vlan vlans[XLATE_N_VLANS];
+    struct flow_tunnel tunnel; /* once TUNNEL_SET */
+    uint32_t priority;
+    bool tunnel_set;
+};
+
+/* A copy of the packet that some actions run on; see translate_group.c. Once it is OPEN: where its action is, and what
+ * the datapath's packet was before it. */
 struct xlate_copy {
     struct xlate_copy *outer;
-    bool open, tunnel_sent;
+    bool open;
     size_t at;
-    struct flow_key base, base_written;
-    struct flow_vlan base_vlans[XLATE_N_VLANS];
-    struct flow_tunnel sent_tunnel;
-    uint32_t sent_priority;
+    struct xlate_emitted before;
 };
 
 struct xlate_ctx {
     const struct xlate_in *in;
     struct xlate_out *out;
     struct xlate_state s;
-    struct flow_key base; /* the packet as the emitted actions left it */
-    struct flow_vlan base_vlans[XLATE_N_VLANS];
-    struct flow_key base_written; /* bits of base that no longer are the packet's own */
-    struct flow wc;               /* bits of the packet that were looked at (its key part) */
-    struct flow_tunnel sent_tunnel;
-    uint32_t sent_priority; /* as the emitted actions left it */
-    bool tunnel_sent;
+    struct xlate_emitted emitted;
+    struct flow wc;            /* bits of the packet that were looked at (its key part) */
     __be64 cookie;             /* of the last flow, for packets that the action set sends to the controller */
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
     unsigned int depth, resubmits, n_outputs;
