@@ -79,5 +79,13 @@ struct ip_addr {
         __u64 u64[2];   /* for compare and mask only: no byte order */
     };
 };
+static inline _Bool ip_addr_is_v4mapped(const struct ip_addr *a)
+{
+    return !a->u64[0] && !a->be16[4] && a->be16[5] == (WR_FORCE __be16)0xffff;
+}
+static inline _Bool ip_addr_is_zero(const struct ip_addr *a)
+{
+    return !(a->u64[0] | a->u64[1]);
+}
 
 #endif

@@ -130,8 +130,7 @@ static void format_tunnel_flags(struct group *g, uint16_t flags)
 
 static bool tunnel_is_v4(const struct flow_tunnel *t)
 {
-    const struct ip_addr *ip = is_zero(&t->dst, sizeof t->dst) ? &t->src : &t->dst;
-    return !ip->u64[0] && !ip->be16[4] && ip->be16[5] == 0xffff;
+    return ip_addr_is_v4mapped(ip_addr_is_zero(&t->dst) ? &t->src : &t->dst);
 }
 
 static void format_options(struct group *g, uint32_t opts_id)

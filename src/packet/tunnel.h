@@ -16,14 +16,6 @@ enum tunnel_kind { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE };
 #define TUNNEL_SPORT_MIN 32768
 #define TUNNEL_SPORT_MAX 60999
 
-static inline bool ip_addr_is_v4mapped(const struct ip_addr *a)
-{
-    return !a->u64[0] && !a->be16[4] && a->be16[5] == (__be16)0xffff;
-}
-static inline bool ip_addr_is_zero(const struct ip_addr *a)
-{
-    return !(a->u64[0] | a->u64[1]);
-}
 static inline struct ip_addr ip_addr_from_v4(__be32 v4)
 {
     struct ip_addr a = {.be16 = {[5] = (__be16)0xffff}};

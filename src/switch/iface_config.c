@@ -16,26 +16,16 @@ int ip_addr_parse(const char *s, struct ip_addr *ret)
     if (inet_pton(AF_INET, s, &v4) == 1) {
         ip.be16[5] = 0xffff;
         ip.be32[3] = v4.s_addr;
-    } else if (inet_pton(AF_INET6, s, ip.b) != 1 || ip_addr_is_v4(&ip)) {
+    } else if (inet_pton(AF_INET6, s, ip.b) != 1 || ip_addr_is_v4mapped(&ip)) {
         return -EINVAL;
     }
     *ret = ip;
     return 0;
 }
 
-bool ip_addr_is_v4(const struct ip_addr *ip)
-{
-    return !ip->u64[0] && !ip->be16[4] && ip->be16[5] == 0xffff;
-}
-
-static bool ip_addr_is_zero(const struct ip_addr *ip)
-{
-    return !ip->u64[0] && !ip->u64[1];
-}
-
 static bool ip_addr_is_usable(const struct ip_addr *ip)
 {
-    if (ip_addr_is_v4(ip)) {
+    if (ip_addr_is_v4mapped(ip)) {
         return ip->b[12] > 0 && ip->b[12] < 224;
     }
     return !ip_addr_is_zero(ip) && ip->b[0] != 0xff;
@@ -44,7 +34,7 @@ static bool ip_addr_is_usable(const struct ip_addr *ip)
 void ip_addr_format(const struct ip_addr *ip, struct strbuf *b)
 {
     char text[INET6_ADDRSTRLEN];
-    bool v4 = ip_addr_is_v4(ip);
+    bool v4 = ip_addr_is_v4mapped(ip);
     strbuf_add(b, inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? (const void *)&ip->be32[3] : ip->b, text, sizeof text));
 }
 
@@ -337,11 +327,11 @@ static int check_ends(const struct tunnel_parse *p)
         why = "needs the option remote_ip";
     } else if (c->local == TUNNEL_FLOW && c->remote != TUNNEL_FLOW) {
         why = "local_ip=flow needs remote_ip=flow";
-    } else if (both_fixed && ip_addr_is_v4(&c->local_ip) != ip_addr_is_v4(&c->remote_ip)) {
+    } else if (both_fixed && ip_addr_is_v4mapped(&c->local_ip) != ip_addr_is_v4mapped(&c->remote_ip)) {
         why = "local_ip and remote_ip are of different families";
     } else if (both_fixed && ip_addr_equal(&c->local_ip, &c->remote_ip)) {
         why = "local_ip and remote_ip are the same";
-    } else if (!strcmp(p->type, "ip6gre") && c->remote == TUNNEL_FIXED && ip_addr_is_v4(&c->remote_ip)) {
+    } else if (!strcmp(p->type, "ip6gre") && c->remote == TUNNEL_FIXED && ip_addr_is_v4mapped(&c->remote_ip)) {
         why = "remote_ip must be an IPv6 address";
     }
     if (!why) {

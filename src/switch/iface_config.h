@@ -54,7 +54,6 @@ extern const char *const iface_types[];
 int ip_addr_parse(const char *s, struct ip_addr *ret);
 /* Appends the text of a mapped or IPv6 address. */
 void ip_addr_format(const struct ip_addr *ip, struct strbuf *b);
-bool ip_addr_is_v4(const struct ip_addr *ip);
 /* "02:00:00:00:00:01"; -EINVAL. */
 int eth_addr_parse(const char *s, struct eth_addr *ret);
 

@@ -171,7 +171,7 @@ static int route_lookup(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *con
         strbuf_add(out, "Invalid 'ip' parameter");
         return -EINVAL;
     }
-    bool v4 = ip_addr_is_v4(&ip);
+    bool v4 = ip_addr_is_v4mapped(&ip);
     struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
     h->nlmsg_type = RTM_GETROUTE;
     h->nlmsg_flags = NLM_F_REQUEST;

@@ -387,7 +387,7 @@ static int route_cb(const struct nlmsghdr *h, void *data)
 int links_route(struct links *l, const struct ip_addr *dst, int *ret_ifindex)
 {
     char buf[NL_BUFFER];
-    bool v4 = !dst->u64[0] && !dst->be16[4] && dst->be16[5] == 0xffff;
+    bool v4 = ip_addr_is_v4mapped(dst);
     struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
     h->nlmsg_type = RTM_GETROUTE;
     h->nlmsg_flags = NLM_F_REQUEST;
