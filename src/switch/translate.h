@@ -8,9 +8,9 @@
  * Problem: the answer serves every later packet that agrees with this one under the mask, so whatever the walk looked
  * at must be in the mask, and no more, or the cache is useless. Idea: the walk keeps the flow as it stands now, the
  * flow as the datapath has it now (`emitted`: what the actions so far made of it), and for each bit whether it still
- * comes from the packet. Bits that a flow set to a constant are not the packet's any more, so matching them adds nothing
- * to the mask. Header changes are emitted only right before an output, as the difference between those two; a bit that
- * must go back to the packet's own value is then looked at.
+ * comes from the packet. Bits that a flow set to a constant are not the packet's any more, so matching them adds
+ * nothing to the mask. Header changes are emitted only right before an output, as the difference between those two; a
+ * bit that must go back to the packet's own value is then looked at.
  *
  * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of
  * effects that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and
