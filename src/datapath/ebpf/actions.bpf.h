@@ -11,6 +11,7 @@
 #include "datapath/ebpf/lookup.bpf.h"
 #include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/set.bpf.h"
+#include "datapath/ebpf/trunc.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
 #define RUN_ON (-2) /* not a TC action: the list goes on */
@@ -92,11 +93,25 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
     case EBPF_OP_SET_MARK:
         skb->mark = (skb->mark & ~step->u.u32.m) | (step->u.u32.v & step->u.u32.m);
         return 0;
-    case EBPF_OP_TRUNC:
-        return step->arg < skb->len ? bpf_skb_change_tail(skb, step->arg, 0) : 0;
     default:
         return -1;
     }
+}
+
+/* A TC action that ends the program with the last step. */
+static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct scratch *s,
+                                                  const struct ebpf_step *step, __u32 number, __u64 id)
+{
+    bool last = step->flags & EBPF_STEP_LAST, tunnel = step->flags & EBPF_STEP_TUNNEL;
+
+    if (s->encap && undo_encap(skb, s)) {
+        return drop(DROP_BAD_ACTION);
+    }
+    if (skb->len + (skb->vlan_present ? 4 : 0) > step->trunc &&
+        (!last || cut(skb, s, step->trunc, tunnel && (has_outer_csum(&step->u.tunnel) || step->trunc > CUT_FITS)))) {
+        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+    }
+    return tunnel ? tunnel_output(skb, s, step, number, id) : port_output(skb, s, step, last);
 }
 
 /* One step, the NUMBER-th of the flow ID. A TC action, or RUN_ON. */
@@ -118,6 +133,9 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
             return drop(DROP_BAD_ACTION);
         }
         action = port_output(skb, s, step, last);
+        return last ? action : RUN_ON;
+    case EBPF_OP_TRUNC:
+        action = trunc_output(skb, s, step, number, id);
         return last ? action : RUN_ON;
     case EBPF_OP_DROP:
         return drop(step->arg);

@@ -36,23 +36,25 @@ static struct ebpf_step *step_add(struct compiler *c, enum ebpf_op op)
 
 /* --- outputs --- */
 
-static void output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel *t)
+static struct ebpf_step *output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel *t)
 {
     struct ebpf_step *s;
 
     if (ip_addr_is_zero(&t->src) || c->tunnel->opts_id || (t->kind == EBPF_GRE && c->tunnel->flags & FLOW_TNL_CSUM)) {
         c->impossible = true;
-        return;
+        return NULL;
     }
     s = step_add(c, EBPF_OP_TUNNEL);
     s->port = port;
     s->u.tunnel = *t;
+    return s;
 }
 
 static void output(struct compiler *c, uint32_t port)
 {
     static const struct flow_tunnel none;
     struct ebpf_tunnel t = {0};
+    struct ebpf_step *s;
 
     if (c->ops->tunnel(c->ops->aux, port, c->tunnel ? c->tunnel : &none, &t)) {
         if (!c->tunnel || ip_addr_is_zero(&c->tunnel->dst)) {
@@ -64,14 +66,18 @@ static void output(struct compiler *c, uint32_t port)
         t.flags = c->tunnel->flags;
         t.tos = c->tunnel->tos;
         t.ttl = c->tunnel->ttl ? c->tunnel->ttl : 64;
-        output_tunnel(c, port, &t);
+        s = output_tunnel(c, port, &t);
     } else {
-        step_add(c, EBPF_OP_OUTPUT)->port = port;
+        s = step_add(c, EBPF_OP_OUTPUT);
+        s->port = port;
     }
-    if (c->trunc) {
-        c->impossible = true; /* a cut packet's checksum must be the whole one's, which BPF cannot complete */
-        c->trunc = 0;
+    if (s && c->trunc) {
+        s->flags = s->op == EBPF_OP_TUNNEL ? EBPF_STEP_TUNNEL : 0;
+        s->op = EBPF_OP_TRUNC;
+        s->trunc = (uint16_t)c->trunc;
+        c->impossible |= c->trunc > UINT16_MAX;
     }
+    c->trunc = 0;
 }
 
 /* --- set-field --- */
@@ -267,14 +273,18 @@ static void compile(struct compiler *c, const struct dp_action *actions, size_t 
 
 static bool is_output(const struct ebpf_step *s)
 {
-    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL;
+    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL || s->op == EBPF_OP_TRUNC;
 }
 
-/* Local outputs first; tunnels by the form of their headers; otherwise as they were (N is their order). */
+/* Local outputs first; tunnels by the form of their headers; truncated ones last, since only the last of all may cut;
+ * otherwise as they were. */
 static unsigned int rank(const struct ebpf_step *s)
 {
     const struct ebpf_tunnel *t = &s->u.tunnel;
 
+    if (s->op == EBPF_OP_TRUNC) {
+        return 64;
+    }
     return s->op == EBPF_OP_OUTPUT ? 0 : 1u + t->kind + (t->ipv6 ? 8u : 0u) + (t->flags & FLOW_TNL_KEY ? 16u : 0u);
 }
 

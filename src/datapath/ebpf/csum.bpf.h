@@ -24,6 +24,7 @@
 
 #define CHUNK 256
 #define SUM_ALL_MAX (CHUNK * 40)
+#define SUM_TAIL_MAX (CHUNK * 1024) /* super-packets */
 
 /* Remotes over IPv6 that take zero checksums. */
 struct {
@@ -79,9 +80,14 @@ INLINE bool headers_tell(struct __sk_buff *skb, struct scratch *s)
     return proto == IP_PROTO_TCP || proto == IP_PROTO_ICMP || proto == IP_PROTO_ICMPV6;
 }
 
+INLINE bool has_outer_csum(const struct ebpf_tunnel *t)
+{
+    return t->kind != EBPF_GRE && (t->ipv6 || t->flags & FLOW_TNL_CSUM);
+}
+
 INLINE __u32 sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t)
 {
-    if (t->kind == EBPF_GRE || (!t->ipv6 && !(t->flags & FLOW_TNL_CSUM))) {
+    if (!has_outer_csum(t)) {
         return SUM_NONE;
     }
     if (skb->gso_size) {
@@ -115,6 +121,30 @@ INLINE __u64 not16(__u64 sum)
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return ~sum & 0xffff;
+}
+
+/* To 16 bits; zero, which is 0xffff too, as 0xffff. */
+INLINE __u64 fold(__u64 sum)
+{
+    sum = not16((sum & 0xffffffff) + (sum >> 32));
+    return sum == 0xffff ? 0xffff : ~sum & 0xffff;
+}
+
+/* Is the packet's checksum left to the device (CHECKSUM_PARTIAL)? Nothing tells directly; but then, and only then,
+ * bpf_l4_csum_replace() without BPF_F_PSEUDO_HDR leaves the field alone. It is asked to change the first two bytes,
+ * which are put back. Negative: cannot be told. */
+GLOBAL int is_partial(struct __sk_buff *skb)
+{
+    __u16 before, after;
+
+    if (bpf_skb_load_bytes(skb, 0, &before, 2) || bpf_l4_csum_replace(skb, 0, 0, 1, 2) ||
+        bpf_skb_load_bytes(skb, 0, &after, 2)) {
+        return -1;
+    }
+    if (before == after) {
+        return 1;
+    }
+    return bpf_skb_store_bytes(skb, 0, &before, 2, 0) ? -1 : 0;
 }
 
 /* The sum of the inner packet from its L3 header at L3 on, by its headers. */
@@ -153,7 +183,7 @@ static long sum_chunk(__u32 i, void *loop_)
     struct sum_loop *l = loop_;
     __u32 left = l->skb->len - l->ofs, n = left < CHUNK ? left : CHUNK;
 
-    if (!left || left > SUM_ALL_MAX) {
+    if (!left || left > SUM_TAIL_MAX) {
         return 1;
     }
     if (n < CHUNK) {

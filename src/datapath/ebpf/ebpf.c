@@ -50,21 +50,24 @@ static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct
     }
 }
 
-/* One tunnel output of a flow that the fast path left to us. */
-static void run_tunnel_step(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, dp_flow_id id,
-                            uint32_t number)
+/* One output of a flow that the fast path left to us. */
+static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, dp_flow_id id,
+                       uint32_t number)
 {
     struct ebpf_step step;
     struct {
+        struct dp_action trunc; /* to 0 bytes: not at all */
         struct dp_action_tunnel set;
         struct dp_action out;
-    } actions = {.set.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
+    } actions = {.trunc = {DP_ACTION_TRUNC, sizeof(actions.trunc), 0},
+                 .set.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
                  .out = {DP_ACTION_OUTPUT, sizeof(actions.out), 0}};
 
-    if (ebpf_flows_step(dp->flows, id, number, &step) || step.op != EBPF_OP_TUNNEL) {
+    if (ebpf_flows_step(dp->flows, id, number, &step) || (step.op != EBPF_OP_TUNNEL && step.op != EBPF_OP_TRUNC)) {
         us_drop(dp->us, DROP_NO_PORT); /* the flow went meanwhile */
         return;
     }
+    actions.trunc.arg = step.trunc;
     actions.out.arg = step.port;
     actions.set.tunnel = (struct flow_tunnel){.id = step.u.tunnel.id,
                                               .src = step.u.tunnel.src,
@@ -72,7 +75,7 @@ static void run_tunnel_step(struct ebpf_datapath *dp, struct packet *p, const st
                                               .flags = step.u.tunnel.flags,
                                               .tos = step.u.tunnel.tos,
                                               .ttl = step.u.tunnel.ttl};
-    us_execute(dp->us, p, key, &actions.set.h, sizeof(actions));
+    us_execute(dp->us, p, key, &actions.trunc, sizeof(actions));
 }
 
 /* The fast path ran flow ID on a packet with KEY. Checked here: that the flow matches the packet as user space reads
@@ -113,8 +116,8 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
     case EBPF_UPCALL_SLOW:
         upcall_slow(dp, p, &key, u->arg);
         break;
-    case EBPF_UPCALL_TUNNEL:
-        run_tunnel_step(dp, p, &key, u->id, u->arg);
+    case EBPF_UPCALL_OUTPUT:
+        run_output(dp, p, &key, u->id, u->arg);
         break;
     case EBPF_UPCALL_MISS:
     case EBPF_UPCALL_PUNT:
@@ -629,7 +632,7 @@ static void remember_remote(void *dp_, const struct ebpf_step *step)
     struct ebpf_datapath *dp = dp_;
     struct remote *r;
 
-    if (step->op != EBPF_OP_TUNNEL) {
+    if (step->op != EBPF_OP_TUNNEL && !(step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL)) {
         return;
     }
     HASH_FIND(hh, dp->remotes, &step->u.tunnel.dst, sizeof(r->dst), r);

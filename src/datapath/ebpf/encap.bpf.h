@@ -286,7 +286,7 @@ INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
     struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
     long r = bpf_skb_adjust_room(skb, -(__s32)s->encap, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 
-    s->encap = 0;
+    s->encap = s->base = 0;
     return r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
 }
 
@@ -349,17 +349,17 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         s->base = s->encap;
     }
     if (mtu && !s->encap && outer_ip_len(skb, s, outer) > mtu) {
-        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
-        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     mode = sum_mode(skb, s, t);
     if (mode == SUM_SLOW) {
-        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     if (!last && route(skb, s, c, t) != BPF_FIB_LKUP_RET_SUCCESS) {
-        return upcall(skb, s, EBPF_UPCALL_TUNNEL, number, id);
+        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     s->base = 0;
     if (!s->encap) {

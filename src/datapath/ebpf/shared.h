@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 3
+#define EBPF_LAYOUT 4
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -56,14 +56,15 @@ enum ebpf_op {
     EBPF_OP_SET_ARP,
     EBPF_OP_SET_ND,
     EBPF_OP_SET_MARK,
-    EBPF_OP_TRUNC,    /* arg: bytes; only before the last output */
+    EBPF_OP_TRUNC,    /* OUTPUT or, with EBPF_STEP_TUNNEL, TUNNEL, of `trunc` bytes of the frame at most */
     EBPF_OP_METER,    /* arg: meter */
     EBPF_OP_PRIORITY, /* arg: skb->priority from here on */
     EBPF_OP_MAX,
 };
 
-/* OUTPUT, TUNNEL: nothing follows, so the packet itself goes and not a copy. */
+/* OUTPUT, TUNNEL, TRUNC: nothing follows, so the packet itself goes and not a copy. */
 #define EBPF_STEP_LAST 1
+#define EBPF_STEP_TUNNEL 2 /* of TRUNC */
 
 /* Every value `v` under mask `m`, in network byte order. */
 struct ebpf_set_eth {
@@ -114,7 +115,7 @@ enum ebpf_tunnel_kind { EBPF_VXLAN, EBPF_GRE, EBPF_GENEVE };
 struct ebpf_step {
     __u8 op;    /* enum ebpf_op */
     __u8 flags; /* EBPF_STEP_* */
-    __u16 pad;
+    __u16 trunc;
     union {
         __u32 arg;
         __u32 port;
@@ -237,8 +238,8 @@ enum ebpf_upcall_kind {
     EBPF_UPCALL_SLOW,    /* arg: enum dp_slow_reason */
     EBPF_UPCALL_UNKNOWN, /* the parser gave up: user space looks the packet up, too */
     EBPF_UPCALL_SAMPLE,  /* the headers of a packet of `arg` bytes on which the fast path runs the flow `id` */
-    EBPF_UPCALL_TUNNEL,  /* arg: step of the flow `id` which user space is to do: a next hop whose neighbour is not
-                            known, or a frame that is too big for the path */
+    EBPF_UPCALL_OUTPUT,  /* arg: step of the flow `id` which user space is to do: a next hop whose neighbour is not
+                            known, a frame that is too big for the path, or one that cannot be cut */
 };
 
 /* A ring record: this, then the frame from its Ethernet header on (without the tag that is in vlan). */

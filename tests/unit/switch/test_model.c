@@ -196,7 +196,13 @@ static void random_actions(struct strbuf *b, bool first, bool tagged)
             break;
         }
     }
-    strbuf_addf(b, first && rnd(2) ? "resubmit(,1)" : "output:%u", 1 + rnd(N_PORTS));
+    if (first && rnd(2)) {
+        strbuf_add(b, "resubmit(,1)");
+    } else if (rnd(4)) {
+        strbuf_addf(b, "output:%u", 1 + rnd(N_PORTS));
+    } else {
+        strbuf_addf(b, "output(port=%u,max_len=%u)", 1 + rnd(N_PORTS), 14 + rnd(80));
+    }
 }
 
 static void random_tables(void)

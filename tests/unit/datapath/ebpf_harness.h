@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_TESTS_EBPF_HARNESS_H
+#define WARREN_TESTS_EBPF_HARNESS_H
+/*
+ * The fast path's programs under BPF test-run, in a network namespace of the test's own: loading, flows from datapath
+ * actions, a packet in and the packet out, what goes up; random frames; an underlay for tunnels. One test program
+ * includes this once; NEEDS_BPF skips where BPF is not permitted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <endian.h>
+#include <linux/pkt_cls.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "datapath/ebpf/compile.h"
+#include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/ports.h"
+#include "datapath/ebpf/upcall.h"
+#include "netns.h"
+#include "packet/checksum.h"
+#include "packet/edit.h"
+#include "packet/headers.h"
+#include "packet/segment.h"
+#include "packet/tunnel.h"
+
+#define PORT_IN 1
+#define PORT_OUT 2
+#define PORT_TUNNEL 3
+
+static struct ebpf_maps maps;
+static struct ebpf_flows *flows;
+static struct event_base *base;
+static struct ebpf_upcalls *upcalls;
+static struct ebpf_upcall last_upcall;
+static uint8_t last_upcall_frame[2048];
+static size_t last_upcall_len;
+static bool permitted;
+
+static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct packet *p)
+{
+    last_upcall = *u;
+    last_upcall_len = MIN(p->len, sizeof(last_upcall_frame));
+    memcpy(last_upcall_frame, p->data, last_upcall_len);
+}
+
+static int setup(void **state WR_UNUSED)
+{
+    cpu_set_t one;
+    uint32_t lo = 1, number = PORT_IN;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    if (!netns_enter() || ebpf_load(NULL, &maps)) {
+        return 0;
+    }
+    permitted = true;
+    sched_setaffinity(0, sizeof(one), &one);
+    base = event_base_new();
+    flows = ebpf_flows_new(&maps);
+    maps.config->upcall_rate = 0; /* no budget */
+    assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &number, BPF_ANY), 0);
+    maps.ports[PORT_IN].ifindex = 1;
+    maps.ports[PORT_OUT].ifindex = 1;
+    return ebpf_upcalls_new(base, &maps, on_upcall, NULL, &upcalls);
+}
+
+static int teardown(void **state WR_UNUSED)
+{
+    if (permitted) {
+        ebpf_upcalls_free(upcalls);
+        ebpf_flows_free(flows);
+        ebpf_unload(&maps);
+        event_base_free(base);
+    }
+    return 0;
+}
+
+#define NEEDS_BPF                                                                                                      \
+    if (!permitted) {                                                                                                  \
+        print_message("BPF is not permitted here: skipped\n");                                                         \
+        skip();                                                                                                        \
+    }
+
+/* Runs PROG on the frame; the TC action, and the frame afterwards in OUT. */
+static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *out_len)
+{
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)len, .data_out = out,
+                        .data_size_out = (uint32_t)*out_len, .repeat = 1);
+
+    assert_int_equal(bpf_prog_test_run_opts(prog, &opts), 0);
+    *out_len = opts.data_size_out;
+    return (int)opts.retval;
+}
+
+static bool no_tunnel(void *aux WR_UNUSED, uint32_t port, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
+{
+    if (port < PORT_TUNNEL) {
+        return false;
+    }
+    *t = (struct ebpf_tunnel){.kind = (uint8_t)(port - PORT_TUNNEL), .src = tunnel->src};
+    t->udp_dst = htobe16(t->kind == EBPF_GENEVE ? 6081 : 4789);
+    t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
+    t->nexthop = t->ipv6 ? 4 : 0;
+    return true;
+}
+
+static const struct ebpf_compile_ops ops = {.tunnel = no_tunnel};
+
+static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flow_key *mask, const void *actions,
+                     size_t len, uint8_t want_op)
+{
+    struct ebpf_program program;
+
+    ebpf_compile(&ops, key, mask, actions, len, &program);
+    if (want_op) {
+        assert_int_equal(program.steps[0].op, want_op);
+    }
+    assert_int_equal(ebpf_flows_put(flows, id, key, mask, &program, 0), 0);
+    free(program.steps);
+}
+
+/* A UDP packet whose ports tell which of many flows, each under another mask, is meant. */
+static size_t udp_frame(uint8_t *b, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
+{
+    struct eth_hdr *eth = (struct eth_hdr *)(void *)b;
+    struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(b + 14);
+    struct udp_hdr *udp = (struct udp_hdr *)(void *)(b + 34);
+
+    memset(b, 0, 60);
+    *eth = (struct eth_hdr){.dst = {{0}}, .src = {{2, 0, 0, 0, 0, 1}}, .type = htobe16(ETH_TYPE_IPV4)};
+    *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                            .tot_len = htobe16(46),
+                            .ttl = 64,
+                            .proto = IP_PROTO_UDP,
+                            .src = htobe32(src),
+                            .dst = htobe32(dst)};
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    *udp = (struct udp_hdr){.src = htobe16(sport), .dst = htobe16(dport), .len = htobe16(26)};
+    udp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, IP_PROTO_UDP, 26), udp, 26));
+    return 60;
+}
+
+static struct ip_addr address(bool v6, uint8_t host)
+{
+    struct ip_addr a = {.b = {0xfd, 0, [15] = host}};
+
+    return v6 ? a : ip_addr_from_v4(htobe32(0x0a090000u | host));
+}
+
+/* An underlay with a neighbour that needs no resolving, and the device for route lookups. */
+static void underlay_up(void)
+{
+    static bool up;
+    int fib;
+
+    if (up) {
+        return;
+    }
+    up = true;
+    RUN("ip link add und0 type veth peer name und1 && ip link set und0 up && ip link set und1 up && "
+        "ip addr add 10.9.0.1/24 dev und0 && ip addr add fd00::1/64 dev und0 nodad && "
+        "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev und0 && "
+        "ip neigh add fd00::2 lladdr 02:00:00:00:00:02 dev und0");
+    assert_int_equal(ebpf_fib_device_create(&fib), 0);
+    maps.config->fib_ifindex = (uint32_t)fib;
+}
+
+/* --- random frames --- */
+
+static uint64_t seed = 1;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (uint32_t)(seed >> 20) % n;
+}
+
+struct builder {
+    uint8_t b[512];
+    size_t n;
+};
+
+static void *put(struct builder *f, size_t n)
+{
+    uint8_t *p = f->b + f->n;
+
+    for (size_t i = 0; i < n; i++) {
+        p[i] = (uint8_t)rnd(256);
+    }
+    f->n += n;
+    return p;
+}
+
+static void put_be16(struct builder *f, uint16_t v)
+{
+    uint8_t *p = put(f, 2);
+
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
+
+static void put_nd(struct builder *f)
+{
+    put(f, 20);
+    for (uint32_t n = rnd(6); n; n--) {
+        uint8_t *opt = put(f, 8);
+
+        opt[0] = (uint8_t)(1 + rnd(3));
+        opt[1] = (uint8_t)(rnd(8) ? 1 : rnd(3));
+    }
+}
+
+static void put_l4(struct builder *f, uint8_t proto)
+{
+    uint8_t *p;
+
+    switch (proto) {
+    case IP_PROTO_TCP:
+        p = put(f, 20);
+        p[12] = 0x50;
+        break;
+    case IP_PROTO_UDP:
+        put(f, 8);
+        break;
+    case IP_PROTO_SCTP:
+        put(f, 12);
+        break;
+    case IP_PROTO_ICMPV6:
+        p = put(f, 4);
+        p[0] = (uint8_t)(134 + rnd(4));
+        p[1] = (uint8_t)(rnd(4) == 0);
+        put_nd(f);
+        break;
+    default:
+        put(f, rnd(20));
+        break;
+    }
+    put(f, rnd(30));
+}
+
+static uint8_t random_proto(bool v6)
+{
+    static const uint8_t protos[] = {IP_PROTO_TCP, IP_PROTO_UDP, IP_PROTO_SCTP, IP_PROTO_ICMP, IP_PROTO_ICMPV6, 89};
+    uint8_t proto = protos[rnd(ARRAY_SIZE(protos))];
+
+    return v6 && proto == IP_PROTO_ICMP ? IP_PROTO_ICMPV6 : proto;
+}
+
+static void put_ipv4(struct builder *f)
+{
+    size_t at = f->n, options = rnd(8) ? 0 : rnd(11) * 4;
+    struct ipv4_hdr *ip = put(f, sizeof(*ip));
+
+    ip->ver_ihl = (uint8_t)(0x45 + options / 4);
+    ip->proto = random_proto(false);
+    ip->frag_off = htobe16((uint16_t)(rnd(8) ? (rnd(2) ? IPV4_DF : 0) : rnd(0x4000)));
+    put(f, options);
+    put_l4(f, ip->proto);
+    ip->tot_len = htobe16((uint16_t)(f->n - at));
+    ip->csum = 0;
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip) + options));
+    if (!rnd(10)) {
+        ip->tot_len = htobe16((uint16_t)rnd(400));
+    }
+    if (!rnd(30)) {
+        ip->ver_ihl = (uint8_t)rnd(256);
+    }
+    if (!rnd(4)) {
+        put(f, rnd(60)); /* padding */
+    }
+}
+
+static void put_ipv6(struct builder *f)
+{
+    static const uint8_t exts[] = {0, 43, 44, 51, 60, 135};
+    size_t at = f->n;
+    struct ipv6_hdr *ip = put(f, sizeof(*ip));
+    uint8_t *next = &ip->next, *e;
+
+    ip->ver_tc_flow = htobe32(0x60000000u | rnd(0x10000000));
+    for (uint32_t n = rnd(3) ? 0 : rnd(5); n; n--) {
+        *next = exts[rnd(ARRAY_SIZE(exts))];
+        e = put(f, 8);
+        next = e;
+        e[1] = 0;
+        if (rnd(2)) {
+            e[2] = e[3] = 0; /* an atomic fragment, should it be one */
+        }
+    }
+    *next = random_proto(true);
+    put_l4(f, *next);
+    ip->plen = htobe16((uint16_t)(f->n - at - sizeof(*ip)));
+    if (!rnd(10)) {
+        ip->plen = htobe16((uint16_t)rnd(300));
+    }
+}
+
+static WR_UNUSED void random_frame(struct builder *f)
+{
+    f->n = 0;
+    put(f, 12);
+    for (uint32_t n = rnd(3) ? 0 : rnd(4); n; n--) {
+        put_be16(f, rnd(2) ? ETH_TYPE_VLAN : ETH_TYPE_SVLAN);
+        put(f, 2);
+    }
+    switch (rnd(9)) {
+    case 0:
+        put_be16(f, rnd(5) ? ETH_TYPE_ARP : ETH_TYPE_RARP);
+        {
+            uint8_t *arp = put(f, 28);
+
+            memcpy(arp, "\0\1\10\0\6\4\0", 7);
+        }
+        break;
+    case 1:
+        put_be16(f, (uint16_t)rnd(0x700));
+        memcpy(put(f, 8), "\xaa\xaa\3\0\0\0\x08", 7);
+        put(f, rnd(50));
+        break;
+    case 2:
+        put_be16(f, (uint16_t)rnd(65536));
+        put(f, rnd(60));
+        break;
+    case 3:
+    case 4:
+    case 5:
+        put_be16(f, ETH_TYPE_IPV4);
+        put_ipv4(f);
+        break;
+    default:
+        put_be16(f, ETH_TYPE_IPV6);
+        put_ipv6(f);
+        break;
+    }
+    if (f->n < 16) {
+        put(f, 2);
+    }
+    if (!rnd(6)) {
+        f->n = 15 + rnd((uint32_t)f->n - 14); /* the kernel tests no bare Ethernet header */
+    }
+    if (!rnd(8)) {
+        f->b[rnd((uint32_t)f->n)] = (uint8_t)rnd(256);
+    }
+}
+
+/* Newer kernels do not run tests on frames that end inside the IP header. */
+static WR_UNUSED bool kernel_refuses(const struct builder *f)
+{
+    uint16_t type = (uint16_t)(f->b[12] << 8 | f->b[13]);
+
+    return (type == ETH_TYPE_IPV4 && f->n < 14 + sizeof(struct ipv4_hdr)) ||
+           (type == ETH_TYPE_IPV6 && f->n < 14 + sizeof(struct ipv6_hdr));
+}
+
+#endif

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Steps of the fast path that are not each packet's business, in and out, as the userspace datapath does them.
+ */
+#include "ebpf_harness.h"
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "datapath/userspace/userspace.h"
+
+#define SENDS 1 /* an id for the flow of each test */
+
+static void forget(dp_flow_id id)
+{
+    ebpf_flows_del(flows, id, NULL, 0);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
+/* Runs FRAME by the flow of ACTIONS. What came up is in last_upcall. */
+static int run_actions(const void *actions, size_t actions_len, const void *frame, size_t len, void *out,
+                       size_t *out_len)
+{
+    struct flow_key mask, key, masked;
+    struct packet *p = packet_new(frame, len);
+    int action;
+
+    p->in_port = dp_port(PORT_IN);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    memset(&mask, 0xff, sizeof(mask));
+    memset(&mask.tunnel, 0, sizeof(mask.tunnel)); /* Geneve options are user space's */
+    flow_key_and(&masked, &key, &mask);
+    put_flow(SENDS, &masked, &mask, actions, actions_len, 0);
+    last_upcall.kind = 0;
+    action = run_prog(maps.port_prog_fd, frame, len, out, out_len);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    forget(SENDS);
+    return action;
+}
+
+/* --- truncated outputs --- */
+
+struct trunc_to {
+    struct dp_action trunc;
+    struct dp_action_tunnel set;
+    struct dp_action out;
+};
+
+static struct trunc_to trunc_to(uint32_t max, uint32_t port, bool v6)
+{
+    return (struct trunc_to){.trunc = {DP_ACTION_TRUNC, sizeof(struct dp_action), max},
+                             .set.h = {DP_ACTION_SET_TUNNEL, sizeof(struct dp_action_tunnel), 0},
+                             .set.tunnel = {.id = htobe64(7),
+                                            .src = address(v6, 1),
+                                            .dst = address(v6, 2),
+                                            .flags = FLOW_TNL_KEY,
+                                            .ttl = 64},
+                             .out = {DP_ACTION_OUTPUT, sizeof(struct dp_action), port}};
+}
+
+static void test_trunc(void **state WR_UNUSED)
+{
+    /* The kernel cuts nothing before the network header. */
+    static const uint32_t lengths[] = {14, 15, 33, 41, 42, 59, 60, 61, 1000};
+    uint8_t frame[64], out[256];
+
+    NEEDS_BPF;
+    udp_frame(frame, 1, 2, 3, 4);
+    for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+        struct trunc_to a = trunc_to(lengths[i], PORT_OUT, false);
+        size_t out_len = sizeof(out);
+
+        assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_int_equal(out_len, MIN(60, lengths[i]));
+        assert_memory_equal(out, frame, out_len);
+    }
+}
+
+static void test_trunc_tunnel(void **state WR_UNUSED)
+{
+    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    uint8_t frame[64], out[256];
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(frame, 1, 2, 3, 4);
+    for (unsigned int i = 0; i < 6; i++) {
+        struct trunc_to a = trunc_to(47, PORT_TUNNEL + i % 3, i / 3);
+        size_t out_len = sizeof(out), hdr_len;
+        struct flow_tunnel got;
+
+        assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(
+            tunnel_parse(kinds[i % 3], out + 14, out_len - 14, i % 3 == EBPF_GENEVE ? 6081 : 4789, &got, &hdr_len),
+            DROP_NONE);
+        assert_int_equal(out_len, 14 + hdr_len + 47);
+        assert_memory_equal(out + 14 + hdr_len, frame, 47);
+    }
+}
+
+/* One that may not cut, because the frame is needed afterwards, goes up; the rest stays. */
+static void test_trunc_before(void **state WR_UNUSED)
+{
+    struct {
+        struct trunc_to first;
+        struct dp_action_set set;
+        struct dp_action out;
+    } a = {.first = trunc_to(20, PORT_OUT, false),
+           .set = {.h = {DP_ACTION_SET, sizeof(a.set), DP_SET_ETH}, .key.eth_src = {{6, 6, 6, 6, 6, 6}}},
+           .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    uint8_t frame[64], out[256];
+    size_t out_len = sizeof(out);
+
+    NEEDS_BPF;
+    memset(&a.set.mask.eth_src, 0xff, 6);
+    udp_frame(frame, 1, 2, 3, 4);
+    assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, EBPF_UPCALL_OUTPUT);
+    assert_int_equal(last_upcall.arg, 0);
+    assert_int_equal(last_upcall_len, 60);
+    assert_memory_equal(last_upcall_frame, frame, 60);
+    assert_int_equal(out_len, 60);
+    assert_memory_equal(out + 6, &a.set.key.eth_src, 6);
+    /* Nothing to cut: nothing goes up. */
+    a.first.trunc.arg = 60;
+    out_len = sizeof(out);
+    assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, 0);
+}
+
+/* A truncated output comes last of those that follow each other, and then it cuts the frame itself. */
+static void test_trunc_order(void **state WR_UNUSED)
+{
+    struct {
+        struct trunc_to first;
+        struct dp_action out;
+    } a = {.first = trunc_to(20, PORT_OUT, false), .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    uint8_t frame[64], out[256];
+    size_t out_len = sizeof(out);
+
+    NEEDS_BPF;
+    udp_frame(frame, 1, 2, 3, 4);
+    assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, 0);
+    assert_int_equal(out_len, 20);
+}
+
+/* --- checksums that are left to the device, on devices --- */
+
+/* A raw socket on DEVICE that gives and takes offload state. */
+static int raw_socket(const char *device)
+{
+    struct sockaddr_ll to = {
+        .sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(device)};
+    int fd = socket(AF_PACKET, SOCK_RAW, htobe16(ETH_P_ALL)), on = 1;
+
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+/* Two ports: what is sent into in1 comes into the datapath by in0, what it sends to out0 comes out of out1. */
+struct devices {
+    int send, receive;
+};
+
+static struct devices devices_up(void)
+{
+    static struct devices d;
+    uint32_t number = PORT_IN;
+    int in0;
+
+    if (d.send) {
+        return d;
+    }
+    RUN("ip link add in0 type veth peer name in1 && ip link add out0 type veth peer name out1 && "
+        "for d in in0 in1 out0 out1; do sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; ip link set $d mtu 40000 up; done");
+    in0 = (int)if_nametoindex("in0");
+    assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &in0, &number, BPF_ANY), 0);
+    assert_int_equal(ebpf_attach(in0, maps.port_prog_fd), 0);
+    maps.ports[PORT_OUT].ifindex = if_nametoindex("out0");
+    d = (struct devices){raw_socket("in1"), raw_socket("out1")};
+    return d;
+}
+
+/* A UDP or TCP frame of LEN bytes whose L4 checksum is left to the device. */
+static struct packet *unfinished(uint8_t proto, bool v6, size_t len, struct virtio_net_hdr *h)
+{
+    size_t l4 = v6 ? 54 : 34, csum = proto == IP_PROTO_TCP ? 16 : 6;
+    struct packet *p = packet_new(NULL, len);
+    uint8_t *f = p->data;
+    struct flow_key key;
+    __be16 pseudo;
+
+    for (size_t i = 0; i < len; i++) {
+        f[i] = (uint8_t)rnd(256);
+    }
+    memcpy(f, (uint8_t[]){2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, v6 ? 0x86 : 8, v6 ? 0xdd : 0}, 14);
+    if (v6) {
+        memcpy(f + 14, (uint8_t[]){0x60, 0, 0, 0, (uint8_t)((len - 54) >> 8), (uint8_t)(len - 54), proto, 64}, 8);
+    } else {
+        struct ipv4_hdr *ip = (void *)(f + 14);
+
+        *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                                .tot_len = htobe16((uint16_t)(len - 14)),
+                                .ttl = 64,
+                                .proto = proto,
+                                .src = htobe32(0x0a000001),
+                                .dst = htobe32(0x0a000002)};
+        ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    }
+    if (proto == IP_PROTO_TCP) {
+        memcpy(f + l4 + 12, "\x50\x10", 2);
+    } else {
+        memcpy(f + l4 + 4, (uint8_t[]){(uint8_t)((len - l4) >> 8), (uint8_t)(len - l4)}, 2);
+    }
+    flow_key_extract(p, &key);
+    pseudo = csum_fold(v6 ? csum_pseudo6(&key.ip_src, &key.ip_dst, proto, (uint32_t)(len - l4))
+                          : csum_pseudo4(key.ip_src.be32[3], key.ip_dst.be32[3], proto, (uint16_t)(len - l4)));
+    memcpy(f + l4 + csum, &pseudo, 2);
+    p->offload = (struct packet_offload){
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = (uint16_t)l4, .csum_offset = (uint16_t)csum};
+    *h = (struct virtio_net_hdr){
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = (uint16_t)l4, .csum_offset = (uint16_t)csum};
+    return p;
+}
+
+static void transmit(const struct devices *d, const struct virtio_net_hdr *h, const void *frame, size_t len)
+{
+    struct iovec iov[] = {{(void *)(uintptr_t)h, sizeof(*h)}, {(void *)(uintptr_t)frame, len}};
+
+    assert_int_equal(writev(d->send, iov, 2), sizeof(*h) + len);
+}
+
+/* The next frame that comes out, its checksum completed as its device would. 0: none. */
+static size_t emerged(const struct devices *d, uint8_t *frame, size_t size)
+{
+    struct pollfd p = {.fd = d->receive, .events = POLLIN};
+    struct virtio_net_hdr h;
+    struct iovec iov[] = {{&h, sizeof(h)}, {frame, size}};
+    ssize_t n;
+
+    if (!poll(&p, 1, 200)) {
+        return 0;
+    }
+    n = readv(d->receive, iov, 2);
+    assert_true(n > (ssize_t)sizeof(h));
+    n -= (ssize_t)sizeof(h);
+    if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        __be16 csum = csum_finish(csum_bytes(0, frame + h.csum_start, (size_t)n - h.csum_start));
+
+        memcpy(frame + h.csum_start + h.csum_offset, &csum, 2);
+    }
+    return (size_t)n;
+}
+
+/* Sends P through the flow that cuts at MAX; what comes out must be the frame with its checksum completed, cut. */
+static void expect_cut(const struct virtio_net_hdr *h, struct packet *p, uint32_t max)
+{
+    struct devices d = devices_up();
+    struct trunc_to a = trunc_to(max, PORT_OUT, false);
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    static uint8_t out[70000];
+    size_t n;
+
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_TRUNC);
+    last_upcall.kind = 0;
+    transmit(&d, h, p->data, p->len);
+    n = emerged(&d, out, sizeof(out));
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(last_upcall.kind, 0);
+    forget(SENDS);
+    assert_int_equal(packet_complete_csum(p), 0);
+    assert_int_equal(n, MIN(p->len, max));
+    assert_memory_equal(out, p->data, n);
+}
+
+static void test_trunc_unfinished(void **state WR_UNUSED)
+{
+    static const size_t lengths[] = {90, 91, 600, 1514};
+
+    NEEDS_BPF;
+    for (size_t i = 0; i < ARRAY_SIZE(lengths) * 4; i++) {
+        for (uint32_t max = 73; max < lengths[i / 4] + 3; max += 1 + max / 3) {
+            struct virtio_net_hdr h;
+            struct packet *p = unfinished(i & 1 ? IP_PROTO_TCP : IP_PROTO_UDP, i & 2, lengths[i / 4], &h);
+
+            expect_cut(&h, p, max);
+            packet_free(p);
+        }
+    }
+}
+
+/* A super-packet that is cut is one frame, whose checksum is what the super-packet's would be. */
+static void test_trunc_super(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    for (uint32_t max = 80; max < 16384; max = max * 3 + 1) {
+        struct virtio_net_hdr h;
+        struct packet *p = unfinished(IP_PROTO_TCP, false, 30054, &h);
+
+        h.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+        h.gso_size = 1000;
+        h.hdr_len = 54;
+        expect_cut(&h, p, max);
+        packet_free(p);
+    }
+}
+
+/* Where the checksum is not what we think, user space must look. */
+static void test_trunc_unknown_csum(void **state WR_UNUSED)
+{
+    struct trunc_to a = trunc_to(80, PORT_OUT, false);
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct virtio_net_hdr h;
+    struct devices d;
+    struct packet *p;
+
+    NEEDS_BPF;
+    d = devices_up();
+    p = unfinished(IP_PROTO_UDP, false, 300, &h);
+    p->data[40]++;              /* not the pseudo-header's sum */
+    h.csum_start = 34 + 8 + 50; /* of something inside */
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_TRUNC);
+    last_upcall.kind = 0;
+    transmit(&d, &h, p->data, p->len);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(last_upcall.kind, EBPF_UPCALL_OUTPUT);
+    assert_int_equal(last_upcall_len, 300);
+    assert_memory_equal(last_upcall_frame, p->data, 300);
+    packet_free(p);
+    forget(SENDS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trunc),
+        cmocka_unit_test(test_trunc_tunnel),
+        cmocka_unit_test(test_trunc_before),
+        cmocka_unit_test(test_trunc_order),
+        cmocka_unit_test(test_trunc_unfinished),
+        cmocka_unit_test(test_trunc_super),
+        cmocka_unit_test(test_trunc_unknown_csum),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
