@@ -5,6 +5,7 @@
 #include <linux/virtio_net.h>
 
 #include "packet/checksum.h"
+#include "packet/crc32c.h"
 #include "packet/headers.h"
 
 /* dst = (dst & ~mask) | (key & mask) on N bytes. */
@@ -37,18 +38,22 @@ static bool is_partial(const struct packet *p)
     return p->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && p->offload.csum_start == p->l4_ofs;
 }
 
-/* The L4 protocol at l4_ofs, or -1. */
-static int l4_proto(const struct packet *p)
+/* The L4 protocol at l4_ofs, or -1. *RET_FRAGMENT: it is the first of a packet's fragments. */
+static int l4_find(const struct packet *p, bool *ret_fragment)
 {
     const uint8_t *l3 = p->data + p->l3_ofs;
     size_t ofs = sizeof(struct ipv6_hdr);
     uint8_t next;
 
+    *ret_fragment = false;
     if (!p->l4_ofs) {
         return -1;
     }
     if (is_l3(p, ETH_TYPE_IPV4)) {
-        return ((const struct ipv4_hdr *)(const void *)l3)->proto;
+        const struct ipv4_hdr *ip = (const struct ipv4_hdr *)(const void *)l3;
+
+        *ret_fragment = ip->frag_off & htobe16(IPV4_MF);
+        return ip->proto;
     }
     if (!is_l3(p, ETH_TYPE_IPV6)) {
         return -1;
@@ -59,9 +64,26 @@ static int l4_proto(const struct packet *p)
         const struct ipv6_ext_hdr *ext = (const struct ipv6_ext_hdr *)(const void *)(l3 + ofs);
 
         ofs += next == IP_PROTO_FRAGMENT ? 8u : next == IP_PROTO_AH ? ext->len * 4u + 8u : ext->len * 8u + 8u;
+        *ret_fragment |= next == IP_PROTO_FRAGMENT &&
+                         ((const struct ipv6_frag_hdr *)(const void *)ext)->off & htobe16(IPV6_FRAG_MORE);
         next = ext->next;
     }
     return next;
+}
+
+static int l4_proto(const struct packet *p)
+{
+    bool fragment;
+
+    return l4_find(p, &fragment);
+}
+
+static bool is_fragment(const struct packet *p)
+{
+    bool fragment;
+
+    l4_find(p, &fragment);
+    return fragment;
 }
 
 /* Where the IP packet ends, behind which there may be padding. A super-packet beyond 64 KiB has a length of zero and
@@ -214,6 +236,21 @@ static int set_icmp(struct packet *p, int proto, const struct flow_key *key, con
     return 0;
 }
 
+/* Mends SCTP's CRC after its ports, which were OLD, changed. What a fragment flips of the whole's CRC its length does
+ * not tell: the receiver then drops what it cannot check. */
+static void mend_sctp(struct packet *p, const uint8_t old[4])
+{
+    struct sctp_hdr *sctp = (struct sctp_hdr *)(void *)(p->data + p->l4_ofs);
+    uint32_t before, after;
+
+    if (is_partial(p) || is_fragment(p)) {
+        return;
+    }
+    memcpy(&before, old, 4);
+    memcpy(&after, sctp, 4);
+    sctp->csum ^= htole32(crc32c_flipped(le32toh(before ^ after), (uint32_t)(l3_end(p) - p->l4_ofs)));
+}
+
 int packet_set_tp(struct packet *p, const struct flow_key *key, const struct flow_key *mask)
 {
     uint8_t *l4 = p->data + p->l4_ofs, old[4];
@@ -232,15 +269,7 @@ int packet_set_tp(struct packet *p, const struct flow_key *key, const struct flo
         return 0;
     }
     if (proto == IP_PROTO_SCTP) {
-        struct sctp_hdr *sctp = (struct sctp_hdr *)(void *)l4;
-
-        /* A CRC does not mend incrementally, and cannot be made from a fragment: the receiver then drops what it cannot
-         * check. */
-        if (is_partial(p)) {
-            return 0;
-        }
-        sctp->csum = 0;
-        sctp->csum = csum_crc32c(l4, l3_end(p) - p->l4_ofs);
+        mend_sctp(p, old);
         return 0;
     }
     mend_l4(p, proto, old, l4, 4, false);

@@ -70,6 +70,7 @@ struct ipv4_hdr {
 } WR_PACKED;
 #define IPV4_DF 0x4000
 #define IPV4_MF 0x2000
+#define IPV6_FRAG_MORE 1
 #define IPV4_OFFSET 0x1fff
 
 struct ipv6_hdr {
@@ -85,7 +86,7 @@ struct ipv6_ext_hdr {
 
 struct ipv6_frag_hdr {
     uint8_t next, reserved;
-    __be16 off; /* 13 bits of offset, 2 reserved, M */
+    __be16 off; /* 13 bits of offset, 2 reserved, M (IPV6_FRAG_MORE) */
     __be32 id;
 } WR_PACKED;
 

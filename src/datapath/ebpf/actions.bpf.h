@@ -90,6 +90,8 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
         return set_tp(skb, s, &step->u.tp);
     case EBPF_OP_SET_ARP:
         return set_arp(skb, s, &step->u.arp);
+    case EBPF_OP_SET_ND:
+        return set_nd(skb, s, &step->u.nd);
     case EBPF_OP_SET_MARK:
         skb->mark = (skb->mark & ~step->u.u32.m) | (step->u.u32.v & step->u.u32.m);
         return 0;

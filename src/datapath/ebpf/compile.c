@@ -134,10 +134,6 @@ static void set_ipv6(struct compiler *c, const struct dp_action_set *a)
 
 static void set_tp(struct compiler *c, const struct dp_action_set *a)
 {
-    if (c->mask->ip_proto != 0xff || c->key->ip_proto == IP_PROTO_SCTP) {
-        c->impossible = true; /* SCTP's CRC32c */
-        return;
-    }
     step_add(c, EBPF_OP_SET_TP)->u.tp = (struct ebpf_set_tp){
         .src = a->key.tp_src, .dst = a->key.tp_dst, .m_src = a->mask.tp_src, .m_dst = a->mask.tp_dst};
 }
@@ -162,6 +158,18 @@ static void set_arp(struct compiler *c, const struct dp_action_set *a)
     };
 }
 
+static void set_nd(struct compiler *c, const struct dp_action_set *a)
+{
+    step_add(c, EBPF_OP_SET_ND)->u.nd = (struct ebpf_set_nd){
+        .target = a->key.nd_target,
+        .m_target = a->mask.nd_target,
+        .sll = a->key.arp_sha,
+        .tll = a->key.arp_tha,
+        .m_sll = a->mask.arp_sha,
+        .m_tll = a->mask.arp_tha,
+    };
+}
+
 static void set_u32(struct compiler *c, enum ebpf_op op, uint32_t v, uint32_t m)
 {
     step_add(c, op)->u.u32 = (struct ebpf_set_u32){v & m, m};
@@ -171,7 +179,7 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
 {
     uint32_t what = a->h.arg;
 
-    if (what & (DP_SET_ND | DP_SET_MPLS)) {
+    if (what & DP_SET_MPLS) {
         c->impossible = true;
         return;
     }
@@ -189,6 +197,9 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
     }
     if (what & DP_SET_ARP) {
         set_arp(c, a);
+    }
+    if (what & DP_SET_ND) {
+        set_nd(c, a);
     }
     if (what & DP_SET_MARK) {
         set_u32(c, EBPF_OP_SET_MARK, a->key.pkt_mark, a->mask.pkt_mark);

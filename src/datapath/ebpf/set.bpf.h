@@ -10,7 +10,9 @@
  * makes the kernel copy the headers of every cloned packet before it starts, and TCP's are clones.
  */
 #include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/csum.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
+#include "packet/crc32c.h"
 
 INLINE long set_eth(struct __sk_buff *skb, const struct ebpf_set_eth *set)
 {
@@ -45,6 +47,20 @@ INLINE __u32 l4_csum(const struct scratch *s, __u64 *flags)
     default:
         return 0;
     }
+}
+
+/* Where the IP packet ends, behind which there may be padding. */
+INLINE long l3_end(struct __sk_buff *skb, const struct scratch *s, __u32 *end)
+{
+    bool v4 = s->key.eth_type == T_IPV4;
+    __be16 len;
+
+    if (bpf_skb_load_bytes(skb, s->l3 + (v4 ? 2 : 4), &len, sizeof(len))) {
+        return -1;
+    }
+    *end = s->l3 + bpf_ntohs(len) + (v4 ? 0 : 40);
+    *end = len && *end < skb->len ? *end : skb->len;
+    return 0;
 }
 
 INLINE long set_ipv4_addr(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __be32 v, __be32 m)
@@ -171,6 +187,41 @@ INLINE long set_icmp(struct __sk_buff *skb, struct scratch *s, const struct ebpf
     return bpf_l4_csum_replace(skb, s->l4 + 2, old.w, new.w, 2) || bpf_skb_store_bytes(skb, s->l4, &new, 2, 0);
 }
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LE32(x) ((__u32)(x))
+#else
+#define LE32(x) __builtin_bswap32(x)
+#endif
+
+/* What crc32c_flipped() does, for the verifier to look at once. */
+GLOBAL int sctp_crc_flip(__u32 flipped, __u32 n)
+{
+    return crc32c_flipped(flipped, n);
+}
+
+/* SCTP's ports with its CRC, which is left alone where the device makes it, and of a fragment, whose length does not
+ * tell what flips of the whole's. */
+static __attribute__((noinline)) long set_sctp(struct __sk_buff *skb, struct scratch *s, const struct ebpf_set_tp *set)
+{
+    __u16 old[2], new[2];
+    __u32 crc, end, before, after;
+    int partial = is_partial(skb);
+
+    if (partial < 0 || (skb->gso_size && !partial) || bpf_skb_load_bytes(skb, s->l4, old, sizeof(old)) ||
+        bpf_skb_load_bytes(skb, s->l4 + 8, &crc, sizeof(crc)) || l3_end(skb, s, &end)) {
+        return -1;
+    }
+    new[0] = (old[0] & ~set->m_src) | (set->src & set->m_src);
+    new[1] = (old[1] & ~set->m_dst) | (set->dst & set->m_dst);
+    if (!partial && !s->key.ip_frag) {
+        __builtin_memcpy(&before, old, sizeof(before));
+        __builtin_memcpy(&after, new, sizeof(after));
+        crc ^= LE32(sctp_crc_flip(LE32(before ^ after), end - s->l4));
+    }
+    return bpf_skb_store_bytes(skb, s->l4, new, sizeof(new), BPF_F_RECOMPUTE_CSUM) ||
+           bpf_skb_store_bytes(skb, s->l4 + 8, &crc, sizeof(crc), BPF_F_RECOMPUTE_CSUM);
+}
+
 INLINE long set_tp(struct __sk_buff *skb, struct scratch *s, const struct ebpf_set_tp *set)
 {
     if (!s->l4) {
@@ -178,6 +229,9 @@ INLINE long set_tp(struct __sk_buff *skb, struct scratch *s, const struct ebpf_s
     }
     if (s->key.ip_proto == IP_PROTO_ICMP || s->key.ip_proto == IP_PROTO_ICMPV6) {
         return set_icmp(skb, s, set);
+    }
+    if (s->key.ip_proto == IP_PROTO_SCTP) {
+        return set_sctp(skb, s, set);
     }
     return set_port(skb, s, 0, set->src, set->m_src) || set_port(skb, s, 2, set->dst, set->m_dst);
 }
@@ -201,6 +255,71 @@ INLINE long set_arp(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         arp.tha.a[i] = (arp.tha.a[i] & ~set->m_tha.a[i]) | (set->tha.a[i] & set->m_tha.a[i]);
     }
     return bpf_skb_store_bytes(skb, s->l3, &arp, sizeof(arp), 0);
+}
+
+/* --- neighbour discovery --- */
+
+#define ND_OPTS_WALKED 64
+
+/* Changes N bytes (of OLD, a multiple of 4) at OFS to NEW, and the ICMPv6 checksum with them. */
+INLINE long set_in_icmp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, void *old, void *new, __u32 n)
+{
+    __s64 diff = bpf_csum_diff(old, n, new, n, 0);
+
+    return bpf_l4_csum_replace(skb, s->l4 + 2, 0, diff, 0) || bpf_skb_store_bytes(skb, ofs, new, n, 0);
+}
+
+struct nd_walk {
+    struct __sk_buff *skb;
+    struct scratch *s;
+    const struct ebpf_set_nd *set;
+    __u32 ofs, end;
+    long error;
+};
+
+static long set_nd_opt(__u32 i, void *walk_)
+{
+    struct nd_walk *w = walk_;
+    struct w_nd_opt old, new;
+    const struct eth_addr *v, *m;
+
+    if (w->ofs + sizeof(old) > w->end || bpf_skb_load_bytes(w->skb, w->ofs, &old, sizeof(old)) || !old.len ||
+        w->ofs + old.len * 8u > w->end) {
+        return 1;
+    }
+    if (old.len == 1 && (old.type == 1 || old.type == 2)) {
+        new = old;
+        v = old.type == 1 ? &w->set->sll : &w->set->tll;
+        m = old.type == 1 ? &w->set->m_sll : &w->set->m_tll;
+#pragma unroll
+        for (int j = 0; j < 6; j++) {
+            new.addr.a[j] = (old.addr.a[j] & ~m->a[j]) | (v->a[j] & m->a[j]);
+        }
+        w->error = set_in_icmp(w->skb, w->s, w->ofs, &old, &new, sizeof(old));
+    }
+    w->ofs += old.len * 8u;
+    return w->error != 0;
+}
+
+INLINE long set_nd(struct __sk_buff *skb, struct scratch *s, const struct ebpf_set_nd *set)
+{
+    struct nd_walk w = {.skb = skb, .s = s, .set = set, .ofs = s->l4 + 24};
+    struct ip_addr old, new;
+    __u8 type;
+
+    if (!s->l4 || s->key.ip_proto != IP_PROTO_ICMPV6 || bpf_skb_load_bytes(skb, s->l4, &type, 1) ||
+        (type != 135 && type != 136) || l3_end(skb, s, &w.end) || w.ofs > w.end ||
+        bpf_skb_load_bytes(skb, s->l4 + 8, &old, sizeof(old))) {
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        new.u64[i] = (old.u64[i] & ~set->m_target.u64[i]) | (set->target.u64[i] & set->m_target.u64[i]);
+    }
+    if (set_in_icmp(skb, s, s->l4 + 8, &old, &new, sizeof(old))) {
+        return -1;
+    }
+    bpf_loop(ND_OPTS_WALKED, set_nd_opt, &w, 0);
+    return w.error;
 }
 
 /* --- VLAN --- */

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 4
+#define EBPF_LAYOUT 5
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -90,10 +90,8 @@ struct ebpf_set_arp {
     __u8 op, m_op, pad[2];
 };
 struct ebpf_set_nd {
-    struct ip_addr target;
+    struct ip_addr target, m_target;
     struct eth_addr sll, tll, m_sll, m_tll;
-    __u8 set_target; /* all or nothing: a partial mask is punted */
-    __u8 pad[7];
 };
 struct ebpf_set_u32 {
     __u32 v, m;

@@ -59,8 +59,18 @@ struct set_and_output {
     struct dp_action out;
 };
 
+/* A whole neighbour solicitation or advertisement, but for its options. */
+static bool is_nd(const struct packet *p)
+{
+    const uint8_t *l4 = p->data + p->l4_ofs;
+
+    return p->l4_ofs && (l4[0] == ND_SOLICIT || l4[0] == ND_ADVERT) &&
+           p->l3_ofs + 40u + be16toh(((const struct ipv6_hdr *)(const void *)(p->data + p->l3_ofs))->plen) >=
+               p->l4_ofs + sizeof(struct nd_hdr);
+}
+
 /* Sets every field that the packet has, under random masks. False: none that the fast path does. */
-static bool random_set(const struct flow_key *key, struct set_and_output *a)
+static bool random_set(const struct flow_key *key, bool is_nd, struct set_and_output *a)
 {
     uint8_t *bytes = (uint8_t *)a;
 
@@ -89,8 +99,11 @@ static bool random_set(const struct flow_key *key, struct set_and_output *a)
     default:
         break;
     }
-    if (key->ip_proto == IP_PROTO_TCP || key->ip_proto == IP_PROTO_UDP) {
+    if (key->ip_proto == IP_PROTO_TCP || key->ip_proto == IP_PROTO_UDP || key->ip_proto == IP_PROTO_SCTP) {
         a->set.h.arg |= DP_SET_TP;
+    }
+    if (key->eth_type == htobe16(ETH_TYPE_IPV6) && key->ip_proto == IP_PROTO_ICMPV6 && is_nd) {
+        a->set.h.arg |= DP_SET_ND;
     }
     flow_key_and(&a->set.key, &a->set.key, &a->set.mask);
     return true;
@@ -99,7 +112,7 @@ static bool random_set(const struct flow_key *key, struct set_and_output *a)
 static void set_in_user_space(struct packet *p, const struct dp_action_set *set)
 {
     static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
-        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp};
+        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp, packet_set_nd};
 
     for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
         if (set->h.arg & 1u << i) {
@@ -126,8 +139,8 @@ static void test_set_fields(void **state WR_UNUSED)
         p = packet_new(f.b, f.n);
         p->in_port = dp_port(PORT_IN);
         flow_key_extract(p, &key);
-        if (!p->l3_ofs || (!p->l4_ofs && key.ip_proto && !key.ip_frag) || key.vlan[0].tci || !random_set(&key, &a) ||
-            (a.set.h.arg & DP_SET_TP && !p->l4_ofs)) {
+        if (!p->l3_ofs || (!p->l4_ofs && key.ip_proto && !key.ip_frag) || key.vlan[0].tci ||
+            !random_set(&key, is_nd(p), &a) || (a.set.h.arg & DP_SET_TP && !p->l4_ofs)) {
             packet_free(p);
             continue;
         }

@@ -340,6 +340,142 @@ static void test_trunc_unknown_csum(void **state WR_UNUSED)
     forget(SENDS);
 }
 
+/* --- SCTP ports, neighbour discovery --- */
+
+/* The flow changes just what an action of WHAT says, to ones. */
+static struct dp_action_set set_ones(uint32_t what)
+{
+    struct dp_action_set a = {.h = {DP_ACTION_SET, sizeof(a), what}};
+
+    memset(&a.key, 0xff, sizeof(a.key));
+    memset(&a.mask, 0xff, sizeof(a.mask));
+    return a;
+}
+
+/* An SCTP packet over IPv4 of LEN bytes from the L4 header on, its CRC right, with padding behind it. */
+static size_t sctp_frame(uint8_t *f, size_t len)
+{
+    struct ipv4_hdr *ip = (void *)(f + 14);
+    __le32 crc;
+
+    for (size_t i = 0; i < 34 + len + 9; i++) {
+        f[i] = (uint8_t)rnd(256);
+    }
+    memcpy(f + 12, "\x08\x00", 2);
+    *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                            .tot_len = htobe16((uint16_t)(20 + len)),
+                            .ttl = 64,
+                            .proto = IP_PROTO_SCTP,
+                            .src = htobe32(0x0a000001),
+                            .dst = htobe32(0x0a000002)};
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    memset(f + 34 + 8, 0, 4);
+    crc = csum_crc32c(f + 34, len);
+    memcpy(f + 34 + 8, &crc, 4);
+    return 34 + len + 9;
+}
+
+static void test_sctp_ports(void **state WR_UNUSED)
+{
+    static uint8_t frame[10000], out[10000];
+    struct {
+        struct dp_action_set set;
+        struct dp_action out;
+    } a = {.set = set_ones(DP_SET_TP), .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+
+    NEEDS_BPF;
+    for (size_t len = 12; len < 3500; len += 1 + len / 5) {
+        size_t n = sctp_frame(frame, len), out_len = sizeof(out);
+        __le32 have, want;
+
+        assert_int_equal(run_actions(&a, sizeof(a), frame, n, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_int_equal(out_len, n);
+        assert_memory_equal(out + 34, "\xff\xff\xff\xff", 4);
+        assert_memory_equal(out + 46, frame + 46, n - 46);
+        memcpy(&have, out + 42, 4);
+        memset(out + 42, 0, 4);
+        want = csum_crc32c(out + 34, len);
+        assert_int_equal(have, want);
+        /* A wrong CRC stays wrong. */
+        frame[43] ^= 0x10;
+        out_len = sizeof(out);
+        assert_int_equal(run_actions(&a, sizeof(a), frame, n, out, &out_len), TC_ACT_REDIRECT);
+        memcpy(&have, out + 42, 4);
+        assert_int_equal(have ^ want, htole32(0x1000));
+    }
+}
+
+/* What the device is to make the CRC of is left to it. */
+static void test_sctp_unfinished(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action_set set;
+        struct dp_action out;
+    } a = {.set = set_ones(DP_SET_TP), .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    struct flow_key mask = {.in_port = DP_PORT_NONE, .ip_proto = 0xff},
+                    key = {.in_port = dp_port(PORT_IN), .ip_proto = IP_PROTO_SCTP};
+    struct virtio_net_hdr h = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 8};
+    uint8_t frame[256], out[256];
+    struct devices d;
+    __be16 csum;
+    size_t n;
+
+    NEEDS_BPF;
+    d = devices_up();
+    n = sctp_frame(frame, 100);
+    memset(frame + 42, 0, 4);
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), 0);
+    transmit(&d, &h, frame, n);
+    assert_int_equal(emerged(&d, out, sizeof(out)), n);
+    forget(SENDS);
+    memcpy(frame + 34, "\xff\xff\xff\xff", 4);
+    csum = csum_finish(csum_bytes(0, frame + 34, n - 34)); /* the device that we play knows of no CRC */
+    memcpy(frame + 42, &csum, 2);
+    assert_memory_equal(out, frame, n);
+}
+
+/* A flow that sets what is in a neighbour advertisement whose checksum is right. */
+static void test_nd(void **state WR_UNUSED)
+{
+    uint8_t frame[14 + 40 + 24 + 8 * 3], out[256];
+    struct {
+        struct dp_action_set set;
+        struct dp_action out;
+    } a = {.set = set_ones(DP_SET_ND), .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    size_t out_len = sizeof(out);
+    struct packet *p;
+    struct flow_key key;
+    __be16 csum;
+
+    NEEDS_BPF;
+    for (size_t i = 0; i < sizeof(frame); i++) {
+        frame[i] = (uint8_t)rnd(256);
+    }
+    memcpy(frame + 12, (uint8_t[]){0x86, 0xdd, 0x60, 0, 0, 0, 0, 24 + 8 * 3, IP_PROTO_ICMPV6, 255}, 10);
+    memcpy(frame + 54, (uint8_t[]){ND_ADVERT, 0, 0, 0}, 4);
+    memcpy(frame + 78, (uint8_t[]){ND_OPT_TLL, 1}, 2);
+    memcpy(frame + 86, (uint8_t[]){77, 1}, 2);
+    memcpy(frame + 94, (uint8_t[]){ND_OPT_SLL, 1}, 2);
+    p = packet_new(frame, sizeof(frame));
+    flow_key_extract(p, &key);
+    packet_free(p);
+    csum = csum_finish(csum_bytes(csum_pseudo6(&key.ip_src, &key.ip_dst, IP_PROTO_ICMPV6, 48), frame + 54, 48));
+    memcpy(frame + 56, &csum, 2);
+    assert_int_equal(run_actions(&a, sizeof(a), frame, sizeof(frame), out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, 0);
+    assert_int_equal(out_len, sizeof(frame));
+    assert_int_equal(csum_finish(csum_bytes(csum_pseudo6(&key.ip_src, &key.ip_dst, IP_PROTO_ICMPV6, 48), out + 54, 48)),
+                     0);
+    p = packet_new(out, out_len);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    assert_memory_equal(&key.nd_target, &a.set.key.nd_target, 16);
+    assert_memory_equal(&key.arp_sha, &a.set.key.arp_sha, 6);
+    assert_memory_equal(&key.arp_tha, &a.set.key.arp_tha, 6);
+    assert_memory_equal(out + 86, frame + 86, 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +486,9 @@ int main(void)
         cmocka_unit_test(test_trunc_unfinished),
         cmocka_unit_test(test_trunc_super),
         cmocka_unit_test(test_trunc_unknown_csum),
+        cmocka_unit_test(test_sctp_ports),
+        cmocka_unit_test(test_sctp_unfinished),
+        cmocka_unit_test(test_nd),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
