@@ -143,6 +143,12 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         return drop(step->arg);
     case EBPF_OP_METER:
         return meter_admits(skb, step->arg, skb->len + (skb->vlan_present ? 4 : 0)) ? RUN_ON : drop(DROP_METER);
+    case EBPF_OP_OPTS:
+        if (step->arg > sizeof(s->opts) - EBPF_OPTS_STEP) {
+            return drop(DROP_BAD_ACTION);
+        }
+        __builtin_memcpy(s->opts + (step->arg & ~7u), step->u.opts, EBPF_OPTS_STEP);
+        return RUN_ON;
     case EBPF_OP_PRIORITY:
         skb->priority = step->arg;
         return RUN_ON;

@@ -55,7 +55,8 @@ struct scratch {
     struct bpf_fib_lookup fib;
     __u8 buf[128];
     __u8 chunk[256];
-    __u32 hints[EBPF_HINTS]; /* slot + 1 */
+    __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
+    __u32 hints[EBPF_HINTS];                     /* slot + 1 */
 };
 
 struct {
@@ -151,6 +152,15 @@ struct {
     __type(value, struct ebpf_meter);
 } meters SEC(".maps");
 
+/* Geneve options → their number; user space's. A set that is not here comes by the host's stack, once. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EBPF_OPTS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct ebpf_opts);
+    __type(value, struct ebpf_opts_id);
+} opts_ids SEC(".maps");
+
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, EBPF_DROPS_MAX);
@@ -169,6 +179,14 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, EBPF_RING_SIZE);
 } ring SEC(".maps");
+
+/* The length of Geneve options (4 to 252, by fours) in a form that shows the verifier its bounds. */
+INLINE __u32 opts_bounded(__u32 len)
+{
+    len = (len - 4) & 0xfc;
+    barrier_var(len);
+    return len + 4;
+}
 
 INLINE struct scratch *scratch_get(void)
 {

@@ -6,6 +6,7 @@
 #include "base/util.h"
 #include "packet/headers.h"
 #include "packet/tunnel.h"
+#include "packet/tunnel_opts.h"
 
 #define CLONE_DEPTH_MAX 4
 
@@ -36,13 +37,31 @@ static struct ebpf_step *step_add(struct compiler *c, enum ebpf_op op)
 
 /* --- outputs --- */
 
+static void put_options(struct compiler *c, struct ebpf_tunnel *t)
+{
+    size_t len;
+    const uint8_t *opts = tunnel_opts_get(c->tunnel->opts_id, &len);
+
+    for (size_t at = 0; at < len; at += EBPF_OPTS_STEP) {
+        struct ebpf_step *s = step_add(c, EBPF_OP_OPTS);
+
+        s->arg = (uint32_t)at;
+        memcpy(s->u.opts, opts + at, MIN(len - at, (size_t)EBPF_OPTS_STEP));
+    }
+    t->opts_len = (uint8_t)len;
+    t->critical = opts && tunnel_opts_critical(opts, len);
+}
+
 static struct ebpf_step *output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel *t)
 {
     struct ebpf_step *s;
 
-    if (ip_addr_is_zero(&t->src) || c->tunnel->opts_id || (t->kind == EBPF_GRE && c->tunnel->flags & FLOW_TNL_CSUM)) {
+    if (ip_addr_is_zero(&t->src) || (t->kind == EBPF_GRE && c->tunnel->flags & FLOW_TNL_CSUM)) {
         c->impossible = true;
         return NULL;
+    }
+    if (t->kind == EBPF_GENEVE) {
+        put_options(c, t);
     }
     s = step_add(c, EBPF_OP_TUNNEL);
     s->port = port;
@@ -342,7 +361,7 @@ void ebpf_compile(const struct ebpf_compile_ops *ops, const struct flow_key *key
     if (!c.impossible) {
         finish(&c);
     }
-    if (c.impossible || c.p.n > EBPF_STEPS_MAX || mask->tunnel.opts_id) {
+    if (c.impossible || c.p.n > EBPF_STEPS_MAX) {
         c.p.n = 0;
         c.p.flags = 0;
         step_add(&c, EBPF_OP_PUNT);

@@ -199,16 +199,21 @@ static long sum_chunk(__u32 i, void *loop_)
 }
 
 /* The UDP checksum of the tunnel packet whose outer headers, up to and with the inner Ethernet header (N bytes), are in
- * s->buf with a zero checksum. IP6, L4: what the outer header is and where the UDP header is. */
-INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, bool ip6, __u32 mode)
+ * s->buf with a zero checksum, but for the options. */
+INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 mode)
 {
     struct sum_loop loop = {.skb = skb, .s = s, .ofs = s->encap + ETH_HLEN};
+    __u32 opts_len = t->opts_len;
+    bool ip6 = t->ipv6;
     __u64 sum;
 
     if (ip6) {
         sum = sum_words(s->buf + ETH_HLEN + 8, 16) + sum_words(s->buf + ETH_HLEN + 40, 15);
     } else {
         sum = sum_words(s->buf + ETH_HLEN + 12, 4) + sum_words(s->buf + ETH_HLEN + 20, 15);
+    }
+    if (opts_len) {
+        sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)(void *)s->opts, opts_bounded(opts_len), 0);
     }
     sum += bpf_htons(IP_PROTO_UDP) + bpf_htons((__u16)(skb->len - ETH_HLEN - (ip6 ? 40 : 20)));
     if (mode == SUM_HEADERS) {

@@ -6,7 +6,8 @@
  *
  * outer_parse() only looks; a packet that is not (certainly) a tunnel packet of ours goes on into the host's stack,
  * which also reassembles fragments and hands what arrives for a tunnel's UDP port (or GRE) to the userspace datapath's
- * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options.
+ * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options that were
+ * not seen before.
  *
  * An outer UDP checksum is not verified: the inner packet has checksums of its own.
  */
@@ -85,10 +86,35 @@ INLINE int outer_gre(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 
     return OUTER_OK;
 }
 
+/* The options of the Geneve packet whose OPTS_LEN bytes of them begin at OFS. False: they were never seen. */
+GLOBAL int outer_opts(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 opts_len)
+{
+    struct ebpf_opts *key;
+    struct ebpf_opts_id *found;
+
+    if (!s) {
+        return 0;
+    }
+    key = (struct ebpf_opts *)(void *)s->chunk;
+    __builtin_memset(key, 0, sizeof(*key));
+    key->len = opts_len;
+    if (bpf_skb_load_bytes(skb, ofs, key->data, opts_bounded(opts_len))) {
+        return 0;
+    }
+    found = bpf_map_lookup_elem(&opts_ids, key);
+    if (!found) {
+        return 0;
+    }
+    s->key.tunnel.opts_id = found->id;
+    s->key.tunnel.flags |= found->flags;
+    return 1;
+}
+
 INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const struct ebpf_tunnel_port *t, __u32 *base)
 {
     struct w_vxlan *vxlan = at(skb, ofs + 8, sizeof(*vxlan));
     struct w_geneve *geneve = (struct w_geneve *)(void *)vxlan;
+    __u32 opts_len = 0;
 
     if (!vxlan) {
         return bad(s, t->port, DROP_TUNNEL_TRUNCATED);
@@ -99,19 +125,25 @@ INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const 
         }
         s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(vxlan->vni) >> 8);
     } else {
-        if (geneve->ver_optlen) {
-            return OUTER_NONE; /* options */
-        }
-        if (geneve->proto != bpf_htons(0x6558) || geneve->flags & 0x40) {
+        __u8 ver_optlen = geneve->ver_optlen, flags = geneve->flags;
+
+        if (geneve->proto != bpf_htons(0x6558) || ver_optlen > 63) {
             return OUTER_NONE;
         }
-        if (geneve->flags & 0x80) {
+        if (flags & 0x80) {
             s->key.tunnel.flags |= FLOW_TNL_OAM;
         }
         s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(geneve->vni) >> 8);
+        opts_len = ver_optlen * 4;
+        if (opts_len && !outer_opts(skb, s, ofs + 16, opts_len)) {
+            return OUTER_NONE;
+        }
+        if (flags & 0x40 && !(s->key.tunnel.flags & FLOW_TNL_CRIT)) {
+            return OUTER_NONE;
+        }
     }
     s->key.tunnel.flags |= FLOW_TNL_KEY;
-    *base = ofs + 16;
+    *base = ofs + 16 + opts_len;
     return OUTER_OK;
 }
 

@@ -75,6 +75,10 @@ static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct 
                                               .flags = step.u.tunnel.flags,
                                               .tos = step.u.tunnel.tos,
                                               .ttl = step.u.tunnel.ttl};
+    if (ebpf_flows_options(dp->flows, id, number, &actions.set.tunnel.opts_id)) {
+        us_drop(dp->us, DROP_TUNNEL_OPTIONS);
+        return;
+    }
     us_execute(dp->us, p, key, &actions.trunc, sizeof(actions));
 }
 
@@ -128,6 +132,11 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
         on_sample(dp, &key, u->id);
         break;
     }
+}
+
+static void on_options(void *dp, uint32_t id)
+{
+    ebpf_opts_add(((struct ebpf_datapath *)dp)->opts, id);
 }
 
 /* --- ports --- */
@@ -792,6 +801,7 @@ static void eb_close(struct datapath *dp_)
         dp_close(dp->inner);
     }
     ebpf_flows_free(dp->flows);
+    ebpf_opts_free(dp->opts);
     if (dp->maps.pin_dir && !dp->leaving) {
         ebpf_unpin(rundir);
     }
@@ -813,7 +823,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         free(dp);
         return error;
     }
-    dp->flows = ebpf_flows_new(&dp->maps);
+    dp->opts = ebpf_opts_new(&dp->maps);
+    dp->flows = ebpf_flows_new(&dp->maps, dp->opts);
     error = dp_userspace_class.open(base, callbacks, &dp->inner);
     if (error) {
         goto fail;
@@ -821,6 +832,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us = us_datapath_of(dp->inner);
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
+    dp->us->options_seen = on_options;
+    dp->us->owner = dp;
     dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
         adopt_numbers(dp);

@@ -8,6 +8,7 @@
 
 #include "datapath/ebpf/ebpf.h"
 #include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/opts.h"
 #include "datapath/ebpf/ports.h"
 #include "datapath/ebpf/upcall.h"
 #include "datapath/userspace/userspace.h"
@@ -35,6 +36,7 @@ struct ebpf_datapath {
     struct us_datapath *us;
     struct ebpf_maps maps;
     struct ebpf_flows *flows;
+    struct ebpf_opts_table *opts;
     struct ebpf_net *net;
     struct ebpf_upcalls *upcalls;
     struct event *tick;

@@ -69,7 +69,7 @@ INLINE __u16 source_port(__u32 hash)
 
 INLINE __u32 outer_len(const struct ebpf_tunnel *t)
 {
-    return (t->ipv6 ? 40 : 20) + (t->kind != EBPF_GRE ? 16 : t->flags & FLOW_TNL_KEY ? 8 : 4);
+    return (t->ipv6 ? 40 : 20) + (t->kind != EBPF_GRE ? 16 + t->opts_len : t->flags & FLOW_TNL_KEY ? 8 : 4);
 }
 
 /* --- next hops --- */
@@ -175,8 +175,9 @@ INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_ou
     l4->udp.len = bpf_htons(plen);
     l4->udp.csum = 0;
     l4->vni = bpf_htonl((__u32)bpf_be64_to_cpu(t->id) << 8);
-    l4->flags =
-        t->kind == EBPF_VXLAN ? bpf_htonl(0x08000000) : bpf_htonl((t->flags & FLOW_TNL_OAM ? 0x800000 : 0) | 0x6558);
+    l4->flags = t->kind == EBPF_VXLAN ? bpf_htonl(0x08000000)
+                                      : bpf_htonl((__u32)t->opts_len << 22 | (t->flags & FLOW_TNL_OAM ? 0x800000 : 0) |
+                                                  (t->critical ? 0x400000 : 0) | 0x6558);
 }
 
 INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
@@ -213,13 +214,26 @@ INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_
     ip->dst = t->dst;
 }
 
+/* The outer headers and the inner Ethernet header, N bytes in s->buf, with T's options between them. */
+INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 n)
+{
+    __u32 head = n - ETH_HLEN, opts_len = t->opts_len;
+
+    if (!opts_len) {
+        return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
+    }
+    return bpf_skb_store_bytes(skb, 0, s->buf, head, 0) ||
+           bpf_skb_store_bytes(skb, head, s->opts, opts_bounded(opts_len), 0) ||
+           bpf_skb_store_bytes(skb, head + opts_len, s->buf + head, ETH_HLEN, 0);
+}
+
 /* Writes the outer headers (with the Ethernet addresses of P, where there is one) and the inner Ethernet header. */
 INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer,
                           const struct bpf_fib_lookup *p, __u32 mode)
 {
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
-    __u32 n = ETH_HLEN + outer + ETH_HLEN;
+    __u32 n = ETH_HLEN + outer - t->opts_len + ETH_HLEN;
 
     if (n > OUTER_MAX || n < ETH_HLEN + 20 + 4 + ETH_HLEN) {
         return -1;
@@ -246,12 +260,12 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
     inner->src = s->src;
     inner->type = s->eth_type;
     if (mode != SUM_NONE) {
-        __u16 csum = outer_csum(skb, s, t->ipv6, mode);
+        __u16 csum = outer_csum(skb, s, t, mode);
         struct w_outer_l4 *l4 = (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + (t->ipv6 ? 40 : 20));
 
         l4->udp.csum = csum;
     }
-    return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
+    return store_headers(skb, s, t, n);
 }
 
 /* --- making room --- */

@@ -6,6 +6,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "packet/tunnel_opts.h"
 
 LOG_MODULE("ebpf_flows");
 
@@ -39,6 +40,7 @@ struct orphan {
 
 struct ebpf_flows {
     struct ebpf_maps *maps;
+    const struct ebpf_opts_table *opts; /* may be NULL */
     struct flow *by_id;
     struct orphan *orphans; /* by hash */
     struct dead *dead;      /* in the order of their ends */
@@ -413,6 +415,26 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     return 0;
 }
 
+int ebpf_flows_options(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, uint32_t *ret_opts_id)
+{
+    uint8_t opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP];
+    struct ebpf_step step;
+    size_t len, got = 0;
+
+    if (ebpf_flows_step(f, id, i, &step)) {
+        return -ENOENT;
+    }
+    len = step.u.tunnel.opts_len;
+    /* The steps with its options are the last ones before it; other outputs may stand between. */
+    while (got < len && i-- > 0 && !ebpf_flows_step(f, id, i, &step)) {
+        if (step.op == EBPF_OP_OPTS && step.arg <= sizeof(opts) - EBPF_OPTS_STEP) {
+            memcpy(opts + step.arg, step.u.opts, EBPF_OPTS_STEP);
+            got += EBPF_OPTS_STEP;
+        }
+    }
+    return got < len ? -ENOENT : tunnel_opts_intern(opts, len, ret_opts_id);
+}
+
 int ebpf_flows_verify(const struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key,
                       const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same)
 {
@@ -456,6 +478,10 @@ static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
 
     if (!s->live || s->mask >= EBPF_MASKS_MAX || !m->masks[s->mask].live || s->n_steps > EBPF_STEPS_MAX ||
         (more_n && (s->more >= EBPF_STEPS_POOL || more_n > EBPF_STEPS_POOL - s->more))) {
+        return false;
+    }
+    /* Options that fell out of the map have a number that may come to mean others. */
+    if (f->opts && s->key.tunnel.opts_id && !ebpf_opts_has(f->opts, s->key.tunnel.opts_id)) {
         return false;
     }
     hash = ebpf_hash(&s->key, &m->masks[s->mask].mask, m->config->seed, s->mask);
@@ -506,11 +532,12 @@ static void adopt(struct ebpf_flows *f)
     }
 }
 
-struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps)
+struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps, const struct ebpf_opts_table *opts)
 {
     struct ebpf_flows *f = xcalloc(1, sizeof(*f));
 
     f->maps = maps;
+    f->opts = opts;
     f->free_slots = xcalloc(EBPF_SLOTS_MAX, sizeof(f->free_slots[0]));
     f->steps_used = xcalloc(EBPF_STEPS_POOL / 64, sizeof(f->steps_used[0]));
     if (maps->adopted) {

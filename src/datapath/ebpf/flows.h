@@ -11,10 +11,12 @@
  */
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/loader.h"
+#include "datapath/ebpf/opts.h"
 
 struct ebpf_flows;
 
-struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps);
+/* OPTS (may be NULL) says which Geneve options of adopted flows still mean what they did. */
+struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps, const struct ebpf_opts_table *opts);
 void ebpf_flows_free(struct ebpf_flows *flows); /* the maps' contents stay */
 /* Makes the flow ID, or changes what it does. -ENOSPC: no room for it (nothing is changed: a former version of the flow
  * is removed). */
@@ -28,6 +30,9 @@ int ebpf_flows_verify(const struct ebpf_flows *flows, dp_flow_id id, const struc
                       const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same);
 /* The I-th step of the flow. */
 int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step);
+/* The Geneve options, by number, of the flow's I-th step, a tunnel output; 0: none. -ENOENT; errors as
+ * tunnel_opts_intern()'s. */
+int ebpf_flows_options(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, uint32_t *ret_opts_id);
 /* The first orphan; false when there is none (left). */
 bool ebpf_flows_next_orphan(const struct ebpf_flows *flows, struct flow_key *ret_key, struct flow_key *ret_mask,
                             int64_t *ret_used_ms);

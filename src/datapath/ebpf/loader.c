@@ -259,6 +259,7 @@ static int map_all(struct ebpf_maps *m)
     m->meters_fd = bpf_map__fd(m->skel->maps.meters);
     m->drops_fd = bpf_map__fd(m->skel->maps.drops);
     m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
+    m->opts_ids_fd = bpf_map__fd(m->skel->maps.opts_ids);
     m->ring_fd = bpf_map__fd(m->skel->maps.ring);
     m->scratches_fd = bpf_map__fd(m->skel->maps.scratches);
     m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);

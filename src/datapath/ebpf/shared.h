@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 5
+#define EBPF_LAYOUT 6
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -30,6 +30,8 @@
 #define EBPF_HINTS 1024       /* per CPU; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
 #define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
+#define EBPF_OPTS_MAX 4096  /* sets of Geneve options that are known when they come in */
+#define EBPF_OPTS_LEN 252   /* of a set at most (RFC 8926, 3.4) */
 #define EBPF_DROPS_MAX 64   /* enum drop_reason fits */
 #define EBPF_RING_SIZE (8u << 20)
 #define EBPF_QUARANTINE_MS 1000
@@ -59,6 +61,7 @@ enum ebpf_op {
     EBPF_OP_TRUNC,    /* OUTPUT or, with EBPF_STEP_TUNNEL, TUNNEL, of `trunc` bytes of the frame at most */
     EBPF_OP_METER,    /* arg: meter */
     EBPF_OP_PRIORITY, /* arg: skb->priority from here on */
+    EBPF_OP_OPTS,     /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
     EBPF_OP_MAX,
 };
 
@@ -105,8 +108,13 @@ struct ebpf_tunnel {
     __u8 tos, ttl;
     __u8 kind; /* enum ebpf_tunnel_kind */
     __u8 ipv6;
-    __u32 pad;
+    __u8 opts_len; /* Geneve options, which OPTS steps gave before */
+    __u8 critical; /* one of them is */
+    __u16 pad;
 };
+
+#define EBPF_OPTS_STEP 56 /* bytes of an OPTS step */
+#define EBPF_OPTS_STEPS ((EBPF_OPTS_LEN + EBPF_OPTS_STEP - 1) / EBPF_OPTS_STEP)
 
 enum ebpf_tunnel_kind { EBPF_VXLAN, EBPF_GRE, EBPF_GENEVE };
 
@@ -129,6 +137,7 @@ struct ebpf_step {
         struct ebpf_set_arp arp;
         struct ebpf_set_nd nd;
         struct ebpf_tunnel tunnel;
+        __u8 opts[56];
         __u64 words[7];
     } u;
 };
@@ -174,6 +183,18 @@ struct ebpf_port {
     __u32 pad;
     __u64 filled_ns;
     __u64 pad2[4];
+};
+
+/* --- Geneve options that come in --- */
+
+/* A set of options as on the wire, with zeros behind it, leads to its number (packet/tunnel_opts.h). */
+struct ebpf_opts {
+    __u32 len;
+    __u8 data[EBPF_OPTS_LEN];
+};
+struct ebpf_opts_id {
+    __u32 id;
+    __u32 flags; /* FLOW_TNL_CRIT */
 };
 
 /* --- meters --- */
@@ -255,6 +276,7 @@ struct ebpf_upcall {
 };
 
 _Static_assert(sizeof(struct ebpf_step) == 64, "ebpf_step layout");
+_Static_assert(sizeof(struct ebpf_opts) == 256, "ebpf_opts layout");
 _Static_assert(sizeof(struct ebpf_slot) == 512, "ebpf_slot layout");
 _Static_assert(sizeof(struct ebpf_mask) == 176, "ebpf_mask layout");
 _Static_assert(sizeof(struct ebpf_port) == 64, "ebpf_port layout");

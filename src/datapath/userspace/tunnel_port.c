@@ -226,6 +226,9 @@ static void receive_one(struct us_port *port, struct packet *p, bool v6)
     }
     packet_pull(p, hdr_len);
     p->tunnel = t;
+    if (t.opts_id && port->dp->options_seen) {
+        port->dp->options_seen(port->dp->owner, t.opts_id);
+    }
     us_receive(port, p);
 }
 

@@ -71,6 +71,9 @@ struct us_datapath {
     uint32_t next_port;
     uint32_t ports_max; /* numbers are below */
     bool fast_path;     /* the kernel receives for SYSTEM ports: theirs only send */
+    /* What the owner of an inner datapath is asked and told; may be NULL. */
+    void *owner;
+    void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */
     struct us_port *receiving;
     unsigned int depth;
     uint64_t drops[DROP_MAX];

@@ -62,7 +62,7 @@ static int setup(void **state WR_UNUSED)
     permitted = true;
     sched_setaffinity(0, sizeof(one), &one);
     base = event_base_new();
-    flows = ebpf_flows_new(&maps);
+    flows = ebpf_flows_new(&maps, NULL);
     maps.config->upcall_rate = 0; /* no budget */
     assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &number, BPF_ANY), 0);
     maps.ports[PORT_IN].ifindex = 1;

@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "datapath/userspace/userspace.h"
+#include "datapath/ebpf/opts.h"
+#include "packet/tunnel_opts.h"
 
 #define SENDS 1 /* an id for the flow of each test */
 
@@ -34,7 +35,6 @@ static int run_actions(const void *actions, size_t actions_len, const void *fram
     flow_key_extract(p, &key);
     packet_free(p);
     memset(&mask, 0xff, sizeof(mask));
-    memset(&mask.tunnel, 0, sizeof(mask.tunnel)); /* Geneve options are user space's */
     flow_key_and(&masked, &key, &mask);
     put_flow(SENDS, &masked, &mask, actions, actions_len, 0);
     last_upcall.kind = 0;
@@ -476,6 +476,168 @@ static void test_nd(void **state WR_UNUSED)
     assert_memory_equal(out + 86, frame + 86, 8);
 }
 
+/* --- Geneve options --- */
+
+/* Options of LEN bytes in all, one of them critical if CRITICAL. */
+static uint32_t random_options(size_t len, bool critical)
+{
+    uint8_t opts[EBPF_OPTS_LEN];
+    uint32_t id;
+
+    for (size_t at = 0; at < len;) {
+        size_t words = MIN((len - at) / 4 - 1, (size_t)31);
+
+        for (size_t i = at; i < at + 4 + words * 4; i++) {
+            opts[i] = (uint8_t)rnd(256);
+        }
+        opts[at + 2] = critical ? 0x80 : 0;
+        opts[at + 3] = (uint8_t)words;
+        at += 4 + words * 4;
+    }
+    assert_int_equal(tunnel_opts_intern(opts, len, &id), 0);
+    return id;
+}
+
+static void test_options_out(void **state WR_UNUSED)
+{
+    static const size_t lengths[] = {4, 8, 52, 56, 60, 112, 116, 248, 252};
+    uint8_t frame[64], out[512];
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(frame, 1, 2, 3, 4);
+    for (size_t i = 0; i < ARRAY_SIZE(lengths) * 4; i++) {
+        struct trunc_to a = trunc_to(0, PORT_TUNNEL + EBPF_GENEVE, i & 1);
+        size_t out_len = sizeof(out), hdr_len;
+        struct flow_tunnel got;
+
+        a.set.tunnel.opts_id = random_options(lengths[i / 4], i & 2);
+        assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_int_equal(tunnel_parse(TUNNEL_GENEVE, out + 14, out_len - 14, 6081, &got, &hdr_len), DROP_NONE);
+        assert_int_equal(got.opts_id, a.set.tunnel.opts_id);
+        assert_int_equal(got.flags & FLOW_TNL_CRIT, i & 2 ? FLOW_TNL_CRIT : 0);
+        assert_int_equal(out_len, 14 + hdr_len + 60);
+        assert_memory_equal(out + 14 + hdr_len, frame, 60);
+    }
+}
+
+/* Two outputs with options of their own, and what user space reads back of them. */
+static void test_options_of_steps(void **state WR_UNUSED)
+{
+    struct trunc_to a[3] = {trunc_to(0, PORT_TUNNEL + EBPF_GENEVE, false), trunc_to(0, PORT_TUNNEL + EBPF_VXLAN, false),
+                            trunc_to(0, PORT_TUNNEL + EBPF_GENEVE, false)};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct ebpf_step step;
+    uint32_t id, n = 0;
+
+    NEEDS_BPF;
+    a[0].set.tunnel.opts_id = random_options(200, false);
+    a[1].set.tunnel.opts_id = random_options(8, false); /* VXLAN has none */
+    a[2].set.tunnel.opts_id = random_options(60, true);
+    put_flow(SENDS, &key, &mask, a, sizeof(a), EBPF_OP_OPTS);
+    for (uint32_t i = 0; !ebpf_flows_step(flows, SENDS, i, &step); i++) {
+        if (step.op == EBPF_OP_TUNNEL) {
+            assert_int_equal(ebpf_flows_options(flows, SENDS, i, &id), 0);
+            assert_int_equal(id, step.u.tunnel.kind == EBPF_VXLAN ? 0 : a[n].set.tunnel.opts_id);
+            n += step.u.tunnel.kind == EBPF_VXLAN ? 0 : 2;
+        }
+    }
+    assert_int_equal(n, 4);
+    assert_int_equal(ebpf_flows_options(flows, SENDS, 99, &id), -ENOENT);
+    forget(SENDS);
+}
+
+/* A Geneve packet that comes in with the options ID. */
+static int run_geneve(const uint8_t *inner, uint32_t id, uint8_t *out, size_t *out_len)
+{
+    struct flow_tunnel t = {.id = htobe64(9),
+                            .src = address(false, 2),
+                            .dst = address(false, 1),
+                            .flags = FLOW_TNL_KEY,
+                            .ttl = 60,
+                            .opts_id = id};
+    struct packet *p = packet_new(inner, 60);
+    struct eth_hdr *eth;
+    int action;
+
+    tunnel_push(p, TUNNEL_GENEVE, &t, 40000, 6081, true);
+    eth = packet_push(p, sizeof(*eth));
+    *eth = (struct eth_hdr){.src = {{2}}, .type = htobe16(ETH_TYPE_IPV4)};
+    last_upcall.kind = 0;
+    action = run_prog(maps.uplink_prog_fd, p->data, p->len, out, out_len);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    packet_free(p);
+    return action;
+}
+
+static void test_options_in(void **state WR_UNUSED)
+{
+    struct dp_action a = {DP_ACTION_OUTPUT, sizeof(a), PORT_OUT};
+    struct ip_addr here = address(false, 1);
+    struct ebpf_opts_table *table;
+    uint8_t inner[64], out[512];
+    uint32_t one = 1;
+
+    NEEDS_BPF;
+    udp_frame(inner, 1, 2, 3, 4);
+    table = ebpf_opts_new(&maps);
+    maps.config->tunnels[0] =
+        (struct ebpf_tunnel_port){.port = PORT_TUNNEL, .kind = EBPF_GENEVE, .udp_dst = htobe16(6081)};
+    maps.config->n_tunnels = 1;
+    assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &here, &one, BPF_ANY), 0);
+    for (size_t len = 4; len <= EBPF_OPTS_LEN; len += 4) {
+        struct flow_key mask = {.in_port = DP_PORT_NONE, .tunnel.opts_id = UINT32_MAX, .tunnel.flags = FLOW_TNL_CRIT},
+                        key = {.in_port = dp_port(PORT_TUNNEL)};
+        uint32_t id = random_options(len, len & 4), other = random_options(len, len & 4);
+        size_t out_len = sizeof(out);
+
+        key.tunnel.opts_id = id;
+        key.tunnel.flags = len & 4 ? FLOW_TNL_CRIT : 0;
+        put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_OUTPUT);
+        /* Never seen: to the host's stack, which has a socket for it. */
+        assert_int_equal(run_geneve(inner, id, out, &out_len), TC_ACT_UNSPEC);
+        ebpf_opts_add(table, id);
+        ebpf_opts_add(table, other);
+        out_len = sizeof(out);
+        assert_int_equal(run_geneve(inner, id, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(out_len, 60);
+        assert_memory_equal(out, inner, 60);
+        /* Other options are another flow's. */
+        out_len = sizeof(out);
+        assert_int_equal(run_geneve(inner, other, out, &out_len), TC_ACT_SHOT);
+        assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
+        assert_int_equal(last_upcall.tunnel.opts_id, other);
+        forget(SENDS);
+    }
+    ebpf_opts_free(table);
+    maps.config->n_tunnels = 0;
+    bpf_map_delete_elem(maps.local_addrs_fd, &here);
+}
+
+/* The oldest makes way for the newest; what is in a map keeps its number. */
+static void test_options_table(void **state WR_UNUSED)
+{
+    struct ebpf_opts_table *table;
+    uint32_t ids[EBPF_OPTS_MAX + 10];
+
+    NEEDS_BPF;
+    table = ebpf_opts_new(&maps);
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        ids[i] = random_options(20, false);
+        ebpf_opts_add(table, ids[i]);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        assert_int_equal(ebpf_opts_has(table, ids[i]), i >= 10);
+    }
+    ebpf_opts_free(table);
+    table = ebpf_opts_new(&maps);
+    for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+        assert_int_equal(ebpf_opts_has(table, ids[i]), i >= 10);
+    }
+    ebpf_opts_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,6 +651,10 @@ int main(void)
         cmocka_unit_test(test_sctp_ports),
         cmocka_unit_test(test_sctp_unfinished),
         cmocka_unit_test(test_nd),
+        cmocka_unit_test(test_options_out),
+        cmocka_unit_test(test_options_of_steps),
+        cmocka_unit_test(test_options_in),
+        cmocka_unit_test(test_options_table),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -18,6 +18,30 @@ static int intern(uint32_t n, uint32_t *ret_id)
     return tunnel_opts_intern(opts, sizeof opts, ret_id);
 }
 
+/* Blocks of a process before us keep their numbers; the numbers between are used in the end. */
+static void test_restore(void **state)
+{
+    uint32_t id;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(tunnel_opts_restore(5, "\1\2\3\1abcd", 8), 0);
+    assert_memory_equal(tunnel_opts_get(5, &len), "\1\2\3\1abcd", 8);
+    assert_int_equal(len, 8);
+    assert_null(tunnel_opts_get(3, &len));
+    assert_int_equal(tunnel_opts_restore(5, "\1\2\3\1abcd", 8), 0);
+    assert_int_equal(tunnel_opts_restore(5, "\1\2\3\1abce", 8), -EEXIST);
+    assert_int_equal(tunnel_opts_restore(2, "\1\2\3\1abcd", 8), -EEXIST);
+    assert_int_equal(tunnel_opts_restore(2, "\1\2\x83\1abce", 8), 0);
+    assert_int_equal(tunnel_opts_restore(0, "\1\2\3\0", 4), -EINVAL);
+    assert_int_equal(tunnel_opts_restore(TUNNEL_OPTS_MAX + 1, "\1\2\3\0", 4), -EINVAL);
+    assert_int_equal(tunnel_opts_restore(7, "", 0), -EINVAL);
+    assert_int_equal(tunnel_opts_intern("\1\2\3\1abcd", 8, &id), 0);
+    assert_int_equal(id, 5);
+    assert_false(tunnel_opts_critical(tunnel_opts_get(5, &len), 8));
+    assert_true(tunnel_opts_critical(tunnel_opts_get(2, &len), 8));
+}
+
 static void test_same_bytes_same_number(void **state)
 {
     uint8_t big[TUNNEL_OPTS_MAX_LEN + 4] = {0};
@@ -85,6 +109,7 @@ static void test_full(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_restore),
         cmocka_unit_test(test_same_bytes_same_number),
         cmocka_unit_test(test_references_keep),
         cmocka_unit_test(test_full),

@@ -120,7 +120,7 @@ static int setup(void **state WR_UNUSED)
         env_port(env.br, name, i);
         maps.ports[i].ifindex = 1;
     }
-    flows = ebpf_flows_new(&maps);
+    flows = ebpf_flows_new(&maps, NULL);
     maps.config->upcall_rate = 0; /* no budget */
     return ebpf_upcalls_new(env.base, &maps, on_upcall, NULL, &upcalls);
 }
