@@ -96,3 +96,10 @@ int uplink_ingress(struct __sk_buff *skb)
         return TC_ACT_UNSPEC;
     }
 }
+
+/* User space asks a meter about a frame of the slow path. */
+SEC("tc")
+int meter_ask(struct __sk_buff *skb)
+{
+    return meter_take(skb->cb[EBPF_ASK_METER], skb->cb[EBPF_ASK_LEN], skb->cb[EBPF_ASK_PACKETS]);
+}

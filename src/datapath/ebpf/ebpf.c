@@ -833,6 +833,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
     dp->us->options_seen = on_options;
+    dp->us->meter_admits = ebpf_meter_admits;
+    dp->us->police_admits = ebpf_police_admits;
     dp->us->owner = dp;
     dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Meters and policing of the class: what is set up in the inner datapath is set up in the fast path's map as well. */
+/* Meters and policing of the class. What there is is set up in the inner datapath and in the fast path's map; buckets
+ * and counters are only the map's, and packets of the slow path draw from them by a program that user space runs. */
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <inttypes.h>
 
+#include "base/log.h"
 #include "datapath/ebpf/ebpf_private.h"
+
+LOG_MODULE("ebpf_meters");
 
 #define POLICING_KBITS 8000 /* bursts where none is asked for: ovs-vswitchd.conf.db(5) */
 #define POLICING_KPKTS 16
@@ -40,29 +46,38 @@ int eb_meter_del(struct datapath *dp_, uint32_t id)
     return error;
 }
 
-static void count_add(struct dp_meter_count *to, const struct dp_meter_count *count)
+bool ebpf_meter_admits(void *dp_, uint32_t id, uint32_t len, uint32_t packets)
 {
-    to->packets += count->packets;
-    to->bytes += count->bytes;
+    static const uint8_t frame[64];
+    struct ebpf_datapath *dp = dp_;
+    struct __sk_buff ask = {.cb = {[EBPF_ASK_METER] = id, [EBPF_ASK_LEN] = len, [EBPF_ASK_PACKETS] = packets}};
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .ctx_in = &ask,
+                        .ctx_size_in = sizeof(ask), .repeat = 1);
+    int error = bpf_prog_test_run_opts(dp->maps.meter_prog_fd, &opts);
+
+    if (error) {
+        log_limited(LOG_LEVEL_WARN, "meter %#" PRIx32 " cannot be asked: %s", id, strerror(-error));
+        return true;
+    }
+    return opts.retval != 0;
+}
+
+bool ebpf_police_admits(void *dp, uint32_t port, uint32_t len, uint32_t packets)
+{
+    return ebpf_meter_admits(dp, EBPF_METER_POLICE_BITS + port, len, packets) &&
+           ebpf_meter_admits(dp, EBPF_METER_POLICE_PACKETS + port, len, packets);
 }
 
 int eb_meter_get_stats(struct datapath *dp_, uint32_t id, struct dp_meter_stats *ret_stats)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
     struct ebpf_meter m;
-    struct dp_meter_stats sum;
-    int error = us_meter_get_stats(dp->inner, id, &sum);
+    int error = bpf_map_lookup_elem_flags(dp->maps.meters_fd, &id, &m, BPF_F_LOCK);
 
     if (error) {
         return error;
     }
-    if (!bpf_map_lookup_elem_flags(dp->maps.meters_fd, &id, &m, BPF_F_LOCK)) {
-        count_add(&sum.in, &m.meter.stats.in);
-        for (size_t i = 0; i < DP_METER_BANDS_MAX; i++) {
-            count_add(&sum.bands[i], &m.meter.stats.bands[i]);
-        }
-    }
-    *ret_stats = sum;
+    *ret_stats = m.meter.stats;
     return 0;
 }
 
@@ -72,7 +87,7 @@ int eb_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packet
 }
 
 /* Policing: a meter of one band for bits and one for packets. Tunnel ports receive by sockets, too, and there it is the
- * inner datapath that polices. */
+ * inner datapath that asks. */
 int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp_policing *p)
 {
     struct ebpf_datapath *dp = eb_of(dp_);

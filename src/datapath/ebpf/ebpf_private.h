@@ -60,6 +60,9 @@ int eb_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config 
 int eb_meter_del(struct datapath *dp, uint32_t id);
 int eb_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret_stats);
 int eb_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
+/* What the inner datapath asks: its packets draw from the fast path's buckets. */
+bool ebpf_meter_admits(void *dp, uint32_t id, uint32_t len, uint32_t packets);
+bool ebpf_police_admits(void *dp, uint32_t port, uint32_t len, uint32_t packets);
 int eb_port_set_policing(struct datapath *dp, dp_port_t number, const struct dp_policing *policing);
 
 #endif

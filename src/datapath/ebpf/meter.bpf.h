@@ -2,8 +2,8 @@
 #ifndef WARREN_DATAPATH_EBPF_METER_BPF_H
 #define WARREN_DATAPATH_EBPF_METER_BPF_H
 /*
- * Meters and policing: the token buckets of datapath/meter.h, under a lock each. User space has buckets of its own for
- * the packets of the slow path; what both admit together may be up to twice the rate only if both carry that much.
+ * Meters and policing: the token buckets of datapath/meter.h, under a lock each. The packets of the slow path draw from
+ * the same: user space asks by running a program (meter_ask), since it cannot take the lock.
  */
 #include "datapath/ebpf/common.bpf.h"
 
@@ -19,11 +19,10 @@ INLINE __u32 segments(struct __sk_buff *skb)
 }
 
 /* False: over the rate. A meter that is not there lets everything pass. */
-GLOBAL int meter_admits(struct __sk_buff *skb, __u32 id, __u32 len)
+INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
 {
     struct ebpf_meter *m = bpf_map_lookup_elem(&meters, &id);
     __u64 now_ms = bpf_ktime_get_coarse_ns() / 1000000;
-    __u32 packets = segments(skb);
     int band;
 
     if (!m) {
@@ -33,6 +32,11 @@ GLOBAL int meter_admits(struct __sk_buff *skb, __u32 id, __u32 len)
     band = dp_meter_admit(&m->meter, len, packets, now_ms);
     bpf_spin_unlock(&m->lock);
     return band < 0;
+}
+
+GLOBAL int meter_admits(struct __sk_buff *skb, __u32 id, __u32 len)
+{
+    return meter_take(id, len, segments(skb));
 }
 
 /* What PORT may receive. */

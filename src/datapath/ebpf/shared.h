@@ -204,6 +204,9 @@ struct ebpf_opts_id {
 #define EBPF_METER_POLICE_BITS 0x10000u
 #define EBPF_METER_POLICE_PACKETS 0x20000u
 
+/* In cb[] of the program meter_ask, whose answer is whether the frame may pass. */
+enum { EBPF_ASK_METER, EBPF_ASK_LEN, EBPF_ASK_PACKETS };
+
 struct ebpf_meter {
     struct bpf_spin_lock lock; /* of all that follows */
     __u32 pad;

@@ -58,7 +58,8 @@ bool us_meter_admits(struct us_datapath *dp, uint32_t id, uint32_t len, uint32_t
 {
     struct dp_meter *m = find(dp, id);
 
-    if (!m || dp_meter_admit(m, len, packets, (uint64_t)dp->now_ms) == DP_METER_NONE) {
+    if (!m || (dp->meter_admits ? dp->meter_admits(dp->owner, id, len, packets)
+                                : dp_meter_admit(m, len, packets, (uint64_t)dp->now_ms) == DP_METER_NONE)) {
         return true;
     }
     us_drop(dp, DROP_METER);

@@ -123,6 +123,15 @@ void us_process(struct us_datapath *dp, struct packet *p, const struct flow_key 
     action_list_unref(actions);
 }
 
+static bool police(struct us_port *port, const struct packet *p)
+{
+    struct us_datapath *dp = port->dp;
+    uint32_t packets = us_count_segments(p);
+
+    return dp->police_admits ? dp->police_admits(dp->owner, dp_port_u32(port->number), (uint32_t)p->len, packets)
+                             : policer_admit(&port->policer, p->len, packets, dp->now_ms);
+}
+
 void us_receive(struct us_port *port, struct packet *p)
 {
     struct us_datapath *dp = port->dp;
@@ -135,7 +144,7 @@ void us_receive(struct us_port *port, struct packet *p)
         us_drop(dp, DROP_TRUNCATED);
         return;
     }
-    if (policer_is_on(&port->policer) && !policer_admit(&port->policer, p->len, us_count_segments(p), dp->now_ms)) {
+    if (policer_is_on(&port->policer) && !police(port, p)) {
         port->stats.rx_dropped++;
         us_drop(dp, DROP_POLICING);
         return;

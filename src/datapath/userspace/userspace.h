@@ -74,6 +74,9 @@ struct us_datapath {
     /* What the owner of an inner datapath is asked and told; may be NULL. */
     void *owner;
     void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */
+    /* Keeps the buckets of meters and policers in place of us: may the frame pass? */
+    bool (*meter_admits)(void *owner, uint32_t id, uint32_t len, uint32_t packets);
+    bool (*police_admits)(void *owner, uint32_t port, uint32_t len, uint32_t packets);
     struct us_port *receiving;
     unsigned int depth;
     uint64_t drops[DROP_MAX];

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "datapath/ebpf/ebpf_private.h"
 #include "datapath/ebpf/opts.h"
 #include "packet/tunnel_opts.h"
 
@@ -638,6 +639,42 @@ static void test_options_table(void **state WR_UNUSED)
     ebpf_opts_free(table);
 }
 
+/* --- meters --- */
+
+/* The fast path and user space draw from one bucket, and count together. */
+static void test_meter_shared(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action meter, out;
+    } a = {{DP_ACTION_METER, sizeof(a.meter), 7}, {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    struct dp_meter_config config = {.pktps = 1, .n_bands = 1, .bands = {{.rate = 1, .burst = 20}}};
+    struct ebpf_datapath dp = {.maps = maps};
+    struct ebpf_meter m = {0};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    uint32_t id = 7, passed = 0;
+    uint8_t frame[64], out[256];
+    size_t out_len;
+
+    NEEDS_BPF;
+    udp_frame(frame, 1, 2, 3, 4);
+    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
+    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_METER);
+    for (unsigned int i = 0; i < 15; i++) {
+        out_len = sizeof(out);
+        passed += run_prog(maps.port_prog_fd, frame, 60, out, &out_len) == TC_ACT_REDIRECT;
+        passed += ebpf_meter_admits(&dp, 7, 1000, 1);
+    }
+    assert_in_range(passed, 20, 21);
+    assert_int_equal(bpf_map_lookup_elem_flags(maps.meters_fd, &id, &m, BPF_F_LOCK), 0);
+    assert_int_equal(m.meter.stats.in.packets, 30);
+    assert_int_equal(m.meter.stats.in.bytes, 15 * 1060);
+    assert_int_equal(m.meter.stats.bands[0].packets, 30 - passed);
+    assert_true(ebpf_meter_admits(&dp, 8, 1000, 1)); /* there is none */
+    bpf_map_delete_elem(maps.meters_fd, &id);
+    forget(SENDS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -655,6 +692,7 @@ int main(void)
         cmocka_unit_test(test_options_of_steps),
         cmocka_unit_test(test_options_in),
         cmocka_unit_test(test_options_table),
+        cmocka_unit_test(test_meter_shared),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
