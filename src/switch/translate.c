@@ -86,6 +86,9 @@ void xlate_look(struct xlate_ctx *x, const struct flow *bits)
     for (; i < FLOW_KEY_U64S; i++) {
         wc[i] |= b[i] & ~w[i];
     }
+    if (bits->tun_metadata.present) {
+        x->wc.key.tunnel.opts_id |= ~x->s.written.tunnel.opts_id;
+    }
 }
 
 void xlate_look_field(struct xlate_ctx *x, const struct field *f)

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "packet/tunnel_opts.h"
+
 static int setup(void **state)
 {
     struct env *e = xcalloc(1, sizeof *e);
@@ -182,11 +184,36 @@ static void test_types_apart(void **state)
     assert_int_equal(bridge_port_add(e->br, &c, NULL), -EINVAL);
 }
 
+/* A megaflow looks at the options when the flows do. */
+static void test_options_are_looked_at(void **state)
+{
+    static const struct tlv_mapping mapping = {.opt_class = 0x102, .opt_type = 1, .opt_len = 4, .index = 0};
+    struct env *e = *state;
+    struct port_config c = tunnel("g", 1, "192.0.2.1", NULL, -1);
+    struct packet *p = env_udp(9, 8, 0);
+
+    c.tunnel.type = TUNNEL_GENEVE;
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_port(e->br, "p", 10);
+    assert_int_equal(tlv_map_add(&e->br->tlv_map, &mapping, 1), 0);
+    env_flow(e->br, "in_port=1,tun_metadata0=7,actions=output:10");
+    assert_int_equal(tunnel_opts_intern("\1\2\1\1\0\0\0\7", 8, &p->tunnel.opts_id), 0);
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.9", 1, p), "2");
+    _cleanup_free_ char *flow = env_megaflow(e);
+    assert_non_null(strstr(flow, "geneve({class=0x102,type=0x1,len=4,0x00000007})"));
+    p = env_udp(9, 8, 0);
+    assert_int_equal(tunnel_opts_intern("\1\2\1\1\0\0\0\x8", 8, &p->tunnel.opts_id), 0);
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.9", 1, p), "drop(table_miss)");
+    env_del(e->br, "");
+    tlv_map_clear(&e->br->tlv_map);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(test_demux), T(test_flow_remote), T(test_inherit),
-                                       T(test_egress_mark_and_queues), T(test_types_apart)};
+    const struct CMUnitTest tests[] = {T(test_demux),       T(test_flow_remote),
+                                       T(test_inherit),     T(test_egress_mark_and_queues),
+                                       T(test_types_apart), T(test_options_are_looked_at)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
