@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rarer actions on real frames, on each datapath: cut outputs, ports of SCTP, neighbour discovery, Geneve options. On the eBPF
+datapath the frames go through once more while the switches are stopped: nobody but the fast path can have passed them on."""
+import contextlib
+import os
+import signal
+import struct
+
+import pytest
+from captures import rdpcap  # noqa: F401  (scapy, its warnings silenced)
+from scapy.all import (ARP, UDP, Ether, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IP, IPv6, Raw, SCTP, SCTPChunkData, raw)
+from test_normal_modes import Wire
+from world import wait_for
+
+A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
+V4 = Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.2")
+V6 = Ether(src=A, dst=B) / IPv6(src="fd00::1", dst="fd00::2", hlim=255)
+PAYLOAD = bytes(range(200))
+SECRET = 0x1234567890abcdef
+
+
+def solicitation(target, address):
+    return V6 / ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=address)
+
+
+def sctp(port):
+    return V4 / SCTP(sport=7, dport=port, tag=9) / SCTPChunkData(data=PAYLOAD)
+
+
+def udp(size=200, **ports):
+    return V4 / UDP(**ports) / Raw(PAYLOAD[:size])
+
+
+# Flows of hv1 (whose ports 1 to 3 are e1 to e3) for what comes in by port 1, and of hv2 (4 to 6), whom port 9 leads to.
+FLOWS = {
+    "hv1": ["sctp,sctp_dst=80,actions=set_field:8080->sctp_dst,output:2",
+            "icmp6,icmp_type=135,icmp_code=0,actions=set_field:fd00::99->nd_target,set_field:02:00:00:00:00:77->nd_sll,output:2",
+            "udp,udp_dst=1,actions=output(port=2,max_len=50),output:3",
+            "udp,udp_dst=2,actions=output(port=2,max_len=60),output(port=3,max_len=60)",
+            "arp,arp_tpa=10.0.0.1,actions=set_field:%d->tun_metadata0,set_field:5->tun_metadata1,output:9" % SECRET,
+            "arp,arp_tpa=10.0.0.2,actions=set_field:%d->tun_metadata0,output:9" % (SECRET + 1),
+            "arp,arp_tpa=10.0.0.3,actions=output:9,output:2"],
+    "hv2": ["tun_metadata0=%d,tun_metadata1=5,actions=output:4" % SECRET,
+            "tun_metadata0=%d,actions=output:5" % (SECRET + 1),
+            "priority=1,actions=output:6"],
+}
+
+
+def arp(last):
+    return Ether(src=A, dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=f"10.0.0.{last}") / Raw(bytes(18))
+
+
+# What goes in by port 1, and what comes out where.
+FRAMES = {
+    "SCTP port": (sctp(80), {2: sctp(8080)}),
+    "ND": (solicitation("fd00::1", A), {2: solicitation("fd00::99", "02:00:00:00:00:77")}),
+    "cut and whole": (udp(dport=1), {2: raw(udp(dport=1))[:50], 3: udp(dport=1)}),
+    "nothing to cut": (udp(4, dport=1), {2: udp(4, dport=1), 3: udp(4, dport=1)}),
+    "options": (arp(1), {4: arp(1)}),
+    "other options": (arp(2), {5: arp(2)}),
+    "no options": (arp(3), {2: arp(3), 6: arp(3)}),
+}
+
+
+@pytest.fixture(scope="module")
+def hvs(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
+    cloud.hypervisors = ["hv1", "hv2"]
+    cloud.underlay_up(cloud.hypervisors)
+    far = cloud.world.netns("w")
+    cloud.world.sysctl(far, net__ipv6__conf__default__disable_ipv6=1)
+    for hv, first, other in (("hv1", 1, 2), ("hv2", 4, 1)):
+        ns = cloud.hv_ns(hv)
+        cloud.world.sysctl(ns, net__ipv6__conf__default__disable_ipv6=1)
+        cloud.switchd_up(hv)
+        args = ["add-br", "br0", "--", "set", "Bridge", "br0", "fail_mode=secure", "--", "add-port", "br0", "tun", "--", "set",
+                "Interface", "tun", "type=geneve", f"options:remote_ip=10.201.{other}.2", "options:key=5", "ofport_request=9"]
+        for k in range(first, first + 3):
+            cloud.world.veth(ns, f"p{k}", far, f"e{k}")
+            cloud.world.ip(ns, "link", "set", f"p{k}", "up")
+            cloud.world.ip(far, "link", "set", f"e{k}", "up", "promisc", "on")
+            args += ["--", "add-port", "br0", f"p{k}", "--", "set", "Interface", f"p{k}", f"ofport_request={k}"]
+        cloud.vsctl(hv, *args)
+        cloud.tool(hv, "ovs-ofctl", "add-tlv-map", "br0",
+                   "{class=0x102,type=1,len=8}->tun_metadata0,{class=0x103,type=2,len=4}->tun_metadata1")
+        for flow in FLOWS[hv]:
+            cloud.tool(hv, "ovs-ofctl", "add-flow", "br0", f"in_port={1 if hv == 'hv1' else 9},{flow}")
+    cloud.wire = Wire(far)
+    yield cloud
+    cloud.wire.close()
+
+
+@contextlib.contextmanager
+def stopped(cloud):
+    pids = [cloud.world.pid(f"switchd-{hv}") for hv in cloud.hypervisors]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def passed_on(cloud, frame, want):
+    """What came out of the ports, when it is WANT or nothing more comes."""
+    cloud.wire.drain(0)
+    cloud.wire.sockets[1].send(frame)
+    shown = lambda got: {k: frames for k, frames in got.items() if frames}  # noqa: E731
+    return shown(cloud.wire.drain(2, lambda got: shown(got) == want))
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frame(hvs, datapath, name):
+    sent, want = FRAMES[name]
+    sent, want = raw(sent), {k: [raw(f)] for k, f in want.items()}
+    wait_for(f"{name}: {want}", lambda: passed_on(hvs, sent, want) == want, 10)
+    if datapath == "ebpf":
+        with stopped(hvs):
+            for _ in range(3):
+                assert passed_on(hvs, sent, want) == want
+        for hv in hvs.hypervisors:
+            assert "dp:userspace" not in hvs.appctl(hv, "dpctl/dump-flows")
