@@ -344,13 +344,25 @@ INLINE void untagged(struct scratch *s)
     }
 }
 
+/* The outermost tag is beside the frame. Where dress_as_ip() left it inside, the kernel does not see it: two tags more,
+ * one of them in front of it, are taken off again, and the kernel finds it and takes it out. */
+INLINE long tag_beside(struct __sk_buff *skb, struct scratch *s)
+{
+    if (skb->vlan_present) {
+        return 0;
+    }
+    if (!s->tags || bpf_skb_vlan_push(skb, T_VLAN, 1) || bpf_skb_vlan_push(skb, T_VLAN, 1) || bpf_skb_vlan_pop(skb) ||
+        bpf_skb_vlan_pop(skb)) {
+        return -1;
+    }
+    untagged(s);
+    return 0;
+}
+
 INLINE long pop_vlan(struct __sk_buff *skb, struct scratch *s)
 {
-    if (!skb->vlan_present) {
-        if (!s->tags) {
-            return -1;
-        }
-        untagged(s);
+    if (tag_beside(skb, s)) {
+        return -1;
     }
     untagged(s); /* the next tag, which the kernel takes out of the frame now */
     return bpf_skb_vlan_pop(skb);
@@ -358,11 +370,12 @@ INLINE long pop_vlan(struct __sk_buff *skb, struct scratch *s)
 
 INLINE long set_vlan(struct __sk_buff *skb, struct scratch *s, const struct ebpf_set_u32 *set)
 {
-    struct flow_vlan vlan = {.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons((skb->vlan_tci & ~set->m) | set->v)};
+    struct flow_vlan vlan;
 
-    if (!skb->vlan_present) {
+    if (tag_beside(skb, s)) {
         return -1;
     }
+    vlan = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons((skb->vlan_tci & ~set->m) | set->v)};
     return pop_vlan(skb, s) || push_vlan(skb, s, vlan);
 }
 

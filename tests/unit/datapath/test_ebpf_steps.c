@@ -153,6 +153,32 @@ static void test_trunc_order(void **state WR_UNUSED)
     assert_int_equal(out_len, 20);
 }
 
+/* --- tags --- */
+
+/* A tag that the tunnel output before put into the frame is taken out again. */
+static void test_tunnel_then_untag(void **state WR_UNUSED)
+{
+    struct {
+        struct trunc_to first;
+        struct dp_action pop, out;
+    } a = {.first = trunc_to(0, PORT_TUNNEL, false),
+           .pop = {DP_ACTION_POP_VLAN, sizeof(a.pop), 0},
+           .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    uint8_t plain[64], tagged[68], out[256];
+    size_t out_len = sizeof(out);
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(plain, 1, 2, 3, 4);
+    memcpy(tagged, plain, 12);
+    memcpy(tagged + 12, "\x81\x00\x00\x07", 4);
+    memcpy(tagged + 16, plain + 12, 48);
+    assert_int_equal(run_actions(&a, sizeof(a), tagged, 64, out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, 0);
+    assert_int_equal(out_len, 60);
+    assert_memory_equal(out, plain, 60);
+}
+
 /* --- checksums that are left to the device, on devices --- */
 
 /* A raw socket on DEVICE that gives and takes offload state. */
@@ -682,6 +708,7 @@ int main(void)
         cmocka_unit_test(test_trunc_tunnel),
         cmocka_unit_test(test_trunc_before),
         cmocka_unit_test(test_trunc_order),
+        cmocka_unit_test(test_tunnel_then_untag),
         cmocka_unit_test(test_trunc_unfinished),
         cmocka_unit_test(test_trunc_super),
         cmocka_unit_test(test_trunc_unknown_csum),
