@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rarer actions on real frames, on each datapath: cut outputs, ports of SCTP, neighbour discovery, Geneve options. On the eBPF
+"""Rarer actions on real frames, on each datapath: cut outputs, ports of SCTP, neighbour discovery, MPLS, Geneve options. On the eBPF
 datapath the frames go through once more while the switches are stopped: nobody but the fast path can have passed them on."""
 import contextlib
 import os
@@ -9,6 +9,7 @@ import struct
 import pytest
 from captures import rdpcap  # noqa: F401  (scapy, its warnings silenced)
 from scapy.all import (ARP, UDP, Ether, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IP, IPv6, Raw, SCTP, SCTPChunkData, raw)
+from scapy.contrib.mpls import MPLS
 from test_normal_modes import Wire
 from world import wait_for
 
@@ -37,6 +38,9 @@ FLOWS = {
             "icmp6,icmp_type=135,icmp_code=0,actions=set_field:fd00::99->nd_target,set_field:02:00:00:00:00:77->nd_sll,output:2",
             "udp,udp_dst=1,actions=output(port=2,max_len=50),output:3",
             "udp,udp_dst=2,actions=output(port=2,max_len=60),output(port=3,max_len=60)",
+            "udp,udp_dst=4,actions=push_mpls:0x8847,set_field:77->mpls_label,output:2",
+            "mpls,mpls_label=5,mpls_bos=1,actions=pop_mpls:0x0800,output:2",
+            "mpls,mpls_label=6,actions=dec_mpls_ttl,output:2",
             "arp,arp_tpa=10.0.0.1,actions=set_field:%d->tun_metadata0,set_field:5->tun_metadata1,output:9" % SECRET,
             "arp,arp_tpa=10.0.0.2,actions=set_field:%d->tun_metadata0,output:9" % (SECRET + 1),
             "arp,arp_tpa=10.0.0.3,actions=output:9,output:2"],
@@ -50,12 +54,19 @@ def arp(last):
     return Ether(src=A, dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=f"10.0.0.{last}") / Raw(bytes(18))
 
 
+def labelled(label, ttl, packet):
+    return Ether(src=A, dst=B, type=0x8847) / MPLS(label=label, s=1, ttl=ttl) / packet[IP]
+
+
 # What goes in by port 1, and what comes out where.
 FRAMES = {
     "SCTP port": (sctp(80), {2: sctp(8080)}),
     "ND": (solicitation("fd00::1", A), {2: solicitation("fd00::99", "02:00:00:00:00:77")}),
     "cut and whole": (udp(dport=1), {2: raw(udp(dport=1))[:50], 3: udp(dport=1)}),
     "nothing to cut": (udp(4, dport=1), {2: udp(4, dport=1), 3: udp(4, dport=1)}),
+    "a label on": (udp(dport=4), {2: labelled(77, 64, udp(dport=4))}),
+    "a label off": (labelled(5, 9, udp(dport=5)), {2: udp(dport=5)}),
+    "a label changed": (labelled(6, 9, udp(dport=6)), {2: labelled(6, 8, udp(dport=6))}),
     "options": (arp(1), {4: arp(1)}),
     "other options": (arp(2), {5: arp(2)}),
     "no options": (arp(3), {2: arp(3), 6: arp(3)}),

@@ -10,6 +10,7 @@
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
 #include "datapath/ebpf/meter.bpf.h"
+#include "datapath/ebpf/mpls.bpf.h"
 #include "datapath/ebpf/set.bpf.h"
 #include "datapath/ebpf/trunc.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
@@ -92,6 +93,12 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
         return set_arp(skb, s, &step->u.arp);
     case EBPF_OP_SET_ND:
         return set_nd(skb, s, &step->u.nd);
+    case EBPF_OP_PUSH_MPLS:
+        return push_mpls(skb, s, &step->u.mpls);
+    case EBPF_OP_POP_MPLS:
+        return pop_mpls(skb, s, &step->u.mpls);
+    case EBPF_OP_SET_MPLS:
+        return set_mpls(skb, s, &step->u.mpls);
     case EBPF_OP_SET_MARK:
         skb->mark = (skb->mark & ~step->u.u32.m) | (step->u.u32.v & step->u.u32.m);
         return 0;
@@ -194,13 +201,21 @@ INLINE bool is_stuck_super(struct __sk_buff *skb, const struct scratch *s)
            !bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1) && outer == IP_PROTO_UDP;
 }
 
+/* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: tags inside a frame that came out of a tunnel; MPLS and
+ * something that is left to the device. */
+static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
+{
+    return (flags & EBPF_FLOW_VLAN && s->base && s->tags) ||
+           (flags & EBPF_FLOW_MPLS && (skb->gso_size || is_partial(skb)));
+}
+
 /* Runs the slot's steps on the packet; s->base is where its frame begins until here. */
 INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 {
     struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
     struct ebpf_step *first = &slot->steps[0];
 
-    if (first->op == EBPF_OP_PUNT || (slot->flags & EBPF_FLOW_VLAN && s->base && s->tags) || is_stuck_super(skb, s)) {
+    if (first->op == EBPF_OP_PUNT || (slot->flags && must_punt(skb, s, slot->flags)) || is_stuck_super(skb, s)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
     slot_count(s, slot);

@@ -48,7 +48,7 @@ struct scratch {
     __u32 outer_label; /* IPv6's */
     __u32 in_port;
     __u32 hash;               /* of the flow, for source ports and next hops; 0: not computed yet */
-    __u32 meta_vlan;          /* the kernel's tag was in vlan[0] */
+    __u32 mpls;               /* where the outermost label is; 0: there is none */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
     __u16 pad;
@@ -193,6 +193,13 @@ INLINE struct scratch *scratch_get(void)
     __u32 zero = 0;
 
     return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+/* Zeroes what parse() fills in. */
+INLINE void key_clear_headers(struct scratch *s)
+{
+    __builtin_memset((char *)&s->key + offsetof(struct flow_key, eth_dst), 0,
+                     sizeof(s->key) - offsetof(struct flow_key, eth_dst));
 }
 
 INLINE struct ebpf_config *config_get(void)

@@ -194,14 +194,16 @@ static void set_u32(struct compiler *c, enum ebpf_op op, uint32_t v, uint32_t m)
     step_add(c, op)->u.u32 = (struct ebpf_set_u32){v & m, m};
 }
 
+static void mpls(struct compiler *c, enum ebpf_op op, __be32 lse, __be32 mask, __be16 eth_type)
+{
+    step_add(c, op)->u.mpls = (struct ebpf_mpls){.lse = lse, .mask = mask, .eth_type = eth_type};
+    c->p.flags |= EBPF_FLOW_MPLS;
+}
+
 static void set_fields(struct compiler *c, const struct dp_action_set *a)
 {
     uint32_t what = a->h.arg;
 
-    if (what & DP_SET_MPLS) {
-        c->impossible = true;
-        return;
-    }
     if (what & DP_SET_ETH) {
         set_eth(c, a);
     }
@@ -219,6 +221,9 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
     }
     if (what & DP_SET_ND) {
         set_nd(c, a);
+    }
+    if (what & DP_SET_MPLS) {
+        mpls(c, EBPF_OP_SET_MPLS, a->key.mpls_lse[0], a->mask.mpls_lse[0], 0);
     }
     if (what & DP_SET_MARK) {
         set_u32(c, EBPF_OP_SET_MARK, a->key.pkt_mark, a->mask.pkt_mark);
@@ -285,7 +290,16 @@ static void compile_one(struct compiler *c, const struct dp_action *a, bool last
     case DP_ACTION_SET_PRIORITY:
         step_add(c, EBPF_OP_PRIORITY)->arg = a->arg;
         break;
-    default: /* MPLS, and what will be added */
+    case DP_ACTION_PUSH_MPLS: {
+        const struct dp_action_mpls *m = (const struct dp_action_mpls *)(const void *)a;
+
+        mpls(c, EBPF_OP_PUSH_MPLS, m->lse, 0, m->eth_type);
+        break;
+    }
+    case DP_ACTION_POP_MPLS:
+        mpls(c, EBPF_OP_POP_MPLS, 0, 0, ((const struct dp_action_mpls *)(const void *)a)->eth_type);
+        break;
+    default: /* what will be added */
         c->impossible = true;
         break;
     }

@@ -269,6 +269,7 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
     s->base = 0;
     s->l3 = s->l3 ? s->l3 - base : 0;
     s->l4 = s->l4 ? s->l4 - base : 0;
+    s->mpls = s->mpls ? s->mpls - base : 0;
     return 0;
 }
 

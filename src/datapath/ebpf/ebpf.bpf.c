@@ -17,13 +17,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Zeroes what parse() fills in. */
-INLINE void key_clear_headers(struct scratch *s)
-{
-    __builtin_memset((char *)&s->key + offsetof(struct flow_key, eth_dst), 0,
-                     sizeof(s->key) - offsetof(struct flow_key, eth_dst));
-}
-
 /* The frame at BASE of a packet whose port and tunnel are in the scratch. */
 INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
 {

@@ -290,6 +290,7 @@ INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
         s->tags++;
         s->l3 += s->l3 ? 4 : 0;
         s->l4 += s->l4 ? 4 : 0;
+        s->mpls += s->mpls ? 4 : 0;
     }
     return r;
 }

@@ -4,7 +4,7 @@
 /*
  * The flow key of a packet: what flow_key_extract() (packet/flow_key.c) does, in BPF. Both give the same key for every
  * packet (tests/unit/datapath/test_ebpf_parse.c); where that would cost the fast path too much (many IPv6 extension
- * headers or ND options, MPLS), parse() says PARSE_UNKNOWN and user space looks the packet up.
+ * headers or ND options), parse() says PARSE_UNKNOWN and user space looks the packet up.
  */
 #include "datapath/ebpf/common.bpf.h"
 
@@ -351,6 +351,23 @@ INLINE void parse_arp(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
     key->arp_tha = arp->tha;
 }
 
+/* Two labels at most are within what is linear. */
+INLINE void parse_mpls(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
+{
+    s->mpls = ofs;
+    for (int i = 0; i < 2; i++, ofs += 4) {
+        __be32 *lse = at(skb, ofs, sizeof(*lse));
+
+        if (!lse) {
+            return;
+        }
+        s->key.mpls_lse[i] = *lse;
+        if (*lse & bpf_htonl(0x100)) {
+            return;
+        }
+    }
+}
+
 /* Fills s->key but for in_port, pkt_mark and tunnel, which are the caller's, from the frame at BASE, and the offsets.
  * The rest of the key must be zero. */
 GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
@@ -366,7 +383,7 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
     key = &s->key;
     make_linear(skb, base + PARSE_MIN);
     s->base = base;
-    s->l3 = s->l4 = s->tags = s->encap = s->hash = s->meta_vlan = 0;
+    s->l3 = s->l4 = s->tags = s->encap = s->hash = s->mpls = 0;
     s->len = skb->len - base;
     eth = at(skb, base, sizeof(*eth));
     if (!eth) {
@@ -378,7 +395,6 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
     if (!base && skb->vlan_present) {
         key->vlan[0].tpid = (__be16)skb->vlan_proto;
         key->vlan[0].tci = bpf_htons(skb->vlan_tci | FLOW_VLAN_PRESENT);
-        s->meta_vlan = 1;
         s->len += 4;
         n = 1;
     }
@@ -421,7 +437,8 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
         return PARSE_OK;
     case T_MPLS:
     case T_MPLS_MCAST:
-        return PARSE_UNKNOWN;
+        parse_mpls(skb, s, ofs);
+        return PARSE_OK;
     default:
         return PARSE_OK;
     }

@@ -331,6 +331,7 @@ INLINE long push_vlan(struct __sk_buff *skb, struct scratch *s, struct flow_vlan
         s->tags++;
         s->l3 += s->l3 ? 4 : 0;
         s->l4 += s->l4 ? 4 : 0;
+        s->mpls += s->mpls ? 4 : 0;
     }
     return bpf_skb_vlan_push(skb, vlan.tpid, bpf_ntohs(vlan.tci));
 }
@@ -341,6 +342,7 @@ INLINE void untagged(struct scratch *s)
         s->tags--;
         s->l3 -= s->l3 ? 4 : 0;
         s->l4 -= s->l4 ? 4 : 0;
+        s->mpls -= s->mpls ? 4 : 0;
     }
 }
 

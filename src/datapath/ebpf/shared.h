@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 6
+#define EBPF_LAYOUT 7
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -61,7 +61,10 @@ enum ebpf_op {
     EBPF_OP_TRUNC,    /* OUTPUT or, with EBPF_STEP_TUNNEL, TUNNEL, of `trunc` bytes of the frame at most */
     EBPF_OP_METER,    /* arg: meter */
     EBPF_OP_PRIORITY, /* arg: skb->priority from here on */
-    EBPF_OP_OPTS,     /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
+    EBPF_OP_PUSH_MPLS,
+    EBPF_OP_POP_MPLS,
+    EBPF_OP_SET_MPLS,
+    EBPF_OP_OPTS, /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
     EBPF_OP_MAX,
 };
 
@@ -95,6 +98,11 @@ struct ebpf_set_arp {
 struct ebpf_set_nd {
     struct ip_addr target, m_target;
     struct eth_addr sll, tll, m_sll, m_tll;
+};
+struct ebpf_mpls {
+    __be32 lse, mask;
+    __be16 eth_type; /* PUSH: of the label; POP: of what is below */
+    __u16 pad;
 };
 struct ebpf_set_u32 {
     __u32 v, m;
@@ -136,6 +144,7 @@ struct ebpf_step {
         struct ebpf_set_tp tp;
         struct ebpf_set_arp arp;
         struct ebpf_set_nd nd;
+        struct ebpf_mpls mpls;
         struct ebpf_tunnel tunnel;
         __u8 opts[56];
         __u64 words[7];
@@ -145,6 +154,7 @@ struct ebpf_step {
 /* --- flows --- */
 
 #define EBPF_FLOW_VLAN 1u /* has VLAN steps */
+#define EBPF_FLOW_MPLS 2u /* has MPLS steps */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {

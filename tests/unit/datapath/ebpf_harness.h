@@ -311,7 +311,7 @@ static WR_UNUSED void random_frame(struct builder *f)
         put_be16(f, rnd(2) ? ETH_TYPE_VLAN : ETH_TYPE_SVLAN);
         put(f, 2);
     }
-    switch (rnd(9)) {
+    switch (rnd(10)) {
     case 0:
         put_be16(f, rnd(5) ? ETH_TYPE_ARP : ETH_TYPE_RARP);
         {
@@ -328,6 +328,10 @@ static WR_UNUSED void random_frame(struct builder *f)
     case 2:
         put_be16(f, (uint16_t)rnd(65536));
         put(f, rnd(60));
+        break;
+    case 9:
+        put_be16(f, rnd(2) ? ETH_TYPE_MPLS : ETH_TYPE_MPLS_MCAST);
+        put(f, rnd(24)); /* the bottom-of-stack bits fall as they may */
         break;
     case 3:
     case 4:
