@@ -9,7 +9,9 @@
  * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options that were
  * not seen before.
  *
- * An outer UDP checksum is not verified: the inner packet has checksums of its own.
+ * An outer UDP checksum is not verified: the inner packet has checksums of its own. The kernel tells BPF when a device
+ * has verified it (bpf_csum_level()) or summed the packet up (bpf_csum_update()); where neither holds, somebody would
+ * have to read the whole payload here, which is what costs.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
