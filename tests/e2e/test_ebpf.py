@@ -65,6 +65,26 @@ def test_too_big_is_told(cloud):
         assert status == 0 and json.loads(text)["end"]["sum_received"]["bytes"] >= 5e6, text  # the rest was on its way
 
 
+def test_next_hops_are_followed_at_once(cloud):
+    """What the programs remember of routes and neighbours is good for 100 ms, but not a moment longer than it is true."""
+    world, ns = cloud.world, cloud.hv_ns("hv1")
+
+    def answered():
+        return int(re.search(r"(\d+) received", vm_sh(cloud, "red1", "ping", "-q", "-n", "-c20", "-i0.002", "-W1",
+                                                      cloud.vms["red2"]["ip"])[1])[1])
+    router = json.loads(world.ip(f"{world.name}-rt", "-j", "link", "show", "u1").stdout)[0]["address"]
+    assert answered() == 20
+    world.ip(ns, "neigh", "replace", "10.201.1.9", "lladdr", router, "dev", "und0", "nud", "permanent")
+    world.ip(ns, "neigh", "replace", "10.201.1.1", "lladdr", "02:00:00:00:00:99", "dev", "und0", "nud", "permanent")
+    assert answered() == 0
+    world.ip(ns, "route", "add", "10.201.2.2", "via", "10.201.1.9")
+    assert answered() == 20
+    world.ip(ns, "neigh", "del", "10.201.1.1", "dev", "und0")
+    world.ip(ns, "route", "del", "10.201.2.2")
+    assert answered() == 20
+    world.ip(ns, "neigh", "del", "10.201.1.9", "dev", "und0")
+
+
 class Probe:
     """A ping every millisecond."""
 

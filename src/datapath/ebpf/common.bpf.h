@@ -34,6 +34,14 @@
 #define PT_MULTICAST 2
 #define PT_OTHERHOST 3
 
+/* Where a tunnel packet goes. */
+struct hop {
+    __u32 ifindex;            /* 0: there is no route */
+    __u32 mtu;                /* of the path, 0: not known */
+    struct eth_addr dst, src; /* zero: the neighbour is not known yet */
+    bool fresh;               /* just looked up */
+};
+
 /* What is known of the packet in hand. Offsets count from skb->data, which begins with the frame, or with the outer
  * frame until decap() was called. */
 struct scratch {
@@ -53,10 +61,12 @@ struct scratch {
     __be16 eth_type;
     __u16 pad;
     struct bpf_fib_lookup fib;
+    struct hop hop;
     __u8 buf[128];
     __u8 chunk[256];
     __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
     __u32 hints[EBPF_HINTS];                     /* slot + 1 */
+    __u32 rough_hints[EBPF_HINTS];
 };
 
 struct {

@@ -9,10 +9,12 @@
  * only for what it takes for IP; other frames are dressed up as IP first (dress_as_ip()), which is no lie to anybody:
  * nobody looks at skb->protocol of a tunnel packet for its payload.
  *
- * Next hops: the kernel's routes are asked once in EBPF_NEXTHOP_NS for each remote (and way of ECMP) for the device and
- * the MTU; neighbours are the kernel's business for every packet (bpf_redirect_neigh()). A copy
- * (bpf_clone_redirect()) needs its Ethernet header from us; where the neighbour is not known yet, and where a packet is
- * too big for the path, user space does this one step.
+ * Next hops: the kernel's routes and neighbours are asked once in EBPF_NEXTHOP_NS for each remote (and way of ECMP),
+ * and at once after user space has heard of a change (net.c raises the config's generation). The packet that asked goes
+ * by the kernel's own neighbour output (bpf_redirect_neigh()), which resolves, confirms and keeps the entry; all others
+ * have their Ethernet header from the cache and cost no route lookup. A copy (bpf_clone_redirect()) always needs its
+ * header from us; where the neighbour is not known yet, and where a packet is too big for the path, user space does
+ * this one step.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
@@ -74,8 +76,10 @@ INLINE __u32 outer_len(const struct ebpf_tunnel *t)
 
 /* --- next hops --- */
 
-/* The answer of the kernel's routes in s->fib; what bpf_fib_lookup() returned. */
-INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t)
+/* The answer of the kernel's routes in s->fib; what bpf_fib_lookup() returned. All flows of a WAY are to get the same
+ * answer, whichever of them asks, or they would hop from one path to another. */
+INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t,
+                  __u32 way)
 {
     struct bpf_fib_lookup *p = &s->fib;
 
@@ -83,7 +87,7 @@ INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *
     p->family = t->ipv6 ? AF_INET6_ : AF_INET_;
     p->l4_protocol = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     if (t->kind != EBPF_GRE) {
-        p->sport = bpf_htons(source_port(flow_hash(s)));
+        p->sport = bpf_htons(source_port(mix32(0, way + 1)));
         p->dport = t->udp_dst;
     }
     p->tot_len = 1; /* asks for the path's MTU */
@@ -98,32 +102,82 @@ INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *
     return bpf_fib_lookup(skb, p, sizeof(*p), 0);
 }
 
-/* The device that leads to T's remote, 0 when there is no route; *MTU: of the path, 0 when it is not known. */
-INLINE __u32 nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t,
-                     __u32 *mtu)
+INLINE __u64 eth_addr_pack(const __u8 *a, __u64 tag)
+{
+    __u64 v = 0;
+
+#pragma unroll
+    for (int i = 0; i < 6; i++) {
+        v = v << 8 | a[i];
+    }
+    return v << 16 | tag;
+}
+
+INLINE void eth_addr_unpack(struct eth_addr *a, __u64 v)
+{
+#pragma unroll
+    for (int i = 0; i < 6; i++) {
+        a->a[i] = v >> (56 - 8 * i);
+    }
+}
+
+/* Asks the kernel, and keeps a whole answer. */
+INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c,
+                            const struct ebpf_tunnel *t, struct ebpf_nexthop *nh, __u64 now)
+{
+    __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
+    long r = route(skb, s, c, t, flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
+    struct hop *hop = &s->hop;
+
+    hop->fresh = true;
+    hop->ifindex = r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH ? s->fib.ifindex : 0;
+    hop->mtu = 0;
+    __builtin_memset(&hop->dst, 0, sizeof(hop->dst));
+    if (r != BPF_FIB_LKUP_RET_SUCCESS) {
+        nh->expires_ns = 0;
+        return;
+    }
+    hop->mtu = s->fib.mtu_result < 0xffff ? s->fib.mtu_result : 0xffff;
+    __builtin_memcpy(&hop->dst, s->fib.dmac, 6);
+    __builtin_memcpy(&hop->src, s->fib.smac, 6);
+    nh->dst = eth_addr_pack(s->fib.dmac, tag);
+    nh->src = eth_addr_pack(s->fib.smac, tag);
+    nh->via = (__u64)hop->ifindex << 32 | hop->mtu << 16 | tag;
+    nh->generation = generation;
+    nh->expires_ns = now + EBPF_NEXTHOP_NS;
+}
+
+/* Where T leads, in s->hop. False: the remote has no place in the cache. */
+INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t)
 {
     __u32 index = t->nexthop + (flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
     struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
-    __u64 now = bpf_ktime_get_coarse_ns();
-    long r;
+    __u64 now = bpf_ktime_get_coarse_ns(), dst, src, via;
+    struct hop *hop = &s->hop;
 
     if (!nh) {
-        return 0;
+        return false;
     }
-    if (nh->expires_ns < now) {
-        r = route(skb, s, c, t);
-        if (r == BPF_FIB_LKUP_RET_SUCCESS) {
-            nh->ifindex = s->fib.ifindex;
-            nh->mtu = s->fib.mtu_result;
-            nh->expires_ns = now + EBPF_NEXTHOP_NS;
-        } else {
-            nh->ifindex = r == BPF_FIB_LKUP_RET_NO_NEIGH ? s->fib.ifindex : 0;
-            nh->mtu = 0;
-            nh->expires_ns = 0;
-        }
+    dst = nh->dst;
+    src = nh->src;
+    via = nh->via;
+    if (nh->expires_ns < now || nh->generation != c->generation || ((dst ^ src) | (dst ^ via)) & 0xffff) {
+        nexthop_refresh(skb, s, c, t, nh, now);
+        return true;
     }
-    *mtu = nh->mtu;
-    return nh->ifindex;
+    hop->fresh = false;
+    hop->ifindex = via >> 32;
+    hop->mtu = via >> 16 & 0xffff;
+    eth_addr_unpack(&hop->dst, dst);
+    eth_addr_unpack(&hop->src, src);
+    return true;
+}
+
+INLINE bool hop_has_neighbour(const struct hop *hop)
+{
+    const __u16 *w = (const __u16 *)(const void *)&hop->dst;
+
+    return w[0] | w[1] | w[2];
 }
 
 /* --- size --- */
@@ -227,9 +281,9 @@ INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct
            bpf_skb_store_bytes(skb, head + opts_len, s->buf + head, ETH_HLEN, 0);
 }
 
-/* Writes the outer headers (with the Ethernet addresses of P, where there is one) and the inner Ethernet header. */
+/* Writes the outer headers and the inner Ethernet header. */
 INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer,
-                          const struct bpf_fib_lookup *p, __u32 mode)
+                          __u32 mode)
 {
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
@@ -238,9 +292,9 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
     if (n > OUTER_MAX || n < ETH_HLEN + 20 + 4 + ETH_HLEN) {
         return -1;
     }
-    if (p) {
-        __builtin_memcpy(&eth->dst, p->dmac, 6);
-        __builtin_memcpy(&eth->src, p->smac, 6);
+    if (hop_has_neighbour(&s->hop)) {
+        eth->dst = s->hop.dst;
+        eth->src = s->hop.src;
     } else {
         /* The neighbour's comes; until then any that is not multicast. */
         __builtin_memset(eth, 0, sizeof(*eth));
@@ -342,7 +396,7 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
 GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
 {
     struct ebpf_config *c = config_get();
-    __u32 outer, mtu = 0, ifindex, len, port, mode;
+    __u32 outer, len, port, mode;
     const struct ebpf_tunnel *t;
     struct eth_addr eth[2];
     bool last;
@@ -353,17 +407,16 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     last = step->flags & EBPF_STEP_LAST;
     t = &step->u.tunnel;
     outer = outer_len(t);
-    ifindex = nexthop(skb, s, c, t, &mtu);
     len = s->len;
     port = step->port;
-    if (!ifindex) {
+    if (!nexthop(skb, s, c, t) || !s->hop.ifindex) {
         count_tx_drop(port, DROP_TUNNEL_NO_ROUTE);
         return TC_ACT_SHOT;
     }
     if (s->encap) {
         s->base = s->encap;
     }
-    if (mtu && !s->encap && outer_ip_len(skb, s, outer) > mtu) {
+    if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
         return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
@@ -373,7 +426,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (mode == SUM_SLOW) {
         return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
-    if (!last && route(skb, s, c, t) != BPF_FIB_LKUP_RET_SUCCESS) {
+    if (!last && !hop_has_neighbour(&s->hop)) {
         return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
     }
     s->base = 0;
@@ -385,12 +438,17 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         s->src = eth[1];
         bpf_skb_load_bytes(skb, 12, &s->eth_type, 2);
     }
-    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, last ? NULL : &s->fib, mode)) {
+    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, mode)) {
         count_tx_drop(port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
     count_tx(port, len);
-    return last ? bpf_redirect_neigh(ifindex, NULL, 0, 0) : bpf_clone_redirect(skb, s->fib.ifindex, 0);
+    if (!last) {
+        return bpf_clone_redirect(skb, s->hop.ifindex, 0);
+    }
+    /* Now and then by the kernel's own way, which keeps the neighbour entry in use, and so alive. */
+    return s->hop.fresh || !hop_has_neighbour(&s->hop) ? bpf_redirect_neigh(s->hop.ifindex, NULL, 0, 0)
+                                                       : bpf_redirect(s->hop.ifindex, 0);
 }
 
 #endif

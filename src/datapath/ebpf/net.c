@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * This host's network as the fast path needs it, followed by rtnetlink: one list of devices and one of addresses, and
- * after each batch of changes settle() makes the maps and attachments what follows from them.
+ * after each batch of changes settle() makes the maps and attachments what follows from them. Of routes and neighbours
+ * it only says that they changed: the programs ask the kernel themselves, and keep the answer no longer.
  */
 #include <bpf/bpf.h>
 #include <libmnl/libmnl.h>
@@ -44,8 +45,8 @@ struct ebpf_net {
     struct ebpf_maps *maps;
     ebpf_gone_fn *gone;
     void *aux;
-    struct mnl_socket *events, *requests;
-    struct event *event;
+    struct mnl_socket *events, *requests, *routes;
+    struct event *event, *routes_event;
     struct device *devices;
     struct address *addresses;
     bool deferred;
@@ -428,31 +429,58 @@ static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *n
     settle(net);
 }
 
+/* What changed does not matter, nor whether a message was lost. */
+static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_)
+{
+    struct ebpf_net *net = net_;
+    char buf[32768];
+
+    while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR) {
+    }
+    __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE);
+}
+
 /* --- */
+
+static int join(struct mnl_socket *socket, const int *groups, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int group = groups[i];
+
+        if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))) {
+            return -errno;
+        }
+    }
+    return 0;
+}
 
 static int open_sockets(struct ebpf_net *net)
 {
     static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
-    int one = 1, size = 1 << 20;
+    static const int route_groups[] = {RTNLGRP_LINK,      RTNLGRP_NEIGH,     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+                                       RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
+    int one = 1, size = 1 << 20, error;
 
     net->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
     net->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (!net->events || !net->requests || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
-        mnl_socket_bind(net->requests, 0, MNL_SOCKET_AUTOPID)) {
+    net->routes = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (!net->events || !net->requests || !net->routes || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
+        mnl_socket_bind(net->requests, 0, MNL_SOCKET_AUTOPID) || mnl_socket_bind(net->routes, 0, MNL_SOCKET_AUTOPID)) {
         return -errno;
     }
     setsockopt(mnl_socket_get_fd(net->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)); /* best effort */
     if (mnl_socket_setsockopt(net->events, NETLINK_LISTEN_ALL_NSID, &one, sizeof(one))) {
         log_info("other namespaces cannot be heard: a VM's changed address makes its packets take a slower way");
     }
-    for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
-        int group = groups[i];
+    error = join(net->events, groups, ARRAY_SIZE(groups));
+    return error ? error : join(net->routes, route_groups, ARRAY_SIZE(route_groups));
+}
 
-        if (mnl_socket_setsockopt(net->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))) {
-            return -errno;
-        }
-    }
-    return 0;
+static int listen_to(struct event_base *base, struct mnl_socket *socket, event_callback_fn fn, struct ebpf_net *net,
+                     struct event **ret_event)
+{
+    *ret_event = event_new(base, mnl_socket_get_fd(socket), EV_READ | EV_PERSIST, fn, net);
+    return *ret_event && !event_add(*ret_event, NULL) ? 0 : -ENOMEM;
 }
 
 int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *gone, void *aux,
@@ -476,11 +504,12 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
         log_err("rtnetlink: %s", strerror(-error));
         goto fail;
     }
-    net->event = event_new(base, mnl_socket_get_fd(net->events), EV_READ | EV_PERSIST, readable, net);
-    if (!net->event || event_add(net->event, NULL)) {
-        error = -ENOMEM;
+    error = listen_to(base, net->events, readable, net, &net->event);
+    error = error ? error : listen_to(base, net->routes, routes_readable, net, &net->routes_event);
+    if (error) {
         goto fail;
     }
+    net->maps->config->generation++; /* what changed while nobody listened */
     net->deferred = maps->replaces;
     settle(net);
     *ret_net = net;
@@ -501,8 +530,14 @@ void ebpf_net_free(struct ebpf_net *net)
     if (net->event) {
         event_free(net->event);
     }
+    if (net->routes_event) {
+        event_free(net->routes_event);
+    }
     if (net->events) {
         mnl_socket_close(net->events);
+    }
+    if (net->routes) {
+        mnl_socket_close(net->routes);
     }
     if (net->requests) {
         mnl_socket_close(net->requests);

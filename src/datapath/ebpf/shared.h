@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 7
+#define EBPF_LAYOUT 8
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -27,7 +27,7 @@
 #define EBPF_STEPS_POOL 16384 /* a power of 2 */
 #define EBPF_PORTS_MAX 8192   /* dp_port numbers are below; a power of 2 */
 #define EBPF_TUNNELS_MAX 16   /* tunnel ports */
-#define EBPF_HINTS 1024       /* per CPU; a power of 2 */
+#define EBPF_HINTS 1024       /* of each kind, per CPU; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
 #define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
 #define EBPF_OPTS_MAX 4096  /* sets of Geneve options that are known when they come in */
@@ -35,7 +35,7 @@
 #define EBPF_DROPS_MAX 64   /* enum drop_reason fits */
 #define EBPF_RING_SIZE (8u << 20)
 #define EBPF_QUARANTINE_MS 1000
-#define EBPF_NEXTHOP_NS 100000000ull /* how long the answer of a route lookup is believed */
+#define EBPF_NEXTHOP_NS 100000000ull /* how long the answer of a route lookup is believed, at most */
 
 /* --- compiled actions --- */
 
@@ -235,10 +235,14 @@ struct ebpf_tunnel_port {
     __u8 pad;
 };
 
-struct ebpf_nexthop { /* BPF's cache */
-    __u32 ifindex;    /* 0: there is no route */
-    __u32 mtu;
-    __u64 expires_ns;
+/* BPF's cache of where to send. CPUs write it without a lock: three words of which each carries the same tag in its low
+ * 16 bits, or they do not belong together and are not believed. */
+struct ebpf_nexthop {
+    __u64 dst, src;   /* Ethernet addresses of the outer frame, the first byte on top; then the tag */
+    __u64 via;        /* ifindex << 32 | MTU of the path << 16 | tag */
+    __u64 expires_ns; /* 0: nothing is known */
+    __u32 generation; /* the config's when it was written */
+    __u32 pad;
 };
 
 struct ebpf_config {
@@ -250,6 +254,8 @@ struct ebpf_config {
     __u32 upcall_rate, upcall_burst; /* per port; tokens/s, tokens; rate 0: no limit */
     __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
     __u32 n_tunnels;
+    __u32 generation; /* raised when routes or neighbours changed: what nexthops know is old */
+    __u32 pad;
     struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
 };
 
