@@ -689,6 +689,7 @@ static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
     }
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
     ebpf_detach(ifindex);
+    ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
     if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
         ebpf_link_remove(name);
     }

@@ -314,12 +314,20 @@ static bool is_ours(const struct device *d)
            !strncmp(d->name, EBPF_FIB_DEVICE, strlen(EBPF_FIB_DEVICE));
 }
 
+/* A port of the process before us, which goes on forwarding by its program until it is added again, or dropped. */
+static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d)
+{
+    uint32_t number;
+
+    return !bpf_map_lookup_elem(net->maps->ifindexes_fd, &d->ifindex, &number);
+}
+
 static void settle_uplink(struct ebpf_net *net, struct device *d)
 {
     bool want = d->ethernet && d->up && d->n_addrs && !d->master && !is_ours(d);
     int error;
 
-    if (want == d->attached || (net->deferred && ebpf_is_attached(d->ifindex))) {
+    if (want == d->attached || is_unclaimed_port(net, d) || (net->deferred && ebpf_is_attached(d->ifindex))) {
         return;
     }
     if (want) {
