@@ -108,7 +108,7 @@ static int make_request(struct dump *d, struct of_flow_request *ret, char **ret_
         int error = flow_parse(d->filter, &d->names, &spec, ret_error);
 
         if (!error && (spec.has_actions || spec.priority != FLOW_DEFAULT_PRIORITY || spec.idle_timeout ||
-                       spec.hard_timeout || spec.flags)) {
+                       spec.hard_timeout || spec.flags || spec.importance)) {
             *ret_error = xstrdup("flows are selected by table, cookie, out_port and match fields only");
             error = -EINVAL;
         }
@@ -171,6 +171,7 @@ static struct flow_spec spec_of(const struct of_flow_stats *fs)
                               .idle_timeout = fs->idle_timeout,
                               .hard_timeout = fs->hard_timeout,
                               .flags = fs->flags,
+                              .importance = fs->importance,
                               .cookie = fs->cookie,
                               .out_port = OFPP_ANY,
                               .has_actions = true,
@@ -205,7 +206,7 @@ static void print(const struct cli *cli, const struct args *args, struct dump *d
     qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
     for (size_t i = 0; i < d->n_flows; i++) {
         const struct of_flow_stats *fs = &d->flows[i];
-        struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes};
+        struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes, 0};
         struct flow_spec spec = spec_of(fs);
         _cleanup_strbuf_ struct strbuf line = {0};
 

@@ -5,7 +5,8 @@
  * Flows in ovs-ofctl's syntax, read as `ovs-ofctl add-flow` reads them and written as `ovs-ofctl dump-flows` writes
  * them. text_match.c has the match fields, text_action.c and text_learn.c the actions, text_flow.c the whole line.
  *
- * Left out: what the actions of action.h leave out (groups, conntrack, ...); parsing refuses it by name.
+ * Left out: what the actions of action.h leave out (conntrack, ...); parsing refuses it by name. text_group.h has
+ * groups and meters.
  */
 #include "openflow/action.h"
 #include "openflow/match.h"
@@ -23,6 +24,7 @@ struct flow_spec {
     table_id_t table; /* TABLE_ID_ALL: not said */
     uint16_t priority;
     uint16_t idle_timeout, hard_timeout, flags;
+    uint16_t importance; /* OpenFlow 1.4 */
     __be64 cookie;
     __be64 cookie_mask;  /* zero: `cookie` is the new flow's; else a condition on flows ("cookie=1/-1") */
     ofp_port_t out_port; /* OFPP_ANY: not said */
@@ -41,15 +43,19 @@ int flow_parse(const char *text, const struct name_map *names, struct flow_spec 
  * dump-flows
  * --no-stats prints. Zero cookie is printed, as there. */
 void flow_format(const struct flow_spec *spec, const struct name_map *names, struct strbuf *b);
-/* What a switch counted of a flow. */
+/* What a switch counted of a flow. hard_age: seconds since it was changed; 0: never since it came. */
 struct flow_counts {
     uint32_t duration_sec, duration_nsec;
     uint64_t packets, bytes;
+    uint32_t hard_age;
 };
-/* As flow_format(), with duration=, n_packets= and n_bytes= at their places and the table always: dump-flows without
- * --no-stats. */
+/* As flow_format(), with duration=, n_packets= and n_bytes= at their places, hard_age= if it is not zero, and the table
+ * always: dump-flows without --no-stats. */
 void flow_format_counts(const struct flow_spec *spec, const struct flow_counts *counts, const struct name_map *names,
                         struct strbuf *b);
+/* What that wrote of a flow that stood in a switch, counts included. Such a flow may have come by OpenFlow 1.0, whose
+ * actions need not fit the match. */
+int flow_parse_counts(const char *text, struct flow_spec *ret_spec, struct flow_counts *ret_counts, char **ret_error);
 /* "send_flow_rem"; NULL for a bit that has no name. */
 const char *flow_flag_name(uint16_t flag);
 /* The match part alone: "arp,in_port=1,dl_vlan=2". */

@@ -42,6 +42,57 @@ static int parse_cookie(struct flow_spec *s, const char *value, char **ret_error
     return 0;
 }
 
+/* "5.25s" */
+static int parse_duration(const char *value, struct flow_counts *counts)
+{
+    static const uint32_t units[] = {100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1};
+    char *end;
+    unsigned long long sec = strtoull(value, &end, 10);
+    uint32_t nsec = 0;
+
+    if (!isdigit((unsigned char)*value) || sec > UINT32_MAX) {
+        return -EINVAL;
+    }
+    if (*end == '.') {
+        end++;
+        for (size_t i = 0; i < ARRAY_SIZE(units) && isdigit((unsigned char)*end); i++) {
+            nsec += (uint32_t)(*end++ - '0') * units[i];
+        }
+    }
+    if (strcmp(end, "s") != 0) {
+        return -EINVAL;
+    }
+    counts->duration_sec = (uint32_t)sec;
+    counts->duration_nsec = nsec;
+    return 0;
+}
+
+/* Statistics: passed over without COUNTS, as dumped flows may be read back. -ENOENT: KEY is none of them. */
+static int parse_statistic(const char *key, const char *value, struct flow_counts *counts, char **ret_error)
+{
+    static const char *const names[] = {"duration", "n_packets", "n_bytes", "idle_age", "hard_age"};
+    uint64_t n = 0;
+    size_t i = 0;
+
+    while (i < ARRAY_SIZE(names) && strcmp(names[i], key) != 0) {
+        i++;
+    }
+    if (i == ARRAY_SIZE(names)) {
+        return -ENOENT;
+    }
+    if (counts && (i ? text_u64(value, i < 3 ? UINT64_MAX : UINT32_MAX, &n) : parse_duration(value, counts))) {
+        return text_fail(ret_error, "%s=%s: not a number", key, value);
+    }
+    if (counts && i == 1) {
+        counts->packets = n;
+    } else if (counts && i == 2) {
+        counts->bytes = n;
+    } else if (counts && i == 4) {
+        counts->hard_age = (uint32_t)n;
+    }
+    return 0;
+}
+
 /* The keys that are no match. -ENOENT: KEY is none of them. */
 static int parse_setting(struct flow_spec *s, const char *key, const char *value, const struct name_map *names,
                          char **ret_error)
@@ -53,8 +104,8 @@ static int parse_setting(struct flow_spec *s, const char *key, const char *value
         {"priority", &s->priority},
         {"idle_timeout", &s->idle_timeout},
         {"hard_timeout", &s->hard_timeout},
+        {"importance", &s->importance},
     };
-    static const char *const statistics[] = {"duration", "n_packets", "n_bytes", "idle_age", "hard_age"};
     uint64_t n;
 
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
@@ -72,11 +123,6 @@ static int parse_setting(struct flow_spec *s, const char *key, const char *value
             return 0;
         }
     }
-    for (size_t i = 0; i < ARRAY_SIZE(statistics); i++) {
-        if (!strcmp(statistics[i], key)) {
-            return 0; /* dumped flows may be read back */
-        }
-    }
     if (!strcmp(key, "table")) {
         if (text_u64(value, TABLE_ID_ALL, &n)) {
             return text_fail(ret_error, "table=%s: not a number from 0 to 255", value);
@@ -90,24 +136,59 @@ static int parse_setting(struct flow_spec *s, const char *key, const char *value
     return !strcmp(key, "cookie") ? parse_cookie(s, value, ret_error) : -ENOENT;
 }
 
-static int parse_keys(struct flow_spec *s, const char *text, unsigned int rank, const struct name_map *names,
-                      char **ret_error)
+#define KEYS_MAX 256
+
+struct keys {
+    struct {
+        char *key, *value;
+        unsigned int rank;
+    } of[KEYS_MAX];
+    size_t n;
+};
+
+/* Cuts TEXT into what names the match, with its rank. All else is taken into S and COUNTS at once. */
+static int parse_settings(struct flow_spec *s, char *text, const struct name_map *names, struct flow_counts *counts,
+                          struct keys *ret, char **ret_error)
 {
-    _cleanup_free_ char *copy = xstrdup(text);
-    char *pos = copy, *key, *value;
+    char *key, *value;
     int more;
 
-    while ((more = text_next(&pos, &key, &value, ret_error)) > 0) {
+    while ((more = text_next(&text, &key, &value, ret_error)) > 0) {
         int error = parse_setting(s, key, value, names, ret_error);
 
-        if (error == -ENOENT) {
-            error = match_key_rank(key) == rank ? match_parse_key(&s->match, key, value, names, ret_error) : 0;
+        error = error == -ENOENT ? parse_statistic(key, value, counts, ret_error) : error;
+        if (error == -ENOENT && ret->n == KEYS_MAX) {
+            error = text_fail(ret_error, "%s: too many keywords", key);
+        }
+        if (error && error != -ENOENT) {
+            return error;
         }
         if (error) {
-            return error == -ENOENT ? text_fail(ret_error, "unknown keyword %s", key) : error;
+            ret->of[ret->n].key = key;
+            ret->of[ret->n].value = value;
+            ret->of[ret->n++].rank = match_key_rank(key);
         }
     }
     return more;
+}
+
+static int parse_keys(struct flow_spec *s, char *text, const struct name_map *names, struct flow_counts *counts,
+                      char **ret_error)
+{
+    struct keys k;
+    int error;
+
+    k.n = 0;
+    error = parse_settings(s, text, names, counts, &k, ret_error);
+    for (unsigned int rank = 0; !error && rank < MATCH_RANKS; rank++) {
+        for (size_t i = 0; !error && i < k.n; i++) {
+            if (k.of[i].rank == rank) {
+                error = match_parse_key(&s->match, k.of[i].key, k.of[i].value, names, ret_error);
+                error = error == -ENOENT ? text_fail(ret_error, "unknown keyword %s", k.of[i].key) : error;
+            }
+        }
+    }
+    return error;
 }
 
 /* Cuts TEXT at "actions=" (also "action="), outside of nothing: no match has such a word. */
@@ -129,10 +210,12 @@ static char *cut_actions(char *text)
 }
 
 /* Prerequisites of the actions; which one it was is found by checking ever longer lists. */
-static int check_actions(const struct flow_spec *s, char **ret_error)
+static int check_actions(const struct flow_spec *s, bool of10, char **ret_error)
 {
+    int (*check)(const void *acts, size_t len, const struct match *match, table_id_t table) =
+        of10 ? ofpacts_check_of10 : ofpacts_check;
     _cleanup_strbuf_ struct strbuf b = {0};
-    int error = ofpacts_check(s->acts.data, s->acts.len, &s->match, s->table);
+    int error = check(s->acts.data, s->acts.len, &s->match, s->table);
 
     if (!error) {
         return 0;
@@ -140,7 +223,7 @@ static int check_actions(const struct flow_spec *s, char **ret_error)
     OFPACT_FOR_EACH(a, s->acts.data, s->acts.len) {
         size_t upto = (size_t)((const uint8_t *)a - s->acts.data) + a->len;
 
-        if (ofpacts_check(s->acts.data, upto, &s->match, s->table)) {
+        if (check(s->acts.data, upto, &s->match, s->table)) {
             ofpacts_format(a, a->len, NULL, &b);
             break;
         }
@@ -152,31 +235,47 @@ static int check_actions(const struct flow_spec *s, char **ret_error)
                      oferr_name(error));
 }
 
-int flow_parse(const char *text, const struct name_map *names, struct flow_spec *ret_spec, char **ret_error)
+/* COUNTS: NULL, or the flow is a switch's. */
+static int parse(const char *text, const struct name_map *names, struct flow_counts *counts, struct flow_spec *ret_spec,
+                 char **ret_error)
 {
     struct flow_spec s = {.table = TABLE_ID_ALL, .priority = FLOW_DEFAULT_PRIORITY, .out_port = OFPP_ANY};
     _cleanup_free_ char *copy = xstrdup(text);
     char *actions = cut_actions(copy);
-    int error = 0;
+    int error;
 
     if (ret_error) {
         *ret_error = NULL;
     }
-    for (unsigned int rank = 0; !error && rank < MATCH_RANKS; rank++) {
-        error = parse_keys(&s, copy, rank, names, ret_error);
-    }
+    error = parse_keys(&s, copy, names, counts, ret_error);
     if (!error && actions) {
         s.has_actions = true;
         error = actions_parse(actions, names, &s.match, &s.acts, ret_error);
         ofpacts_note_vlan(&s.acts, &s.match);
     }
-    error = error ? error : check_actions(&s, ret_error);
+    error = error ? error : check_actions(&s, counts != NULL, ret_error);
     if (error) {
         flow_spec_done(&s);
         return error;
     }
     *ret_spec = s;
     return 0;
+}
+
+int flow_parse(const char *text, const struct name_map *names, struct flow_spec *ret_spec, char **ret_error)
+{
+    return parse(text, names, NULL, ret_spec, ret_error);
+}
+
+int flow_parse_counts(const char *text, struct flow_spec *ret_spec, struct flow_counts *ret_counts, char **ret_error)
+{
+    struct flow_counts counts = {0};
+    int error = parse(text, NULL, &counts, ret_spec, ret_error);
+
+    if (!error) {
+        *ret_counts = counts;
+    }
+    return error;
 }
 
 const char *flow_flag_name(uint16_t flag)
@@ -237,6 +336,12 @@ void flow_format_counts(const struct flow_spec *s, const struct flow_counts *cou
         if (s->flags & flags[i].flag) {
             strbuf_addf(b, "%s ", flags[i].name);
         }
+    }
+    if (s->importance) {
+        strbuf_addf(b, "importance=%u, ", s->importance);
+    }
+    if (counts && counts->hard_age) {
+        strbuf_addf(b, "hard_age=%u, ", counts->hard_age);
     }
     if (s->priority != FLOW_DEFAULT_PRIORITY) {
         strbuf_addf(b, "priority=%u,", s->priority);

@@ -34,6 +34,7 @@ struct mcast_table;
 struct group_table;
 struct meter_table;
 struct action_ref;
+struct flow_saver;
 
 /* ---- ports ---- */
 
@@ -219,6 +220,7 @@ struct bridge {
     struct group_table *groups;     /* group_table.h */
     struct meter_table *meters;     /* meter_table.h */
     struct action_ref *action_refs; /* action_refs.h */
+    struct flow_saver *saver;       /* flow_save.h; NULL: flows are not saved */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;

@@ -179,6 +179,7 @@ static void remove_bridge(struct configurator *c, struct cbridge *cb)
     log_info("bridge %s removed", cb->name);
     c->devices_leave = true;
     cbridge_stop_server(cb);
+    cbridge_stop_saving(cb, true);
     bridge_destroy(cb->bridge);
     cbridge_destroy(c, cb);
 }
@@ -737,6 +738,13 @@ void configurator_cleanup(struct configurator *c)
             qos_forget(c, iface);
         }
         remove_bridge(c, cb);
+    }
+}
+
+void configurator_save_flows(struct configurator *c)
+{
+    for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
+        cbridge_stop_saving(cb, false);
     }
 }
 

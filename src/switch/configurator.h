@@ -47,6 +47,9 @@ void configurator_ctl_register(struct configurator *c, struct unixctl *u);
  */
 void configurator_cleanup(struct configurator *c);
 
+/* The end of the process, otherwise: flows that no controller knows are left to the next one. */
+void configurator_save_flows(struct configurator *c);
+
 bool configurator_is_connected(const struct configurator *c);
 
 #endif

@@ -65,9 +65,10 @@ struct cbridge {
     uint32_t served_versions; /* those that the connections were made with */
     uint64_t served_id;
     bool fail_mode_applied, controlled, fail_open;
-    size_t n_primary;     /* controllers that we connect to */
-    int64_t max_probe_ms; /* the longest of theirs */
-    int64_t contact_ms;   /* when one was connected last */
+    struct flow_saver *saver; /* NULL: it has a controller, which will tell */
+    size_t n_primary;         /* controllers that we connect to */
+    int64_t max_probe_ms;     /* the longest of theirs */
+    int64_t contact_ms;       /* when one was connected last */
 
     bool wanted;
     const struct ovsdb_row *row;
@@ -168,6 +169,8 @@ void status_write_stats(struct configurator *c, struct ovsdb_txn *txn, const str
 /* Fail mode, controllers and listeners of CB's OpenFlow server, which is started when there is none. */
 void cbridge_apply_server(struct configurator *c, struct cbridge *cb);
 void cbridge_stop_server(struct cbridge *cb);
+/* REMOVE: what is saved of its flows goes; else it is brought up to date, for the next process. */
+void cbridge_stop_saving(struct cbridge *cb, bool remove);
 /* Once a second: fail open. True if Controller columns are due; ROWS_ARE_VALID: the rows of the last run may be looked
  * at. */
 bool servers_tick(struct configurator *c, bool rows_are_valid);

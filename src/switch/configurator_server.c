@@ -6,11 +6,15 @@
  * other, or from no controller to some and back, flushes the tables. With controllers, `standalone` lets them lose
  * contact for three probe intervals; then a hidden NORMAL rule above all others takes over until one is back (fail
  * open).
+ *
+ * Of a bridge without controllers nobody would tell the flows again after a restart: they are saved (flow_save.h), and
+ * put back before anything is forwarded by the new tables.
  */
 #include <stdio.h>
 
 #include "base/log.h"
 #include "switch/configurator_private.h"
+#include "switch/flow_save.h"
 #include "switch/flow_table.h"
 #include "switch/group_table.h"
 #include "switch/meter_table.h"
@@ -106,7 +110,67 @@ static void flush(struct bridge *br)
     meter_table_flush(br);
 }
 
-static void apply_fail_mode(struct cbridge *cb)
+/* ---- saved flows ---- */
+
+void cbridge_stop_saving(struct cbridge *cb, bool remove)
+{
+    if (!remove) {
+        flow_saver_write(cb->saver);
+    }
+    flow_saver_destroy(cb->saver, remove);
+    cb->saver = NULL;
+}
+
+/* The flows that the process before us left, if the bridge is the same one and wants the same as then. */
+static bool restore(struct cbridge *cb, const char *path, const char *identity)
+{
+    int64_t now = time_mono_ms();
+    size_t n = 0;
+    int error;
+
+    if (cb->bridge->sw->restore_wait) {
+        return false; /* somebody else will put them back */
+    }
+    error = flow_restore(cb->bridge, path, identity, now, &n);
+    if (!error) {
+        log_info("bridge %s: %zu flows are back, in %lld ms", cb->name, n, (long long)(time_mono_ms() - now));
+    } else if (error == -ESTALE) {
+        log_info("bridge %s: %s is another bridge's, or of another boot or fail_mode: removed", cb->name, path);
+    }
+    return !error;
+}
+
+static char *saved_path(const struct configurator *c, const struct cbridge *cb)
+{
+    return xasprintf("%s/%s.flows", c->rundir, cb->name);
+}
+
+/* The bridge got a controller while nobody looked. */
+static void remove_saved(const struct configurator *c, const struct cbridge *cb)
+{
+    _cleanup_free_ char *path = saved_path(c, cb);
+
+    if (unlink(path) && errno != ENOENT) {
+        log_warn("%s cannot be removed: %s", path, strerror(errno));
+    }
+}
+
+/* FRESH: the bridge was just made. True: it has its flows again. */
+static bool start_saving(const struct configurator *c, struct cbridge *cb, bool fresh)
+{
+    _cleanup_free_ char *path = saved_path(c, cb);
+    _cleanup_free_ char *boot = flow_save_boot_id();
+    _cleanup_free_ char *identity = xasprintf("bridge %s boot %s %s", UUID_STR(ovsdb_row_uuid(cb->row)), boot,
+                                              cb->bridge->fail_mode == FAIL_SECURE ? "secure" : "standalone");
+    bool restored = fresh && restore(cb, path, identity);
+
+    flow_saver_create(cb->bridge, path, identity, restored, &cb->saver);
+    return restored;
+}
+
+/* ---- fail_mode ---- */
+
+static void apply_fail_mode(const struct configurator *c, struct cbridge *cb)
 {
     const char *mode = ovsdb_row_string(cb->row, "fail_mode");
     enum fail_mode wanted = mode && !strcmp(mode, "secure") ? FAIL_SECURE : FAIL_STANDALONE;
@@ -122,11 +186,14 @@ static void apply_fail_mode(struct cbridge *cb)
     if (!fresh) {
         log_info("bridge %s: now %s %s controller: flows flushed", cb->name,
                  wanted == FAIL_SECURE ? "secure" : "standalone", controlled ? "with" : "without");
+        cbridge_stop_saving(cb, true);
         flush(cb->bridge);
     }
     cb->fail_open = false;
     cb->contact_ms = time_mono_ms();
-    if (wanted == FAIL_STANDALONE && !controlled) {
+    if (controlled) {
+        remove_saved(c, cb);
+    } else if (!start_saving(c, cb, fresh) && wanted == FAIL_STANDALONE) {
         add_normal(cb, 0);
     }
 }
@@ -135,7 +202,7 @@ void cbridge_apply_server(struct configurator *c, struct cbridge *cb)
 {
     struct ofserver_target *targets = xcalloc(ovsdb_row_size(cb->row, "controller") + 1, sizeof *targets);
     size_t n = read_targets(c, cb, targets);
-    apply_fail_mode(cb);
+    apply_fail_mode(c, cb);
     if (!cb->server) {
         int error = ofserver_create(cb->bridge, c->rundir, &cb->server);
         if (error) {

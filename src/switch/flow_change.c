@@ -2,6 +2,7 @@
 /* Changes of flow tables: each is carried out at once and written to an undo log, which is then rolled back or made
  * final. */
 #include "base/coverage.h"
+#include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
 #include "switch/megaflow.h"
 #include "switch/translate.h"
@@ -140,6 +141,20 @@ static void reset_counts(struct rule *rule)
     rule->packets = rule->bytes = 0;
 }
 
+/* At time NOW it came, or (as far as C knows) before. */
+static void set_history(struct rule *rule, const struct flow_change *c, int64_t now)
+{
+    const struct rule_history *h = c->history;
+
+    rule->created_ms = h ? h->created_ms : now;
+    rule->modified_ms = h ? h->modified_ms : now;
+    rule->used_ms = now;
+    if (h) {
+        rule->packets = h->packets;
+        rule->bytes = h->bytes;
+    }
+}
+
 /* ADD onto a rule of the same match and priority: takes its place, which in effect changes it. */
 static void replace_rule(struct change_run *run, struct rule *rule)
 {
@@ -150,7 +165,7 @@ static void replace_rule(struct change_run *run, struct rule *rule)
     set_actions(run->log, rule, c->actions, c->actions_len);
     rule->cookie = c->cookie;
     set_timeouts(rule, c);
-    rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
+    set_history(rule, c, run->now);
     if (c->flags & RULE_RESET_COUNTS) {
         reset_counts(rule);
     }
@@ -173,6 +188,7 @@ static int make_room(struct change_run *run, struct flow_table *t)
 static int change_add(struct change_run *run, __be64 cookie)
 {
     const struct flow_change *c = run->change;
+    bool check_overlap = c->flags & RULE_CHECK_OVERLAP && !c->history; /* it stood among what may have come later */
     struct flow_table *t;
     struct cls_rule *same;
     struct rule *rule;
@@ -183,12 +199,12 @@ static int change_add(struct change_run *run, __be64 cookie)
         return OFERR_FLOW_MOD_BAD_TABLE_ID;
     }
     t = &run->br->tables[table];
-    if (c->flags & RULE_CHECK_OVERLAP && classifier_overlaps(&t->cls, &c->match, c->priority)) {
+    if (check_overlap && classifier_overlaps(&t->cls, &c->match, c->priority)) {
         return OFERR_FLOW_MOD_OVERLAP;
     }
     same = classifier_find_exact(&t->cls, &c->match, c->priority);
     if (same) {
-        if (c->flags & RULE_CHECK_OVERLAP) {
+        if (check_overlap) {
             return OFERR_FLOW_MOD_OVERLAP;
         }
         replace_rule(run, CONTAINER_OF(same, struct rule, cls));
@@ -203,7 +219,7 @@ static int change_add(struct change_run *run, __be64 cookie)
     rule->bridge = run->br;
     rule->table = table;
     rule->cookie = cookie;
-    rule->created_ms = rule->modified_ms = rule->used_ms = run->now;
+    set_history(rule, c, run->now);
     cls_rule_init(&rule->cls, &c->match, c->priority);
     rule_set_actions(rule, rule_actions_new(c->actions, c->actions_len));
     set_timeouts(rule, c);
@@ -384,6 +400,7 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
 {
     bool announce = false, cached = false;
 
+    flow_saver_note_flows(br->saver, log);
     for (size_t i = 0; i < log->n; i++) {
         const struct undo *u = &log->steps[i];
 
@@ -529,6 +546,7 @@ void flow_table_flush(struct bridge *br, bool quiet)
     if (!quiet) {
         undo_log_commit(br, &log, true);
     } else if (log.any_visible) {
+        flow_saver_note_flows(br->saver, &log);
         switch_tables_changed(br, log.visible);
     }
     undo_log_done(br->sw, &log);

@@ -10,6 +10,7 @@
  * Eviction (ovs-vswitchd.conf.db(5), Flow_Table): of the largest group, the flow of the lowest importance, among those
  * the one that expires soonest. Flows without a timeout are never evicted.
  */
+#include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
 #include "switch/megaflow.h"
 
@@ -146,6 +147,7 @@ void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard)
     }
     if (shorter) {
         rule_update_timers(rule);
+        flow_saver_note_rule(rule->bridge->saver, rule);
     }
 }
 

@@ -90,6 +90,12 @@ enum flow_mod_command {
     FLOW_MOD_DELETE_STRICT = 4,
 };
 
+/* Of a flow that stood before a restart. Its idle timeout begins anew: nobody knows what used it meanwhile. */
+struct rule_history {
+    int64_t created_ms, modified_ms;
+    uint64_t packets, bytes;
+};
+
 /* One flow_mod in the form that tables take. Nothing is owned; ACTIONS is copied. */
 struct flow_change {
     enum flow_mod_command command;
@@ -109,6 +115,7 @@ struct flow_change {
     bool keep_timeouts;  /* MODIFY leaves timeouts, importance and flags of the rule (OpenFlow's); learn: false */
     const void *actions; /* ofpacts, already checked (ofpacts_check) */
     size_t actions_len;
+    const struct rule_history *history; /* ADD; NULL: it is new */
 };
 
 /* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/group_table.h"
 
+#include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
 #include "switch/translate.h"
 
@@ -167,6 +168,7 @@ void group_log_rollback(struct bridge *br, struct group_log *log)
 void group_log_commit(struct bridge *br, struct group_log *log)
 {
     if (log->n) {
+        flow_saver_note_groups(br->saver, log);
         switch_counter_changed(br->sw, &br->groups->changed);
     }
 }
@@ -190,6 +192,7 @@ void group_table_flush(struct bridge *br)
     HASH_ITER(hh, br->groups->by_id, g, next) {
         place(br, g->config.id, NULL);
     }
+    flow_saver_note_all(br->saver);
     switch_counter_changed(br->sw, &br->groups->changed);
 }
 

@@ -236,6 +236,9 @@ static void stop(struct switchd *s)
     if (s->cleanup && s->configurator) {
         configurator_cleanup(s->configurator);
     }
+    if (s->configurator) {
+        configurator_save_flows(s->configurator);
+    }
     if (s->sw && !s->cleanup) {
         dp_leave(s->sw->dp);
     }

@@ -2,6 +2,7 @@
 #include "switch/meter_table.h"
 
 #include "base/log.h"
+#include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
 
 LOG_MODULE("meter");
@@ -132,6 +133,7 @@ static int add(struct bridge *br, struct of_meter *config, int64_t now)
     m->created_ms = now;
     take_config(m, config);
     HASH_ADD(hh, br->meters->by_id, config.id, sizeof m->config.id, m);
+    flow_saver_note_meter(br->saver, m->config.id);
     changed(br, m->config.id);
     return 0;
 }
@@ -146,6 +148,7 @@ static int modify(struct bridge *br, struct of_meter *config)
     int error = set_in_datapath(br, m->dp_id, config);
     if (!error) {
         take_config(m, config);
+        flow_saver_note_meter(br->saver, m->config.id);
     }
     return error;
 }
@@ -179,6 +182,11 @@ static void delete_meters(struct bridge *br, uint32_t id, int64_t now)
             meter_remove(br, m);
         }
     }
+    if (id == OF_METER_ALL) {
+        flow_saver_note_all(br->saver);
+    } else {
+        flow_saver_note_meter(br->saver, id);
+    }
 }
 
 int meter_mod_apply(struct bridge *br, struct of_meter_mod *mm, int64_t now)
@@ -204,9 +212,13 @@ void meter_table_flush(struct bridge *br)
 {
     struct meter *m, *next;
 
+    if (!br->meters->by_id) {
+        return;
+    }
     HASH_ITER(hh, br->meters->by_id, m, next) {
         meter_remove(br, m);
     }
+    flow_saver_note_all(br->saver);
 }
 
 void meter_table_done(struct bridge *br)

@@ -15,6 +15,7 @@
 
 #include "openflow/msg_bundle.h"
 #include "openflow/msg_nx.h"
+#include "switch/flow_save.h"
 #include "switch/ofserver_private.h"
 
 #define MAX_BUNDLES 8
@@ -222,6 +223,7 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
         flow_txn_abort(cm.txn);
     } else {
         flow_txn_commit(cm.txn);
+        flow_saver_sync(c->server->bridge->saver);
         commit_later(c, &cm.later);
     }
     commit_packets_end(&cm, !error);

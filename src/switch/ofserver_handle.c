@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "switch/flow_save.h"
 #include "switch/ofserver_private.h"
 
 LOG_MODULE("openflow");
@@ -246,6 +247,7 @@ static int handle_barrier(struct ofconn *c, const struct of_header *h, struct re
     if (body->left) {
         return OFERR_BAD_LEN;
     }
+    flow_saver_sync(c->server->bridge->saver);
     of_encode_empty(&w, h->version, OFT_BARRIER_REPLY, h->xid);
     ofconn_send(c, &w);
     return 0;

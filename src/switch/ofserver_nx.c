@@ -6,6 +6,7 @@
  */
 #include "openflow/msg_monitor.h"
 #include "openflow/msg_nx.h"
+#include "switch/flow_save.h"
 #include "switch/ofserver_private.h"
 
 #define FLOW_FORMAT_OPENFLOW10 0
@@ -156,6 +157,7 @@ int ofconn_tlv_table_mod(struct ofconn *c, const struct of_header *h WR_UNUSED, 
         break;
     }
     if (!error) {
+        flow_saver_note_all(c->server->bridge->saver);
         switch_changed(c->server->bridge->sw);
     }
     return error;

@@ -25,6 +25,7 @@ static void check_again(const struct flow_spec *spec)
     FUZZ_CHECK(ofpacts_equal(spec->acts.data, spec->acts.len, again.acts.data, again.acts.len));
     FUZZ_CHECK(spec->priority == again.priority && spec->cookie == again.cookie && spec->flags == again.flags);
     FUZZ_CHECK(spec->idle_timeout == again.idle_timeout && spec->hard_timeout == again.hard_timeout);
+    FUZZ_CHECK(spec->importance == again.importance);
     flow_spec_done(&again);
 }
 

@@ -9,6 +9,7 @@
 #include "openflow/msg_group.h"
 #include "openflow/msg_meter.h"
 #include "openflow/text.h"
+#include "openflow/text_group.h"
 
 /* ---- requests ---- */
 
@@ -435,12 +436,171 @@ static void test_replies(void **state WR_UNUSED)
     }
 }
 
+/* ---- text ---- */
+
+/* What a message said, written, read and encoded again. */
+static void test_groups_as_text(void **state WR_UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(group_mods); i++) {
+        const struct vector *v = &group_mods[i];
+        uint8_t bytes[512];
+        size_t n = from_hex(v->body, bytes, sizeof bytes);
+        struct reader r = reader_of(bytes, n);
+        struct of_group_mod gm;
+        struct writer was = {0}, is = {0};
+        _cleanup_strbuf_ struct strbuf b = {0};
+        _cleanup_free_ char *error = NULL;
+
+        assert_int_equal(of_group_mod_decode(&r, v->version, v->nx, &gm), 0);
+        of_group_mod_encode(&was, v->version, v->nx, &gm, 1);
+        if (gm.command == OF_GROUP_DELETE || gm.command == OF_GROUP_REMOVE_BUCKET) {
+            of_group_mod_done(&gm);
+            writer_done(&was);
+            continue;
+        }
+        group_format(&gm.group, 0, &b);
+        of_group_done(&gm.group);
+        if (group_parse(strbuf_str(&b), NULL, &gm.group, &error)) {
+            fail_msg("%s: %s", strbuf_str(&b), error);
+        }
+        of_group_mod_encode(&is, v->version, v->nx, &gm, 1);
+        assert_int_equal(was.len, is.len);
+        assert_memory_equal(was.data, is.data, is.len);
+        of_group_mod_done(&gm);
+        writer_done(&was);
+        writer_done(&is);
+    }
+}
+
+static const struct {
+    const char *text, *canonical; /* NULL: the same */
+} group_texts[] = {
+    {"group_id=1,type=all", NULL},
+    {"group_id=2,type=select,selection_method=hash,selection_method_param=7,fields(ip_src=0xffffff00,tcp_dst),"
+     "bucket=bucket_id:3,weight:2,actions=output:7,bucket=bucket_id:1,weight:1,actions=drop",
+     NULL},
+    {"group_id=3,type=ff,bucket=watch_port:1,watch_group:9,actions=mod_dl_dst:02:00:00:00:00:01,output:1",
+     "group_id=3,type=ff,bucket=bucket_id:0,watch_port:1,watch_group:9,actions=set_field:02:00:00:00:00:01->eth_dst,"
+     "output:1"},
+    {"group_id=4,type=indirect,bucket=bucket_id:0,watch_port:LOCAL,actions=clone(output:1,output:2),group:3", NULL},
+};
+
+static void test_group_texts(void **state WR_UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(group_texts); i++) {
+        const char *want = group_texts[i].canonical ? group_texts[i].canonical : group_texts[i].text;
+        _cleanup_strbuf_ struct strbuf b = {0};
+        _cleanup_free_ char *error = NULL;
+        struct of_group g;
+
+        if (group_parse(group_texts[i].text, NULL, &g, &error)) {
+            fail_msg("%s: %s", group_texts[i].text, error);
+        }
+        group_format(&g, 0, &b);
+        assert_string_equal(strbuf_str(&b), want);
+        of_group_done(&g);
+    }
+}
+
+static void test_bad_group_texts(void **state WR_UNUSED)
+{
+    static const char *const texts[] = {
+        "",
+        "type=all",
+        "group_id=0xffffff01",
+        "group_id=1,type=some",
+        "group_id=1,selection_method=luck",
+        "group_id=1,fields(no_such)",
+        "group_id=1,fields(tcp_dst,tcp_dst)",
+        "group_id=1,fields(ip_dscp=0xff)",
+        "group_id=1,fields(tcp_dst=x)",
+        "group_id=1,color=red",
+        "group_id=1,command_bucket_id=first",
+        "group_id=1,bucket=weight:1",
+        "group_id=1,bucket=weight:65536,actions=drop",
+        "group_id=1,bucket=size:1,actions=drop",
+        "group_id=1,bucket=watch_port:vm1,actions=drop",
+        "group_id=1,bucket=actions=no_such",
+        "group_id=1,bucket=bucket_id:1,actions=drop,bucket=bucket_id:1,actions=drop",
+        "group_id=1,(",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        _cleanup_free_ char *error = NULL;
+        struct of_group g;
+
+        if (group_parse(texts[i], NULL, &g, &error) != -EINVAL) {
+            fail_msg("%s: taken", texts[i]);
+        }
+        assert_non_null(error);
+    }
+}
+
+static void test_command_bucket(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *text;
+        uint32_t id;
+    } cases[] = {{"first", OF_BUCKET_FIRST}, {"last", OF_BUCKET_LAST}, {"all", OF_BUCKET_ALL}, {"5", 5}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_free_ char *text = xasprintf("group_id=1,command_bucket_id=%s", cases[i].text), *error = NULL;
+        struct of_group g;
+        uint32_t id = 77;
+
+        assert_int_equal(group_parse(text, &id, &g, &error), 0);
+        assert_int_equal(id, cases[i].id);
+        of_group_done(&g);
+    }
+}
+
+static void test_meter_texts(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *text, *canonical; /* NULL: refused */
+    } cases[] = {
+        {"meter=1 kbps bands= type=drop rate=1000", "meter=1 kbps bands= type=drop rate=1000"},
+        {"meter=2,pktps,burst,stats,bands= type=drop,rate=5,burst_size=9,type=dscp_remark rate=6 prec_level=2",
+         "meter=2 pktps burst stats bands= type=drop rate=5 burst_size=9 type=dscp_remark rate=6 burst_size=0 "
+         "prec_level=2"},
+        {"meter=controller bands= type=drop rate=1", "meter=controller kbps bands= type=drop rate=1"},
+        {"meter=slowpath pktps", "meter=slowpath pktps bands="},
+        {"meter=0 kbps", NULL},
+        {"kbps", NULL},
+        {"meter=1 kbps pktps", NULL},
+        {"meter=1 bands=type=drop", NULL},
+        {"meter=1 bands= type=drop", NULL},
+        {"meter=1 bands= rate=1", NULL},
+        {"meter=1 bands= type=paint rate=1", NULL},
+        {"meter=1 bands= type=drop rate=1 color=2", NULL},
+        {"meter=1 rate=4294967296", NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_strbuf_ struct strbuf b = {0};
+        _cleanup_free_ char *error = NULL;
+        struct of_meter m;
+
+        if (meter_parse(cases[i].text, &m, &error)) {
+            assert_null(cases[i].canonical);
+            assert_non_null(error);
+            continue;
+        }
+        meter_format(&m, &b);
+        assert_string_equal(strbuf_str(&b), cases[i].canonical ? cases[i].canonical : "");
+        of_meter_done(&m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_group_mods),     cmocka_unit_test(test_bad_group_mods),
-        cmocka_unit_test(test_meter_mods),     cmocka_unit_test(test_meter_default_flag),
-        cmocka_unit_test(test_request_bodies), cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_group_mods),      cmocka_unit_test(test_bad_group_mods),
+        cmocka_unit_test(test_meter_mods),      cmocka_unit_test(test_meter_default_flag),
+        cmocka_unit_test(test_request_bodies),  cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_groups_as_text),  cmocka_unit_test(test_group_texts),
+        cmocka_unit_test(test_bad_group_texts), cmocka_unit_test(test_command_bucket),
+        cmocka_unit_test(test_meter_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

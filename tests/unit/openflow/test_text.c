@@ -67,6 +67,7 @@ static const char *const dumped[] = {
     "actions=resubmit(,73)",
     "cookie=0x1, table=71, priority=70,udp6,reg5=0x2,in_port=vm1,tp_src=547,tp_dst=546 actions=resubmit(,93)",
     "cookie=0x0, idle_timeout=5, send_flow_rem actions=CONTROLLER:65535",
+    "cookie=0x0, hard_timeout=5, importance=7, priority=1,arp actions=drop",
 };
 
 static void flows_round_trip(void **state WR_UNUSED)
@@ -86,19 +87,26 @@ static void flows_round_trip(void **state WR_UNUSED)
 
 static void counters(void **state WR_UNUSED)
 {
+    static const char *const bad_counts[] = {"duration=1,actions=drop", "duration=s,actions=drop",
+                                             "duration=1.5sec,actions=drop", "n_packets=x,actions=drop",
+                                             "hard_age=4294967296,actions=drop"};
     static const struct {
         const char *flow;
         struct flow_counts counts;
         const char *text;
     } cases[] = {
-        {"actions=drop", {0, 0, 0, 0}, "cookie=0x0, duration=0s, table=0, n_packets=0, n_bytes=0, actions=drop"},
+        {"actions=drop", {0, 0, 0, 0, 0}, "cookie=0x0, duration=0s, table=0, n_packets=0, n_bytes=0, actions=drop"},
         {"table=20,idle_timeout=9,priority=1,arp,actions=drop",
-         {12, 50000000, 1, UINT64_MAX},
+         {12, 50000000, 1, UINT64_MAX, 0},
          "cookie=0x0, duration=12.05s, table=20, n_packets=1, n_bytes=18446744073709551615, idle_timeout=9, "
          "priority=1,arp actions=drop"},
         {"send_flow_rem,actions=NORMAL",
-         {1, 1, 2, 3},
+         {1, 1, 2, 3, 0},
          "cookie=0x0, duration=1.000000001s, table=0, n_packets=2, n_bytes=3, send_flow_rem actions=NORMAL"},
+        {"hard_timeout=60,importance=3,priority=2,actions=drop",
+         {10, 0, 2, 3, 9},
+         "cookie=0x0, duration=10s, table=0, n_packets=2, n_bytes=3, hard_timeout=60, importance=3, hard_age=9, "
+         "priority=2 actions=drop"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -109,7 +117,27 @@ static void counters(void **state WR_UNUSED)
         s.table = s.table == TABLE_ID_ALL ? 0 : s.table;
         flow_format_counts(&s, &cases[i].counts, NULL, &b);
         assert_string_equal(strbuf_str(&b), cases[i].text);
+
+        _cleanup_flow_spec_ struct flow_spec back = {0};
+        struct flow_counts counts = {0};
+        assert_int_equal(flow_parse_counts(cases[i].text, &back, &counts, NULL), 0);
+        assert_memory_equal(&counts, &cases[i].counts, sizeof counts);
+        assert_true(match_equal(&back.match, &s.match));
+        assert_int_equal(back.importance, s.importance);
     }
+    for (size_t i = 0; i < ARRAY_SIZE(bad_counts); i++) {
+        _cleanup_free_ char *error = NULL;
+        struct flow_counts counts;
+        struct flow_spec s;
+
+        assert_int_equal(flow_parse_counts(bad_counts[i], &s, &counts, &error), -EINVAL);
+        assert_non_null(error);
+    }
+    /* OpenFlow 1.0 lets through what the match does not warrant, and so does what it left in a switch. */
+    _cleanup_flow_spec_ struct flow_spec lax = {0};
+    struct flow_counts counts;
+    assert_int_equal(flow_parse("actions=dec_ttl", NULL, &lax, NULL), -EINVAL);
+    assert_int_equal(flow_parse_counts("actions=dec_ttl", &lax, &counts, NULL), 0);
     assert_string_equal(flow_flag_name(FLOW_F_SEND_FLOW_REM), "send_flow_rem");
     assert_null(flow_flag_name(0x8000));
 }

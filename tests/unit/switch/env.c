@@ -100,6 +100,7 @@ struct flow_change env_change(const char *text, enum flow_mod_command command, s
         .idle_timeout = s.idle_timeout,
         .hard_timeout = s.hard_timeout,
         .flags = s.flags,
+        .importance = s.importance,
         .out_port = s.out_port,
         .actions = s.acts.data,
         .actions_len = s.acts.len,

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "switch/flow_save.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "base/coverage.h"
+#include "base/log.h"
+#include "openflow/text.h"
+#include "openflow/text_group.h"
+#include "switch/flow_save_private.h"
+#include "switch/flow_table_private.h"
+#include "switch/group_table.h"
+#include "switch/megaflow.h"
+#include "switch/meter_table.h"
+
+LOG_MODULE("flow_save");
+
+#define NOTES_BURST 4096 /* changes noted at once, */
+#define NOTES_PER_S 1000 /* and lastingly */
+#define SLICE_FLOWS 256
+#define SLICE_PAUSE_MS 1
+#define SMALL_FLOWS 1000 /* up to here all is written in one go, */
+#define REWRITE_NOTES 64 /* and counts as so many notes more than there are flows */
+#define CALM_MS 1000     /* after changes that were not noted, the file is begun anew once they cease for so long, */
+#define LATEST_MS 5000   /* or at last */
+#define RETRY_MS 5000    /* after it could not be written */
+#define STAMP_MS 1000
+
+COVERAGE(flow_save_rewrite);
+COVERAGE(flow_save_overrun);
+
+struct out {
+    int fd; /* -1: none */
+    struct strbuf b;
+};
+
+struct flow_saver {
+    struct bridge *br;
+    char *path, *next_path, *identity;
+    struct event *flush, *work;
+    struct out cur;          /* the file, appended to */
+    struct out next;         /* the one that will replace it, as far as it got */
+    struct rule **rules;     /* by reference: those that NEXT still has to be told, */
+    size_t n_rules, at;      /* from AT on */
+    size_t n_noted;          /* lines in CUR since it was complete */
+    bool overrun;            /* changes were not noted: CUR lacks additions, or is not there */
+    int64_t overrun_ms;      /* since when */
+    int64_t notes, notes_ms; /* what is left of the ration, and as of when */
+    int64_t stamp_ms;        /* what ages in the files count from */
+    bool failed;             /* was logged */
+};
+
+char *flow_save_boot_id(void)
+{
+    char id[64] = "";
+    _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, id, sizeof id - 1);
+
+    id[n > 0 ? n : 0] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+    return xstrdup(id);
+}
+
+static void set_timer(struct event *ev, int64_t ms)
+{
+    event_add(ev, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+}
+
+/* ---- the files ---- */
+
+static void out_close(struct out *o)
+{
+    if (o->fd >= 0) {
+        close(o->fd);
+    }
+    o->fd = -1;
+    strbuf_done(&o->b);
+    o->b = (struct strbuf){0};
+}
+
+static int out_flush(struct out *o)
+{
+    for (size_t done = 0; o->fd >= 0 && done < o->b.len;) {
+        ssize_t n = write(o->fd, o->b.s + done, o->b.len - done);
+
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    o->b.len = 0;
+    return 0;
+}
+
+static void forget_rules(struct flow_saver *s)
+{
+    for (size_t i = s->at; i < s->n_rules; i++) {
+        rule_unref(s->rules[i]);
+    }
+    free(s->rules);
+    s->rules = NULL;
+    s->n_rules = s->at = 0;
+}
+
+static void drop_next(struct flow_saver *s)
+{
+    if (s->next.fd >= 0) {
+        unlink(s->next_path);
+    }
+    out_close(&s->next);
+    forget_rules(s);
+}
+
+/* What it says is not so any more. */
+static void drop_current(struct flow_saver *s)
+{
+    out_close(&s->cur);
+    if (unlink(s->path) && errno != ENOENT) {
+        log_limited(LOG_LEVEL_WARN, "%s cannot be removed: %s", s->path, strerror(errno));
+    }
+}
+
+static void fail(struct flow_saver *s, int error)
+{
+    if (!s->failed) {
+        log_warn("%s cannot be written: %s: a restart would lose the flows of %s", s->path, strerror(-error),
+                 s->br->name);
+        s->failed = true;
+    }
+    drop_next(s);
+    drop_current(s);
+    s->overrun = true;
+    s->overrun_ms = time_mono_ms();
+    s->notes = 0;
+    set_timer(s->work, RETRY_MS);
+}
+
+void flow_saver_sync(struct flow_saver *s)
+{
+    int error;
+
+    if (!s) {
+        return;
+    }
+    error = out_flush(&s->cur);
+    error = error ? error : out_flush(&s->next);
+    if (error) {
+        fail(s, error);
+    }
+}
+
+static void on_flush(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    flow_saver_sync(aux);
+}
+
+/* ---- lines ---- */
+
+/* A line that is about to be added to B counts from stamp_ms. */
+static void add_flow(const struct flow_saver *s, const struct rule *rule, struct strbuf *b)
+{
+    int64_t age = MAX(0, s->stamp_ms - rule->created_ms);
+    struct flow_spec spec = {
+        .table = rule->table,
+        .priority = (uint16_t)rule->cls.priority,
+        .idle_timeout = rule->idle_timeout,
+        .hard_timeout = rule->hard_timeout,
+        .flags = rule->flags,
+        .importance = rule->importance,
+        .cookie = rule->cookie,
+        .acts = {.data = (void *)rule->actions->data, .len = rule->actions->len},
+    };
+    struct flow_counts counts = {
+        .duration_sec = (uint32_t)(age / 1000),
+        .duration_nsec = (uint32_t)(age % 1000 * 1000000),
+        .packets = rule->packets,
+        .bytes = rule->bytes,
+        .hard_age =
+            rule->modified_ms == rule->created_ms ? 0 : (uint32_t)MAX(1, (s->stamp_ms - rule->modified_ms) / 1000),
+    };
+
+    rule_get_match(rule, &spec.match);
+    strbuf_add(b, SAVED_FLOW_ADD);
+    flow_format_counts(&spec, &counts, NULL, b);
+    strbuf_add(b, "\n");
+}
+
+static void add_flow_deletion(const struct rule *rule, struct strbuf *b)
+{
+    struct match match;
+
+    rule_get_match(rule, &match);
+    strbuf_addf(b, SAVED_FLOW_DELETE "table=%u,priority=%d,", rule->table, rule->cls.priority);
+    match_format(&match, NULL, b);
+    strbuf_chomp(b, ',');
+    strbuf_add(b, "\n");
+}
+
+/* Buckets that a failover group got one by one need not watch anything (group_table.c): from the first such on, they
+ * are told one by one. */
+static size_t told_later(const struct of_group *g)
+{
+    for (size_t i = 0; g->type == OF_GROUP_TYPE_FAILOVER && i < g->n_buckets; i++) {
+        if (g->buckets[i].watch_port == OFPP_ANY && g->buckets[i].watch_group == OF_GROUP_ANY) {
+            return g->n_buckets - i;
+        }
+    }
+    return 0;
+}
+
+static void add_group(const struct group *group, struct strbuf *b)
+{
+    struct of_group g;
+    size_t later;
+
+    group_describe(group, &g);
+    later = told_later(&g);
+    strbuf_add(b, SAVED_GROUP_ADD);
+    group_format(&g, later, b);
+    strbuf_add(b, "\n");
+    for (size_t i = g.n_buckets - later; i < g.n_buckets; i++) {
+        strbuf_addf(b, SAVED_GROUP_INSERT "group_id=%u,command_bucket_id=last", g.id);
+        bucket_format(&g.buckets[i], b);
+        strbuf_add(b, "\n");
+    }
+    free(g.buckets);
+}
+
+static void add_meter(const struct meter *m, struct strbuf *b)
+{
+    strbuf_add(b, SAVED_METER_ADD);
+    meter_format(&m->config, b);
+    strbuf_add(b, "\n");
+}
+
+static void put_group(void *aux, const struct group *group)
+{
+    add_group(group, aux);
+}
+
+static void put_meter(void *aux, const struct meter *m)
+{
+    add_meter(m, aux);
+}
+
+static void put_tlv_map(const struct tlv_map *map, struct strbuf *b)
+{
+    for (size_t i = 0; i < map->n; i++) {
+        const struct tlv_mapping *m = &map->entries[i];
+
+        strbuf_addf(b, SAVED_TLV_ADD SAVED_TLV_FORMAT "\n", m->opt_class, m->opt_type, m->opt_len, m->index);
+    }
+}
+
+/* ---- the whole ---- */
+
+static size_t count_rules(const struct bridge *br)
+{
+    size_t n = 0;
+
+    for (unsigned int i = 0; i < N_TABLES; i++) {
+        n += br->tables[i].cls.n_rules;
+    }
+    return n;
+}
+
+static int collect_rule(void *aux, struct cls_rule *cr)
+{
+    struct flow_saver *s = aux;
+    struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
+
+    if (!rule_hidden(rule)) {
+        s->rules[s->n_rules++] = rule_ref(rule);
+    }
+    return 0;
+}
+
+static void stamp(struct flow_saver *s, int64_t now)
+{
+    s->stamp_ms = now;
+    for (int i = 0; i < 2; i++) {
+        struct out *o = i ? &s->next : &s->cur;
+
+        if (o->fd >= 0) {
+            strbuf_addf(&o->b, SAVED_NOW "%lld\n", (long long)now);
+        }
+    }
+}
+
+static int begin(struct flow_saver *s, int64_t now)
+{
+    drop_next(s);
+    s->next.fd = open(s->next_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    if (s->next.fd < 0) {
+        return -errno;
+    }
+    coverage_add(flow_save_rewrite, 1);
+    strbuf_addf(&s->next.b, SAVED_VERSION "\n" SAVED_IDENTITY "%s\n", s->identity);
+    stamp(s, now);
+    put_tlv_map(&s->br->tlv_map, &s->next.b);
+    meter_table_for_each(s->br, OF_METER_ALL, put_meter, &s->next.b);
+    group_table_for_each(s->br, OF_GROUP_ALL, put_group, &s->next.b);
+    s->rules = xcalloc(count_rules(s->br) + 1, sizeof(struct rule *));
+    for (unsigned int i = 0; i < N_TABLES; i++) {
+        classifier_for_each(&s->br->tables[i].cls, NULL, collect_rule, s);
+    }
+    s->overrun = false;
+    return 0;
+}
+
+/* NEXT takes the file's place. */
+static int finish(struct flow_saver *s)
+{
+    strbuf_add(&s->next.b, SAVED_COMPLETE "\n");
+    int error = out_flush(&s->next);
+
+    if (!error && rename(s->next_path, s->path)) {
+        error = -errno;
+    }
+    if (error) {
+        return error;
+    }
+    out_close(&s->cur);
+    s->cur = s->next;
+    s->next = (struct out){.fd = -1};
+    forget_rules(s);
+    s->n_noted = 0;
+    if (s->failed) {
+        log_info("%s is written again", s->path);
+        s->failed = false;
+    }
+    return 0;
+}
+
+static int add_slice(struct flow_saver *s)
+{
+    for (size_t i = 0; i < SLICE_FLOWS && s->at < s->n_rules; i++) {
+        struct rule *rule = s->rules[s->at++];
+
+        if (rule->in_table) {
+            add_flow(s, rule, &s->next.b);
+        }
+        rule_unref(rule);
+    }
+    return out_flush(&s->next);
+}
+
+static void write_now(struct flow_saver *s, int64_t now)
+{
+    int error = begin(s, now);
+
+    while (!error && s->at < s->n_rules) {
+        error = add_slice(s);
+    }
+    error = error ? error : finish(s);
+    if (error) {
+        fail(s, error);
+    } else {
+        event_del(s->work);
+    }
+}
+
+void flow_saver_write(struct flow_saver *s)
+{
+    if (s) {
+        megaflow_sync_stats(s->br->sw);
+        write_now(s, time_mono_ms());
+    }
+}
+
+static void on_work(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    struct flow_saver *s = aux;
+    int error = s->next.fd < 0 ? begin(s, time_mono_ms()) : add_slice(s);
+
+    if (!error && s->at == s->n_rules) {
+        error = finish(s);
+    }
+    if (error) {
+        fail(s, error);
+    } else if (s->next.fd >= 0) {
+        set_timer(s->work, SLICE_PAUSE_MS);
+    }
+}
+
+/* ---- notes ---- */
+
+/* Too much to note. REMOVAL: the file would bring something back. */
+static void lose(struct flow_saver *s, bool removal, int64_t now)
+{
+    size_t n = count_rules(s->br);
+    int64_t cost = (int64_t)n + REWRITE_NOTES;
+
+    if (!s->overrun) {
+        s->overrun = true;
+        s->overrun_ms = now;
+        coverage_add(flow_save_overrun, 1);
+    }
+    drop_next(s);
+    if (n <= SMALL_FLOWS && s->notes >= cost) {
+        s->notes -= cost;
+        write_now(s, now);
+        return;
+    }
+    if (removal && s->cur.fd >= 0) {
+        drop_current(s);
+    }
+    set_timer(s->work, MIN(CALM_MS, MAX(0, s->overrun_ms + LATEST_MS - now)));
+}
+
+static void refill(struct flow_saver *s, int64_t now)
+{
+    int64_t more = (now - s->notes_ms) * NOTES_PER_S / 1000;
+
+    s->notes = MIN(NOTES_BURST, s->notes + more);
+    s->notes_ms = now;
+}
+
+/* May N changes be noted? They are stamped. */
+static bool may_note(struct flow_saver *s, size_t n, bool removal)
+{
+    int64_t now = time_mono_ms();
+
+    refill(s, now);
+    if (s->overrun || n > (size_t)s->notes) {
+        lose(s, removal, now);
+        return false;
+    }
+    s->notes -= (int64_t)n;
+    if (now - s->stamp_ms >= STAMP_MS) {
+        stamp(s, now);
+    }
+    return true;
+}
+
+static void note(struct flow_saver *s, const struct strbuf *lines, size_t n)
+{
+    if (!lines->len) {
+        return;
+    }
+    if (s->cur.fd >= 0) {
+        strbuf_add_n(&s->cur.b, lines->s, lines->len);
+    }
+    if (s->next.fd >= 0) {
+        strbuf_add_n(&s->next.b, lines->s, lines->len);
+    }
+    s->n_noted += n;
+    if (!event_pending(s->flush, EV_TIMEOUT, NULL)) {
+        set_timer(s->flush, 0);
+    }
+    if (s->next.fd < 0 && s->n_noted > MAX(count_rules(s->br), (size_t)SMALL_FLOWS) &&
+        !event_pending(s->work, EV_TIMEOUT, NULL)) {
+        set_timer(s->work, 0);
+    }
+}
+
+void flow_saver_note_flows(struct flow_saver *s, const struct undo_log *log)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+    bool removal = false;
+
+    for (size_t i = 0; s && i < log->n && !removal; i++) {
+        removal = log->steps[i].type != UNDO_ADDED;
+    }
+    if (!s || !log->n || !may_note(s, log->n, removal)) {
+        return;
+    }
+    for (size_t i = 0; i < log->n; i++) {
+        const struct undo *u = &log->steps[i];
+
+        if (rule_hidden(u->rule)) {
+            continue;
+        }
+        if (u->rule->in_table) {
+            add_flow(s, u->rule, &b);
+        } else if (u->type == UNDO_REMOVED) {
+            add_flow_deletion(u->rule, &b);
+        }
+    }
+    note(s, &b, log->n);
+}
+
+void flow_saver_note_rule(struct flow_saver *s, const struct rule *rule)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    if (s && rule->in_table && !rule_hidden(rule) && may_note(s, 1, false)) {
+        add_flow(s, rule, &b);
+        note(s, &b, 1);
+    }
+}
+
+/* Several that change at once may be in each other's way one by one. */
+void flow_saver_note_groups(struct flow_saver *s, const struct group_log *log)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+    const struct group *group;
+
+    if (!s || !log->n) {
+        return;
+    }
+    if (log->n > 1) {
+        flow_saver_note_all(s);
+        return;
+    }
+    if (!may_note(s, 1, true)) {
+        return;
+    }
+    group = group_find(s->br, log->steps[0].id);
+    if (group) {
+        add_group(group, &b);
+    } else {
+        strbuf_addf(&b, SAVED_GROUP_DELETE "group_id=%u\n", log->steps[0].id);
+    }
+    note(s, &b, 1);
+}
+
+void flow_saver_note_meter(struct flow_saver *s, uint32_t id)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+    const struct meter *m = s ? meter_find(s->br, id) : NULL;
+
+    if (!s || !may_note(s, 1, true)) {
+        return;
+    }
+    if (m) {
+        add_meter(m, &b);
+    } else {
+        struct meter gone = {.config = {.id = id}};
+
+        strbuf_add(&b, SAVED_METER_DELETE);
+        meter_format(&gone.config, &b);
+        strbuf_add(&b, "\n");
+    }
+    note(s, &b, 1);
+}
+
+void flow_saver_note_all(struct flow_saver *s)
+{
+    if (s) {
+        int64_t now = time_mono_ms();
+
+        refill(s, now);
+        lose(s, true, now);
+    }
+}
+
+/* ---- life ---- */
+
+void flow_saver_create(struct bridge *br, const char *path, const char *identity, bool restored,
+                       struct flow_saver **ret)
+{
+    struct flow_saver *s = xcalloc(1, sizeof *s);
+
+    s->br = br;
+    s->path = xstrdup(path);
+    s->next_path = xasprintf("%s.new", path);
+    s->identity = xstrdup(identity);
+    s->cur.fd = s->next.fd = -1;
+    s->notes = NOTES_BURST;
+    s->notes_ms = time_mono_ms();
+    s->flush = evtimer_new(br->sw->base, on_flush, s);
+    s->work = evtimer_new(br->sw->base, on_work, s);
+    if (restored) {
+        s->cur.fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    }
+    if (s->cur.fd >= 0) {
+        set_timer(s->work, 0);
+    } else {
+        drop_current(s);
+        lose(s, true, s->notes_ms);
+    }
+    br->saver = s;
+    *ret = s;
+}
+
+void flow_saver_destroy(struct flow_saver *s, bool remove)
+{
+    if (!s) {
+        return;
+    }
+    flow_saver_sync(s);
+    drop_next(s);
+    if (remove) {
+        drop_current(s);
+    }
+    out_close(&s->cur);
+    s->br->saver = NULL;
+    event_free(s->flush);
+    event_free(s->work);
+    free(s->path);
+    free(s->next_path);
+    free(s->identity);
+    free(s);
+}

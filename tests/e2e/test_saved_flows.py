@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bridge that no controller programs has its flows, groups, meters and mapped options again after a restart, however the
+process ended, and traffic that was forwarded goes on: without a gap on the eBPF datapath. What was deleted stays so, and
+no other bridge gets what is not its own."""
+import re
+import shlex
+import signal
+import time
+
+import pytest
+from world import run, wait_for
+
+BR = "br0"
+FLOWS = """\
+table=0,priority=1,in_port=1,actions=resubmit(,7)
+table=0,priority=1,in_port=2,actions=meter:1,output:1
+table=7,cookie=0x77,priority=5,ip,nw_dst=10.9.0.0/24,actions=load:0x5->NXM_NX_REG3[0..15],group:1
+table=7,priority=4,arp,actions=output:2
+table=7,priority=3,hard_timeout=3600,idle_timeout=1800,importance=7,send_flow_rem,ipv6,actions=drop
+table=8,priority=1,tun_metadata0=0x1234,actions=learn(table=9,idle_timeout=10,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])
+"""
+
+
+@pytest.fixture(scope="module")
+def hv(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
+    cloud.hypervisors = ["hv1"]
+    cloud.allowed_warnings += ["lost the database"]
+    cloud.underlay_up(["hv1"])
+    ns = cloud.hv_ns("hv1")
+    cloud.switchd_up("hv1")
+    for k in (1, 2):
+        vm = cloud.world.netns(f"v{k}")
+        cloud.world.veth(ns, f"p{k}", vm, "eth0")
+        cloud.world.ip(ns, "link", "set", f"p{k}", "up")
+        cloud.world.ip(vm, "link", "set", "eth0", "up")
+        cloud.world.ip(vm, "addr", "add", f"10.9.0.{k}/24", "dev", "eth0")
+    cloud.vsctl("hv1", "add-br", BR, "--", "set-fail-mode", BR, "secure", "--", "set", "Bridge", BR,
+                "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15",
+                *[word for k in (1, 2) for word in ("--", "add-port", BR, f"p{k}", "--", "set", "Interface", f"p{k}",
+                                                    f"ofport_request={k}")])
+    return cloud
+
+
+def program(hv):
+    hv.ofctl("hv1", "del-flows", BR)
+    for what in ("groups", "meters"):
+        hv.ofctl("hv1", "-OOpenFlow13", f"del-{what}", BR)
+    hv.ofctl("hv1", "del-tlv-map", BR)
+    hv.ofctl("hv1", "add-tlv-map", BR, "{class=0xffff,type=0,len=4}->tun_metadata0")
+    hv.ofctl("hv1", "-OOpenFlow13", "add-meter", BR, "meter=1 pktps bands=type=drop rate=1000000")
+    hv.ofctl("hv1", "-OOpenFlow15", "add-group", BR,
+             "group_id=1,type=select,selection_method=hash,fields(ip_src,ip_dst),bucket=bucket_id:3,weight:2,actions=output:2")
+    hv.ofctl("hv1", "-OOpenFlow14", "add-flows", BR, "-", stdin=FLOWS)
+
+
+def state(hv):
+    flows = hv.ofctl("hv1", "-OOpenFlow14", "--no-stats", "dump-flows", BR).splitlines()
+    rest = [hv.ofctl("hv1", "-OOpenFlow15", what, BR) for what in ("dump-groups", "dump-meters", "dump-tlv-map")]
+    return sorted(line for line in flows if "actions=" in line), [re.sub(r"xid=\S+", "", text) for text in rest]
+
+
+def flows(hv):
+    return [line for line in hv.ofctl("hv1", "--no-stats", "dump-flows", BR).splitlines() if "actions=" in line]
+
+
+def restart(hv, sig=signal.SIGKILL, meanwhile=lambda: None):
+    status = hv.world.kill("switchd-hv1", sig)
+    meanwhile()
+    (hv.world.dir / "switchd-hv1.log").write_text("")
+    hv.switchd_up("hv1")
+    return status
+
+
+def ping(hv, count=1):
+    return hv.world.sh(hv.world.name + "-v1", "ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", "1", "10.9.0.2",
+                       check=False).returncode == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
+def test_the_same_after_a_restart(hv, datapath, sig):
+    program(hv)
+    before = state(hv)
+    assert len(before[0]) == 6 and all("1" in text for text in before[1])
+    wait_for("traffic", lambda: ping(hv))
+    hv.world.spawn("probe", ["ping", "-q", "-n", "-i", "0.001", "-W", "1", "10.9.0.2"], netns=hv.world.name + "-v1")
+    time.sleep(0.5)  # the restart is to come in the middle of a stream
+    assert restart(hv, sig, lambda: time.sleep(0.5)) == (0 if sig == signal.SIGTERM else -signal.SIGKILL)
+    assert "6 flows are back" in hv.world.log("switchd-hv1")
+    assert state(hv) == before
+    if datapath == "ebpf":
+        wait_for("the flows to be settled", lambda: "is settled" in hv.world.log("switchd-hv1"), 60)
+    else:
+        wait_for("traffic", lambda: ping(hv))
+    time.sleep(0.3)
+    hv.world.kill("probe", signal.SIGINT)
+    sent, received = map(int, re.findall(r"(\d+) packets transmitted, (\d+) received", hv.world.log("probe"))[-1])
+    assert sent > 500 and received > 0
+    assert datapath != "ebpf" or received == sent, (sent, received)
+    assert state(hv) == before and ping(hv, 3)
+
+
+def test_counters_and_ages_go_on(hv):
+    program(hv)
+    assert ping(hv, 3)
+    wait_for("counters", lambda: "n_packets=0" not in hv.ofctl("hv1", "dump-flows", BR, "cookie=0x77/-1"))
+    restart(hv, signal.SIGTERM)
+    line = hv.ofctl("hv1", "dump-flows", BR, "cookie=0x77/-1")
+    assert int(re.search(r"n_packets=(\d+)", line)[1]) >= 3 and float(re.search(r"duration=([\d.]+)", line)[1]) > 0.4
+
+
+def test_what_was_deleted_does_not_come_back(hv):
+    """The reply to ovs-ofctl's barrier was the last thing that the process did."""
+    program(hv)
+    hv.ofctl("hv1", "del-flows", BR, "table=7")
+    hv.ofctl("hv1", "--strict", "mod-flows", BR, "table=0,priority=1,in_port=2,actions=drop")
+    before = state(hv)
+    assert len(before[0]) == 3
+    restart(hv)
+    assert state(hv) == before
+    hv.ofctl("hv1", "del-flows", BR)
+    restart(hv)
+    assert flows(hv) == []
+    hv.ofctl("hv1", "--bundle", "add-flows", BR, "-", stdin="priority=3,actions=output:1\n")
+    restart(hv)
+    assert len(flows(hv)) == 1
+
+
+def test_many_flows(hv):
+    """More than are noted one by one: written anew soon, and when the process ends in order."""
+    program(hv)
+    path = hv.rundir("hv1") / f"{BR}.flows"
+    hv.ofctl("hv1", "add-flows", BR, "-", stdin="".join(
+        f"table=20,priority=5,ip,nw_dst=10.{i >> 8 & 255}.{i & 255}.{i >> 16},actions=output:{1 + i % 2}\n"
+        for i in range(20000)))
+    wait_for("the file", lambda: path.exists() and path.read_text().count("flow add") >= 20006, 20)
+    before = state(hv)
+    assert len(before[0]) == 20006
+    restart(hv)
+    assert state(hv) == before
+    hv.ofctl("hv1", "del-flows", BR, "table=20,ip,nw_dst=10.0.0.0/9")
+    before = state(hv)
+    restart(hv, signal.SIGTERM)
+    assert state(hv) == before
+    hv.ofctl("hv1", "del-flows", BR, "table=20")
+
+
+def test_of_whom_it_is(hv):
+    """A new bridge of that name, another fail_mode, a controller, flow-restore-wait: nothing is restored."""
+    def vsctl_away(*words):
+        socket, db = hv.rundir("hv1") / "away.sock", hv.rundir("hv1") / "conf.db"
+        command = shlex.join(["ovs-vsctl", "--no-wait", f"--db=unix:{socket}", *words])
+        return lambda: run("ovsdb-server", "--unixctl=none", f"--remote=punix:{socket}", f"--run={command}", db)
+
+    program(hv)
+    restart(hv, meanwhile=vsctl_away("set-fail-mode", BR, "standalone"))
+    assert ["NORMAL" in line for line in flows(hv)] == [True]
+    program(hv)  # without the NORMAL flow, which does not come back either
+    restart(hv, meanwhile=vsctl_away("set-controller", BR, f"unix:{hv.rundir('hv1')}/nobody"))
+    assert flows(hv) == []
+    hv.vsctl("hv1", "del-controller", BR)
+    wait_for("the NORMAL flow", lambda: ["NORMAL" in line for line in flows(hv)] == [True])
+    program(hv)
+    restart(hv, meanwhile=vsctl_away("set", "Open_vSwitch", ".", "other_config:flow-restore-wait=true"))
+    assert ["NORMAL" in line for line in flows(hv)] == [True]
+    hv.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "flow-restore-wait")
+    program(hv)
+    ports = [word for k in (1, 2) for word in ("--", "add-port", BR, f"p{k}", "--", "set", "Interface", f"p{k}",
+                                               f"ofport_request={k}")]
+    restart(hv, meanwhile=vsctl_away("del-br", BR, "--", "add-br", BR, "--", "set-fail-mode", BR, "secure", "--", "set",
+                                     "Bridge", BR, "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15", *ports))
+    assert flows(hv) == []
+    path = hv.rundir("hv1") / f"{BR}.flows"
+    assert path.exists()
+    hv.vsctl("hv1", "del-br", BR)
+    assert not path.exists()
+    hv.vsctl("hv1", "add-br", BR, "--", "set-fail-mode", BR, "secure", "--", "set", "Bridge", BR,
+             "protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15", *ports)
+
+
+def test_damaged(hv):
+    program(hv)
+    path = hv.rundir("hv1") / f"{BR}.flows"
+
+    def damage():
+        lines = path.read_text().splitlines(keepends=True)
+        lines[5] = lines[5][:len(lines[5]) // 2] + "\n"
+        path.write_text("".join(lines))
+
+    restart(hv, signal.SIGTERM, damage)
+    hv.allowed_warnings.append("starts without the flows that it had")
+    warnings = [line for line in hv.world.log("switchd-hv1").splitlines() if line.startswith("WARN")]
+    assert len(warnings) == 1 and f"{path}, line 6: " in warnings[0], warnings
+    assert flows(hv) == []
+    assert path.with_name(path.name + ".damaged").exists()
+    program(hv)
+    before = state(hv)
+    restart(hv)
+    assert state(hv) == before
