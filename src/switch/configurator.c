@@ -26,7 +26,8 @@ static const char *const bridge_columns[] = {
     "name",        "datapath_id", "datapath_version", "ports",       "controller",
     "fail_mode",   "protocols",   "other_config",     "mirrors",     "netflow",
     "sflow",       "ipfix",       "stp_enable",       "rstp_enable", "mcast_snooping_enable",
-    "flow_tables", "auto_attach", "flood_vlans",      "status",      NULL};
+    "flow_tables", "auto_attach", "flood_vlans",      "status",      "datapath_type",
+    NULL};
 static const char *const port_columns[] = {"name",
                                            "interfaces",
                                            "tag",
@@ -225,6 +226,18 @@ static void add_unsupported_of_controllers(const struct configurator *c, const s
     }
 }
 
+/* All bridges share the switch's datapath: one that asks for user space on the eBPF datapath, or for a type that there
+ * is not, does not get it. */
+static void add_datapath_type(const struct configurator *c, const struct cbridge *cb, struct strbuf *b)
+{
+    const char *type = ovsdb_row_string(cb->row, "datapath_type");
+    bool userspace = !strcmp(c->sw->dp->class->name, "userspace");
+
+    if (type && *type && strcmp(type, "system") != 0 && (strcmp(type, "netdev") != 0 || !userspace)) {
+        strbuf_addf(b, " datapath_type=%s", type);
+    }
+}
+
 static void tell_unsupported_of_bridge(const struct configurator *c, struct cbridge *cb)
 {
     static const char *const sets[] = {"netflow", "sflow", "ipfix", "auto_attach"};
@@ -240,6 +253,7 @@ static void tell_unsupported_of_bridge(const struct configurator *c, struct cbri
             strbuf_addf(&b, " %s", flags[i]);
         }
     }
+    add_datapath_type(c, cb, &b);
     add_unsupported_of_controllers(c, cb, &b);
     tell_unsupported("bridge", cb->name, &b, &cb->unsupported);
 }

@@ -288,3 +288,19 @@ def test_ephemeral_columns_are_as_the_schema_says(hv):
         want = get(hv, "Interface", "s1", column)
         hv.vsctl("hv1", "set", "Interface", "s1", f"{column}={value}")
         until(hv, want, "Interface", "s1", column)
+
+
+def test_datapath_type(hv):
+    """One datapath serves all bridges: a type that a bridge does not get is told."""
+    on_ebpf = hv.datapath != "userspace"  # the default, where BPF is permitted
+
+    def told(want):
+        return lambda status: status.get("unsupported") == want
+
+    hv.vsctl("hv1", "set", "Bridge", "br0", "datapath_type=netdev")
+    until(hv, told("datapath_type=netdev" if on_ebpf else None), "Bridge", "br0", "status")
+    hv.vsctl("hv1", "set", "Bridge", "br0", "datapath_type=dpdk")
+    until(hv, told("datapath_type=dpdk"), "Bridge", "br0", "status")
+    hv.vsctl("hv1", "set", "Bridge", "br0", "datapath_type=system")
+    until(hv, told(None), "Bridge", "br0", "status")
+    hv.vsctl("hv1", "set", "Bridge", "br0", 'datapath_type=""')
