@@ -300,6 +300,9 @@ static void changed_while_written(void **state)
         _cleanup_free_ char *change =
             xasprintf("table=%u,priority=%u,ip,actions=flood", i * 11 % 3000 % 4, i * 11 % 3000);
         event_base_loop(s->e.base, EVLOOP_ONCE);
+        if (i >= 1000) {
+            continue; /* more than that would not be noted one by one */
+        }
         assert_int_equal(env_apply(br, del, FLOW_MOD_DELETE_STRICT), 0);
         assert_int_equal(env_apply(br, add, FLOW_MOD_ADD), 0);
         assert_int_equal(env_apply(br, change, FLOW_MOD_MODIFY_STRICT), 0);
