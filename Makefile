@@ -5,6 +5,7 @@
 #   make stop                                         removes every trace of it
 #   make test [SANITIZE=1] [WERROR=1]                 everything, in build-test/ or build-sanitize/
 #   make build, make lint, make install
+#   make test-kernel [KERNEL=6.1]                     the fast path under another kernel, in a virtual machine (slow: no part of test)
 #   make bench [SUITE=switch] [ROUNDS=3]              against peers in the same run, into bench/results/
 #   make fuzz TARGET=match [SECONDS=60]               one of tests/fuzz, with libFuzzer (needs clang)
 PYTHON := /usr/bin/python3
@@ -17,7 +18,7 @@ MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),$(SANITIZE_FLAGS))
 # The first error of either sanitizer ends the process, so that no test can overlook it.
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-.PHONY: build run stop test bench lint fuzz install clean deps-run deps-test
+.PHONY: build run stop test test-kernel bench lint fuzz install clean deps-run deps-test deps-test-kernel
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -34,6 +35,9 @@ deps-run:
 deps-test:
 	packaging/install-deps test
 
+deps-test-kernel:
+	packaging/install-deps test-kernel
+
 run: deps-run
 	@$(MAKE) --no-print-directory build
 	$(PYTHON) lab/lab.py --build $(BUILD) run --type $(TYPE) --underlay $(UNDERLAY)
@@ -47,6 +51,10 @@ test: deps-test
 	@$(MAKE) --no-print-directory lint
 	$(SANITIZE_ENV) meson test -C $(TEST_BUILD) --no-rebuild --print-errorlogs
 	$(SANITIZE_ENV) WARREN_BUILD=$(TEST_BUILD) $(PYTHON) -B -m pytest -p no:cacheprovider -q tests/e2e tests/interop
+
+test-kernel: deps-test-kernel
+	@$(MAKE) --no-print-directory build
+	$(PYTHON) -B tests/vm/kernel.py --build $(BUILD) --kernel $(or $(KERNEL),6.1)
 
 bench: deps-test
 	@$(MAKE) --no-print-directory build

@@ -13,6 +13,8 @@ import signal
 import subprocess
 import time
 
+PATIENCE = float(os.environ.get("WARREN_PATIENCE", 1))  # every time-out is so many times as long (an emulated machine)
+
 
 class LabError(Exception):
     """Something did not come up or a check failed; the text says what, for the person at the terminal."""
@@ -20,7 +22,8 @@ class LabError(Exception):
 
 def run(*argv, check=True, timeout=60, stdin=None):
     """Runs a command; returns its CompletedProcess with text output. With CHECK a failure raises with what it printed."""
-    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout, input=stdin)
+    done = subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=timeout * PATIENCE,
+                          input=stdin)
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(map(str, argv))}: exit {done.returncode}: {(done.stderr + done.stdout).strip()}")
     return done
@@ -28,6 +31,7 @@ def run(*argv, check=True, timeout=60, stdin=None):
 
 def wait_for(what, predicate, timeout=20.0, interval=0.05):
     """Polls until PREDICATE() is true and returns its value; raises with WHAT (a text or a callable) after TIMEOUT seconds."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         value = predicate()
@@ -130,7 +134,7 @@ class World:
         os.kill(pid, sig)
         child = self.children.get(pid)
         if child:
-            return child.wait(timeout)
+            return child.wait(timeout * PATIENCE)
         wait_for(f"{tag} to end", lambda: start_time(pid) is None, timeout)
         return None
 

@@ -15,8 +15,6 @@
 #include "datapath/ebpf/trunc.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
-#define RUN_ON (-2) /* not a TC action: the list goes on */
-
 /* The packet's class by its destination address, which whoever receives it without a device's help needs: a veth's
  * other end, reached by bpf_redirect_peer(), takes what the packet says. False: it is for somebody else than MAC, and
  * the slower way by the device must find that out. */
@@ -95,8 +93,6 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
         return set_nd(skb, s, &step->u.nd);
     case EBPF_OP_PUSH_MPLS:
         return push_mpls(skb, s, &step->u.mpls);
-    case EBPF_OP_POP_MPLS:
-        return pop_mpls(skb, s, &step->u.mpls);
     case EBPF_OP_SET_MPLS:
         return set_mpls(skb, s, &step->u.mpls);
     case EBPF_OP_SET_MARK:
@@ -107,9 +103,9 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
     }
 }
 
-/* A TC action that ends the program with the last step. */
+/* RUN_UP, or a TC action that ends the program with the last step. */
 static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct scratch *s,
-                                                  const struct ebpf_step *step, __u32 number, __u64 id)
+                                                  const struct ebpf_step *step)
 {
     bool last = step->flags & EBPF_STEP_LAST, tunnel = step->flags & EBPF_STEP_TUNNEL;
 
@@ -118,9 +114,9 @@ static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct 
     }
     if (skb->len + (skb->vlan_present ? 4 : 0) > step->trunc &&
         (!last || cut(skb, s, step->trunc, tunnel && (has_outer_csum(&step->u.tunnel) || step->trunc > CUT_FITS)))) {
-        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+        return RUN_UP;
     }
-    return tunnel ? tunnel_output(skb, s, step, number, id) : port_output(skb, s, step, last);
+    return tunnel ? tunnel_output(skb, s, step) : port_output(skb, s, step, last);
 }
 
 /* One step, the NUMBER-th of the flow ID. A TC action, or RUN_ON. */
@@ -135,17 +131,17 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     last = step->flags & EBPF_STEP_LAST;
     switch (step->op) {
     case EBPF_OP_TUNNEL:
-        action = tunnel_output(skb, s, step, number, id);
-        return last ? action : RUN_ON;
+        action = tunnel_output(skb, s, step);
+        break;
     case EBPF_OP_OUTPUT:
         if (s->encap && undo_encap(skb, s)) {
             return drop(DROP_BAD_ACTION);
         }
         action = port_output(skb, s, step, last);
-        return last ? action : RUN_ON;
+        break;
     case EBPF_OP_TRUNC:
-        action = trunc_output(skb, s, step, number, id);
-        return last ? action : RUN_ON;
+        action = trunc_output(skb, s, step);
+        break;
     case EBPF_OP_DROP:
         return drop(step->arg);
     case EBPF_OP_METER:
@@ -159,9 +155,15 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     case EBPF_OP_PRIORITY:
         skb->priority = step->arg;
         return RUN_ON;
+    case EBPF_OP_POP_MPLS: /* not in edit(): it calls parse(), and both need much of the stack */
+        return pop_mpls(skb, s, &step->u.mpls) ? drop(DROP_BAD_ACTION) : RUN_ON;
     default:
         return edit(skb, s, step) ? drop(DROP_BAD_ACTION) : RUN_ON;
     }
+    if (action == RUN_UP) {
+        action = upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+    }
+    return last ? action : RUN_ON;
 }
 
 struct run {

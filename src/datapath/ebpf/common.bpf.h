@@ -23,10 +23,13 @@
 /* A function that the verifier looks at once, whoever calls it: what keeps its work bounded. Pointers may be NULL there
  * as far as it knows. */
 #define GLOBAL __attribute__((noinline))
-
 /* Not in all headers that we may be built with (Linux 6.3). */
 #define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)
+
+/* What comes of a step, beside TC actions. */
+#define RUN_ON (-2) /* the list goes on */
+#define RUN_UP (-3) /* user space must run it; said by return, because the stack (512 bytes) is spent down there */
 
 #define ETH_HLEN 14
 #define PT_HOST 0
@@ -68,6 +71,8 @@ struct scratch {
     __u32 hints[EBPF_HINTS];                     /* slot + 1 */
     __u32 rough_hints[EBPF_HINTS];
 };
+_Static_assert(offsetof(struct scratch, eth_type) == offsetof(struct scratch, dst) + 2 * sizeof(struct eth_addr),
+               "an Ethernet header is read into them at once");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -38,16 +38,17 @@ struct {
 INLINE void learn_zero_taker(struct scratch *s)
 {
     bool takes = (s->outer_label & ZERO_LABEL_MASK) == ZERO_LABEL;
+    struct ip_addr src = s->key.tunnel.src; /* keys must be on the stack before Linux 6.2 */
     __u32 *known, one = 1;
 
     if (s->outer_l3 != 0x86dd) {
         return;
     }
-    known = bpf_map_lookup_elem(&zero_takers, &s->key.tunnel.src);
+    known = bpf_map_lookup_elem(&zero_takers, &src);
     if (takes && !known) {
-        bpf_map_update_elem(&zero_takers, &s->key.tunnel.src, &one, BPF_ANY);
+        bpf_map_update_elem(&zero_takers, &src, &one, BPF_ANY);
     } else if (!takes && known) {
-        bpf_map_delete_elem(&zero_takers, &s->key.tunnel.src);
+        bpf_map_delete_elem(&zero_takers, &src);
     }
 }
 
@@ -85,14 +86,24 @@ INLINE bool has_outer_csum(const struct ebpf_tunnel *t)
     return t->kind != EBPF_GRE && (t->ipv6 || t->flags & FLOW_TNL_CSUM);
 }
 
-INLINE __u32 sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t)
+INLINE bool takes_zero(const struct ebpf_tunnel *t)
 {
+    struct ip_addr dst = t->dst;
+
+    return bpf_map_lookup_elem(&zero_takers, &dst);
+}
+
+/* SUM_*. */
+GLOBAL int sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t)
+{
+    if (!s || !t) {
+        return SUM_SLOW;
+    }
     if (!has_outer_csum(t)) {
         return SUM_NONE;
     }
     if (skb->gso_size) {
-        return t->ipv6 && !(t->flags & FLOW_TNL_CSUM) && bpf_map_lookup_elem(&zero_takers, &t->dst) ? SUM_NONE
-                                                                                                    : SUM_SLOW;
+        return t->ipv6 && !(t->flags & FLOW_TNL_CSUM) && takes_zero(t) ? SUM_NONE : SUM_SLOW;
     }
     if (skb->vlan_present) {
         return SUM_SLOW;
@@ -202,11 +213,17 @@ static long sum_chunk(__u32 i, void *loop_)
  * s->buf with a zero checksum, but for the options. */
 INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 mode)
 {
-    struct sum_loop loop = {.skb = skb, .s = s, .ofs = s->encap + ETH_HLEN};
-    __u32 opts_len = t->opts_len;
-    bool ip6 = t->ipv6;
+    struct sum_loop loop = {.skb = skb, .s = s};
+    __u32 opts_len;
+    bool ip6;
     __u64 sum;
 
+    if (!s || !t) {
+        return 0;
+    }
+    loop.ofs = s->encap + ETH_HLEN;
+    opts_len = t->opts_len;
+    ip6 = t->ipv6;
     if (ip6) {
         sum = sum_words(s->buf + ETH_HLEN + 8, 16) + sum_words(s->buf + ETH_HLEN + 40, 15);
     } else {

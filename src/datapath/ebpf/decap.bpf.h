@@ -36,6 +36,7 @@ struct w_geneve {
 /* The index of the tunnel port that takes KIND (GRE) or UDP packets to UDP_DST, or -1. */
 INLINE int tunnel_find(struct ebpf_config *c, bool gre, __be16 udp_dst)
 {
+#pragma unroll /* the verifier (6.1) gives up on it as a loop */
     for (int i = 0; i < EBPF_TUNNELS_MAX; i++) {
         struct ebpf_tunnel_port *t = &c->tunnels[i];
 
@@ -89,8 +90,9 @@ INLINE int outer_gre(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 
 }
 
 /* The options of the Geneve packet whose OPTS_LEN bytes of them begin at OFS. False: they were never seen. */
-GLOBAL int outer_opts(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 opts_len)
+GLOBAL int outer_opts(struct __sk_buff *skb, __u32 ofs, __u32 opts_len)
 {
+    struct scratch *s = scratch_get(); /* no argument: before Linux 6.2 keys must be in a map or on the stack */
     struct ebpf_opts *key;
     struct ebpf_opts_id *found;
 
@@ -137,7 +139,7 @@ INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const 
         }
         s->key.tunnel.id = bpf_cpu_to_be64(bpf_ntohl(geneve->vni) >> 8);
         opts_len = ver_optlen * 4;
-        if (opts_len && !outer_opts(skb, s, ofs + 16, opts_len)) {
+        if (opts_len && !outer_opts(skb, ofs + 16, opts_len)) {
             return OUTER_NONE;
         }
         if (flags & 0x40 && !(s->key.tunnel.flags & FLOW_TNL_CRIT)) {
@@ -156,6 +158,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     struct ebpf_config *c = config_get();
     __be16 udp_dst = 0, udp_csum = 0;
     struct flow_tunnel *t;
+    struct ip_addr dst; /* on the stack, as keys must be before Linux 6.2 */
     __u32 ofs;
     __u8 proto;
     int i;
@@ -218,7 +221,8 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         udp_csum = udp->csum;
     }
     i = tunnel_find(c, proto == IP_PROTO_GRE, udp_dst);
-    if (i < 0 || i >= EBPF_TUNNELS_MAX || !bpf_map_lookup_elem(&local_addrs, &t->dst)) {
+    dst = t->dst;
+    if (i < 0 || i >= EBPF_TUNNELS_MAX || !bpf_map_lookup_elem(&local_addrs, &dst)) {
         return OUTER_NONE;
     }
     s->in_port = c->tunnels[i].port;

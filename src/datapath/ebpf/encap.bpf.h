@@ -271,10 +271,15 @@ INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_
 /* The outer headers and the inner Ethernet header, N bytes in s->buf, with T's options between them. */
 INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 n)
 {
-    __u32 head = n - ETH_HLEN, opts_len = t->opts_len;
+    __u64 head = n - ETH_HLEN;
+    __u32 opts_len = t->opts_len;
 
     if (!opts_len) {
         return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
+    }
+    barrier_var(head); /* see upcall() */
+    if (head < ETH_HLEN || head > OUTER_MAX - ETH_HLEN) {
+        return -1;
     }
     return bpf_skb_store_bytes(skb, 0, s->buf, head, 0) ||
            bpf_skb_store_bytes(skb, head, s->opts, opts_bounded(opts_len), 0) ||
@@ -390,15 +395,14 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     return r;
 }
 
-/* Sends the frame, or a copy of it, through the tunnel of STEP, which is the NUMBER-th of the flow ID. LAST: a TC
- * action that ends the program. Otherwise the frame may be left encapsulated (s->encap), and what is returned means
+/* Sends the frame, or a copy of it, through the tunnel of STEP. RUN_UP: user space must do that. Otherwise, LAST: a TC
+ * action that ends the program; if not, the frame may be left encapsulated (s->encap), and what is returned means
  * nothing. */
-GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
+GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
 {
     struct ebpf_config *c = config_get();
     __u32 outer, len, port, mode;
     const struct ebpf_tunnel *t;
-    struct eth_addr eth[2];
     bool last;
 
     if (!s || !step || !c) {
@@ -417,26 +421,21 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         s->base = s->encap;
     }
     if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
-        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+        return RUN_UP;
     }
     if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
-        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+        return RUN_UP;
     }
     mode = sum_mode(skb, s, t);
     if (mode == SUM_SLOW) {
-        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+        return RUN_UP;
     }
     if (!last && !hop_has_neighbour(&s->hop)) {
-        return upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);
+        return RUN_UP;
     }
     s->base = 0;
-    if (!s->encap) {
-        if (bpf_skb_load_bytes(skb, 0, eth, sizeof(eth))) {
-            return drop(DROP_TUNNEL_TX);
-        }
-        s->dst = eth[0];
-        s->src = eth[1];
-        bpf_skb_load_bytes(skb, 12, &s->eth_type, 2);
+    if (!s->encap && bpf_skb_load_bytes(skb, 0, &s->dst, ETH_HLEN)) { /* and source and type, which come behind it */
+        return drop(DROP_TUNNEL_TX);
     }
     if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, mode)) {
         count_tx_drop(port, DROP_TUNNEL_TX);

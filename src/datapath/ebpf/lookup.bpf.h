@@ -40,8 +40,9 @@ INLINE __u64 hash_connection(const struct scratch *s, __u64 stations)
     return b ^ a;
 }
 
-/* The key under the slot's mask is the slot's key. */
-INLINE bool slot_matches(const struct scratch *s, const struct ebpf_slot *slot)
+/* The key under the slot's mask is the slot's key. Not inlined: the comparison needs much of the stack, of which there
+ * are 512 bytes for a whole chain of calls. */
+static __attribute__((noinline)) bool slot_matches(const struct scratch *s, const struct ebpf_slot *slot)
 {
     __u32 index = slot->mask;
     struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);

@@ -78,7 +78,7 @@ static __attribute__((noinline)) long pop_mpls(struct __sk_buff *skb, struct scr
     __be16 type = m->eth_type;
     __u32 hash = flow_hash(s), ofs;
 
-    if (!s->mpls || skb->len < s->mpls + LABEL || mpls_begin(skb, s)) {
+    if ((s->encap && undo_encap(skb, s)) || !s->mpls || skb->len < s->mpls + LABEL || mpls_begin(skb, s)) {
         return -1;
     }
     ofs = s->mpls;

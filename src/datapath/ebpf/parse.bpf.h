@@ -182,11 +182,18 @@ INLINE int parse_nd(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 e
     return PARSE_OK;
 }
 
-INLINE int parse_l4(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 end)
+/* A function of its own, as parse_ipv6(), for the verifier's sake: inlined behind each way there may be through tags
+ * and extension headers they would be looked at too often for Linux 6.1's limit. */
+GLOBAL int parse_l4(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 end)
 {
-    struct flow_key *key = &s->key;
-    __u8 proto = key->ip_proto;
+    struct flow_key *key;
+    __u8 proto;
 
+    if (!s) {
+        return PARSE_UNKNOWN;
+    }
+    key = &s->key;
+    proto = key->ip_proto;
     if (proto == IP_PROTO_TCP) {
         struct w_tcp *tcp = at(skb, ofs, sizeof(*tcp));
 
@@ -262,14 +269,18 @@ INLINE int parse_ipv4(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
     return frag & 0x1fff ? PARSE_OK : parse_l4(skb, s, ofs + ihl, ofs + tot_len);
 }
 
-INLINE int parse_ipv6(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
+GLOBAL int parse_ipv6(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
 {
-    struct flow_key *key = &s->key;
     struct w_ip6 *ip = at(skb, ofs, sizeof(*ip));
     __u32 left, plen, word, end;
+    struct flow_key *key;
     __u8 next, frag = 0;
     int i;
 
+    if (!s) {
+        return PARSE_UNKNOWN;
+    }
+    key = &s->key;
     if (!ip) {
         return skb->len - ofs < sizeof(*ip) ? PARSE_OK : PARSE_UNKNOWN;
     }

@@ -42,7 +42,7 @@ INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost)
 }
 
 INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct ebpf_upcall *u, __u32 kind, __u32 arg,
-                        __u64 id, __u32 len)
+                        __u64 id, __u64 len)
 {
     u->kind = kind;
     u->arg = arg;
@@ -85,12 +85,14 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
 {
     struct ebpf_config *c = config_get();
     struct ebpf_upcall *u;
-    __u32 len;
+    __u64 len;
 
     if (!s) {
         return TC_ACT_SHOT;
     }
+    /* All of 64 bits, and not known to be less: before Linux 6.8 the verifier forgets a bound at a 32-bit move. */
     len = skb->len - s->base;
+    barrier_var(len);
     if (!c || !budget_take(c, s->in_port,
                            kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN ? EBPF_COST_MISS : EBPF_COST_RUN)) {
         return no_room(kind);
