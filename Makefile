@@ -18,7 +18,7 @@ MESON_FLAGS := $(if $(WERROR),--werror) $(if $(SANITIZE),$(SANITIZE_FLAGS))
 # The first error of either sanitizer ends the process, so that no test can overlook it.
 SANITIZE_ENV := ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:exitcode=99 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-.PHONY: build run stop test test-kernel bench lint fuzz install clean deps-run deps-test deps-test-kernel
+.PHONY: build run stop test test-kernel bench lint fuzz install clean deps-run deps-test deps-bench deps-test-kernel
 
 build: $(BUILD)/build.ninja
 	ninja -C $(BUILD)
@@ -34,6 +34,9 @@ deps-run:
 
 deps-test:
 	packaging/install-deps test
+
+deps-bench:
+	packaging/install-deps bench
 
 deps-test-kernel:
 	packaging/install-deps test-kernel
@@ -56,7 +59,7 @@ test-kernel: deps-test-kernel
 	@$(MAKE) --no-print-directory build
 	$(PYTHON) -B tests/vm/kernel.py --build $(BUILD) --kernel $(or $(KERNEL),6.1)
 
-bench: deps-test
+bench: deps-bench
 	@$(MAKE) --no-print-directory build
 	$(PYTHON) -B bench/bench.py --build $(BUILD) $(if $(SUITE),--suite $(SUITE)) --rounds $(or $(ROUNDS),3)
 

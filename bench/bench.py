@@ -9,13 +9,14 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import overlay_bench  # noqa: E402
+import overlay_load  # noqa: E402
 import report  # noqa: E402
 import switch_bench  # noqa: E402
 from peers import TREE, World  # noqa: E402
 
 SUITES = {
     "switch": ("The switch, userspace datapath, against ovs-vswitchd's", switch_bench.PARTS),
-    "overlay": ("The overlay between two hypervisors", overlay_bench.PARTS),
+    "overlay": ("The overlay between two hypervisors", overlay_bench.PARTS + overlay_load.PARTS),
 }
 
 

@@ -57,6 +57,30 @@ static inline void enter_netns(const char *name)
     close(fd);
 }
 
+static inline void parse_mac(const char *text, uint8_t *mac)
+{
+    if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6) {
+        errx(2, "%s is not an Ethernet address", text);
+    }
+}
+
+#define NO_CPU (~0u)
+
+/* The calling thread stays on CPU; NO_CPU: wherever the scheduler likes. */
+static inline void run_on_cpu(unsigned int cpu)
+{
+    cpu_set_t set;
+
+    if (cpu == NO_CPU) {
+        return;
+    }
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof set, &set)) {
+        err(1, "processor %u", cpu);
+    }
+}
+
 static inline double now(void)
 {
     struct timespec t;

@@ -2,6 +2,7 @@
 """Switches to measure: ours and Debian's ovs-vswitchd, each in a network namespace of its own, driven by the same ovs tools."""
 import json
 import pathlib
+import statistics
 import sys
 import time
 
@@ -91,4 +92,18 @@ def generator(build, program, **args):
     return json.loads(done.stdout)
 
 
-__all__ = ["Switch", "World", "generator", "run", "wait_for", "TREE"]
+def generator_pairs(build, program, pairs, **args):
+    """The rates of each of PAIRS, texts that PROGRAM knows, in each of their turns."""
+    done = run(pathlib.Path(build) / "bench" / program, *(f"pair={pair}" for pair in pairs),
+               *(f"{key}={value}" for key, value in args.items()), timeout=600)
+    return json.loads(done.stdout)["rates"]
+
+
+def mean(values):
+    """Without the tenth that is smallest and the tenth that is largest."""
+    values = sorted(values)
+    off = len(values) // 10
+    return statistics.mean(values[off:len(values) - off])
+
+
+__all__ = ["Switch", "World", "generator", "generator_pairs", "mean", "run", "wait_for", "TREE"]

@@ -16,7 +16,7 @@ def number(value):
 
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    return f"Linux {platform.release().split("-")[0]}, {os.cpu_count()} processors ({model})"
+    return f"Linux {platform.release().split('-')[0]}, {os.cpu_count()} processors ({model})"
 
 
 def table(title, results):
