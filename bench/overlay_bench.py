@@ -168,12 +168,16 @@ class Bench:
             cloud.down()
 
 
-def overlay(world, build, rounds, say, datapath="ebpf"):
-    bench = Bench(world, build, rounds, say)
-    try:
-        return measure(bench, datapath)
-    finally:
-        bench.down()
+def with_bench(part):
+    """PART gets a Bench instead of what bench.py hands over, and its clouds are taken down in the end."""
+    def measured(world, build, rounds, say, datapath="ebpf"):
+        bench = Bench(world, build, rounds, say)
+        try:
+            return part(bench, datapath)
+        finally:
+            bench.down()
+    measured.__name__ = part.__name__
+    return measured
 
 
 def connection_settings(world, pairs):
@@ -183,7 +187,8 @@ def connection_settings(world, pairs):
         world.sh(ns, "sysctl", "-qw", "net.ipv4.ip_local_port_range=10240 65535")
 
 
-def measure(bench, datapath):
+@with_bench
+def overlay(bench, datapath):
     vxlan = bench.cloud("v", datapath)
     pairs = {"vxlan": cloud_pair(vxlan), "kernel": kernel(bench.world)}
     pairs["bare"] = bare(vxlan)

@@ -6,7 +6,7 @@ import pathlib
 import time
 
 import program_time
-from overlay_bench import Bench, cloud_pair, connection_settings
+from overlay_bench import cloud_pair, connection_settings, with_bench
 from peers import Switch, generator, generator_pairs, mean, run, status_kib, switch_pid, wait_for
 
 RULES, TABLES, TUNNELS = 100_000, 40, 300
@@ -14,18 +14,6 @@ MEGAFLOWS = 10_000
 PLAIN = {"peer": None, "peer_name": None, "ratio": None, "wanted": None}
 # Every frame with another UDP port or another address is a flow of its own.
 PER_FLOW = "udp,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],output:"
-
-
-def with_bench(part):
-    """PART gets a Bench instead of what bench.py hands over, and its clouds are taken down in the end."""
-    def measured(world, build, rounds, say, datapath="ebpf"):
-        bench = Bench(world, build, rounds, say)
-        try:
-            return part(bench, datapath)
-        finally:
-            bench.down()
-    measured.__name__ = part.__name__
-    return measured
 
 
 def load(cloud, hv):

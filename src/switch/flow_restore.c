@@ -250,7 +250,7 @@ int flow_restore(struct bridge *br, const char *path, const char *identity, int6
 {
     struct restore r = {.br = br, .now = now, .saved_ms = now};
     _cleanup_free_ char *damaged = xasprintf("%s.damaged", path);
-    size_t number = 0, n = 0;
+    size_t number = 0;
     FILE *f = fopen(path, "re");
     int error;
 
@@ -271,11 +271,8 @@ int flow_restore(struct bridge *br, const char *path, const char *identity, int6
         empty(br);
     }
     free(r.why);
-    for (unsigned int i = 0; i < N_TABLES; i++) {
-        n += br->tables[i].cls.n_rules;
-    }
     if (!error) {
-        *ret_n_flows = n;
+        *ret_n_flows = flow_table_count(br);
     }
     return error;
 }

@@ -255,16 +255,6 @@ static void put_tlv_map(const struct tlv_map *map, struct strbuf *b)
 
 /* ---- the whole ---- */
 
-static size_t count_rules(const struct bridge *br)
-{
-    size_t n = 0;
-
-    for (unsigned int i = 0; i < N_TABLES; i++) {
-        n += br->tables[i].cls.n_rules;
-    }
-    return n;
-}
-
 static int collect_rule(void *aux, struct cls_rule *cr)
 {
     struct flow_saver *s = aux;
@@ -301,7 +291,7 @@ static int begin(struct flow_saver *s, int64_t now)
     put_tlv_map(&s->br->tlv_map, &s->next.b);
     meter_table_for_each(s->br, OF_METER_ALL, put_meter, &s->next.b);
     group_table_for_each(s->br, OF_GROUP_ALL, put_group, &s->next.b);
-    s->rules = xcalloc(count_rules(s->br) + 1, sizeof(struct rule *));
+    s->rules = xcalloc(flow_table_count(s->br) + 1, sizeof(struct rule *));
     for (unsigned int i = 0; i < N_TABLES; i++) {
         classifier_for_each(&s->br->tables[i].cls, NULL, collect_rule, s);
     }
@@ -389,7 +379,7 @@ static void on_work(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *au
 /* Too much to note. REMOVAL: the file would bring something back. */
 static void lose(struct flow_saver *s, bool removal, int64_t now)
 {
-    size_t n = count_rules(s->br);
+    size_t n = flow_table_count(s->br);
     int64_t cost = (int64_t)n + REWRITE_NOTES;
 
     if (!s->overrun) {
@@ -449,7 +439,7 @@ static void note(struct flow_saver *s, const struct strbuf *lines, size_t n)
     if (!event_pending(s->flush, EV_TIMEOUT, NULL)) {
         set_timer(s->flush, 0);
     }
-    if (s->next.fd < 0 && s->n_noted > MAX(count_rules(s->br), (size_t)SMALL_FLOWS) &&
+    if (s->next.fd < 0 && s->n_noted > MAX(flow_table_count(s->br), (size_t)SMALL_FLOWS) &&
         !event_pending(s->work, EV_TIMEOUT, NULL)) {
         set_timer(s->work, 0);
     }

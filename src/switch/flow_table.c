@@ -173,6 +173,16 @@ int flow_table_for_each(struct bridge *br, const struct flow_filter *filter,
     return error;
 }
 
+size_t flow_table_count(const struct bridge *br)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < N_TABLES; i++) {
+        n += br->tables[i].cls.n_rules;
+    }
+    return n;
+}
+
 void flow_table_get_stats(const struct bridge *br, table_id_t table, struct table_stats *ret)
 {
     const struct flow_table *t = &br->tables[table];

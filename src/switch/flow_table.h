@@ -129,6 +129,8 @@ struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now);
 int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change);
 void flow_txn_commit(struct flow_txn *txn);
 void flow_txn_abort(struct flow_txn *txn);
+/* Rules of all tables, hidden ones too. */
+size_t flow_table_count(const struct bridge *br);
 /* Every rule goes, without flow_removed when QUIET. */
 void flow_table_flush(struct bridge *br, bool quiet);
 

@@ -13,13 +13,10 @@ static uint64_t look_at_tables(const struct switch_ *sw, bool *ret_programmed)
     bool programmed = false;
 
     HASH_ITER(hh, sw->bridges, br, next) {
-        size_t n = 0;
-
         for (size_t i = 0; i < N_TABLES; i++) {
             newest = MAX(newest, br->tables[i].changed);
-            n += br->tables[i].cls.n_rules;
         }
-        programmed |= n > 1;
+        programmed |= flow_table_count(br) > 1;
     }
     *ret_programmed = programmed;
     return newest;

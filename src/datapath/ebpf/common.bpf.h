@@ -23,6 +23,7 @@
 /* A function that the verifier looks at once, whoever calls it: what keeps its work bounded. Pointers may be NULL there
  * as far as it knows. */
 #define GLOBAL __attribute__((noinline))
+
 /* Not in all headers that we may be built with (Linux 6.3). */
 #define ADJ_ROOM_DECAP_L3_IPV4 (1ull << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ull << 8)

@@ -213,17 +213,11 @@ static long sum_chunk(__u32 i, void *loop_)
  * s->buf with a zero checksum, but for the options. */
 INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 mode)
 {
-    struct sum_loop loop = {.skb = skb, .s = s};
-    __u32 opts_len;
-    bool ip6;
+    struct sum_loop loop = {.skb = skb, .s = s, .ofs = s->encap + ETH_HLEN};
+    __u32 opts_len = t->opts_len;
+    bool ip6 = t->ipv6;
     __u64 sum;
 
-    if (!s || !t) {
-        return 0;
-    }
-    loop.ofs = s->encap + ETH_HLEN;
-    opts_len = t->opts_len;
-    ip6 = t->ipv6;
     if (ip6) {
         sum = sum_words(s->buf + ETH_HLEN + 8, 16) + sum_words(s->buf + ETH_HLEN + 40, 15);
     } else {

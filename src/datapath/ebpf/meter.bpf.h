@@ -18,7 +18,7 @@ INLINE __u32 segments(struct __sk_buff *skb)
     return skb->gso_segs ? skb->gso_segs : (skb->len + size - 1) / size;
 }
 
-/* False: over the rate. A meter that is not there lets everything pass. */
+/* 0: over the rate. A meter that is not there lets everything pass. */
 INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
 {
     struct ebpf_meter *m = bpf_map_lookup_elem(&meters, &id);

@@ -342,6 +342,18 @@ static void test_trunc_super(void **state WR_UNUSED)
     }
 }
 
+/* FRAME of LEN bytes comes up whole. */
+static void expect_upcall(const struct devices *d, const struct virtio_net_hdr *h, const void *frame, uint32_t len,
+                          enum ebpf_upcall_kind kind)
+{
+    last_upcall.kind = 0;
+    transmit(d, h, frame, len);
+    event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(last_upcall.kind, kind);
+    assert_int_equal(last_upcall_len, len);
+    assert_memory_equal(last_upcall_frame, frame, len);
+}
+
 /* Where the checksum is not what we think, user space must look. */
 static void test_trunc_unknown_csum(void **state WR_UNUSED)
 {
@@ -357,12 +369,7 @@ static void test_trunc_unknown_csum(void **state WR_UNUSED)
     p->data[40]++;              /* not the pseudo-header's sum */
     h.csum_start = 34 + 8 + 50; /* of something inside */
     put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_TRUNC);
-    last_upcall.kind = 0;
-    transmit(&d, &h, p->data, p->len);
-    event_base_loop(base, EVLOOP_ONCE);
-    assert_int_equal(last_upcall.kind, EBPF_UPCALL_OUTPUT);
-    assert_int_equal(last_upcall_len, 300);
-    assert_memory_equal(last_upcall_frame, p->data, 300);
+    expect_upcall(&d, &h, p->data, 300, EBPF_UPCALL_OUTPUT);
     packet_free(p);
     forget(SENDS);
 }
@@ -840,12 +847,7 @@ static void test_mpls_unfinished(void **state WR_UNUSED)
     d = devices_up();
     p = unfinished(IP_PROTO_UDP, false, 100, &h);
     put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_PUSH_MPLS);
-    last_upcall.kind = 0;
-    transmit(&d, &h, p->data, p->len);
-    event_base_loop(base, EVLOOP_ONCE);
-    assert_int_equal(last_upcall.kind, EBPF_UPCALL_PUNT);
-    assert_int_equal(last_upcall_len, 100);
-    assert_memory_equal(last_upcall_frame, p->data, 100);
+    expect_upcall(&d, &h, p->data, 100, EBPF_UPCALL_PUNT);
     packet_free(p);
     forget(SENDS);
 }
