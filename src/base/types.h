@@ -66,9 +66,14 @@ static inline __u32 dp_port_u32(dp_port_t p)
 #define N_TABLES 254
 #define TABLE_ID_ALL 255
 
+#ifdef __bpf__
+#define WR_EVEN __attribute__((aligned(2))) /* where it always is; copied by 16 bits, not byte by byte */
+#else
+#define WR_EVEN
+#endif
 struct eth_addr {
     __u8 a[6];
-};
+} WR_EVEN;
 
 /* An IPv6 address, or an IPv4 address in its mapped form ::ffff:a.b.c.d where a comment says so. */
 struct ip_addr {

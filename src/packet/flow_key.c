@@ -291,33 +291,3 @@ void flow_key_extract(struct packet *p, struct flow_key *key)
         break;
     }
 }
-
-static uint32_t mix(uint32_t h, uint32_t v)
-{
-    h ^= v;
-    h *= 0x9e3779b1u;
-    return h ^ h >> 15;
-}
-
-uint32_t flow_key_hash5(const struct flow_key *key)
-{
-    uint32_t h = mix(0, key->eth_type), w[3];
-
-    if (key->eth_type == htobe16(ETH_TYPE_IPV4) || key->eth_type == htobe16(ETH_TYPE_IPV6)) {
-        for (size_t i = 0; i < 4; i++) {
-            h = mix(mix(h, key->ip_src.be32[i]), key->ip_dst.be32[i]);
-        }
-        h = mix(h, key->ip_proto);
-        if (!key->ip_frag && key->ip_proto != IP_PROTO_ICMP && key->ip_proto != IP_PROTO_ICMPV6) {
-            h = mix(h, (uint32_t)key->tp_src << 16 | key->tp_dst);
-        }
-    } else {
-        memcpy(&w[0], &key->eth_dst, 4);
-        memcpy(&w[1], &key->eth_dst.a[4], 2);
-        memcpy((uint8_t *)&w[1] + 2, &key->eth_src, 2);
-        memcpy(&w[2], &key->eth_src.a[2], 4);
-        h = mix(mix(mix(h, w[0]), w[1]), w[2]);
-    }
-    h = mix(h, h >> 16);
-    return mix(h, 0x85ebca6bu);
-}

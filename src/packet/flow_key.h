@@ -3,7 +3,8 @@
 #define WARREN_PACKET_FLOW_KEY_H
 /*
  * The flow key: what a datapath knows of a packet, in one fixed struct that is masked and compared as an array of u64.
- * The same struct is the key's mask (all-ones bits are looked at). Shared with BPF: only <linux/types.h> is included.
+ * The same struct is the key's mask (all-ones bits are looked at). Shared with BPF: nothing but the kernel's headers is
+ * included.
  *
  * Where protocols exclude each other, they share storage, and the field that tells them apart (eth_type, ip_proto) is
  * in the mask of everyone who looks: IPv4 and ARP addresses live in ip_src/ip_dst.be32[3] (the other words zero), ND
@@ -11,6 +12,8 @@
  * opcode's low byte in ip_proto. Tunnel endpoints are always in IPv6 form (IPv4 mapped, ::ffff:a.b.c.d). Unset fields
  * are zero.
  */
+#include <asm/byteorder.h>
+
 #include "base/types.h"
 
 #define FLOW_ETH_TYPE_NONE 0x05ff /* eth_type of an 802.3 frame that has none (OpenFlow 1.0, 5.2.3) */
@@ -65,5 +68,29 @@ struct flow_key {
 
 _Static_assert(sizeof(struct flow_tunnel) == 48, "flow_tunnel layout");
 _Static_assert(sizeof(struct flow_key) == 168, "flow_key layout: shared with BPF, no hidden padding");
+
+/* A hash of what tells connections apart (addresses, protocol and ports; Ethernet addresses where it is not IP), the
+ * same wherever it is computed: it chooses the source port of tunnel packets (RFC 7348, 4.2; RFC 8926, 3.3). All
+ * fragments of a packet and all messages of ICMP between two hosts have one hash. Sums of products, which the processor
+ * computes side by side; the upper half of a sum depends on every bit. */
+static inline __u32 flow_key_hash5(const struct flow_key *key)
+{
+    const __u64 *eth = (const __u64 *)(const void *)&key->eth_dst; /* both addresses and the type */
+    __u64 h;
+
+    if (key->eth_type == __cpu_to_be16(0x0800) || key->eth_type == __cpu_to_be16(0x86dd)) {
+        h = key->ip_src.u64[0] * 0x9ddfea08eb382d69ull + key->ip_src.u64[1] * 0xc2b2ae3d27d4eb4full +
+            key->ip_dst.u64[0] * 0x9e3779b97f4a7c15ull + key->ip_dst.u64[1] * 0xd6e8feb86659fd93ull +
+            key->ip_proto * 0xa0761d6478bd642full;
+        if (!key->ip_frag && key->ip_proto != 1 && key->ip_proto != 58) { /* ICMP, ICMPv6 */
+            h += ((__u64)(WR_FORCE __u16)key->tp_src << 16 | (WR_FORCE __u16)key->tp_dst) * 0xe7037ed1a0b428dbull;
+        }
+    } else {
+        h = eth[0] * 0x9ddfea08eb382d69ull + eth[1] * 0xc2b2ae3d27d4eb4full;
+    }
+    h ^= h >> 32;
+    h *= 0x8ebc6af09c88c6e3ull;
+    return h >> 32;
+}
 
 #endif

@@ -54,9 +54,6 @@ void packet_pull(struct packet *p, size_t n);
  * on zero (as Open vSwitch does: a bad IPv4 header leaves the L3 fields zero but keeps eth_type). Sets P's layer
  * offsets. */
 void flow_key_extract(struct packet *p, struct flow_key *key);
-/* Hash of the inner 5-tuple or, without one, the Ethernet addresses: symmetric is not needed. Picks UDP source ports.
- */
-uint32_t flow_key_hash5(const struct flow_key *key);
 
 static inline void flow_key_and(struct flow_key *dst, const struct flow_key *key, const struct flow_key *mask)
 {

@@ -59,7 +59,7 @@ struct scratch {
     __u32 outer_l3;    /* EtherType (host order) of what the tunnel packet was, 0: none */
     __u32 outer_label; /* IPv6's */
     __u32 in_port;
-    __u32 hash;               /* of the flow, for source ports and next hops; 0: not computed yet */
+    __u32 hash;               /* flow_key_hash5(), for hints, source ports and next hops */
     __u32 mpls;               /* where the outermost label is; 0: there is none */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
@@ -71,6 +71,9 @@ struct scratch {
     __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
     __u32 hints[EBPF_HINTS];                     /* slot + 1 */
     __u32 rough_hints[EBPF_HINTS];
+    __u32 port_hints[EBPF_PORT_HINTS]; /* by ifindex */
+    struct ip_addr local;              /* the address of this host that was asked for last, */
+    __u32 local_generation;            /* and the config's generation then, + 1 */
 };
 _Static_assert(offsetof(struct scratch, eth_type) == offsetof(struct scratch, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");

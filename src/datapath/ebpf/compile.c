@@ -4,6 +4,7 @@
 #include <endian.h>
 
 #include "base/util.h"
+#include "packet/checksum.h"
 #include "packet/headers.h"
 #include "packet/tunnel.h"
 #include "packet/tunnel_opts.h"
@@ -52,6 +53,20 @@ static void put_options(struct compiler *c, struct ebpf_tunnel *t)
     t->critical = opts && tunnel_opts_critical(opts, len);
 }
 
+/* What all IPv4 headers of a tunnel have in common of their checksum (RFC 1071; its byte order is the memory's). */
+static uint16_t ip_sum(const struct ebpf_tunnel *t)
+{
+    struct ipv4_hdr ip = {.ver_ihl = 0x45,
+                          .tos = t->tos,
+                          .frag_off = t->flags & FLOW_TNL_DF ? htobe16(IPV4_DF) : 0,
+                          .ttl = t->ttl,
+                          .proto = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP,
+                          .src = t->src.be32[3],
+                          .dst = t->dst.be32[3]};
+
+    return t->ipv6 ? 0 : (WR_FORCE uint16_t)csum_fold(csum_bytes(0, &ip, sizeof(ip)));
+}
+
 static struct ebpf_step *output_tunnel(struct compiler *c, uint32_t port, struct ebpf_tunnel *t)
 {
     struct ebpf_step *s;
@@ -63,6 +78,7 @@ static struct ebpf_step *output_tunnel(struct compiler *c, uint32_t port, struct
     if (t->kind == EBPF_GENEVE) {
         put_options(c, t);
     }
+    t->ip_sum = ip_sum(t);
     s = step_add(c, EBPF_OP_TUNNEL);
     s->port = port;
     s->u.tunnel = *t;

@@ -151,6 +151,24 @@ INLINE int outer_udp(struct __sk_buff *skb, struct scratch *s, __u32 ofs, const 
     return OUTER_OK;
 }
 
+/* This host has the address. The answer yes is kept until something changes. */
+INLINE bool is_local(struct scratch *s, const struct ebpf_config *c, const struct ip_addr *addr)
+{
+    struct ip_addr a = *addr;             /* on the stack, as keys must be before Linux 6.2 */
+    __u32 generation = c->generation + 1; /* of what is asked next, or older */
+
+    barrier_var(generation);
+    if (s->local_generation == generation && s->local.u64[0] == a.u64[0] && s->local.u64[1] == a.u64[1]) {
+        return true;
+    }
+    if (!bpf_map_lookup_elem(&local_addrs, &a)) {
+        return false;
+    }
+    s->local = a;
+    s->local_generation = generation;
+    return true;
+}
+
 /* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and s->base, where the inner frame begins. The
  * key must be zero before; after another answer than OUTER_OK it is rubbish. */
 GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
@@ -158,7 +176,6 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     struct ebpf_config *c = config_get();
     __be16 udp_dst = 0, udp_csum = 0;
     struct flow_tunnel *t;
-    struct ip_addr dst; /* on the stack, as keys must be before Linux 6.2 */
     __u32 ofs;
     __u8 proto;
     int i;
@@ -221,8 +238,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         udp_csum = udp->csum;
     }
     i = tunnel_find(c, proto == IP_PROTO_GRE, udp_dst);
-    dst = t->dst;
-    if (i < 0 || i >= EBPF_TUNNELS_MAX || !bpf_map_lookup_elem(&local_addrs, &dst)) {
+    if (i < 0 || i >= EBPF_TUNNELS_MAX || !is_local(s, c, &t->dst)) {
         return OUTER_NONE;
     }
     s->in_port = c->tunnels[i].port;

@@ -17,12 +17,37 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The frame at BASE of a packet whose port and tunnel are in the scratch. */
-INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
+/* The port that receives from IFINDEX, its number in *NUMBER, or NULL. What is remembered of the last time is believed
+ * if the port says the same. */
+INLINE struct ebpf_port *port_of(struct scratch *s, __u32 ifindex, __u32 *number)
+{
+    __u32 *hint = &s->port_hints[ifindex & (EBPF_PORT_HINTS - 1)], *found;
+    struct ebpf_port *port;
+
+    *number = *hint;
+    port = bpf_map_lookup_elem(&ports, number);
+    if (port && port->ifindex == ifindex) {
+        return port;
+    }
+    found = bpf_map_lookup_elem(&ifindexes, &ifindex);
+    if (!found) {
+        return NULL;
+    }
+    *hint = *number = *found;
+    return bpf_map_lookup_elem(&ports, number);
+}
+
+/* One packet in SHARE. */
+INLINE bool is_sample(__u32 share)
+{
+    return share && (__u64)bpf_get_prandom_u32() * share >> 32 == 0;
+}
+
+/* The frame at BASE of a packet that PORT received; its port's number and its tunnel are in the scratch. */
+INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_port *port, __u32 base)
 {
     struct ebpf_config *c = config_get();
     struct ebpf_slot *slot;
-    struct ebpf_port *port;
     int result;
 
     if (!c) {
@@ -38,7 +63,6 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
         result = parse(skb, s, base);
     }
     count_rx(s->in_port, s->len);
-    port = bpf_map_lookup_elem(&ports, &s->in_port);
     if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s->in_port, s->len)) {
         count_rx_drop(s->in_port);
         return drop(DROP_POLICING);
@@ -50,7 +74,7 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, __u32 base)
         return upcall(skb, s, EBPF_UPCALL_UNKNOWN, 0, 0);
     }
     slot = lookup(s, c);
-    if (slot && c->sample && bpf_get_prandom_u32() % c->sample == 0) {
+    if (slot && is_sample(c->sample)) {
         upcall(skb, s, EBPF_UPCALL_SAMPLE, 0, slot->id);
     }
     return slot ? run(skb, s, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
@@ -60,15 +84,20 @@ SEC("tc")
 int port_ingress(struct __sk_buff *skb)
 {
     struct scratch *s = scratch_get();
-    __u32 ifindex = skb->ifindex, *port = bpf_map_lookup_elem(&ifindexes, &ifindex);
+    struct ebpf_port *port;
+    __u32 number;
 
-    if (!s || !port) {
+    if (!s) {
+        return TC_ACT_SHOT;
+    }
+    port = port_of(s, skb->ifindex, &number);
+    if (!port) {
         return TC_ACT_SHOT;
     }
     __builtin_memset(&s->key, 0, sizeof(s->key));
-    s->in_port = *port;
+    s->in_port = number;
     s->outer_l3 = 0;
-    return receive(skb, s, 0);
+    return receive(skb, s, port, 0);
 }
 
 SEC("tc")
@@ -82,7 +111,7 @@ int uplink_ingress(struct __sk_buff *skb)
     __builtin_memset(&s->key, 0, sizeof(s->key));
     switch (outer_parse(skb, s)) {
     case OUTER_OK:
-        return receive(skb, s, s->base);
+        return receive(skb, s, bpf_map_lookup_elem(&ports, &s->in_port), s->base);
     case OUTER_DROP:
         return TC_ACT_SHOT;
     default:

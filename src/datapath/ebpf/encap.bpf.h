@@ -27,43 +27,6 @@
 #define SPORT_MAX 60999u
 #define OUTER_MAX (ETH_HLEN + 40 + 16 + ETH_HLEN)
 
-INLINE __u32 mix32(__u32 h, __u32 v)
-{
-    h ^= v;
-    h *= 0x9e3779b1u;
-    return h ^ h >> 15;
-}
-
-/* flow_key_hash5() of packet/flow_key.c. */
-INLINE __u32 flow_hash(struct scratch *s)
-{
-    const struct flow_key *key = &s->key;
-    __u32 h = mix32(0, key->eth_type), w[3];
-
-    if (s->hash) {
-        return s->hash;
-    }
-    if (key->eth_type == T_IPV4 || key->eth_type == T_IPV6) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            h = mix32(mix32(h, key->ip_src.be32[i]), key->ip_dst.be32[i]);
-        }
-        h = mix32(h, key->ip_proto);
-        if (!key->ip_frag && key->ip_proto != IP_PROTO_ICMP && key->ip_proto != IP_PROTO_ICMPV6) {
-            h = mix32(h, (__u32)key->tp_src << 16 | key->tp_dst);
-        }
-    } else {
-        __builtin_memcpy(&w[0], &key->eth_dst, 4);
-        __builtin_memcpy(&w[1], &key->eth_dst.a[4], 2);
-        __builtin_memcpy((__u8 *)&w[1] + 2, &key->eth_src, 2);
-        __builtin_memcpy(&w[2], &key->eth_src.a[2], 4);
-        h = mix32(mix32(mix32(h, w[0]), w[1]), w[2]);
-    }
-    h = mix32(h, h >> 16);
-    s->hash = mix32(h, 0x85ebca6bu);
-    return s->hash;
-}
-
 INLINE __u16 source_port(__u32 hash)
 {
     return SPORT_MIN + ((__u64)hash * (SPORT_MAX - SPORT_MIN + 1) >> 32);
@@ -87,7 +50,7 @@ INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *
     p->family = t->ipv6 ? AF_INET6_ : AF_INET_;
     p->l4_protocol = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     if (t->kind != EBPF_GRE) {
-        p->sport = bpf_htons(source_port(mix32(0, way + 1)));
+        p->sport = bpf_htons(source_port(way * 0x9e3779b1u + 0x5bd1e995u));
         p->dport = t->udp_dst;
     }
     p->tot_len = 1; /* asks for the path's MTU */
@@ -102,31 +65,21 @@ INLINE long route(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *
     return bpf_fib_lookup(skb, p, sizeof(*p), 0);
 }
 
-INLINE __u64 eth_addr_pack(const __u8 *a, __u64 tag)
-{
-    __u64 v = 0;
-
-#pragma unroll
-    for (int i = 0; i < 6; i++) {
-        v = v << 8 | a[i];
-    }
-    return v << 16 | tag;
-}
-
-INLINE void eth_addr_unpack(struct eth_addr *a, __u64 v)
-{
-#pragma unroll
-    for (int i = 0; i < 6; i++) {
-        a->a[i] = v >> (56 - 8 * i);
-    }
-}
+/* A word of struct ebpf_nexthop: an address with the tag behind it. */
+union hop_word {
+    __u64 word;
+    struct {
+        struct eth_addr addr;
+        __u16 tag;
+    };
+};
 
 /* Asks the kernel, and keeps a whole answer. */
 INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c,
                             const struct ebpf_tunnel *t, struct ebpf_nexthop *nh, __u64 now)
 {
     __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
-    long r = route(skb, s, c, t, flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
+    long r = route(skb, s, c, t, s->hash & (EBPF_NEXTHOP_WAYS - 1));
     struct hop *hop = &s->hop;
 
     hop->fresh = true;
@@ -140,8 +93,8 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     hop->mtu = s->fib.mtu_result < 0xffff ? s->fib.mtu_result : 0xffff;
     __builtin_memcpy(&hop->dst, s->fib.dmac, 6);
     __builtin_memcpy(&hop->src, s->fib.smac, 6);
-    nh->dst = eth_addr_pack(s->fib.dmac, tag);
-    nh->src = eth_addr_pack(s->fib.smac, tag);
+    nh->dst = (union hop_word){.addr = hop->dst, .tag = tag}.word;
+    nh->src = (union hop_word){.addr = hop->src, .tag = tag}.word;
     nh->via = (__u64)hop->ifindex << 32 | hop->mtu << 16 | tag;
     nh->generation = generation;
     nh->expires_ns = now + EBPF_NEXTHOP_NS;
@@ -150,26 +103,27 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
 /* Where T leads, in s->hop. False: the remote has no place in the cache. */
 INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t)
 {
-    __u32 index = t->nexthop + (flow_hash(s) & (EBPF_NEXTHOP_WAYS - 1));
+    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
     struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
-    __u64 now = bpf_ktime_get_coarse_ns(), dst, src, via;
+    __u64 now = bpf_ktime_get_coarse_ns(), via;
+    union hop_word dst, src;
     struct hop *hop = &s->hop;
 
     if (!nh) {
         return false;
     }
-    dst = nh->dst;
-    src = nh->src;
+    dst.word = nh->dst;
+    src.word = nh->src;
     via = nh->via;
-    if (nh->expires_ns < now || nh->generation != c->generation || ((dst ^ src) | (dst ^ via)) & 0xffff) {
+    if (nh->expires_ns < now || nh->generation != c->generation || dst.tag != src.tag || dst.tag != (via & 0xffff)) {
         nexthop_refresh(skb, s, c, t, nh, now);
         return true;
     }
     hop->fresh = false;
     hop->ifindex = via >> 32;
     hop->mtu = via >> 16 & 0xffff;
-    eth_addr_unpack(&hop->dst, dst);
-    eth_addr_unpack(&hop->src, src);
+    hop->dst = dst.addr;
+    hop->src = src.addr;
     return true;
 }
 
@@ -213,7 +167,7 @@ struct w_outer_l4 {
             __be32 gre_key;
         };
     };
-} __attribute__((packed));
+};
 
 /* PLEN: bytes from this header to the packet's end. */
 INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_outer_l4 *l4, __u32 plen)
@@ -224,7 +178,7 @@ INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_ou
         l4->gre_key = bpf_htonl((__u32)bpf_be64_to_cpu(t->id));
         return;
     }
-    l4->udp.src = bpf_htons(source_port(flow_hash(s)));
+    l4->udp.src = bpf_htons(source_port(s->hash));
     l4->udp.dst = t->udp_dst;
     l4->udp.len = bpf_htons(plen);
     l4->udp.csum = 0;
@@ -236,22 +190,18 @@ INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_ou
 
 INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
 {
-    __u32 sum = 0;
+    __be16 tot_len = bpf_htons(len), id = t->flags & FLOW_TNL_DF ? 0 : bpf_get_prandom_u32();
+    __u32 sum = t->ip_sum + tot_len + id;
 
     ip->ver_ihl = 0x45;
     ip->tos = t->tos;
-    ip->tot_len = bpf_htons(len);
-    ip->id = t->flags & FLOW_TNL_DF ? 0 : bpf_get_prandom_u32();
+    ip->tot_len = tot_len;
+    ip->id = id;
     ip->frag_off = t->flags & FLOW_TNL_DF ? bpf_htons(0x4000) : 0;
     ip->ttl = t->ttl;
     ip->proto = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
-    ip->csum = 0;
     ip->src = t->src.be32[3];
     ip->dst = t->dst.be32[3];
-#pragma unroll
-    for (int i = 0; i < 10; i++) {
-        sum += ((const __u16 *)(const void *)ip)[i];
-    }
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     ip->csum = ~sum;
@@ -260,7 +210,7 @@ INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
 INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
 {
     ip->ver_tc_flow =
-        bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL | (flow_hash(s) & ~ZERO_LABEL_MASK & 0xfffff));
+        bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL | (s->hash & ~ZERO_LABEL_MASK & 0xfffff));
     ip->plen = bpf_htons(len - sizeof(*ip));
     ip->next = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     ip->hop_limit = t->ttl;
@@ -403,6 +353,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     struct ebpf_config *c = config_get();
     __u32 outer, len, port, mode;
     const struct ebpf_tunnel *t;
+    struct w_eth *eth;
     bool last;
 
     if (!s || !step || !c) {
@@ -434,8 +385,14 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         return RUN_UP;
     }
     s->base = 0;
-    if (!s->encap && bpf_skb_load_bytes(skb, 0, &s->dst, ETH_HLEN)) { /* and source and type, which come behind it */
-        return drop(DROP_TUNNEL_TX);
+    if (!s->encap) {
+        eth = at(skb, 0, sizeof(*eth));
+        if (!eth) {
+            return drop(DROP_TUNNEL_TX);
+        }
+        s->dst = eth->dst;
+        s->src = eth->src;
+        s->eth_type = eth->type;
     }
     if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, mode)) {
         count_tx_drop(port, DROP_TUNNEL_TX);

@@ -32,12 +32,7 @@ INLINE __u64 hash_stations(const struct scratch *s)
 /* With addresses and ports. */
 INLINE __u64 hash_connection(const struct scratch *s, __u64 stations)
 {
-    __u64 a = (stations ^ (__u64)s->key.ip_src.be32[3] << 32 ^ s->key.ip_dst.be32[3]) * 0x9ddfea08eb382d69ull;
-    __u64 b = (__u64)s->key.tp_src << 48 ^ (__u64)s->key.tp_dst << 32;
-
-    b ^= (__u64)s->key.ip_src.be32[2] << 8 ^ s->key.ip_dst.be32[2];
-    b = (b ^ a >> 32) * 0xc2b2ae3d27d4eb4full;
-    return b ^ a;
+    return (stations ^ s->hash) * 0xc2b2ae3d27d4eb4full;
 }
 
 /* The key under the slot's mask is the slot's key. Not inlined: the comparison needs much of the stack, of which there
@@ -123,10 +118,14 @@ static __attribute__((noinline)) __u32 search(struct scratch *s, struct ebpf_con
 INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
 {
     __u64 stations = hash_stations(s);
-    __u32 h = hash_connection(s, stations) >> 40 & (EBPF_HINTS - 1), n, zero = 0;
-    struct ebpf_lookup_stats *stats = bpf_map_lookup_elem(&lookups, &zero);
-    struct ebpf_slot *slot = hinted(s, s->hints[h]);
+    struct ebpf_lookup_stats *stats;
+    __u32 h, n, zero = 0;
+    struct ebpf_slot *slot;
 
+    s->hash = flow_key_hash5(&s->key);
+    h = hash_connection(s, stations) >> 40 & (EBPF_HINTS - 1);
+    slot = hinted(s, s->hints[h]);
+    stats = bpf_map_lookup_elem(&lookups, &zero);
     if (!stats) {
         return NULL;
     }

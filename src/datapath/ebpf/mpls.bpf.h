@@ -76,7 +76,7 @@ static __attribute__((noinline)) long push_mpls(struct __sk_buff *skb, struct sc
 static __attribute__((noinline)) long pop_mpls(struct __sk_buff *skb, struct scratch *s, const struct ebpf_mpls *m)
 {
     __be16 type = m->eth_type;
-    __u32 hash = flow_hash(s), ofs;
+    __u32 ofs;
 
     if ((s->encap && undo_encap(skb, s)) || !s->mpls || skb->len < s->mpls + LABEL || mpls_begin(skb, s)) {
         return -1;
@@ -89,7 +89,6 @@ static __attribute__((noinline)) long pop_mpls(struct __sk_buff *skb, struct scr
     if (parse(skb, s, 0) != PARSE_OK) {
         return -1;
     }
-    s->hash = hash;
     s->mpls = is_mpls(type) ? ofs : 0;
     return 0;
 }

@@ -129,6 +129,7 @@ static void addr_map_set(struct ebpf_net *net, const struct ip_addr *addr, bool 
         bpf_map_update_elem(net->maps->local_addrs_fd, addr, &one, BPF_ANY);
     } else {
         bpf_map_delete_elem(net->maps->local_addrs_fd, addr);
+        __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE); /* programs remember addresses */
     }
 }
 

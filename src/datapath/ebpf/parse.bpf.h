@@ -18,18 +18,20 @@
 #define EXT_HEADERS_MAX 6
 #define ND_OPTS_MAX 4
 
-/* Wire formats, as packet/headers.h has them for user space. */
+/* Wire formats, as packet/headers.h has them for user space; but not packed, which would have clang read them byte by
+ * byte. They lie at even addresses at best: the kernels that we run on access what is not aligned as they access all
+ * else. */
 struct w_eth {
     struct eth_addr dst, src;
     __be16 type;
-} __attribute__((packed));
+};
 struct w_vlan {
     __be16 tci, type;
 };
 struct w_snap {
     __u8 dsap, ssap, cntl, oui[3];
     __be16 type;
-} __attribute__((packed));
+};
 struct w_arp {
     __be16 hrd, pro;
     __u8 hln, pln;
@@ -38,29 +40,29 @@ struct w_arp {
     __be32 spa;
     struct eth_addr tha;
     __be32 tpa;
-} __attribute__((packed));
+} __attribute__((packed, aligned(2)));
 struct w_ip4 {
     __u8 ver_ihl, tos;
     __be16 tot_len, id, frag_off;
     __u8 ttl, proto;
     __be16 csum;
     __be32 src, dst;
-} __attribute__((packed));
+};
 struct w_ip6 {
     __be32 ver_tc_flow;
     __be16 plen;
     __u8 next, hop_limit;
     struct ip_addr src, dst;
-} __attribute__((packed));
+};
 struct w_ext {
     __u8 next, len;
     __be16 frag_off;
-} __attribute__((packed));
+};
 struct w_tcp {
     __be16 src, dst;
     __be32 seq, ack;
     __be16 off_flags, window, csum, urgent;
-} __attribute__((packed));
+};
 struct w_udp {
     __be16 src, dst, len, csum;
 };
@@ -394,7 +396,7 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
     key = &s->key;
     make_linear(skb, base + PARSE_MIN);
     s->base = base;
-    s->l3 = s->l4 = s->tags = s->encap = s->hash = s->mpls = 0;
+    s->l3 = s->l4 = s->tags = s->encap = s->mpls = 0;
     s->len = skb->len - base;
     eth = at(skb, base, sizeof(*eth));
     if (!eth) {

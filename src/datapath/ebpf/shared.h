@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 8
+#define EBPF_LAYOUT 9
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -28,6 +28,7 @@
 #define EBPF_PORTS_MAX 8192   /* dp_port numbers are below; a power of 2 */
 #define EBPF_TUNNELS_MAX 16   /* tunnel ports */
 #define EBPF_HINTS 1024       /* of each kind, per CPU; a power of 2 */
+#define EBPF_PORT_HINTS 256   /* per CPU; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
 #define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
 #define EBPF_OPTS_MAX 4096  /* sets of Geneve options that are known when they come in */
@@ -118,7 +119,7 @@ struct ebpf_tunnel {
     __u8 ipv6;
     __u8 opts_len; /* Geneve options, which OPTS steps gave before */
     __u8 critical; /* one of them is */
-    __u16 pad;
+    __u16 ip_sum;  /* of an IPv4 header's words in memory order, but for length, identification and checksum */
 };
 
 #define EBPF_OPTS_STEP 56 /* bytes of an OPTS step */
@@ -238,7 +239,7 @@ struct ebpf_tunnel_port {
 /* BPF's cache of where to send. CPUs write it without a lock: three words of which each carries the same tag in its low
  * 16 bits, or they do not belong together and are not believed. */
 struct ebpf_nexthop {
-    __u64 dst, src;   /* Ethernet addresses of the outer frame, the first byte on top; then the tag */
+    __u64 dst, src;   /* Ethernet addresses of the outer frame as they are in memory; then the tag */
     __u64 via;        /* ifindex << 32 | MTU of the path << 16 | tag */
     __u64 expires_ns; /* 0: nothing is known */
     __u32 generation; /* the config's when it was written */

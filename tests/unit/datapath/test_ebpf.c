@@ -391,6 +391,7 @@ static void test_decapsulation(void **state WR_UNUSED)
         assert_int_equal(out_len, 60);
         assert_memory_equal(out, inner, 60);
         bpf_map_delete_elem(maps.local_addrs_fd, &t.dst);
+        maps.config->generation++;
         packet_free(p);
         ebpf_flows_del(flows, 6, NULL, 0);
         ebpf_flows_tick(flows, INT64_MAX);

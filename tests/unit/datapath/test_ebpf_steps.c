@@ -647,6 +647,7 @@ static void test_options_in(void **state WR_UNUSED)
     ebpf_opts_free(table);
     maps.config->n_tunnels = 0;
     bpf_map_delete_elem(maps.local_addrs_fd, &here);
+    maps.config->generation++;
 }
 
 /* The oldest makes way for the newest; what is in a map keeps its number. */

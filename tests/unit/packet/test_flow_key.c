@@ -248,6 +248,66 @@ static void extract_at_end(const uint8_t *data, size_t len)
     free(buf);
 }
 
+/* Whatever connections differ in, their hashes spread over 64 source ports as chance would have it; fragments and ICMP
+ * have one for all. */
+static void test_hash(void **state)
+{
+    static const struct {
+        uint8_t eth_type; /* 4, 6; 0: no IP */
+        uint8_t proto, frag;
+        char field; /* that differs */
+        bool spreads;
+    } table[] = {
+        {4, 6, 0, 's', true},
+        {4, 6, 0, 'd', true},
+        {4, 17, 0, 'S', true},
+        {4, 17, 0, 'D', true},
+        {6, 6, 0, 's', true},
+        {6, 17, 0, 'd', true},
+        {6, 132, 0, 'S', true},
+        {0, 0, 0, 'e', true},
+        {4, 1, 0, 'S', false},
+        {6, 58, 0, 'D', false},
+        {4, 17, FLOW_FRAG_ANY, 'S', false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        unsigned int seen[64] = {0}, most = 0;
+
+        for (uint32_t n = 0; n < 64 * 64; n++) {
+            struct flow_key key = {.ip_proto = table[i].proto, .ip_frag = table[i].frag};
+            struct ip_addr *a = table[i].field == 's' ? &key.ip_src : &key.ip_dst;
+
+            key.eth_type = htobe16(table[i].eth_type == 4   ? ETH_TYPE_IPV4
+                                   : table[i].eth_type == 6 ? ETH_TYPE_IPV6
+                                                            : ETH_TYPE_ARP);
+            key.ip_src.be32[3] = htobe32(0x0a000001);
+            key.ip_dst.be32[3] = htobe32(0x0a000002);
+            switch (table[i].field) {
+            case 'S':
+                key.tp_src = htobe16((uint16_t)n);
+                break;
+            case 'D':
+                key.tp_dst = htobe16((uint16_t)n);
+                break;
+            case 'e':
+                key.eth_src.a[4] = (uint8_t)(n >> 8);
+                key.eth_src.a[5] = (uint8_t)n;
+                break;
+            default:
+                a->be32[3] = htobe32(0x0a000000 + n);
+                break;
+            }
+            seen[flow_key_hash5(&key) >> 26]++;
+        }
+        for (size_t bucket = 0; bucket < ARRAY_SIZE(seen); bucket++) {
+            most = MAX(most, seen[bucket]);
+        }
+        assert_true(table[i].spreads ? most < 128 : most == 64 * 64);
+    }
+}
+
 static void test_any_bytes(void **state)
 {
     (void)state;
@@ -289,8 +349,8 @@ static void test_nd_options(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_any_bytes),
-                                       cmocka_unit_test(test_nd_options)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table), cmocka_unit_test(test_hash),
+                                       cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_nd_options)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
