@@ -10,6 +10,7 @@
 #include <endian.h>
 #include <inttypes.h>
 #include <linux/pkt_cls.h>
+#include <net/if.h>
 #include <sched.h>
 
 #include "../datapath/netns.h"
@@ -333,12 +334,12 @@ static bool by_ebpf(const uint8_t *frame, size_t len, unsigned int port, struct 
     DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)len,
                         .data_out = sent->last, .data_size_out = sizeof(sent->last), .repeat = 1);
     _cleanup_free_ struct ebpf_port_stats *stats = xcalloc((size_t)maps.n_cpus, sizeof(*stats));
-    uint32_t lo = 1;
+    uint32_t lo = 1, out = if_nametoindex("out");
 
     /* Test runs come in by lo, which is PORT's this time. */
     assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &port, BPF_ANY), 0);
     for (unsigned int i = 1; i <= N_PORTS; i++) {
-        maps.ports[i].ifindex = i == port ? lo : if_nametoindex("out");
+        maps.ports[i].ifindex = i == port ? lo : out;
     }
     for (uint32_t i = 1; i <= N_PORTS; i++) {
         memset(stats, 0, (size_t)maps.n_cpus * sizeof(*stats));
