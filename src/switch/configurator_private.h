@@ -65,10 +65,9 @@ struct cbridge {
     uint32_t served_versions; /* those that the connections were made with */
     uint64_t served_id;
     bool fail_mode_applied, controlled, fail_open;
-    struct flow_saver *saver; /* NULL: it has a controller, which will tell */
-    size_t n_primary;         /* controllers that we connect to */
-    int64_t max_probe_ms;     /* the longest of theirs */
-    int64_t contact_ms;       /* when one was connected last */
+    size_t n_primary;     /* controllers that we connect to */
+    int64_t max_probe_ms; /* the longest of theirs */
+    int64_t contact_ms;   /* when one was connected last */
 
     bool wanted;
     const struct ovsdb_row *row;

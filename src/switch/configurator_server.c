@@ -114,11 +114,12 @@ static void flush(struct bridge *br)
 
 void cbridge_stop_saving(struct cbridge *cb, bool remove)
 {
+    struct flow_saver *saver = cb->bridge ? cb->bridge->saver : NULL; /* NULL: a controller will tell its flows */
+
     if (!remove) {
-        flow_saver_write(cb->saver);
+        flow_saver_write(saver);
     }
-    flow_saver_destroy(cb->saver, remove);
-    cb->saver = NULL;
+    flow_saver_destroy(saver, remove);
 }
 
 /* The flows that the process before us left, if the bridge is the same one and wants the same as then. */
@@ -164,7 +165,7 @@ static bool start_saving(const struct configurator *c, struct cbridge *cb, bool 
                                               cb->bridge->fail_mode == FAIL_SECURE ? "secure" : "standalone");
     bool restored = fresh && restore(cb, path, identity);
 
-    flow_saver_create(cb->bridge, path, identity, restored, &cb->saver);
+    flow_saver_create(cb->bridge, path, identity, restored);
     return restored;
 }
 

@@ -538,8 +538,7 @@ void flow_saver_note_all(struct flow_saver *s)
 
 /* ---- life ---- */
 
-void flow_saver_create(struct bridge *br, const char *path, const char *identity, bool restored,
-                       struct flow_saver **ret)
+void flow_saver_create(struct bridge *br, const char *path, const char *identity, bool restored)
 {
     struct flow_saver *s = xcalloc(1, sizeof *s);
 
@@ -562,7 +561,6 @@ void flow_saver_create(struct bridge *br, const char *path, const char *identity
         lose(s, true, s->notes_ms);
     }
     br->saver = s;
-    *ret = s;
 }
 
 void flow_saver_destroy(struct flow_saver *s, bool remove)

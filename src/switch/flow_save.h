@@ -31,9 +31,8 @@ char *flow_save_boot_id(void);
  * failure BR is empty. */
 int flow_restore(struct bridge *br, const char *path, const char *identity, int64_t now, size_t *ret_n_flows);
 
-/* From now on PATH is kept true. RESTORED: it is already what BR has (flow_restore()). */
-void flow_saver_create(struct bridge *br, const char *path, const char *identity, bool restored,
-                       struct flow_saver **ret);
+/* From now on PATH is kept true, by BR's `saver`. RESTORED: it is already what BR has (flow_restore()). */
+void flow_saver_create(struct bridge *br, const char *path, const char *identity, bool restored);
 /* Writes everything at once, counters included. */
 void flow_saver_write(struct flow_saver *s);
 /* REMOVE: the file goes, too. NULL is fine. */

@@ -14,7 +14,6 @@
 struct saved {
     struct env e;
     char dir[32], *path;
-    struct flow_saver *saver;
 };
 
 static int setup(void **state)
@@ -34,7 +33,7 @@ static int teardown(void **state)
     struct saved *s = *state;
     _cleanup_free_ char *damaged = xasprintf("%s.damaged", s->path);
 
-    flow_saver_destroy(s->saver, true);
+    flow_saver_destroy(s->e.br->saver, true);
     assert_int_not_equal(access(s->path, F_OK), 0);
     unlink(damaged);
     assert_int_equal(rmdir(s->dir), 0);
@@ -156,7 +155,7 @@ static int meter(struct bridge *br, enum of_meter_command command, const char *t
 
 static void save(struct saved *s)
 {
-    flow_saver_create(s->e.br, s->path, IDENTITY, false, &s->saver);
+    flow_saver_create(s->e.br, s->path, IDENTITY, false);
 }
 
 /* A process dies now, without a chance to say goodbye; another makes of the file what it has. */
@@ -181,7 +180,7 @@ static char *killed_and_restored(struct saved *s)
 
 static void check(struct saved *s)
 {
-    flow_saver_sync(s->saver);
+    flow_saver_sync(s->e.br->saver);
     _cleanup_free_ char *is = killed_and_restored(s), *should = dump(s->e.br);
     assert_string_equal(is, should);
 }
@@ -252,7 +251,7 @@ static void everything_comes_back(void **state)
     fill(s->e.br);
     save(s);
     check(s);
-    flow_saver_write(s->saver);
+    flow_saver_write(s->e.br->saver);
     check(s);
 }
 
@@ -329,7 +328,7 @@ static void too_much_to_note(void **state)
         _cleanup_free_ char *flow = xasprintf("table=1,priority=%u,ip,actions=output:1", i);
         env_flow(br, flow);
     }
-    flow_saver_sync(s->saver);
+    flow_saver_sync(s->e.br->saver);
     _cleanup_free_ char *older = killed_and_restored(s);
     assert_non_null(strstr(older, "table=0, n_packets=0, n_bytes=0, priority=1499,ip"));
     assert_null(strstr(older, "priority=8999"));
@@ -347,7 +346,7 @@ static void begun_anew_when_long(void **state)
     for (unsigned int i = 0; i < 1100; i++) {
         env_flow(s->e.br, i % 2 ? "ip,actions=output:1" : "ip,actions=output:2");
     }
-    flow_saver_sync(s->saver);
+    flow_saver_sync(s->e.br->saver);
     assert_int_equal(count(s, "flow add"), 1100);
     while (count(s, "flow add") > 1) {
         event_base_loop(s->e.base, EVLOOP_ONCE);
@@ -374,8 +373,7 @@ static void ages_and_counts_go_on(void **state)
     flow_spec_done(&spec);
     rule_credit((struct rule *)env_rule(s->e.br, "ip"), 3, 300, now - 10000);
     save(s);
-    flow_saver_destroy(s->saver, false);
-    s->saver = NULL;
+    flow_saver_destroy(s->e.br->saver, false);
     flow_table_flush(s->e.br, true);
 
     assert_int_equal(flow_restore(s->e.br, s->path, IDENTITY, now + 5000, &n), 0);
