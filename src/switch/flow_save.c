@@ -161,16 +161,7 @@ static void on_flush(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
 static void add_flow(const struct flow_saver *s, const struct rule *rule, struct strbuf *b)
 {
     int64_t age = MAX(0, s->stamp_ms - rule->created_ms);
-    struct flow_spec spec = {
-        .table = rule->table,
-        .priority = (uint16_t)rule->cls.priority,
-        .idle_timeout = rule->idle_timeout,
-        .hard_timeout = rule->hard_timeout,
-        .flags = rule->flags,
-        .importance = rule->importance,
-        .cookie = rule->cookie,
-        .acts = {.data = (void *)rule->actions->data, .len = rule->actions->len},
-    };
+    struct flow_spec spec;
     struct flow_counts counts = {
         .duration_sec = (uint32_t)(age / 1000),
         .duration_nsec = (uint32_t)(age % 1000 * 1000000),
@@ -180,7 +171,7 @@ static void add_flow(const struct flow_saver *s, const struct rule *rule, struct
             rule->modified_ms == rule->created_ms ? 0 : (uint32_t)MAX(1, (s->stamp_ms - rule->modified_ms) / 1000),
     };
 
-    rule_get_match(rule, &spec.match);
+    rule_describe(rule, &spec);
     strbuf_add(b, SAVED_FLOW_ADD);
     flow_format_counts(&spec, &counts, NULL, b);
     strbuf_add(b, "\n");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "openflow/text.h"
 #include "switch/flow_table_private.h"
 
 /* ---- rules ---- */
@@ -92,6 +93,23 @@ void rule_unref(struct rule *rule)
 void rule_get_match(const struct rule *rule, struct match *ret)
 {
     cls_rule_match(&rule->cls, ret);
+}
+
+void rule_describe(const struct rule *rule, struct flow_spec *ret)
+{
+    *ret = (struct flow_spec){
+        .table = rule->table,
+        .priority = (uint16_t)rule->cls.priority,
+        .idle_timeout = rule->idle_timeout,
+        .hard_timeout = rule->hard_timeout,
+        .flags = rule->flags,
+        .importance = rule->importance,
+        .cookie = rule->cookie,
+        .out_port = OFPP_ANY,
+        .has_actions = true,
+        .acts = {.data = (void *)rule->actions->data, .len = rule->actions->len},
+    };
+    rule_get_match(rule, &ret->match);
 }
 
 bool rule_is_table_miss(const struct rule *rule)

@@ -22,6 +22,8 @@
 #define RULE_NO_PKT_COUNTS 8u
 #define RULE_NO_BYT_COUNTS 16u
 
+struct flow_spec;
+
 struct rule_actions {
     unsigned int refs;
     bool has_refs; /* names groups or meters (action_refs.h) */
@@ -150,6 +152,8 @@ struct flow_filter {
 int flow_table_for_each(struct bridge *br, const struct flow_filter *filter,
                         int (*fn)(void *aux, const struct rule *rule), void *aux);
 void rule_get_match(const struct rule *rule, struct match *ret);
+/* As text formats it (openflow/text.h). The actions are borrowed from RULE. */
+void rule_describe(const struct rule *rule, struct flow_spec *ret);
 /* The table-miss flow of OpenFlow 1.3 (5.4): priority 0, and matching everything. */
 bool rule_is_table_miss(const struct rule *rule);
 

@@ -58,18 +58,11 @@ static void add_line(struct lines *l, struct strbuf *b)
 
 static int put_flow(void *aux, const struct rule *rule)
 {
-    struct flow_spec spec = {.table = rule->table,
-                             .priority = (uint16_t)rule->cls.priority,
-                             .idle_timeout = rule->idle_timeout,
-                             .hard_timeout = rule->hard_timeout,
-                             .flags = rule->flags,
-                             .importance = rule->importance,
-                             .cookie = rule->cookie,
-                             .acts = {.data = (void *)rule->actions->data, .len = rule->actions->len}};
+    struct flow_spec spec;
     struct flow_counts counts = {.packets = rule->packets, .bytes = rule->bytes};
     struct strbuf b = {0};
 
-    rule_get_match(rule, &spec.match);
+    rule_describe(rule, &spec);
     flow_format_counts(&spec, &counts, NULL, &b);
     add_line(aux, &b);
     return 0;
