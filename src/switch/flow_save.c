@@ -271,7 +271,6 @@ static void stamp(struct flow_saver *s, int64_t now)
 
 static int begin(struct flow_saver *s, int64_t now)
 {
-    drop_next(s);
     s->next.fd = open(s->next_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
     if (s->next.fd < 0) {
         return -errno;
@@ -327,34 +326,14 @@ static int add_slice(struct flow_saver *s)
     return out_flush(&s->next);
 }
 
-static void write_now(struct flow_saver *s, int64_t now)
+/* One slice further with NEXT, which is begun first if there is none; WHOLE: up to its end. */
+static void advance(struct flow_saver *s, bool whole, int64_t now)
 {
-    int error = begin(s, now);
+    int error = s->next.fd < 0 ? begin(s, now) : 0;
 
-    while (!error && s->at < s->n_rules) {
-        error = add_slice(s);
-    }
-    error = error ? error : finish(s);
-    if (error) {
-        fail(s, error);
-    } else {
-        event_del(s->work);
-    }
-}
-
-void flow_saver_write(struct flow_saver *s)
-{
-    if (s) {
-        megaflow_sync_stats(s->br->sw);
-        write_now(s, time_mono_ms());
-    }
-}
-
-static void on_work(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
-{
-    struct flow_saver *s = aux;
-    int error = s->next.fd < 0 ? begin(s, time_mono_ms()) : add_slice(s);
-
+    do {
+        error = error ? error : add_slice(s);
+    } while (whole && !error && s->at < s->n_rules);
     if (!error && s->at == s->n_rules) {
         error = finish(s);
     }
@@ -362,6 +341,27 @@ static void on_work(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *au
         fail(s, error);
     } else if (s->next.fd >= 0) {
         set_timer(s->work, SLICE_PAUSE_MS);
+    } else {
+        event_del(s->work);
+    }
+}
+
+static void on_work(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
+{
+    advance(aux, false, time_mono_ms());
+}
+
+static void write_now(struct flow_saver *s, int64_t now)
+{
+    drop_next(s);
+    advance(s, true, now);
+}
+
+void flow_saver_write(struct flow_saver *s)
+{
+    if (s) {
+        megaflow_sync_stats(s->br->sw);
+        write_now(s, time_mono_ms());
     }
 }
 
