@@ -2,10 +2,12 @@
 #ifndef WARREN_DATAPATH_EBPF_ACTIONS_BPF_H
 #define WARREN_DATAPATH_EBPF_ACTIONS_BPF_H
 /*
- * The executor of compiled actions (compile.c makes them from datapath actions). A list is straight: no branches and
- * nesting; the last output takes the packet itself, the others copies. What was punted is the whole of its list.
+ * The executor of compiled actions (compile.c makes them from datapath actions). A list is straight: no nesting (see
+ * copy.bpf.h) and no branch but forward; the last output takes the packet itself, the others copies. What was punted is
+ * the whole of its list.
  */
 #include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/copy.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
@@ -119,6 +121,14 @@ static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct 
     return tunnel ? tunnel_output(skb, s, step) : port_output(skb, s, step, last);
 }
 
+/* The list ends with STEP, the NUMBER-th, for REASON, or the clone that it is in. */
+INLINE int end(struct scratch *s, const struct ebpf_step *step, __u32 number, __u32 reason)
+{
+    count_drop(reason);
+    s->skip = number + step->skip;
+    return step->skip ? RUN_ON : TC_ACT_SHOT;
+}
+
 /* One step, the NUMBER-th of the flow ID. A TC action, or RUN_ON. */
 GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, __u64 id)
 {
@@ -143,9 +153,14 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         action = trunc_output(skb, s, step);
         break;
     case EBPF_OP_DROP:
-        return drop(step->arg);
+        return end(s, step, number, step->arg);
     case EBPF_OP_METER:
-        return meter_admits(skb, step->arg, skb->len + (skb->vlan_present ? 4 : 0)) ? RUN_ON : drop(DROP_METER);
+        return meter_admits(skb, step->arg, skb->len + (skb->vlan_present ? 4 : 0)) ? RUN_ON
+                                                                                    : end(s, step, number, DROP_METER);
+    case EBPF_OP_SAVE:
+        return save(skb, s) ? drop(DROP_BAD_ACTION) : RUN_ON;
+    case EBPF_OP_RESTORE:
+        return restore(skb, s) ? drop(DROP_BAD_ACTION) : RUN_ON;
     case EBPF_OP_OPTS:
         if (step->arg > sizeof(s->opts) - EBPF_OPTS_STEP) {
             return drop(DROP_BAD_ACTION);
@@ -179,6 +194,9 @@ static long run_next(__u32 i, void *run_)
     struct ebpf_step *step;
     __u32 index;
 
+    if (i < run->s->skip) {
+        return 0;
+    }
     if (i < EBPF_STEPS_INLINE) {
         step = &run->slot->steps[i];
     } else {
@@ -204,10 +222,11 @@ INLINE bool is_stuck_super(struct __sk_buff *skb, const struct scratch *s)
 }
 
 /* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: tags inside a frame that came out of a tunnel; MPLS and
- * something that is left to the device. */
+ * something that is left to the device; headers farther back than what a clone can put back. */
 static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
 {
     return (flags & EBPF_FLOW_VLAN && s->base && s->tags) ||
+           (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
            (flags & EBPF_FLOW_MPLS && (skb->gso_size || is_partial(skb)));
 }
 
@@ -233,6 +252,7 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     if (slot->n_steps == 1) {
         run.action = run_step(skb, s, first, 0, slot->id);
     } else {
+        s->skip = 0;
         bpf_loop(slot->n_steps, run_next, &run, 0);
     }
     return run.action == RUN_ON ? TC_ACT_SHOT : run.action;

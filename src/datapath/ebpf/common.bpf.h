@@ -46,6 +46,17 @@ struct hop {
     bool fresh;               /* just looked up */
 };
 
+/* The packet as it was at SAVE. */
+struct saved {
+    __u32 len, l3, l4, mpls;
+    __u32 tags, beside; /* tags in the frame; one kept apart by the kernel, which `vlan` is */
+    struct flow_vlan vlan;
+    __u32 mark, priority;
+    struct eth_addr dst, src;
+    __be16 type;
+    __u8 bytes[EBPF_SAVED]; /* behind the Ethernet header */
+};
+
 /* What is known of the packet in hand. Offsets count from skb->data, which begins with the frame, or with the outer
  * frame until decap() was called. */
 struct scratch {
@@ -66,6 +77,8 @@ struct scratch {
     __u16 pad;
     struct bpf_fib_lookup fib;
     struct hop hop;
+    struct saved saved;
+    __u32 skip; /* steps before this one are left out */
     __u8 buf[128];
     __u8 chunk[256];
     __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
@@ -75,6 +88,8 @@ struct scratch {
     struct ip_addr local;              /* the address of this host that was asked for last, */
     __u32 local_generation;            /* and the config's generation then, + 1 */
 };
+_Static_assert(offsetof(struct saved, type) == offsetof(struct saved, dst) + 2 * sizeof(struct eth_addr),
+               "an Ethernet header is read into them at once");
 _Static_assert(offsetof(struct scratch, eth_type) == offsetof(struct scratch, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");
 

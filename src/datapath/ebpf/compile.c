@@ -19,6 +19,7 @@ struct compiler {
     struct ebpf_program p;
     size_t room;
     bool impossible; /* the fast path cannot do it */
+    bool copy;       /* this is a clone that is not the last action */
     bool dropped;
     bool metered; /* no step may be left out: meters count */
 };
@@ -195,6 +196,7 @@ static void set_arp(struct compiler *c, const struct dp_action_set *a)
 
 static void set_nd(struct compiler *c, const struct dp_action_set *a)
 {
+    c->impossible |= c->copy; /* its options may lie farther back than what can be taken back */
     step_add(c, EBPF_OP_SET_ND)->u.nd = (struct ebpf_set_nd){
         .target = a->key.nd_target,
         .m_target = a->mask.nd_target,
@@ -214,6 +216,7 @@ static void mpls(struct compiler *c, enum ebpf_op op, __be32 lse, __be32 mask, _
 {
     step_add(c, op)->u.mpls = (struct ebpf_mpls){.lse = lse, .mask = mask, .eth_type = eth_type};
     c->p.flags |= EBPF_FLOW_MPLS;
+    c->impossible |= c->copy; /* nor can these be taken back */
 }
 
 static void set_fields(struct compiler *c, const struct dp_action_set *a)
@@ -254,14 +257,44 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
 
 static void compile(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth);
 
-/* A clone that ends the list needs no copy; any other could change what comes after it. */
-static void clone(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
+/* A clone after which there is more to do: its changes are taken back, and what ends it does not end the list. */
+static void copy(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth)
 {
-    if (!last || depth >= CLONE_DEPTH_MAX) {
-        c->impossible = true;
+    const struct flow_tunnel *tunnel = c->tunnel;
+    uint32_t trunc = c->trunc;
+    size_t from = c->p.n;
+
+    if (c->copy) {
+        c->impossible = true; /* there is one place to save to */
         return;
     }
-    compile(c, a + 1, a->len - sizeof(*a), depth + 1);
+    c->copy = true;
+    step_add(c, EBPF_OP_SAVE);
+    compile(c, actions, len, depth);
+    step_add(c, EBPF_OP_RESTORE);
+    for (size_t i = from; i < c->p.n; i++) {
+        struct ebpf_step *s = &c->p.steps[i];
+
+        if (s->op == EBPF_OP_METER || s->op == EBPF_OP_DROP) {
+            s->skip = (uint16_t)(c->p.n - 1 - i);
+        }
+    }
+    c->p.flags |= EBPF_FLOW_SAVE;
+    c->copy = c->dropped = false;
+    c->tunnel = tunnel;
+    c->trunc = trunc;
+}
+
+/* A clone that ends the list needs no copy. */
+static void clone(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
+{
+    if (depth >= CLONE_DEPTH_MAX) {
+        c->impossible = true;
+    } else if (last) {
+        compile(c, a + 1, a->len - sizeof(*a), depth + 1);
+    } else {
+        copy(c, a + 1, a->len - sizeof(*a), depth + 1);
+    }
 }
 
 static void compile_one(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
@@ -368,7 +401,8 @@ static void finish(struct compiler *c)
     struct ebpf_step *s = c->p.steps;
     size_t from = 0;
 
-    while (c->p.n && !c->dropped && !c->metered && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW) {
+    while (c->p.n && !c->dropped && !c->metered && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW &&
+           s[c->p.n - 1].op != EBPF_OP_DROP) {
         c->p.n--;
     }
     for (size_t i = 0; i <= c->p.n; i++) {

@@ -14,6 +14,8 @@
 #include "datapath/ebpf/parse.bpf.h"
 #include "packet/crc32c.h"
 
+#define L4_EDITED 18 /* bytes of an L4 header that edits can reach, but for ND's */
+
 INLINE long set_eth(struct __sk_buff *skb, const struct ebpf_set_eth *set)
 {
     __u8 have[12];

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 9
+#define EBPF_LAYOUT 10
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -29,6 +29,7 @@
 #define EBPF_TUNNELS_MAX 16   /* tunnel ports */
 #define EBPF_HINTS 1024       /* of each kind, per CPU; a power of 2 */
 #define EBPF_PORT_HINTS 256   /* per CPU; a power of 2 */
+#define EBPF_SAVED 128        /* bytes behind the Ethernet header that are put back after a clone; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
 #define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
 #define EBPF_OPTS_MAX 4096  /* sets of Geneve options that are known when they come in */
@@ -65,6 +66,8 @@ enum ebpf_op {
     EBPF_OP_PUSH_MPLS,
     EBPF_OP_POP_MPLS,
     EBPF_OP_SET_MPLS,
+    EBPF_OP_SAVE, /* a clone that is not the last action begins: RESTORE takes back all changes from here on */
+    EBPF_OP_RESTORE,
     EBPF_OP_OPTS, /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
     EBPF_OP_MAX,
 };
@@ -130,7 +133,10 @@ enum ebpf_tunnel_kind { EBPF_VXLAN, EBPF_GRE, EBPF_GENEVE };
 struct ebpf_step {
     __u8 op;    /* enum ebpf_op */
     __u8 flags; /* EBPF_STEP_* */
-    __u16 trunc;
+    union {
+        __u16 trunc;
+        __u16 skip; /* METER, DROP: not the end of the list, but of a clone: so many steps on; 0: of the list */
+    };
     union {
         __u32 arg;
         __u32 port;
@@ -156,6 +162,7 @@ struct ebpf_step {
 
 #define EBPF_FLOW_VLAN 1u /* has VLAN steps */
 #define EBPF_FLOW_MPLS 2u /* has MPLS steps */
+#define EBPF_FLOW_SAVE 4u /* has SAVE steps */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {

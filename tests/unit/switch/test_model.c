@@ -182,7 +182,7 @@ static void random_actions(struct strbuf *b, bool first, bool tagged)
         strbuf_add(b, "strip_vlan,");
     }
     for (uint32_t n = 1 + rnd(4); n; n--) {
-        switch (rnd(8)) {
+        switch (rnd(9)) {
         case 0:
             strbuf_addf(b, "mod_dl_src:02:00:00:00:01:%02x,", rnd(4));
             break;
@@ -191,6 +191,10 @@ static void random_actions(struct strbuf *b, bool first, bool tagged)
             break;
         case 2:
             strbuf_addf(b, "mod_vlan_vid:%u,", 1 + rnd(2));
+            break;
+        case 3:
+            strbuf_addf(b, "clone(mod_dl_src:02:00:00:00:01:%02x,output:%u%s),", rnd(4), 1 + rnd(N_PORTS),
+                        rnd(2) ? ",mod_dl_dst:02:00:00:00:00:09,output:1" : "");
             break;
         default:
             strbuf_addf(b, "output:%u,", 1 + rnd(N_PORTS));

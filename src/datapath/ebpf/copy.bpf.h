@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_DATAPATH_EBPF_COPY_BPF_H
+#define WARREN_DATAPATH_EBPF_COPY_BPF_H
+/*
+ * A part of the list whose changes nobody behind it sees: a clone, such as the bucket of a group.
+ *
+ * Problem: BPF cannot keep a second packet; it can only send copies of the one in hand. Idea: what the part can change
+ * is remembered before it and put back behind it: tags, the mark, and EBPF_SAVED bytes behind the Ethernet header, in
+ * which all headers that it can touch lie (must_punt() sees to that; compile.c lets nothing else into such a part).
+ * Putting bytes back keeps the checksum that a device may have made of the packet.
+ */
+#include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/encap.bpf.h"
+#include "datapath/ebpf/set.bpf.h"
+
+/* How many bytes behind the Ethernet header of a packet of LEN bytes are remembered, less one, in a form that shows the
+ * verifier its bounds. LEN is more than the header. */
+INLINE __u64 saved_less_one(__u64 len)
+{
+    len -= ETH_HLEN + 1;
+    len = len < EBPF_SAVED - 1 ? len : EBPF_SAVED - 1;
+    barrier_var(len);
+    return len & (EBPF_SAVED - 1);
+}
+
+GLOBAL int save(struct __sk_buff *skb, struct scratch *s)
+{
+    struct saved *v;
+
+    if (!s || (s->encap && undo_encap(skb, s))) {
+        return -1;
+    }
+    v = &s->saved;
+    v->len = skb->len;
+    v->l3 = s->l3;
+    v->l4 = s->l4;
+    v->mpls = s->mpls;
+    v->tags = s->tags;
+    v->beside = skb->vlan_present;
+    v->vlan = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
+    v->mark = skb->mark;
+    v->priority = skb->priority;
+    if (bpf_skb_load_bytes(skb, 0, &v->dst, ETH_HLEN)) { /* and what comes behind it */
+        return -1;
+    }
+    return skb->len > ETH_HLEN && bpf_skb_load_bytes(skb, ETH_HLEN, v->bytes, saved_less_one(skb->len) + 1);
+}
+
+/* As many tags as there were, the outermost one as it was and where it was. */
+INLINE long restore_tags(struct __sk_buff *skb, struct scratch *s)
+{
+    const struct saved *v = &s->saved;
+
+    if (v->beside && s->tags && tag_beside(skb, s)) {
+        return -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        if ((skb->vlan_present ? 1 : 0) + s->tags > v->beside + v->tags && pop_vlan(skb, s)) {
+            return -1;
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if ((skb->vlan_present ? 1 : 0) + s->tags < v->beside + v->tags && push_vlan(skb, s, v->vlan)) {
+            return -1;
+        }
+    }
+    if (v->beside && skb->vlan_present &&
+        (skb->vlan_tci != bpf_ntohs(v->vlan.tci) || skb->vlan_proto != v->vlan.tpid)) {
+        return pop_vlan(skb, s) || push_vlan(skb, s, v->vlan);
+    }
+    return 0;
+}
+
+GLOBAL int restore(struct __sk_buff *skb, struct scratch *s)
+{
+    const struct saved *v;
+
+    if (!s || (s->encap && undo_encap(skb, s)) || restore_tags(skb, s)) {
+        return -1;
+    }
+    v = &s->saved;
+    if (skb->len != v->len) {
+        return -1;
+    }
+    s->l3 = v->l3;
+    s->l4 = v->l4;
+    s->mpls = v->mpls;
+    skb->mark = v->mark;
+    skb->priority = v->priority;
+    if (bpf_skb_store_bytes(skb, 0, &v->dst, ETH_HLEN, 0)) {
+        return -1;
+    }
+    return v->len > ETH_HLEN &&
+           bpf_skb_store_bytes(skb, ETH_HLEN, v->bytes, saved_less_one(v->len) + 1, BPF_F_RECOMPUTE_CSUM);
+}
+
+#endif
