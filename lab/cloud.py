@@ -18,7 +18,7 @@ import pathlib
 import urllib.error
 import urllib.request
 
-from world import LabError, World, run, wait_for
+from world import PATIENCE, LabError, World, run, wait_for
 
 OVERHEAD = {"4": 50, "6": 70}  # outer Ethernet-to-VXLAN bytes; GRE and Geneve without options need no more
 UNDERLAY_MTU = 1500
@@ -196,7 +196,7 @@ class Cloud:
         return run("ip", "netns", "exec", self.hv_ns(hv), *env, *argv, check=check, timeout=timeout, stdin=stdin)
 
     def vsctl(self, hv, *args, check=True):
-        return self.tool(hv, "ovs-vsctl", "--timeout=10", f"--db=unix:{self.rundir(hv)}/db.sock", *args, check=check).stdout
+        return self.tool(hv, "ovs-vsctl", f"--timeout={10 * PATIENCE:.0f}", f"--db=unix:{self.rundir(hv)}/db.sock", *args, check=check).stdout
 
     def ofctl(self, hv, *args, check=True, stdin=None):
         return self.tool(hv, "ovs-ofctl", "-O", "OpenFlow13", *args, check=check, stdin=stdin).stdout

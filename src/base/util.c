@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 static void *check_memory(void *p)
@@ -71,4 +72,13 @@ int64_t time_mono_ms(void)
 int64_t time_wall_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);
+}
+
+bool kernel_at_least(unsigned int want_major, unsigned int want_minor)
+{
+    struct utsname u;
+    unsigned int major = 0, minor = 0;
+
+    return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+           (major > want_major || (major == want_major && minor >= want_minor));
 }

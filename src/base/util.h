@@ -79,4 +79,7 @@ char *xasprintf(const char *fmt, ...) WR_PRINTF(1, 2);
 int64_t time_mono_ms(void);
 int64_t time_wall_ms(void);
 
+/* Whether the kernel that runs is Linux MAJOR.MINOR or newer. */
+bool kernel_at_least(unsigned int major, unsigned int minor);
+
 #endif

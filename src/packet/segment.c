@@ -146,6 +146,7 @@ bool segmenter_next(struct segmenter *s, struct packet *seg)
     memcpy(seg->data + s->hdr_len, p->data + s->ofs, n);
     seg->in_port = p->in_port;
     seg->pkt_mark = p->pkt_mark;
+    seg->priority = p->priority;
     seg->tunnel = p->tunnel;
     seg->offload = (struct packet_offload){0};
     seg->l2_5_ofs = p->l2_5_ofs;

@@ -269,15 +269,6 @@ static int map_all(struct ebpf_maps *m)
     return m->config && m->ports && m->masks && m->slots && m->steps && m->n_cpus > 0 ? 0 : -ENOMEM;
 }
 
-static bool kernel_is(unsigned int want_major, unsigned int want_minor)
-{
-    struct utsname u;
-    unsigned int major = 0, minor = 0;
-
-    return !uname(&u) && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-           (major > want_major || (major == want_major && minor >= want_minor));
-}
-
 static void init_config(struct ebpf_config *c)
 {
     if (c->layout != EBPF_LAYOUT) {
@@ -286,7 +277,7 @@ static void init_config(struct ebpf_config *c)
             c->seed = (uint64_t)time_mono_ms() * 0x9e3779b97f4a7c15ull;
         }
     }
-    c->decap_l3 = kernel_is(6, 3); /* BPF_F_ADJ_ROOM_DECAP_L3_* */
+    c->decap_l3 = kernel_at_least(6, 3); /* BPF_F_ADJ_ROOM_DECAP_L3_* */
     c->upcall_rate = UPCALL_RATE;
     c->upcall_burst = UPCALL_BURST;
     c->layout = EBPF_LAYOUT;
@@ -310,7 +301,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     int error;
 
     libbpf_set_print(print);
-    if (!kernel_is(6, 1)) {
+    if (!kernel_at_least(6, 1)) {
         say_why(-EINVAL);
         return -EOPNOTSUPP;
     }

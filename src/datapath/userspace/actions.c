@@ -83,23 +83,50 @@ struct execution {
     uint32_t trunc; /* 0: none */
 };
 
-static void send_packet(struct execution *x, struct packet *p, uint32_t port_number)
+static void count_sent(struct us_port *port, size_t len, enum drop_reason reason)
 {
-    struct us_port *port = us_port_find(x->dp, dp_port(port_number));
-    enum drop_reason reason;
-    size_t len = p->len;
-
-    if (!port) {
-        us_drop(x->dp, DROP_NO_PORT);
-        return;
-    }
-    reason = port->gone ? DROP_PORT_DOWN : port->ops->send(port, p, x->key, x->tunnel);
     if (reason) {
         port->stats.tx_dropped++;
-        us_drop(x->dp, reason);
+        us_drop(port->dp, reason);
     } else {
         port->stats.tx_packets++;
         port->stats.tx_bytes += len;
+    }
+}
+
+static void send_to(const struct execution *x, struct us_port *port, struct packet *p)
+{
+    size_t len = p->len;
+
+    count_sent(port, len, port->gone ? DROP_PORT_DOWN : port->ops->send(port, p, x->key, x->tunnel));
+}
+
+/* The super-packet P by a port that takes none of its kind. */
+static void send_segments(const struct execution *x, struct us_port *port, const struct packet *p)
+{
+    struct packet *seg = packet_new(NULL, 0);
+    struct segmenter s;
+
+    if (segmenter_init(&s, p)) {
+        count_sent(port, p->len, DROP_SEGMENT);
+    } else {
+        while (segmenter_next(&s, seg)) {
+            send_to(x, port, seg);
+        }
+    }
+    packet_free(seg);
+}
+
+static void send_packet(struct execution *x, struct packet *p, uint32_t port_number)
+{
+    struct us_port *port = us_port_find(x->dp, dp_port(port_number));
+
+    if (!port) {
+        us_drop(x->dp, DROP_NO_PORT);
+    } else if (packet_is_gso(p) && port->ops->takes_super && !port->ops->takes_super(port, p)) {
+        send_segments(x, port, p);
+    } else {
+        send_to(x, port, p);
     }
 }
 

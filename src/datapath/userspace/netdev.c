@@ -4,6 +4,10 @@
  * that is made and removed with the port. Both speak virtio-net headers, so that super-packets and unfinished checksums
  * pass whole.
  *
+ * Before Linux 6.2 that header knows no super-packets of UDP. They are sent in segments then; those that a SYSTEM
+ * netdev receives the kernel throws away when they are read (DROP_RX_OFFLOAD). A TAP is never given any: its device
+ * cuts them.
+ *
  * A SYSTEM netdev is made promiscuous while it is a port, and its frames are kept from the host's own stack
  * (host_guard.h). A TAP lives by its file descriptor, so it goes on working when the device is moved to another network
  * namespace or renamed.
@@ -33,6 +37,10 @@ LOG_MODULE("netdev");
 #ifndef TUN_F_USO4 /* Linux 6.2 */
 #define TUN_F_USO4 0x20
 #define TUN_F_USO6 0x40
+#endif
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
 
 #define SOCKET_BUFFER (4 << 20)
@@ -82,6 +90,11 @@ enum drop_reason us_tx_reason(int error)
 static int prepare(struct packet *p)
 {
     return p->offload.csum_offset == offsetof(struct sctp_hdr, csum) ? packet_complete_csum(p) : 0;
+}
+
+static bool takes_super(const struct us_port *port, const struct packet *p)
+{
+    return p->offload.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 || port->dp->udp_super;
 }
 
 /* --- SYSTEM --- */
@@ -210,8 +223,9 @@ static int system_receive_failed(struct us_port *port, int error)
     if (error == EAGAIN || error == EINTR) {
         return -EAGAIN;
     }
-    if (error == EINVAL) {
-        port->stats.rx_errors++; /* offload state that this kernel cannot tell: that frame is lost, others follow */
+    if (error == EINVAL) { /* offload state that this kernel cannot tell: that frame is lost, others follow */
+        port->stats.rx_errors++;
+        us_drop(port->dp, DROP_RX_OFFLOAD);
         return RX_BATCH;
     }
     if (system_is_gone(port)) {
@@ -285,6 +299,7 @@ const struct us_port_ops us_system_ops = {
     .close = system_close,
     .receive = system_receive,
     .send = system_send,
+    .takes_super = takes_super,
 };
 
 /* --- INTERNAL --- */
@@ -389,4 +404,5 @@ const struct us_port_ops us_internal_ops = {
     .close = internal_close,
     .receive = internal_receive,
     .send = internal_send,
+    .takes_super = takes_super,
 };

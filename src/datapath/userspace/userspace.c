@@ -178,6 +178,7 @@ static int us_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->callbacks = *callbacks;
     dp->next_port = 1;
     dp->ports_max = PORTS_MAX;
+    dp->udp_super = kernel_at_least(6, 2);
     dp->rx_bufs = xmalloc((size_t)RX_BATCH * RX_BUF_SIZE);
     *ret_dp = &dp->dp;
     return 0;

@@ -40,6 +40,8 @@ struct us_port_ops {
      * DROP_NONE or why it could not be sent, which the caller counts. */
     enum drop_reason (*send)(struct us_port *port, struct packet *p, const struct flow_key *key,
                              const struct flow_tunnel *tunnel);
+    /* Whether send() takes the super-packet P whole; NULL: every one. Else it is sent in segments. */
+    bool (*takes_super)(const struct us_port *port, const struct packet *p);
 };
 
 struct us_port {
@@ -71,6 +73,7 @@ struct us_datapath {
     uint32_t next_port;
     uint32_t ports_max; /* numbers are below */
     bool fast_path;     /* the kernel receives for SYSTEM ports: theirs only send */
+    bool udp_super;     /* virtio-net headers of sockets and TAPs know UDP's super-packets: since Linux 6.2 */
     /* What the owner of an inner datapath is asked and told; may be NULL. */
     void *owner;
     void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */

@@ -9,6 +9,8 @@ static void check(bool v6, bool tcp, size_t n, uint16_t mss)
 
     p->offload.gso_type = tcp ? (v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4) | VIRTIO_NET_HDR_GSO_ECN : 5;
     p->offload.gso_size = mss;
+    p->pkt_mark = 7;
+    p->priority = 9;
     assert_int_equal(segmenter_init(&s, p), 0);
     while (segmenter_next(&s, &seg)) {
         const struct tcp_hdr *th = (const struct tcp_hdr *)(const void *)(seg.data + l4);
@@ -20,6 +22,8 @@ static void check(bool v6, bool tcp, size_t n, uint16_t mss)
         assert_memory_equal(seg.data + hdr, p->data + hdr + at, payload);
         assert_csums(&seg);
         assert_int_equal(seg.offload.gso_type | seg.offload.flags, 0);
+        assert_int_equal(seg.pkt_mark, 7);
+        assert_int_equal(seg.priority, 9);
         if (tcp) {
             assert_int_equal(be32toh(th->seq), be32toh(first->seq) + (uint32_t)at);
             assert_int_equal(be16toh(th->off_flags) & 0xff, 0x10 | (last ? TCP_FIN | TCP_PSH : 0) | (at ? 0 : TCP_CWR));
