@@ -196,7 +196,8 @@ class Cloud:
         return run("ip", "netns", "exec", self.hv_ns(hv), *env, *argv, check=check, timeout=timeout, stdin=stdin)
 
     def vsctl(self, hv, *args, check=True):
-        return self.tool(hv, "ovs-vsctl", f"--timeout={10 * PATIENCE:.0f}", f"--db=unix:{self.rundir(hv)}/db.sock", *args, check=check).stdout
+        patience, db = f"--timeout={10 * PATIENCE:.0f}", f"--db=unix:{self.rundir(hv)}/db.sock"
+        return self.tool(hv, "ovs-vsctl", patience, db, *args, check=check).stdout
 
     def ofctl(self, hv, *args, check=True, stdin=None):
         return self.tool(hv, "ovs-ofctl", "-O", "OpenFlow13", *args, check=check, stdin=stdin).stdout
