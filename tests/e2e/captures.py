@@ -2,6 +2,7 @@
 """Captures on links of the lab, written by tcpdump and judged by scapy and tshark."""
 import json
 import logging
+import pathlib
 import signal
 
 from world import LabError, run, wait_for
@@ -18,10 +19,13 @@ class Capture:
         self.tag = f"tcpdump-{netns}-{link}"
         self.file = world.dir / f"{netns}-{link}.pcap"
         argv = ["tcpdump", "--immediate-mode", "-U", "-Z", "root", "-i", link, "-w", str(self.file), "-s", "0"]
-        world.spawn(self.tag, argv + ([expression] if expression else []), netns=netns)
+        self.pid = world.spawn(self.tag, argv + ([expression] if expression else []), netns=netns)
         wait_for(lambda: f"tcpdump on {link}: {world.log(self.tag)}", lambda: "listening on" in world.log(self.tag), 10)
 
     def stop(self):
+        """What has come by so far is in the file: tcpdump sleeps when it has read everything."""
+        stat = pathlib.Path(f"/proc/{self.pid}/stat")
+        wait_for("tcpdump to have read all", lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", 10)
         self.world.kill(self.tag, signal.SIGINT)
         return self
 
