@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "switch/action_refs.h"
 #include "switch/bundle.h"
+#include "switch/flow_save.h"
 #include "switch/flow_table.h"
 #include "switch/group_table.h"
 #include "switch/mcast_table.h"
@@ -304,6 +305,7 @@ void bridge_set_frag_mode(struct bridge *br, enum frag_mode mode)
 {
     if (br->frag_mode != mode) {
         br->frag_mode = mode;
+        flow_saver_note_frags(br->saver);
         switch_changed(br->sw);
     }
 }
@@ -537,6 +539,7 @@ void bridge_port_del(struct port *port)
     struct bridge *br = port->bridge;
 
     port_tell(port, PORT_STATUS_DELETE);
+    flow_saver_note_port(br->saver, port, true);
     port_forget(port);
     HASH_DELETE(hh_ofp, br->ports_by_ofp, port);
     HASH_DELETE(hh_name, br->ports_by_name, port);
@@ -581,6 +584,7 @@ void bridge_port_set_config(struct port *port, uint32_t config, uint32_t mask)
         return;
     }
     port->config = new;
+    flow_saver_note_port(port->bridge->saver, port, false);
     bundle_link_changed(port);
     switch_changed(port->bridge->sw);
     port_tell(port, PORT_STATUS_MODIFY);

@@ -206,6 +206,7 @@ struct bridge {
     bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
     struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */
     struct flow_table *tables;                 /* N_TABLES of them */
+    size_t n_vacancy_tables;                   /* that tell of their vacancy */
     bool unannounced;                          /* some port is (see struct port) */
     struct heap rules_due;                     /* rules with a timeout */
     struct mac_table macs;

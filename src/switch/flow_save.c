@@ -6,13 +6,9 @@
 
 #include "base/coverage.h"
 #include "base/log.h"
-#include "openflow/text.h"
-#include "openflow/text_group.h"
 #include "switch/flow_save_private.h"
 #include "switch/flow_table_private.h"
-#include "switch/group_table.h"
 #include "switch/megaflow.h"
-#include "switch/meter_table.h"
 
 LOG_MODULE("flow_save");
 
@@ -155,95 +151,6 @@ static void on_flush(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
     flow_saver_sync(aux);
 }
 
-/* ---- lines ---- */
-
-/* A line that is about to be added to B counts from stamp_ms. */
-static void add_flow(const struct flow_saver *s, const struct rule *rule, struct strbuf *b)
-{
-    int64_t age = MAX(0, s->stamp_ms - rule->created_ms);
-    struct flow_spec spec;
-    struct flow_counts counts = {
-        .duration_sec = (uint32_t)(age / 1000),
-        .duration_nsec = (uint32_t)(age % 1000 * 1000000),
-        .packets = rule->packets,
-        .bytes = rule->bytes,
-        .hard_age =
-            rule->modified_ms == rule->created_ms ? 0 : (uint32_t)MAX(1, (s->stamp_ms - rule->modified_ms) / 1000),
-    };
-
-    rule_describe(rule, &spec);
-    strbuf_add(b, SAVED_FLOW_ADD);
-    flow_format_counts(&spec, &counts, NULL, b);
-    strbuf_add(b, "\n");
-}
-
-static void add_flow_deletion(const struct rule *rule, struct strbuf *b)
-{
-    struct match match;
-
-    rule_get_match(rule, &match);
-    strbuf_addf(b, SAVED_FLOW_DELETE "table=%u,priority=%d,", rule->table, rule->cls.priority);
-    match_format(&match, NULL, b);
-    strbuf_chomp(b, ',');
-    strbuf_add(b, "\n");
-}
-
-/* Buckets that a failover group got one by one need not watch anything (group_table.c): from the first such on, they
- * are told one by one. */
-static size_t told_later(const struct of_group *g)
-{
-    for (size_t i = 0; g->type == OF_GROUP_TYPE_FAILOVER && i < g->n_buckets; i++) {
-        if (g->buckets[i].watch_port == OFPP_ANY && g->buckets[i].watch_group == OF_GROUP_ANY) {
-            return g->n_buckets - i;
-        }
-    }
-    return 0;
-}
-
-static void add_group(const struct group *group, struct strbuf *b)
-{
-    struct of_group g;
-    size_t later;
-
-    group_describe(group, &g);
-    later = told_later(&g);
-    strbuf_add(b, SAVED_GROUP_ADD);
-    group_format(&g, later, b);
-    strbuf_add(b, "\n");
-    for (size_t i = g.n_buckets - later; i < g.n_buckets; i++) {
-        strbuf_addf(b, SAVED_GROUP_INSERT "group_id=%u,command_bucket_id=last", g.id);
-        bucket_format(&g.buckets[i], b);
-        strbuf_add(b, "\n");
-    }
-    free(g.buckets);
-}
-
-static void add_meter(const struct meter *m, struct strbuf *b)
-{
-    strbuf_add(b, SAVED_METER_ADD);
-    meter_format(&m->config, b);
-    strbuf_add(b, "\n");
-}
-
-static void put_group(void *aux, const struct group *group)
-{
-    add_group(group, aux);
-}
-
-static void put_meter(void *aux, const struct meter *m)
-{
-    add_meter(m, aux);
-}
-
-static void put_tlv_map(const struct tlv_map *map, struct strbuf *b)
-{
-    for (size_t i = 0; i < map->n; i++) {
-        const struct tlv_mapping *m = &map->entries[i];
-
-        strbuf_addf(b, SAVED_TLV_ADD SAVED_TLV_FORMAT "\n", m->opt_class, m->opt_type, m->opt_len, m->index);
-    }
-}
-
 /* ---- the whole ---- */
 
 static int collect_rule(void *aux, struct cls_rule *cr)
@@ -269,6 +176,43 @@ static void stamp(struct flow_saver *s, int64_t now)
     }
 }
 
+static void put_group(void *aux, const struct group *group)
+{
+    struct flow_saver *s = aux;
+
+    saved_put_group(group, s->stamp_ms, &s->next.b);
+}
+
+static void put_meter(void *aux, const struct meter *m)
+{
+    struct flow_saver *s = aux;
+
+    saved_put_meter(s->br, m, s->stamp_ms, &s->next.b);
+}
+
+/* What is not as in a new bridge. */
+static void put_settings(struct bridge *br, struct strbuf *b)
+{
+    struct port *port, *tmp;
+
+    if (br->frag_mode != FRAG_NORMAL) {
+        saved_put_frags(br, b);
+    }
+    HASH_ITER(hh_name, br->ports_by_name, port, tmp) {
+        if (saved_port_config(port)) {
+            saved_put_port(port->name, saved_port_config(port), b);
+        }
+    }
+    for (unsigned int table = 0; table < N_TABLES; table++) {
+        struct table_config c;
+
+        flow_table_get_config(br, (table_id_t)table, &c);
+        if (c.evict || c.vacancy_events || c.name) {
+            saved_put_table(br, (table_id_t)table, b);
+        }
+    }
+}
+
 static int begin(struct flow_saver *s, int64_t now)
 {
     s->next.fd = open(s->next_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -278,9 +222,10 @@ static int begin(struct flow_saver *s, int64_t now)
     coverage_add(flow_save_rewrite, 1);
     strbuf_addf(&s->next.b, SAVED_VERSION "\n" SAVED_IDENTITY "%s\n", s->identity);
     stamp(s, now);
-    put_tlv_map(&s->br->tlv_map, &s->next.b);
-    meter_table_for_each(s->br, OF_METER_ALL, put_meter, &s->next.b);
-    group_table_for_each(s->br, OF_GROUP_ALL, put_group, &s->next.b);
+    put_settings(s->br, &s->next.b); /* before the flows: full tables evict */
+    saved_put_tlv_map(&s->br->tlv_map, &s->next.b);
+    meter_table_for_each(s->br, OF_METER_ALL, put_meter, s);
+    group_table_for_each(s->br, OF_GROUP_ALL, put_group, s);
     s->rules = xcalloc(flow_table_count(s->br) + 1, sizeof(struct rule *));
     for (unsigned int i = 0; i < N_TABLES; i++) {
         classifier_for_each(&s->br->tables[i].cls, NULL, collect_rule, s);
@@ -319,7 +264,7 @@ static int add_slice(struct flow_saver *s)
         struct rule *rule = s->rules[s->at++];
 
         if (rule->in_table) {
-            add_flow(s, rule, &s->next.b);
+            saved_put_flow(rule, s->stamp_ms, &s->next.b);
         }
         rule_unref(rule);
     }
@@ -454,9 +399,9 @@ void flow_saver_note_flows(struct flow_saver *s, const struct undo_log *log)
             continue;
         }
         if (u->rule->in_table) {
-            add_flow(s, u->rule, &b);
+            saved_put_flow(u->rule, s->stamp_ms, &b);
         } else if (u->type == UNDO_REMOVED) {
-            add_flow_deletion(u->rule, &b);
+            saved_put_flow_deletion(u->rule, &b);
         }
     }
     note(s, &b, log->n);
@@ -467,7 +412,7 @@ void flow_saver_note_rule(struct flow_saver *s, const struct rule *rule)
     _cleanup_strbuf_ struct strbuf b = {0};
 
     if (s && rule->in_table && !rule_hidden(rule) && may_note(s, 1, false)) {
-        add_flow(s, rule, &b);
+        saved_put_flow(rule, s->stamp_ms, &b);
         note(s, &b, 1);
     }
 }
@@ -490,9 +435,9 @@ void flow_saver_note_groups(struct flow_saver *s, const struct group_log *log)
     }
     group = group_find(s->br, log->steps[0].id);
     if (group) {
-        add_group(group, &b);
+        saved_put_group(group, s->stamp_ms, &b);
     } else {
-        strbuf_addf(&b, SAVED_GROUP_DELETE "group_id=%u\n", log->steps[0].id);
+        saved_put_group_deletion(log->steps[0].id, &b);
     }
     note(s, &b, 1);
 }
@@ -506,15 +451,41 @@ void flow_saver_note_meter(struct flow_saver *s, uint32_t id)
         return;
     }
     if (m) {
-        add_meter(m, &b);
+        saved_put_meter(s->br, m, s->stamp_ms, &b);
     } else {
-        struct meter gone = {.config = {.id = id}};
-
-        strbuf_add(&b, SAVED_METER_DELETE);
-        meter_format(&gone.config, &b);
-        strbuf_add(&b, "\n");
+        saved_put_meter_deletion(id, &b);
     }
     note(s, &b, 1);
+}
+
+void flow_saver_note_frags(struct flow_saver *s)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    if (s && may_note(s, 1, true)) {
+        saved_put_frags(s->br, &b);
+        note(s, &b, 1);
+    }
+}
+
+void flow_saver_note_port(struct flow_saver *s, const struct port *port, bool gone)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    if (s && (!gone || saved_port_config(port)) && may_note(s, 1, true)) {
+        saved_put_port(port->name, gone ? 0 : saved_port_config(port), &b);
+        note(s, &b, 1);
+    }
+}
+
+void flow_saver_note_table(struct flow_saver *s, table_id_t table)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    if (s && may_note(s, 1, true)) {
+        saved_put_table(s->br, table, &b);
+        note(s, &b, 1);
+    }
 }
 
 void flow_saver_note_all(struct flow_saver *s)

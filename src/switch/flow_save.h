@@ -2,8 +2,9 @@
 #ifndef WARREN_SWITCH_FLOW_SAVE_H
 #define WARREN_SWITCH_FLOW_SAVE_H
 /*
- * A file with what OpenFlow put into a bridge (flows, groups, meters, mapped Geneve options), from which the next
- * process takes it when no controller would tell it again. flow_save.c writes it, flow_restore.c reads it.
+ * A file with what OpenFlow put into a bridge (flows, groups, meters, mapped Geneve options, settings of ports and
+ * tables, how fragments match), from which the next process takes it when no controller would tell it again.
+ * flow_save.c writes it, flow_restore.c reads it.
  *
  * The file is text: header, what there was when it was begun, "# complete", then a line for each change since; the
  * commands are those of `ovs-ofctl bundle` (and meter and tlv ones likewise). Lines are to be carried out in order and
@@ -14,8 +15,9 @@
  * Noting is rationed. Beyond that many changes (a table is loaded, flows are learned in a storm) nothing is noted any
  * more, the file goes as soon as it would bring back something deleted, and is written anew when things calm down.
  *
- * Whose file it is stands in it (the identity: the bridge's row, the boot): that of another is not taken. Left out:
- * counters of groups and meters, what port_mod, table_mod and set_config changed.
+ * Whose file it is stands in it (the identity: the bridge's row, the boot): that of another is not taken. Counters are
+ * as of the last time that all was written, or what they count was changed. Left out: what is a connection's and ends
+ * with it (miss_send_len, roles, asynchronous masks).
  */
 #include "switch/bridge.h"
 
@@ -45,6 +47,10 @@ void flow_saver_note_flows(struct flow_saver *s, const struct undo_log *log);
 void flow_saver_note_rule(struct flow_saver *s, const struct rule *rule);
 void flow_saver_note_groups(struct flow_saver *s, const struct group_log *log);
 void flow_saver_note_meter(struct flow_saver *s, uint32_t id);
+void flow_saver_note_frags(struct flow_saver *s);
+/* GONE: it is about to leave the bridge; one that comes under its name begins anew. */
+void flow_saver_note_port(struct flow_saver *s, const struct port *port, bool gone);
+void flow_saver_note_table(struct flow_saver *s, table_id_t table);
 /* More than can be noted. */
 void flow_saver_note_all(struct flow_saver *s);
 /* What was noted is in the file. */

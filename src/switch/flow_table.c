@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "openflow/text.h"
+#include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
+
+#define MAX_FLOWS_UNLIMITED 1000000u
+#define NAME_FORMAT "%.31s" /* what OpenFlow carries */
 
 /* ---- rules ---- */
 
@@ -229,11 +233,65 @@ void flow_table_set_config_name(struct bridge *br, table_id_t table, const char 
     struct flow_table *t = &br->tables[table];
 
     free(t->config_name);
-    t->config_name = name && *name ? xasprintf("%.31s", name) : NULL;
-    if (t->config_name) {
+    t->config_name = name && *name ? xasprintf(NAME_FORMAT, name) : NULL;
+    if (t->config_name && t->name) {
         free(t->name);
         t->name = NULL;
+        flow_saver_note_table(br->saver, table);
     }
+}
+
+void flow_table_get_config(const struct bridge *br, table_id_t table, struct table_config *ret)
+{
+    const struct flow_table *t = &br->tables[table];
+
+    *ret = (struct table_config){
+        .evict = t->eviction & TABLE_EVICT_OPENFLOW,
+        .vacancy_events = t->vacancy_events,
+        .vacancy_low = t->vacancy_low,
+        .vacancy_down = t->vacancy_down,
+        .vacancy_up = t->vacancy_up,
+        .name = t->name,
+    };
+}
+
+static bool same_config(const struct table_config *a, const struct table_config *b)
+{
+    return a->evict == b->evict && a->vacancy_events == b->vacancy_events && a->vacancy_low == b->vacancy_low &&
+           a->vacancy_down == b->vacancy_down && a->vacancy_up == b->vacancy_up &&
+           !strcmp(a->name ? a->name : "", b->name ? b->name : "");
+}
+
+void flow_table_set_config(struct bridge *br, table_id_t table, const struct table_config *config)
+{
+    struct flow_table *t = &br->tables[table];
+    char *old_name = t->name;
+    struct table_config old;
+
+    flow_table_get_config(br, table, &old);
+    flow_table_set_openflow_eviction(br, table, config->evict);
+    br->n_vacancy_tables += (size_t)config->vacancy_events - (size_t)t->vacancy_events;
+    t->vacancy_events = config->vacancy_events;
+    t->vacancy_low = config->vacancy_low;
+    t->vacancy_down = config->vacancy_down;
+    t->vacancy_up = config->vacancy_up;
+    t->name = config->name && *config->name && !t->config_name ? xasprintf(NAME_FORMAT, config->name) : NULL;
+    if (!same_config(&old, config)) {
+        flow_saver_note_table(br->saver, table);
+    }
+    free(old_name); /* which CONFIG may have named */
+}
+
+uint32_t flow_table_capacity(const struct flow_table *t)
+{
+    return t->max_flows ? t->max_flows : MAX_FLOWS_UNLIMITED;
+}
+
+uint8_t flow_table_vacancy(const struct flow_table *t)
+{
+    size_t max = flow_table_capacity(t), n = MIN(t->cls.n_rules, max);
+
+    return (uint8_t)((max - n) * 100 / max);
 }
 
 int flow_tables_init(struct bridge *br)

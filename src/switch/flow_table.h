@@ -81,8 +81,20 @@ void flow_table_set_config_name(struct bridge *br, table_id_t table, const char 
  * values in the FIELDS (copied) form the groups that eviction looks at. Evicts at once what is too much. */
 void flow_table_set_limit(struct bridge *br, table_id_t table, uint32_t max_flows, bool evict,
                           const struct subfield *fields, size_t n_fields);
-/* By OpenFlow 1.4's table_mod. */
-void flow_table_set_openflow_eviction(struct bridge *br, table_id_t table, bool on);
+/* What OpenFlow sets of a table (1.4's table_mod, table features). */
+struct table_config {
+    bool evict;
+    bool vacancy_events, vacancy_low; /* low: DOWN was told last */
+    uint8_t vacancy_down, vacancy_up; /* per cent of free room; 0 without events */
+    const char *name;                 /* NULL: none */
+};
+void flow_table_get_config(const struct bridge *br, table_id_t table, struct table_config *ret);
+/* The name is cut like the database's, and not taken when that has named the table. */
+void flow_table_set_config(struct bridge *br, table_id_t table, const struct table_config *config);
+/* Rules that there is room for. */
+uint32_t flow_table_capacity(const struct flow_table *t);
+/* How much of that is free, per cent. */
+uint8_t flow_table_vacancy(const struct flow_table *t);
 
 enum flow_mod_command {
     FLOW_MOD_ADD = 0,
@@ -96,6 +108,14 @@ enum flow_mod_command {
 struct rule_history {
     int64_t created_ms, modified_ms;
     uint64_t packets, bytes;
+};
+
+/* Of a group or meter likewise. */
+struct count_history {
+    int64_t created_ms;
+    uint64_t packets, bytes;
+    const uint64_t *parts; /* packets and bytes of each bucket or band */
+    size_t n_parts;
 };
 
 /* One flow_mod in the form that tables take. Nothing is owned; ACTIONS is copied. */

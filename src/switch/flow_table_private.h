@@ -106,6 +106,8 @@ void group_log_done(struct group_log *log);
 void rule_update_timers(struct rule *rule);
 /* The rule of T that has to go first, or NULL when none may. */
 struct rule *flow_table_pick_victim(struct flow_table *t);
+/* By OpenFlow, whatever the database says. */
+void flow_table_set_openflow_eviction(struct bridge *br, table_id_t table, bool on);
 void flow_table_evict_done(struct flow_table *t);
 
 #endif

@@ -182,6 +182,23 @@ void group_log_done(struct group_log *log)
     free(log->steps);
 }
 
+int group_set_history(struct bridge *br, uint32_t id, const struct count_history *history)
+{
+    struct group *g = group_find(br, id);
+
+    if (!g || g->n_buckets != history->n_parts) {
+        return g ? -EINVAL : -ENOENT;
+    }
+    g->counters->created_ms = history->created_ms;
+    g->counters->packets = history->packets;
+    g->counters->bytes = history->bytes;
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        g->buckets[i]->packets = history->parts[2 * i];
+        g->buckets[i]->bytes = history->parts[2 * i + 1];
+    }
+    return 0;
+}
+
 void group_table_flush(struct bridge *br)
 {
     struct group *g, *next;

@@ -65,6 +65,8 @@ void group_describe(const struct group *g, struct of_group *ret);
 int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now);
 /* The same as part of TXN, whose commit and abort care for the groups too. */
 int flow_txn_apply_group(struct flow_txn *txn, struct of_group_mod *gm);
+/* What the group counted before a restart. -ENOENT: there is none of that ID; -EINVAL: it has not so many buckets. */
+int group_set_history(struct bridge *br, uint32_t id, const struct count_history *history);
 /* Every group goes, no flow is looked at: for when all flows have gone. */
 void group_table_flush(struct bridge *br);
 

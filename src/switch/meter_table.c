@@ -148,6 +148,7 @@ static int modify(struct bridge *br, struct of_meter *config)
     int error = set_in_datapath(br, m->dp_id, config);
     if (!error) {
         take_config(m, config);
+        memset(m->before.bands, 0, sizeof m->before.bands); /* as the datapath's: dp_meter_configure() */
         flow_saver_note_meter(br->saver, m->config.id);
     }
     return error;
@@ -227,12 +228,37 @@ void meter_table_done(struct bridge *br)
     free(br->meters);
 }
 
+static void add_count(struct dp_meter_count *sum, const struct dp_meter_count *more)
+{
+    sum->packets += more->packets;
+    sum->bytes += more->bytes;
+}
+
 void meter_get_stats(const struct bridge *br, const struct meter *m, struct dp_meter_stats *ret)
 {
     *ret = (struct dp_meter_stats){0};
     if (dp_meter_get_stats(br->sw->dp, m->dp_id, ret)) {
         *ret = (struct dp_meter_stats){0};
     }
+    add_count(&ret->in, &m->before.in);
+    for (size_t i = 0; i < ARRAY_SIZE(ret->bands); i++) {
+        add_count(&ret->bands[i], &m->before.bands[i]);
+    }
+}
+
+int meter_set_history(struct bridge *br, uint32_t id, const struct count_history *history)
+{
+    struct meter *m = meter_find(br, id);
+
+    if (!m || m->config.n_bands != history->n_parts) {
+        return m ? -EINVAL : -ENOENT;
+    }
+    m->created_ms = history->created_ms;
+    m->before = (struct dp_meter_stats){.in = {history->packets, history->bytes}};
+    for (size_t i = 0; i < history->n_parts; i++) {
+        m->before.bands[i] = (struct dp_meter_count){history->parts[2 * i], history->parts[2 * i + 1]};
+    }
+    return 0;
 }
 
 bool meter_admits_packet_in(const struct bridge *br, uint32_t id, size_t len)

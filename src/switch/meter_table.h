@@ -11,10 +11,13 @@
 #include "openflow/msg_meter.h"
 #include "switch/bridge.h"
 
+struct count_history; /* flow_table.h */
+
 struct meter {
     struct of_meter config;
     uint32_t dp_id;
     int64_t created_ms;
+    struct dp_meter_stats before; /* what was counted before a restart; the datapath counts from zero */
     UT_hash_handle hh;
 };
 
@@ -32,7 +35,9 @@ int meter_mod_apply(struct bridge *br, struct of_meter_mod *mm, int64_t now);
 void meter_table_flush(struct bridge *br);
 /* Flows that name the meter. */
 unsigned int meter_flow_count(const struct bridge *br, uint32_t id);
-/* The datapath's counters; zeros when it has none. */
+/* What it counted before a restart. -ENOENT: there is none of that ID; -EINVAL: it has not so many bands. */
+int meter_set_history(struct bridge *br, uint32_t id, const struct count_history *history);
+/* The datapath's counters (zeros when it has none) and what was before. */
 void meter_get_stats(const struct bridge *br, const struct meter *m, struct dp_meter_stats *ret);
 /* May a packet of LEN bytes to the controllers go by the meter ID (0: OF_METER_CONTROLLER), if there is such a one?
  * Counts the drop. */

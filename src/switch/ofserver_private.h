@@ -43,8 +43,7 @@ struct ofserver {
     struct event *tick, *flush; /* flush: what changes of this turn ask to be told */
     struct ofconn *acting;      /* whose message is being carried out, for flow monitors */
     uint32_t acting_xid;
-    bool holding;         /* packet_ins wait in ofconn.held until a bundle stands */
-    bool vacancy_watched; /* some table tells of vacancy */
+    bool holding; /* packet_ins wait in ofconn.held until a bundle stands */
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;

@@ -10,20 +10,7 @@
 #include "switch/megaflow.h"
 #include "switch/ofserver_private.h"
 
-#define MAX_FLOWS_UNLIMITED 1000000u
 #define EVICTS_BY (OF_EVICT_OTHER | OF_EVICT_IMPORTANCE | OF_EVICT_LIFETIME)
-
-static uint32_t capacity(const struct flow_table *t)
-{
-    return t->max_flows ? t->max_flows : MAX_FLOWS_UNLIMITED;
-}
-
-static uint8_t vacancy(const struct flow_table *t)
-{
-    size_t max = capacity(t), n = MIN(t->cls.n_rules, max);
-
-    return (uint8_t)((max - n) * 100 / max);
-}
 
 /* ---- reading ---- */
 
@@ -38,7 +25,7 @@ int ofconn_mp_table(struct ofconn *c, const struct of_header *h, const struct of
     of_reply_begin(&r, c, h, kind);
     for (unsigned int table = 0; table < N_TABLES; table++) {
         struct of_table_stats ts = {.table = (table_id_t)table,
-                                    .max_entries = capacity(&c->server->bridge->tables[table])};
+                                    .max_entries = flow_table_capacity(&c->server->bridge->tables[table])};
         struct table_stats stats;
 
         flow_table_get_stats(c->server->bridge, ts.table, &stats);
@@ -65,7 +52,7 @@ static struct of_table_config config_of(const struct bridge *br, table_id_t tabl
         .vacancy = t->vacancy_events ? OF_ON : OF_OFF,
         .vacancy_down = t->vacancy_down,
         .vacancy_up = t->vacancy_up,
-        .vacancy_now = vacancy(t),
+        .vacancy_now = flow_table_vacancy(t),
     };
 }
 
@@ -103,13 +90,16 @@ static int check_features(const struct ofconn *c, const struct of_table_features
     if (t->config_name && strcmp(t->config_name, tf->name) != 0) {
         return OFERR_TABLE_FEATURES_EPERM; /* the database has named it */
     }
-    return tf->max_entries == capacity(t) ? 0 : OFERR_TABLE_FEATURES_EPERM;
+    return tf->max_entries == flow_table_capacity(t) ? 0 : OFERR_TABLE_FEATURES_EPERM;
 }
 
-static void set_name(struct flow_table *t, const char *name)
+static void set_name(struct bridge *br, table_id_t table, const char *name)
 {
-    free(t->name);
-    t->name = *name ? xstrdup(name) : NULL;
+    struct table_config c;
+
+    flow_table_get_config(br, table, &c);
+    c.name = name;
+    flow_table_set_config(br, table, &c);
 }
 
 /* First all of it is checked, then the names are taken. */
@@ -128,8 +118,8 @@ static int take_features(struct ofconn *c, uint8_t version, struct reader body)
             if (error) {
                 return error;
             }
-            if (apply && !c->server->bridge->tables[tf.table].config_name) {
-                set_name(&c->server->bridge->tables[tf.table], tf.name);
+            if (apply) {
+                set_name(c->server->bridge, tf.table, tf.name);
             }
         }
     }
@@ -153,7 +143,7 @@ int ofconn_mp_table_features(struct ofconn *c, const struct of_header *h, const 
     for (unsigned int table = 0; table < N_TABLES; table++) {
         of_mp_entry(&r.mp);
         of_table_features_put(&r.w, h->version, (table_id_t)table, flow_table_name(br, (table_id_t)table),
-                              capacity(&br->tables[table]));
+                              flow_table_capacity(&br->tables[table]));
         of_mp_entry_done(&r.mp);
     }
     of_reply_end(&r);
@@ -164,27 +154,19 @@ int ofconn_mp_table_features(struct ofconn *c, const struct of_header *h, const 
 
 static void configure(struct bridge *br, table_id_t table, const struct of_table_config *tc)
 {
-    struct flow_table *t = &br->tables[table];
+    struct table_config c;
 
+    flow_table_get_config(br, table, &c);
     if (tc->eviction != OF_KEEP) {
-        flow_table_set_openflow_eviction(br, table, tc->eviction == OF_ON);
+        c.evict = tc->eviction == OF_ON;
     }
     if (tc->vacancy != OF_KEEP) {
-        t->vacancy_events = tc->vacancy == OF_ON;
-        t->vacancy_down = t->vacancy_events ? tc->vacancy_down : 0;
-        t->vacancy_up = t->vacancy_events ? tc->vacancy_up : 0;
-        t->vacancy_low = vacancy(t) < t->vacancy_down;
+        c.vacancy_events = tc->vacancy == OF_ON;
+        c.vacancy_down = c.vacancy_events ? tc->vacancy_down : 0;
+        c.vacancy_up = c.vacancy_events ? tc->vacancy_up : 0;
+        c.vacancy_low = flow_table_vacancy(&br->tables[table]) < c.vacancy_down;
     }
-}
-
-static bool any_vacancy_events(const struct bridge *br)
-{
-    for (unsigned int table = 0; table < N_TABLES; table++) {
-        if (br->tables[table].vacancy_events) {
-            return true;
-        }
-    }
-    return false;
+    flow_table_set_config(br, table, &c);
 }
 
 int ofconn_table_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
@@ -204,7 +186,6 @@ int ofconn_table_mod(struct ofconn *c, const struct of_header *h, struct reader 
     for (unsigned int table = first; table <= last; table++) {
         configure(c->server->bridge, (table_id_t)table, &tc);
     }
-    c->server->vacancy_watched = any_vacancy_events(c->server->bridge);
     return 0;
 }
 
@@ -223,21 +204,25 @@ static void tell_status(struct ofserver *s, table_id_t table, enum of_table_reas
     }
 }
 
+static void tell_vacancy(struct ofserver *s, table_id_t table, bool low)
+{
+    struct table_config c;
+
+    flow_table_get_config(s->bridge, table, &c);
+    c.vacancy_low = low;
+    flow_table_set_config(s->bridge, table, &c);
+    tell_status(s, table, low ? OF_TABLE_VACANCY_DOWN : OF_TABLE_VACANCY_UP);
+}
+
 /* Each threshold tells once, until the other one was passed (OpenFlow 1.4, 7.4.5). */
 void ofserver_check_vacancy(struct ofserver *s)
 {
-    for (unsigned int table = 0; s->vacancy_watched && table < N_TABLES; table++) {
-        struct flow_table *t = &s->bridge->tables[table];
+    for (unsigned int table = 0; s->bridge->n_vacancy_tables && table < N_TABLES; table++) {
+        const struct flow_table *t = &s->bridge->tables[table];
+        uint8_t vacancy = flow_table_vacancy(t);
 
-        if (!t->vacancy_events) {
-            continue;
-        }
-        if (!t->vacancy_low && vacancy(t) < t->vacancy_down) {
-            t->vacancy_low = true;
-            tell_status(s, (table_id_t)table, OF_TABLE_VACANCY_DOWN);
-        } else if (t->vacancy_low && vacancy(t) > t->vacancy_up) {
-            t->vacancy_low = false;
-            tell_status(s, (table_id_t)table, OF_TABLE_VACANCY_UP);
+        if (t->vacancy_events && (t->vacancy_low ? vacancy > t->vacancy_up : vacancy < t->vacancy_down)) {
+            tell_vacancy(s, (table_id_t)table, !t->vacancy_low);
         }
     }
 }

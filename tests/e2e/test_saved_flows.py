@@ -109,6 +109,79 @@ def test_counters_and_ages_go_on(hv):
     assert int(re.search(r"n_packets=(\d+)", line)[1]) >= 3 and float(re.search(r"duration=([\d.]+)", line)[1]) > 0.4
 
 
+def counted(hv, what):
+    """Packets of group or meter 1, seconds that it is there, and packets of its first bucket or band."""
+    text = hv.ofctl("hv1", "-OOpenFlow15", "dump-group-stats" if what == "group" else "meter-stats", BR)
+    total = re.search(r"packet_count=(\d+)|packet_in_count:(\d+)", text)
+    parts = re.findall(r"bucket0:packet_count=(\d+)|^0: packet_count:(\d+)", text, re.M)
+    return int(total[1] or total[2]), float(re.search(r"duration[=:]([\d.]+)", text)[1]), int("".join(parts[0]))
+
+
+def test_counters_of_groups_and_meters_go_on(hv):
+    def counts_after(*ping):
+        hv.world.sh(hv.world.name + "-v1", "ping", "-n", "-q", *ping, "-W", "1", "10.9.0.2", check=False)
+        return {what: counted(hv, what) for what in ("group", "meter")}
+
+    program(hv)
+    hv.ofctl("hv1", "-OOpenFlow13", "mod-meter", BR, "meter=1 pktps burst stats bands=type=drop rate=1 burst_size=2")
+    # As long as the tables of the process before are not settled, what crosses the fast path's flows may count for nobody.
+    wait_for("counters", lambda: all(n >= 3 and part >= 1 for n, _, part in counts_after("-c8", "-i0.002").values()))
+    before = counts_after("-c1")
+    assert before["group"][2] == before["group"][0]
+    restart(hv, signal.SIGTERM)
+    after = {what: counted(hv, what) for what in before}
+    for what, (packets, seconds, part) in before.items():
+        assert after[what][0] >= packets and after[what][1] > seconds and after[what][2] >= part, (before, after)
+    hv.ofctl("hv1", "-OOpenFlow13", "mod-meter", BR, "meter=1 pktps stats bands=type=drop rate=1000000")
+    assert counted(hv, "meter")[2] == 0  # OpenFlow 1.3, 5.7: a changed meter's bands begin anew, the meter does not
+    wait_for("counters", lambda: all(n > before[what][0] for what, (n, _, _) in counts_after("-c3", "-i0.1").items()))
+    restart(hv, signal.SIGKILL)
+    assert counted(hv, "meter")[0] >= before["meter"][0] and counted(hv, "meter")[2] == 0
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
+def test_settings_of_ports_and_tables(hv, sig):
+    """mod-port, mod-table and set-frags; also a second time, when they are as in a new bridge again."""
+    def ports():
+        text = hv.ofctl("hv1", "-OOpenFlow10", "dump-ports-desc", BR)
+        return {port: config for port, config in re.findall(r"^ *\w+\(([\w-]+)\): .*\n +config: +(.+)", text, re.M)}
+
+    def tables():
+        text = hv.ofctl("hv1", "-OOpenFlow14", "dump-table-desc", BR)
+        return dict(re.findall(r"^ +table (\d+).*:\n +(eviction=.*(?:\n +vacancy=.*)?)", text, re.M))
+
+    def fragments():
+        return hv.ofctl("hv1", "get-frags", BR).strip()
+
+    program(hv)
+    if "pt" not in ports():
+        hv.vsctl("hv1", "add-port", BR, "pt", "--", "set", "Interface", "pt", "type=patch", "options:peer=nowhere")
+    fresh = ports(), tables(), fragments()
+    assert fresh[0]["p1"] == "0"
+    for port, action in (("p1", "no-flood"), ("p1", "no-packet-in"), ("p2", "down"), ("pt", "down"), ("pt", "no-forward")):
+        hv.ofctl("hv1", "-OOpenFlow10", "mod-port", BR, port, action)
+    hv.ofctl("hv1", "-OOpenFlow14", "mod-table", BR, "7", "evict")
+    hv.ofctl("hv1", "-OOpenFlow14", "mod-table", BR, "8", "vacancy:20,80")
+    hv.ofctl("hv1", "set-frags", BR, "nx-match")
+    hv.ofctl("hv1", "add-flow", BR, "table=9,actions=drop")  # its barrier is the one that counts
+    wait_for("the netdev", lambda: "PORT_DOWN" in ports()["p2"])
+    before = ports(), tables(), fragments()
+    assert before[0]["p1"] == "NO_FLOOD NO_PACKET_IN" and before[0]["pt"] == "PORT_DOWN NO_FWD", before
+    assert "eviction=on" in before[1]["7"] and "vacancy=on" in before[1]["8"] and "nx-match" in before[2], before
+    restart(hv, sig)
+    assert (ports(), tables(), fragments()) == before
+    for port, action in (("p1", "flood"), ("p1", "packet-in"), ("p2", "up"), ("pt", "up"), ("pt", "forward")):
+        hv.ofctl("hv1", "-OOpenFlow10", "mod-port", BR, port, action)
+    hv.ofctl("hv1", "-OOpenFlow14", "mod-table", BR, "7", "noevict")
+    hv.ofctl("hv1", "-OOpenFlow14", "mod-table", BR, "8", "novacancy")
+    hv.ofctl("hv1", "set-frags", BR, "normal")
+    hv.ofctl("hv1", "del-flows", BR, "table=9")
+    wait_for("the netdev", lambda: ports()["p2"] == "0")
+    assert (ports(), tables(), fragments()) == fresh
+    restart(hv, sig)
+    assert (ports(), tables(), fragments()) == fresh
+
+
 def test_what_was_deleted_does_not_come_back(hv):
     """The reply to ovs-ofctl's barrier was the last thing that the process did."""
     program(hv)

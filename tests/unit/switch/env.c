@@ -2,10 +2,13 @@
 #include "env.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/strbuf.h"
 #include "datapath/format.h"
+#include "openflow/text_group.h"
+#include "switch/flow_save_private.h"
 
 void env_init(struct env *e)
 {
@@ -262,5 +265,106 @@ char *env_megaflow(struct env *e)
     struct strbuf b = {0};
 
     megaflow_for_each(e->sw, format_one, &b);
+    return strbuf_take(&b);
+}
+
+/* ---- what a bridge has, as sorted lines ---- */
+
+struct dump {
+    const struct bridge *br;
+    char **line;
+    size_t n;
+};
+
+static void add_line(struct dump *l, struct strbuf *b)
+{
+    l->line = xrealloc(l->line, (l->n + 1) * sizeof *l->line);
+    l->line[l->n++] = strbuf_take(b);
+}
+
+static int put_flow(void *aux, const struct rule *rule)
+{
+    struct flow_spec spec;
+    struct flow_counts counts = {.packets = rule->packets, .bytes = rule->bytes};
+    struct strbuf b = {0};
+
+    rule_describe(rule, &spec);
+    flow_format_counts(&spec, &counts, NULL, &b);
+    add_line(aux, &b);
+    return 0;
+}
+
+static void put_group(void *aux, const struct group *g)
+{
+    struct strbuf b = {0};
+    struct of_group desc;
+
+    group_describe(g, &desc);
+    group_format(&desc, 0, &b);
+    free(desc.buckets);
+    strbuf_addf(&b, ", counted %" PRIu64 "/%" PRIu64 " of which", g->counters->packets, g->counters->bytes);
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        strbuf_addf(&b, " %" PRIu64 "/%" PRIu64, g->buckets[i]->packets, g->buckets[i]->bytes);
+    }
+    add_line(aux, &b);
+}
+
+static void put_meter(void *aux, const struct meter *m)
+{
+    struct dump *d = aux;
+    struct dp_meter_stats stats;
+    struct strbuf b = {0};
+
+    meter_format(&m->config, &b);
+    meter_get_stats(d->br, m, &stats);
+    strbuf_addf(&b, ", counted %" PRIu64 "/%" PRIu64 " of which", (uint64_t)stats.in.packets, (uint64_t)stats.in.bytes);
+    for (size_t i = 0; i < m->config.n_bands; i++) {
+        strbuf_addf(&b, " %" PRIu64 "/%" PRIu64, (uint64_t)stats.bands[i].packets, (uint64_t)stats.bands[i].bytes);
+    }
+    add_line(d, &b);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *env_dump(struct bridge *br)
+{
+    struct port *port, *tmp;
+    const struct flow_filter all = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY};
+    struct dump l = {.br = br};
+    struct strbuf b = {0};
+
+    flow_table_for_each(br, &all, put_flow, &l);
+    group_table_for_each(br, OF_GROUP_ALL, put_group, &l);
+    meter_table_for_each(br, OF_METER_ALL, put_meter, &l);
+    if (l.n) {
+        qsort(l.line, l.n, sizeof *l.line, by_text);
+    }
+    for (size_t i = 0; i < l.n; i++) {
+        strbuf_addf(&b, "%s\n", l.line[i]);
+        free(l.line[i]);
+    }
+    free(l.line);
+    for (size_t i = 0; i < br->tlv_map.n; i++) {
+        const struct tlv_mapping *m = &br->tlv_map.entries[i];
+        strbuf_addf(&b, "%u %u %u %u\n", m->opt_class, m->opt_type, m->opt_len, m->index);
+    }
+    HASH_ITER(hh_name, br->ports_by_name, port, tmp) {
+        uint32_t config = saved_port_config(port);
+        if (config) {
+            strbuf_addf(&b, "%s %#x\n", port->name, config);
+        }
+    }
+    for (unsigned int table = 0; table < N_TABLES; table++) {
+        struct table_config c;
+        flow_table_get_config(br, (table_id_t)table, &c);
+        if (c.evict || c.vacancy_events || c.name) {
+            strbuf_addf(&b, "table %u evict=%d vacancy=%d,%u-%u,%d %s\n", table, c.evict, c.vacancy_events,
+                        c.vacancy_down, c.vacancy_up, c.vacancy_low, c.name ? c.name : "");
+        }
+    }
+    strbuf_addf(&b, "frags %d\n", br->frag_mode);
     return strbuf_take(&b);
 }

@@ -36,6 +36,9 @@ void env_del(struct bridge *br, const char *text);
 /* The rule whose match is in TEXT ("table=1,priority=5,..."), else NULL. */
 const struct rule *env_rule(struct bridge *br, const char *text);
 
+/* What OpenFlow put into BR, as text, the caller's to free: flows sorted, no ages; and what it counted. */
+char *env_dump(struct bridge *br);
+
 /* 02:00:00:00:00:DST ← 02:00:00:00:00:SRC (0xff: broadcast), VLAN (0: untagged), IPv4 10.0.0.SRC → 10.0.0.DST, UDP,
  * TTL 64. */
 struct packet *env_udp(unsigned int dst, unsigned int src, unsigned int vlan);

@@ -21,6 +21,7 @@ struct fake_dp {
     struct dp_callbacks cb;
     struct fake_flow flows[MAX_FLOWS];
     bool ports[MAX_PORTS], meters[MAX_METERS];
+    struct dp_meter_stats metered[MAX_METERS];
     uint64_t drops[DROP_MAX];
     struct strbuf executed, taken;
     int64_t now;
@@ -153,31 +154,42 @@ static int fake_execute(struct datapath *dp, struct packet *packet WR_UNUSED, co
     return 0;
 }
 
-/* Meters are there or not; they let everything pass. */
+/* All that asks a meter exceeds its first band, and passes nevertheless. */
 static int fake_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config WR_UNUSED)
 {
     if (id >= MAX_METERS) {
         return -ENOSPC;
     }
     fake_of(dp)->meters[id] = true;
+    memset(fake_of(dp)->metered[id].bands, 0, sizeof fake_of(dp)->metered[id].bands); /* dp_meter_configure() */
     return 0;
 }
 
 static int fake_meter_del(struct datapath *dp, uint32_t id)
 {
     fake_of(dp)->meters[id] = false;
+    fake_of(dp)->metered[id] = (struct dp_meter_stats){0};
     return 0;
 }
 
-static int fake_meter_get_stats(struct datapath *dp WR_UNUSED, uint32_t id WR_UNUSED, struct dp_meter_stats *ret)
+static int fake_meter_get_stats(struct datapath *dp, uint32_t id, struct dp_meter_stats *ret)
 {
-    *ret = (struct dp_meter_stats){0};
+    *ret = fake_of(dp)->metered[id];
     return 0;
 }
 
-static int fake_meter_ask(struct datapath *dp, uint32_t id, uint32_t len WR_UNUSED, uint32_t packets WR_UNUSED)
+static int fake_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets)
 {
-    return id < MAX_METERS && fake_of(dp)->meters[id] ? 0 : -ENOENT;
+    if (id >= MAX_METERS || !fake_of(dp)->meters[id]) {
+        return -ENOENT;
+    }
+    struct dp_meter_stats *m = &fake_of(dp)->metered[id];
+    struct dp_meter_count *counts[] = {&m->in, &m->bands[0]};
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+        counts[i]->packets += packets;
+        counts[i]->bytes += len;
+    }
+    return 0;
 }
 
 static const uint64_t *fake_drops(struct datapath *dp)

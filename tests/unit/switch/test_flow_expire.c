@@ -104,7 +104,7 @@ static void test_evict_importance(void **state)
     struct env *e = *state;
 
     flow_table_set_limit(e->br, 0, 3, false, NULL, 0);
-    flow_table_set_openflow_eviction(e->br, 0, true);
+    flow_table_set_config(e->br, 0, &(struct table_config){.evict = true});
     add_important(e, "in_port=1,cookie=1,send_flow_rem,idle_timeout=5,actions=drop", 9);
     add_important(e, "in_port=2,cookie=2,send_flow_rem,idle_timeout=500,actions=drop", 3);
     add_important(e, "in_port=3,cookie=3,send_flow_rem,idle_timeout=400,actions=drop", 3);
@@ -112,7 +112,7 @@ static void test_evict_importance(void **state)
     assert_int_equal(removed.at[0].cookie, 3);
     add_important(e, "in_port=5,cookie=5,send_flow_rem,idle_timeout=5,actions=drop", 1);
     assert_int_equal(removed.at[1].cookie, 2);
-    flow_table_set_openflow_eviction(e->br, 0, false);
+    flow_table_set_config(e->br, 0, &(struct table_config){0});
     assert_int_equal(env_apply(e->br, "in_port=6,actions=drop", FLOW_MOD_ADD), OFERR_FLOW_MOD_TABLE_FULL);
     assert_int_equal(removed.n, 2);
 }

@@ -16,11 +16,20 @@ struct saved {
     char dir[32], *path;
 };
 
+#define ODD "odd 100%\n" /* a name */
+
+static void add_ports(struct bridge *br)
+{
+    env_port(br, "p1", 1);
+    env_patch(br, ODD, 2, "nowhere");
+}
+
 static int setup(void **state)
 {
     struct saved *s = xcalloc(1, sizeof *s);
 
     env_init(&s->e);
+    add_ports(s->e.br);
     strcpy(s->dir, "/tmp/flowsaveXXXXXX");
     assert_non_null(mkdtemp(s->dir));
     s->path = xasprintf("%s/br0.flows", s->dir);
@@ -41,79 +50,6 @@ static int teardown(void **state)
     free(s->path);
     free(s);
     return 0;
-}
-
-/* ---- what a bridge has, as sorted lines ---- */
-
-struct lines {
-    char **line;
-    size_t n;
-};
-
-static void add_line(struct lines *l, struct strbuf *b)
-{
-    l->line = xrealloc(l->line, (l->n + 1) * sizeof *l->line);
-    l->line[l->n++] = strbuf_take(b);
-}
-
-static int put_flow(void *aux, const struct rule *rule)
-{
-    struct flow_spec spec;
-    struct flow_counts counts = {.packets = rule->packets, .bytes = rule->bytes};
-    struct strbuf b = {0};
-
-    rule_describe(rule, &spec);
-    flow_format_counts(&spec, &counts, NULL, &b);
-    add_line(aux, &b);
-    return 0;
-}
-
-static void put_group(void *aux, const struct group *g)
-{
-    struct strbuf b = {0};
-    struct of_group desc;
-
-    group_describe(g, &desc);
-    group_format(&desc, 0, &b);
-    free(desc.buckets);
-    add_line(aux, &b);
-}
-
-static void put_meter(void *aux, const struct meter *m)
-{
-    struct strbuf b = {0};
-
-    meter_format(&m->config, &b);
-    add_line(aux, &b);
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static char *dump(struct bridge *br)
-{
-    const struct flow_filter all = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY};
-    struct lines l = {0};
-    struct strbuf b = {0};
-
-    flow_table_for_each(br, &all, put_flow, &l);
-    group_table_for_each(br, OF_GROUP_ALL, put_group, &l);
-    meter_table_for_each(br, OF_METER_ALL, put_meter, &l);
-    if (l.n) {
-        qsort(l.line, l.n, sizeof *l.line, by_text);
-    }
-    for (size_t i = 0; i < l.n; i++) {
-        strbuf_addf(&b, "%s\n", l.line[i]);
-        free(l.line[i]);
-    }
-    free(l.line);
-    for (size_t i = 0; i < br->tlv_map.n; i++) {
-        const struct tlv_mapping *m = &br->tlv_map.entries[i];
-        strbuf_addf(&b, "%u %u %u %u\n", m->opt_class, m->opt_type, m->opt_len, m->index);
-    }
-    return strbuf_take(&b);
 }
 
 /* ---- changes as text ---- */
@@ -164,8 +100,9 @@ static char *killed_and_restored(struct saved *s)
     }
     assert_int_equal(system(cp), 0);
     env_init(&other);
+    add_ports(other.br);
     assert_int_equal(flow_restore(other.br, copy, IDENTITY, time_mono_ms(), &n), 0);
-    char *text = dump(other.br);
+    char *text = env_dump(other.br);
     env_done(&other);
     unlink(copy);
     return text;
@@ -174,7 +111,7 @@ static char *killed_and_restored(struct saved *s)
 static void check(struct saved *s)
 {
     flow_saver_sync(s->e.br->saver);
-    _cleanup_free_ char *is = killed_and_restored(s), *should = dump(s->e.br);
+    _cleanup_free_ char *is = killed_and_restored(s), *should = env_dump(s->e.br);
     assert_string_equal(is, should);
 }
 
@@ -215,6 +152,14 @@ static const char *const flows[] = {
     "table=253,priority=65535,in_port=LOCAL,actions=controller(reason=action,max_len=77,userdata=01.02)",
 };
 
+static void set_port(struct bridge *br, const char *name, uint32_t config)
+{
+    const uint32_t all =
+        PORT_CONFIG_DOWN | PORT_CONFIG_NO_RECV | PORT_CONFIG_NO_FLOOD | PORT_CONFIG_NO_FWD | PORT_CONFIG_NO_PACKET_IN;
+
+    bridge_port_set_config(bridge_port_by_name(br, name), config & all, all);
+}
+
 static void fill(struct bridge *br)
 {
     const struct tlv_mapping m = {0xffff, 3, 4, 0};
@@ -235,6 +180,18 @@ static void fill(struct bridge *br)
     for (size_t i = 0; i < ARRAY_SIZE(flows); i++) {
         env_flow(br, flows[i]);
     }
+    bridge_set_frag_mode(br, FRAG_NX_MATCH);
+    set_port(br, "p1", PORT_CONFIG_NO_FLOOD | PORT_CONFIG_NO_FWD);
+    set_port(br, ODD, UINT32_MAX);
+    flow_table_set_config(br, 2, &(struct table_config){true, true, true, 20, 70, "lawn \x7f%"});
+    flow_table_set_config(br, 253, &(struct table_config){.evict = true});
+}
+
+static bool in(struct bridge *br, const char *text)
+{
+    _cleanup_free_ char *all = env_dump(br);
+
+    return strstr(all, text);
 }
 
 static void everything_comes_back(void **state)
@@ -273,6 +230,89 @@ static void changes_are_noted(void **state)
     group_table_flush(br);
     check(s);
     assert_int_equal(count(s, "flow add"), 0);
+}
+
+static void settings_are_noted(void **state)
+{
+    struct saved *s = *state;
+    struct bridge *br = s->e.br;
+
+    save(s);
+    run_until_complete(s);
+    bridge_set_frag_mode(br, FRAG_DROP);
+    set_port(br, "p1", PORT_CONFIG_DOWN | PORT_CONFIG_NO_PACKET_IN);
+    set_port(br, ODD, PORT_CONFIG_DOWN);
+    flow_table_set_config(br, 7, &(struct table_config){.vacancy_events = true, .vacancy_up = 100, .name = "seven"});
+    assert_true(in(br, "p1 0x40\n")); /* a netdev's own affair */
+    assert_true(in(br, ODD " 0x1\n"));
+    assert_true(in(br, "table 7 evict=0 vacancy=1,0-100,0 seven\n"));
+    check(s);
+    assert_int_equal(count(s, "table mod"), 1);
+    flow_table_set_config(br, 7, &(struct table_config){.vacancy_events = true, .vacancy_up = 100, .name = "seven"});
+    flow_saver_sync(br->saver);
+    assert_int_equal(count(s, "table mod"), 1);           /* nothing new */
+    flow_table_set_config_name(br, 7, "by the database"); /* OpenFlow's is gone for good */
+    flow_table_set_config_name(br, 7, NULL);
+    bridge_port_del(bridge_port_by_name(br, ODD));
+    env_patch(br, ODD, 9, "nowhere");
+    assert_false(in(br, "seven"));
+    assert_false(in(br, ODD));
+    check(s);
+    bridge_set_frag_mode(br, FRAG_NORMAL);
+    set_port(br, "p1", 0);
+    flow_table_set_config(br, 7, &(struct table_config){0});
+    check(s);
+}
+
+static void count_something(struct bridge *br, uint32_t group_id)
+{
+    struct group *g = group_find(br, group_id);
+
+    g->counters->packets += 5;
+    g->counters->bytes += 500;
+    for (size_t i = 0; i < g->n_buckets; i++) {
+        g->buckets[i]->packets += 2 + i;
+        g->buckets[i]->bytes += UINT64_MAX / 3 - i;
+    }
+}
+
+/* Of groups and meters: as of a kill, after it on top of that, and as changes have them. */
+static void counters_go_on(void **state)
+{
+    struct saved *s = *state;
+    struct bridge *br = s->e.br;
+    size_t n;
+
+    fill(br);
+    count_something(br, 1);
+    count_something(br, 3);
+    assert_true(meter_admits_packet_in(br, 1, 100));
+    group_find(br, 1)->counters->created_ms -= 30250;
+    save(s);
+    check(s);
+    assert_true(in(br, ", counted 1/100 of which 1/100"));
+    assert_true(in(br, ", counted 5/500 of which 2/6148914691236517205 3/6148914691236517204"));
+    flow_saver_destroy(br->saver, false);
+    bridge_destroy(br);
+    assert_int_equal(bridge_create(s->e.sw, "br0", &s->e.br), 0);
+    br = s->e.br;
+    add_ports(br);
+    assert_int_equal(flow_restore(br, s->path, IDENTITY, time_mono_ms(), &n), 0);
+    flow_saver_create(br, s->path, IDENTITY, true);
+    assert_in_range(time_mono_ms() - group_find(br, 1)->counters->created_ms, 30250, 33250);
+    assert_in_range(time_mono_ms() - group_find(br, 3)->counters->created_ms, 0, 3000);
+    assert_true(meter_admits_packet_in(br, 1, 11));
+    count_something(br, 1);
+    assert_true(in(br, ", counted 2/111 of which 2/111"));
+    assert_true(in(br, ", counted 10/1000 of which 4/12297829382473034410 6/"));
+    assert_int_equal(meter(br, OF_METER_MODIFY, "meter=1 kbps stats bands= type=drop rate=8"), 0);
+    assert_int_equal(group(br, OF_GROUP_REMOVE_BUCKET, "group_id=1,command_bucket_id=first"), 0);
+    assert_true(in(br, ", counted 2/111 of which 0/0")); /* OpenFlow 1.3, 5.7 */
+    assert_true(in(br, ", counted 10/1000 of which 6/"));
+    check(s);
+    count_something(br, 3);
+    flow_saver_write(br->saver);
+    check(s);
 }
 
 /* In the middle of a slice's work: nothing that is changed then is lost, or comes back. */
@@ -396,7 +436,7 @@ static void write_file(const struct saved *s, const char *text)
     fclose(f);
 }
 
-#define HEAD "# warren-switchd flows 1\n# of " IDENTITY "\n# now 5\n"
+#define HEAD "# warren-switchd flows 2\n# of " IDENTITY "\n# now 5\n"
 
 static void damaged(void **state)
 {
@@ -405,7 +445,7 @@ static void damaged(void **state)
         int error;
     } cases[] = {
         {"", -EBADMSG},
-        {"# warren-switchd flows 2\n# of " IDENTITY "\n# complete\n", -EBADMSG},
+        {"# warren-switchd flows 3\n# of " IDENTITY "\n# complete\n", -EBADMSG},
         {"# warren-switchd flows 1\n# complete\n", -EBADMSG},
         {"# warren-switchd flows 1\n# of bridge 1 boot 3 secure\n# now 5\n# complete\n", -ESTALE},
         {HEAD "flow add priority=1 actions=drop\n", -EBADMSG},
@@ -419,9 +459,29 @@ static void damaged(void **state)
         {HEAD "group add_or_mod group_id=1,type=indirect\n# complete\n", -EBADMSG},
         {HEAD "meter delete\n# complete\n", -EBADMSG},
         {HEAD "# now yesterday\n# complete\n", -EBADMSG},
+        {HEAD "# now 18446744073709551615\n# complete\n", -EBADMSG},
+        {HEAD "frags nx-match\nport mod p1 no-flood\ntable mod 3 evict name=x\n# complete\nfrags most\n", -EBADMSG},
+        {HEAD "port mod p1 no-flood no-thing\n# complete\n", -EBADMSG},
+        {HEAD "port mod p%4 no-flood\n# complete\n", -EBADMSG},
+        {HEAD "port mod p%00 no-flood\n# complete\n", -EBADMSG},
+        {HEAD "port mod \n# complete\n", -EBADMSG},
+        {HEAD "table mod 255 evict\n# complete\n", -EBADMSG},
+        {HEAD "table mod x evict\n# complete\n", -EBADMSG},
+        {HEAD "table mod 3 vacancy:30,20\n# complete\n", -EBADMSG},
+        {HEAD "table mod 3 vacancy:30,200\n# complete\n", -EBADMSG},
+        {HEAD "table mod 3 low\n# complete\n", -EBADMSG},
+        {HEAD "table mod 3 name=a name=b\n# complete\n", -EBADMSG},
+        {HEAD "group counts 1 packets=1\n# complete\n", -EBADMSG},
+        {HEAD "group add_or_mod group_id=1,type=all\ngroup counts 1 part=1/1\n# complete\n", -EBADMSG},
+        {HEAD "group add_or_mod group_id=1,type=all\ngroup counts 1 part=1\n# complete\n", -EBADMSG},
+        {HEAD "group add_or_mod group_id=1,type=all\ngroup counts 1 age=6\n# complete\n", -EBADMSG}, /* than the boot */
+        {HEAD "meter add_or_mod meter=1 kbps bands= type=drop rate=1\nmeter counts 1 packets=-1 part=0/0\n"
+              "# complete\n",
+         -EBADMSG},
         {HEAD "# complete\nflow add priority=1 actions=drop\nflow add priority=2 act", 0},
     };
     struct saved *s = *state;
+    _cleanup_free_ char *nothing = env_dump(s->e.br);
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         size_t n = 77;
@@ -433,13 +493,40 @@ static void damaged(void **state)
         }
         assert_int_equal(n, error ? 77 : 1);
         if (error) {
-            _cleanup_free_ char *empty = dump(s->e.br);
-            assert_string_equal(empty ? empty : "", "");
+            _cleanup_free_ char *empty = env_dump(s->e.br);
+            assert_string_equal(empty, nothing);
         }
     }
     assert_int_equal(unlink(s->path), 0);
     size_t n = 0;
     assert_int_equal(flow_restore(s->e.br, s->path, IDENTITY, 0, &n), -ENOENT);
+}
+
+/* Which knew no counts and no settings. */
+static void version_1_is_read(void **state)
+{
+    struct saved *s = *state;
+    struct bridge *br = s->e.br;
+    size_t n = 0;
+
+    write_file(s, "# warren-switchd flows 1\n# of " IDENTITY "\n# now 5\n"
+                  "tlv add {class=0xffff,type=0x0,len=4}->tun_metadata0\n"
+                  "meter add_or_mod meter=1 kbps bands= type=drop rate=1\n"
+                  "group add_or_mod group_id=1,type=all,bucket=actions=output:1\n"
+                  "flow add cookie=0x5, duration=0.004s, table=3, n_packets=2, n_bytes=3, priority=1 "
+                  "actions=meter:1,group:1\n# complete\nflow delete_strict table=3,priority=2\n");
+    assert_int_equal(flow_restore(br, s->path, IDENTITY, time_mono_ms(), &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(env_rule(br, "table=3,priority=1")->packets, 2);
+    assert_true(in(br, "counted 0/0 of which 0/0"));
+    flow_saver_create(br, s->path, IDENTITY, true);
+    check(s); /* also what is noted behind it, */
+    set_port(br, "p1", PORT_CONFIG_NO_FWD);
+    check(s);
+    while (count(s, "# warren-switchd flows 2") == 0) {
+        event_base_loop(s->e.base, EVLOOP_ONCE); /* and it is written anew soon */
+    }
+    check(s);
 }
 
 /* Random changes, and kills at random moments. */
@@ -459,7 +546,7 @@ static void model(void **state)
         _cleanup_free_ char *only = xasprintf("group_id=%u", id);
         _cleanup_free_ char *m = xasprintf("meter=%u pktps bands= type=drop rate=%u", id, port);
 
-        switch (random() % 8) { /* refused now and then: that changes nothing */
+        switch (random() % 14) { /* refused now and then: that changes nothing */
         case 0:
             group(br, OF_GROUP_ADD_OR_MODIFY, g);
             break;
@@ -477,6 +564,27 @@ static void model(void **state)
             break;
         case 5:
             env_apply(br, flow, FLOW_MOD_MODIFY);
+            break;
+        case 6:
+            bridge_set_frag_mode(br, random() % 2 ? FRAG_DROP : FRAG_NORMAL);
+            break;
+        case 7:
+            set_port(br, id % 2 ? "p1" : ODD, (uint32_t)random());
+            break;
+        case 8:
+            bridge_port_del(bridge_port_by_name(br, ODD));
+            env_patch(br, ODD, 1 + port, "nowhere");
+            break;
+        case 9:
+            flow_table_set_config(br, (table_id_t)port,
+                                  &(struct table_config){.evict = id % 2, .name = id % 3 ? "a name" : NULL});
+            break;
+        case 10:
+            if (group_find(br, id)) {
+                count_something(br, id);
+            }
+            meter_admits_packet_in(br, id, port);
+            flow_saver_write(br->saver);
             break;
         default:
             env_apply(br, flow, FLOW_MOD_ADD);
@@ -496,11 +604,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_comes_back, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_are_noted, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_are_noted, setup, teardown),
+        cmocka_unit_test_setup_teardown(counters_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(changed_while_written, setup, teardown),
         cmocka_unit_test_setup_teardown(too_much_to_note, setup, teardown),
         cmocka_unit_test_setup_teardown(begun_anew_when_long, setup, teardown),
         cmocka_unit_test_setup_teardown(ages_and_counts_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(version_1_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(model, setup, teardown),
     };
 
