@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "packet/tunnel.h"
+
 enum {
     INT_LOCAL_SWITCHING = 0,
     INT_ARP_SPOOF = 24,
@@ -254,5 +256,5 @@ void desired_tunnel_name(enum tunnel_type type, const char *remote_ip, char ret[
             number = (number ^ (uint8_t)*p) * 16777619u;
         }
     }
-    snprintf(ret, 16, "%s-%08x", tunnel_type_names[type], number);
+    snprintf(ret, 16, "%s-%08x", tunnel_type_name(type), number);
 }

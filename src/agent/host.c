@@ -14,6 +14,7 @@
 #include "agent/desired.h"
 #include "agent/name_index.h"
 #include "base/log.h"
+#include "packet/tunnel.h"
 
 LOG_MODULE("host");
 
@@ -281,9 +282,9 @@ static void add_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsdb
 {
     const char *options[2 * N_TUNNEL_OPTIONS + 1];
     char port[40];
-    json_t *values = insert_port(txn, name, tunnel_type_names[type], port);
+    json_t *values = insert_port(txn, name, tunnel_type_name(type), port);
 
-    log_info("%s tunnel to host %s at %s", tunnel_type_names[type], e->host, e->ip);
+    log_info("%s tunnel to host %s at %s", tunnel_type_name(type), e->host, e->ip);
     tunnel_options(h, e, options);
     ovsdb_set(values, "options", ovsdb_string_map(options));
     ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "insert", ovsdb_named_uuid(port));
@@ -358,7 +359,7 @@ static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_tx
         const struct ovsdb_row *port = ovsdb_client_ref(h->client, br_tun, "ports", i, "Port");
         const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
 
-        if (interface && tunnel_type_parse(ovsdb_row_string(interface, "type")) != TUNNEL_INVALID &&
+        if (interface && tunnel_type_parse(ovsdb_row_string(interface, "type")) != N_TUNNEL_TYPES &&
             !tunnel_wanted(s, ovsdb_row_string(port, "name"))) {
             log_info("removing tunnel %s", ovsdb_row_string(port, "name"));
             ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "delete",
@@ -372,7 +373,7 @@ static void apply_tag(struct ovsdb_txn *txn, const struct ovsdb_row *port, uint1
 {
     static const char *const marks[] = {"net_uuid", "network_type", "segmentation_id", "tag"};
     char vni[16], vlan[16];
-    const char *const values[] = {n ? n->id : NULL, n ? tunnel_type_names[n->type] : NULL, vni, vlan};
+    const char *const values[] = {n ? n->id : NULL, n ? tunnel_type_name(n->type) : NULL, vni, vlan};
     bool same = ovsdb_row_int(port, "tag", 0) == tag && !ovsdb_row_size(port, "vlan_mode");
     json_t *keys = ovsdb_set_new(), *map = ovsdb_map_new();
 

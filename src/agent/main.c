@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "base/daemon.h"
+#include "packet/tunnel.h"
 
 static const struct daemon_option options[] = {
     {"host", DAEMON_STRING, NULL, "this hypervisor's name: what binding:host_id says", .required = true},
@@ -33,7 +34,7 @@ static int parse_types(const char *text, bool types[N_TUNNEL_TYPES])
     for (char *word = strtok_r(copy, ", ", &save); word; word = strtok_r(NULL, ", ", &save), n++) {
         enum tunnel_type type = tunnel_type_parse(word);
 
-        if (type == TUNNEL_INVALID) {
+        if (type == N_TUNNEL_TYPES) {
             fprintf(stderr, "ERR warren-agent: --tunnel-types: %s is none of vxlan, gre, geneve\n", word);
             return -EINVAL;
         }

@@ -10,6 +10,7 @@
 #include "agent/agent.h"
 #include "agent/name_index.h"
 #include "base/log.h"
+#include "packet/tunnel.h"
 
 LOG_MODULE("overlay");
 
@@ -89,7 +90,7 @@ static char *configurations(const struct overlay *o)
 
     for (int t = 0; t < N_TUNNEL_TYPES; t++) {
         if (o->config->types[t]) {
-            json_array_append_new(types, json_string(tunnel_type_names[t]));
+            json_array_append_new(types, json_string(tunnel_type_name(t)));
         }
     }
     json_t *c =
@@ -136,7 +137,7 @@ static void write_endpoint(struct overlay *o, struct ovsdb_txn *txn)
 
     for (int t = 0; t < N_TUNNEL_TYPES; t++) {
         if (o->config->types[t]) {
-            ovsdb_set_add(types, json_string(tunnel_type_names[t]));
+            ovsdb_set_add(types, json_string(tunnel_type_name(t)));
         }
     }
     ovsdb_set_string(values, "host", o->config->host);
@@ -317,7 +318,7 @@ static struct name_index *fill_endpoints(struct overlay *o, struct state *s)
         e->host = host;
         e->ip = text_of(row, "ip");
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
-            e->types[t] = o->config->types[t] && ovsdb_row_set_has_string(row, "tunnel_types", tunnel_type_names[t]);
+            e->types[t] = o->config->types[t] && ovsdb_row_set_has_string(row, "tunnel_types", tunnel_type_name(t));
         }
         s->n_endpoints++;
     }
@@ -336,7 +337,7 @@ static struct name_index *fill_networks(struct overlay *o, struct state *s)
     OVSDB_FOR_EACH_ROW(row, o->client, "Network") {
         enum tunnel_type type = tunnel_type_parse(ovsdb_row_string(row, "type"));
 
-        if (type == TUNNEL_INVALID || !o->config->types[type]) {
+        if (type == N_TUNNEL_TYPES || !o->config->types[type]) {
             log_limited(LOG_LEVEL_WARN, "network %s is of type %s, which this host does not do: its ports stay down",
                         text_of(row, "id"), text_of(row, "type"));
             continue;

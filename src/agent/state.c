@@ -4,18 +4,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 
-const char *const tunnel_type_names[N_TUNNEL_TYPES] = {"vxlan", "gre", "geneve"};
-
-enum tunnel_type tunnel_type_parse(const char *s)
-{
-    for (int t = 0; s && t < N_TUNNEL_TYPES; t++) {
-        if (!strcmp(s, tunnel_type_names[t])) {
-            return (enum tunnel_type)t;
-        }
-    }
-    return TUNNEL_INVALID;
-}
-
 void state_done(struct state *s)
 {
     for (size_t i = 0; i < s->n_ports; i++) {

@@ -10,10 +10,6 @@
 
 #include "base/util.h"
 
-enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE, N_TUNNEL_TYPES, TUNNEL_INVALID = -EINVAL };
-extern const char *const tunnel_type_names[N_TUNNEL_TYPES];
-enum tunnel_type tunnel_type_parse(const char *s);
-
 #define OFPORT_NONE 0u  /* no OpenFlow port (yet) */
 #define VLAN_DEAD 4095u /* of ports that nobody knows: connected to nothing */
 #define VLAN_MAX 4094u

@@ -30,6 +30,8 @@ typedef __u8 table_id_t;
 /* A tunnel's network identifier as a number in host byte order: 24 bits for VXLAN and Geneve, 32 for GRE. */
 typedef __u32 vni_t;
 
+enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE, N_TUNNEL_TYPES };
+
 static inline ofp_port_t ofp_port(__u32 n)
 {
     return (WR_FORCE ofp_port_t)n;

@@ -8,6 +8,23 @@
 #include "packet/headers.h"
 #include "packet/tunnel_opts.h"
 
+static const char *const names[N_TUNNEL_TYPES] = {"vxlan", "gre", "geneve"};
+
+const char *tunnel_type_name(enum tunnel_type type)
+{
+    return names[type];
+}
+
+enum tunnel_type tunnel_type_parse(const char *name)
+{
+    unsigned int t = 0;
+
+    while (t < N_TUNNEL_TYPES && (!name || strcmp(name, names[t]) != 0)) {
+        t++;
+    }
+    return (enum tunnel_type)t;
+}
+
 static enum drop_reason parse_vxlan(struct reader *r, struct flow_tunnel *t)
 {
     const struct vxlan_hdr *h = reader_take(r, sizeof(*h));
@@ -105,7 +122,7 @@ static enum drop_reason parse_gre(struct reader *r, struct flow_tunnel *t)
     return flags & GRE_C && csum_finish(csum_bytes(0, start, len)) ? DROP_TUNNEL_BAD_CHECKSUM : DROP_NONE;
 }
 
-enum drop_reason tunnel_parse_payload(enum tunnel_kind kind, const void *data, size_t len, struct flow_tunnel *tunnel,
+enum drop_reason tunnel_parse_payload(enum tunnel_type kind, const void *data, size_t len, struct flow_tunnel *tunnel,
                                       size_t *ret_hdr_len)
 {
     struct reader r = reader_of(data, len);
@@ -212,7 +229,7 @@ static enum drop_reason parse_udp(struct reader *r, const struct flow_tunnel *t,
     return DROP_NONE;
 }
 
-enum drop_reason tunnel_parse(enum tunnel_kind kind, const void *ip, size_t len, uint16_t udp_dst,
+enum drop_reason tunnel_parse(enum tunnel_type kind, const void *ip, size_t len, uint16_t udp_dst,
                               struct flow_tunnel *ret_tunnel, size_t *ret_hdr_len)
 {
     struct reader r = reader_of(ip, len);
@@ -249,7 +266,7 @@ enum drop_reason tunnel_parse(enum tunnel_kind kind, const void *ip, size_t len,
     return DROP_NONE;
 }
 
-size_t tunnel_hdr_len(enum tunnel_kind kind, const struct flow_tunnel *t, bool with_ip)
+size_t tunnel_hdr_len(enum tunnel_type kind, const struct flow_tunnel *t, bool with_ip)
 {
     size_t len = sizeof(struct udp_hdr) + sizeof(struct vxlan_hdr), opts_len; /* Geneve's header is as long */
 
@@ -305,7 +322,7 @@ static void build_geneve(uint8_t *at, const struct flow_tunnel *t, __be32 vni)
     }
 }
 
-static void build_udp(uint8_t *at, enum tunnel_kind kind, const struct flow_tunnel *t, uint16_t src, uint16_t dst,
+static void build_udp(uint8_t *at, enum tunnel_type kind, const struct flow_tunnel *t, uint16_t src, uint16_t dst,
                       size_t len)
 {
     struct udp_hdr *udp = (struct udp_hdr *)(void *)at;
@@ -356,7 +373,7 @@ static void build_ip(uint8_t *at, uint8_t proto, const struct flow_tunnel *t, si
     }
 }
 
-void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
+void tunnel_push(struct packet *p, enum tunnel_type kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
                  uint16_t udp_dst, bool with_ip)
 {
     uint8_t *l4 = packet_push(p, tunnel_hdr_len(kind, tunnel, false));

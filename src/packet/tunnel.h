@@ -11,7 +11,10 @@
  */
 #include "packet/packet.h"
 
-enum tunnel_kind { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE };
+/* "vxlan", "gre", "geneve", as in Interface rows. */
+const char *tunnel_type_name(enum tunnel_type type);
+/* N_TUNNEL_TYPES: none of these (or NULL). */
+enum tunnel_type tunnel_type_parse(const char *name);
 
 #define TUNNEL_SPORT_MIN 32768
 #define TUNNEL_SPORT_MAX 60999
@@ -33,22 +36,22 @@ static inline uint16_t tunnel_sport(uint32_t hash)
 /* What lies behind the outer IP (GRE) or UDP header (VXLAN, Geneve). Sets id and flags of TUNNEL, whose other fields
  * are the caller's, and *RET_HDR_LEN, the bytes before the inner frame. GRE's checksum covers all LEN bytes and is
  * checked. DROP_NONE, or why the packet is to be dropped; then outputs are untouched. */
-enum drop_reason tunnel_parse_payload(enum tunnel_kind kind, const void *data, size_t len, struct flow_tunnel *tunnel,
+enum drop_reason tunnel_parse_payload(enum tunnel_type kind, const void *data, size_t len, struct flow_tunnel *tunnel,
                                       size_t *ret_hdr_len);
 
 /* The same from the outer IP header on, whose fields go to TUNNEL too; checks every checksum that is there. Fragments
  * and datagrams to another port than UDP_DST (host order) are DROP_TUNNEL_BAD_HEADER. */
-enum drop_reason tunnel_parse(enum tunnel_kind kind, const void *ip, size_t len, uint16_t udp_dst,
+enum drop_reason tunnel_parse(enum tunnel_type kind, const void *ip, size_t len, uint16_t udp_dst,
                               struct flow_tunnel *ret_tunnel, size_t *ret_hdr_len);
 
 /* Bytes that tunnel_push() puts in front, with or without the outer IP header. */
-size_t tunnel_hdr_len(enum tunnel_kind kind, const struct flow_tunnel *tunnel, bool with_ip);
+size_t tunnel_hdr_len(enum tunnel_type kind, const struct flow_tunnel *tunnel, bool with_ip);
 
 /* Pushes the outer headers in front of P, from the IP header on or, without WITH_IP, from the UDP or GRE header on; all
  * checksums complete (the UDP checksum of IPv6 too: it needs TUNNEL->src). P's own checksum must be complete when
  * FLOW_TNL_CSUM or IPv6 asks for an outer one. Ports are in host order. P's layer offsets and offload keep pointing at
  * the inner frame's. */
-void tunnel_push(struct packet *p, enum tunnel_kind kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
+void tunnel_push(struct packet *p, enum tunnel_type kind, const struct flow_tunnel *tunnel, uint16_t udp_src,
                  uint16_t udp_dst, bool with_ip);
 
 #endif

@@ -39,7 +39,6 @@ struct flow_saver;
 /* ---- ports ---- */
 
 enum port_kind { PORT_SYSTEM, PORT_INTERNAL, PORT_PATCH, PORT_TUNNEL };
-enum tunnel_type { TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE };
 /* Of the Port row. ACCESS: `tag`. TRUNK: `trunks` (tag unused). NATIVE: both. DOT1Q_TUNNEL: `tag` is the service VLAN,
  * `cvlans` the customer VLANs that may come inside it. */
 enum vlan_mode { VLAN_TRUNK, VLAN_ACCESS, VLAN_NATIVE_TAGGED, VLAN_NATIVE_UNTAGGED, VLAN_DOT1Q_TUNNEL };

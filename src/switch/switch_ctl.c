@@ -6,6 +6,7 @@
 #include "base/coverage.h"
 #include "openflow/text.h"
 #include "packet/drop.h"
+#include "packet/tunnel.h"
 #include "switch/flow_table.h"
 #include "switch/iface_config.h"
 #include "switch/megaflow.h"

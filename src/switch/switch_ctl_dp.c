@@ -8,6 +8,7 @@
 
 #include "datapath/format.h"
 #include "openflow/text.h"
+#include "packet/tunnel.h"
 #include "switch/flow_table.h"
 #include "switch/megaflow.h"
 #include "switch/switch_ctl_private.h"

@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <stdio.h>
 
+#include "packet/tunnel.h"
+
 /* What a port receives. Wild parts are zero and told apart by `wild`. */
 struct tunnel_sel {
     struct ip_addr remote, local;
@@ -23,20 +25,14 @@ struct tunnel_entry {
 };
 
 static const struct {
-    const char *name;
     enum dp_port_kind dp_kind;
     uint16_t udp_port;
     uint32_t key_max;
 } types[] = {
-    [TUNNEL_VXLAN] = {"vxlan", DP_PORT_VXLAN, 4789, 0xffffff},
-    [TUNNEL_GRE] = {"gre", DP_PORT_GRE, 0, 0xffffffff},
-    [TUNNEL_GENEVE] = {"geneve", DP_PORT_GENEVE, 6081, 0xffffff},
+    [TUNNEL_VXLAN] = {DP_PORT_VXLAN, 4789, 0xffffff},
+    [TUNNEL_GRE] = {DP_PORT_GRE, 0, 0xffffffff},
+    [TUNNEL_GENEVE] = {DP_PORT_GENEVE, 6081, 0xffffff},
 };
-
-const char *tunnel_type_name(enum tunnel_type type)
-{
-    return types[type].name;
-}
 
 uint16_t tunnel_default_port(enum tunnel_type type)
 {
@@ -113,9 +109,9 @@ static int dp_get(struct switch_ *sw, const struct tunnel_config *c, struct tunn
         }
     }
     if (udp_port) {
-        snprintf(name, sizeof name, "%s_sys_%u", types[c->type].name, udp_port);
+        snprintf(name, sizeof name, "%s_sys_%u", tunnel_type_name(c->type), udp_port);
     } else {
-        snprintf(name, sizeof name, "%s_sys", types[c->type].name);
+        snprintf(name, sizeof name, "%s_sys", tunnel_type_name(c->type));
     }
     dp = xcalloc(1, sizeof *dp);
     dp->type = c->type;

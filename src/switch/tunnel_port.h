@@ -31,7 +31,5 @@ struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct f
                                  enum drop_reason *ret_reason);
 /* The UDP port of tunnels that name none; 0: the type has none. */
 uint16_t tunnel_default_port(enum tunnel_type type);
-/* "vxlan" etc. */
-const char *tunnel_type_name(enum tunnel_type type);
 
 #endif

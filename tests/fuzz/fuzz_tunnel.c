@@ -16,7 +16,7 @@ static void check_inner(const uint8_t *data, size_t size, size_t hdr_len)
 }
 
 /* What was parsed can be sent again, and is then the same tunnel. */
-static void check_again(enum tunnel_kind kind, const struct flow_tunnel *t, const uint8_t *inner, size_t size)
+static void check_again(enum tunnel_type kind, const struct flow_tunnel *t, const uint8_t *inner, size_t size)
 {
     struct packet *p = packet_new(inner, size);
     struct flow_tunnel again = {0};
@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!size) {
         return 0;
     }
-    enum tunnel_kind kind = (enum tunnel_kind)(data[0] % 3);
+    enum tunnel_type kind = (enum tunnel_type)(data[0] % 3);
     bool with_ip = data[0] & 4;
     data++;
     size--;

@@ -28,7 +28,7 @@ LOG_MODULE("tunnel");
 #endif
 #define SOCKET_BUFFER (4 << 20)
 
-static enum tunnel_kind tunnel_kind_of(const struct us_port *port)
+static enum tunnel_type tunnel_kind_of(const struct us_port *port)
 {
     return port->kind == DP_PORT_VXLAN ? TUNNEL_VXLAN : port->kind == DP_PORT_GENEVE ? TUNNEL_GENEVE : TUNNEL_GRE;
 }
@@ -209,7 +209,7 @@ void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const str
 /* Takes what is before the inner frame off P, and hands it on. */
 static void receive_one(struct us_port *port, struct packet *p, bool v6)
 {
-    enum tunnel_kind kind = tunnel_kind_of(port);
+    enum tunnel_type kind = tunnel_kind_of(port);
     struct flow_tunnel t = p->tunnel;
     enum drop_reason reason;
     size_t hdr_len;

@@ -207,7 +207,7 @@ static void set_priority(struct tunnel_tx *tx, const int *fd, uint32_t priority)
     }
 }
 
-static int target_init(struct tunnel_tx *tx, enum tunnel_kind kind, const struct flow_tunnel *tunnel,
+static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct flow_tunnel *tunnel,
                        const struct packet *p, struct target *t)
 {
     int *fd = &tx->raw4, error;
@@ -328,7 +328,7 @@ static enum drop_reason send_batch(struct tunnel_tx *tx, struct target *t, const
 }
 
 struct encap {
-    enum tunnel_kind kind;
+    enum tunnel_type kind;
     uint16_t udp_src, udp_dst;
 };
 
@@ -359,7 +359,7 @@ static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const
     return first;
 }
 
-enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uint16_t udp_dst, uint32_t hash,
+enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uint16_t udp_dst, uint32_t hash,
                                 struct packet *p, const struct flow_tunnel *tunnel_, int64_t now_ms)
 {
     struct encap e = {.kind = kind, .udp_src = tunnel_sport(hash), .udp_dst = udp_dst};

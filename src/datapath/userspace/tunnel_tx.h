@@ -22,7 +22,7 @@ struct tunnel_tx *tunnel_tx_new(void);
 void tunnel_tx_free(struct tunnel_tx *tx);
 /* Sends P as one or, when it is a super-packet, as many tunnel packets. P's headroom is used, its frame at most
  * completed. DROP_NONE or why P, or its first segment that failed, was not sent. */
-enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_kind kind, uint16_t udp_dst, uint32_t hash,
+enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uint16_t udp_dst, uint32_t hash,
                                 struct packet *p, const struct flow_tunnel *tunnel, int64_t now_ms);
 /* The source address of the route to DST, zero when there is none. */
 struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms);

@@ -308,7 +308,7 @@ static void test_budget(void **state WR_UNUSED)
 
 static void test_encapsulation(void **state WR_UNUSED)
 {
-    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     uint8_t udp[64], arp[42] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
     struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
 
@@ -353,7 +353,7 @@ static void test_encapsulation(void **state WR_UNUSED)
 
 static void test_decapsulation(void **state WR_UNUSED)
 {
-    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     struct dp_action a = {DP_ACTION_OUTPUT, sizeof(a), PORT_OUT};
     uint8_t inner[64], out[512];
     uint32_t one = 1;

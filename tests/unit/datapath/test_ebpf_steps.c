@@ -86,7 +86,7 @@ static void test_trunc(void **state WR_UNUSED)
 
 static void test_trunc_tunnel(void **state WR_UNUSED)
 {
-    static const enum tunnel_kind kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     uint8_t frame[64], out[256];
 
     NEEDS_BPF;

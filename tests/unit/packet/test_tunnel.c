@@ -18,13 +18,13 @@ static struct flow_tunnel tunnel_of(bool v6, uint16_t flags, uint32_t id)
     return t;
 }
 
-static uint16_t port_of(enum tunnel_kind kind)
+static uint16_t port_of(enum tunnel_type kind)
 {
     return kind == TUNNEL_VXLAN ? 4789 : 6081;
 }
 
 /* What a parser sees on a buffer of just LEN bytes. */
-static enum drop_reason parse(enum tunnel_kind kind, const uint8_t *data, size_t len, struct flow_tunnel *t,
+static enum drop_reason parse(enum tunnel_type kind, const uint8_t *data, size_t len, struct flow_tunnel *t,
                               size_t *hdr_len)
 {
     uint8_t *buf = malloc(len ? len : 1);
@@ -36,7 +36,7 @@ static enum drop_reason parse(enum tunnel_kind kind, const uint8_t *data, size_t
     return reason;
 }
 
-static void round_trip(enum tunnel_kind kind, bool v6, uint16_t flags)
+static void round_trip(enum tunnel_type kind, bool v6, uint16_t flags)
 {
     struct flow_tunnel t = tunnel_of(v6, flags, kind == TUNNEL_GRE ? 0xfedcba98 : 0xabcdef), got;
     struct packet *inner = frame_l4(false, IP_PROTO_TCP, 33, false), *p = packet_clone(inner);
@@ -98,7 +98,7 @@ static void test_round_trips(void **state)
 }
 
 static const struct {
-    enum tunnel_kind kind;
+    enum tunnel_type kind;
     const char *name, *hex; /* of the tunnel header; a frame follows */
     enum drop_reason reason;
     uint32_t id;
@@ -184,10 +184,21 @@ static void test_outer(void **state)
     packet_free(p);
 }
 
+static void test_names(void **state WR_UNUSED)
+{
+    for (unsigned int t = 0; t < N_TUNNEL_TYPES; t++) {
+        assert_int_equal(tunnel_type_parse(tunnel_type_name((enum tunnel_type)t)), t);
+    }
+    assert_string_equal(tunnel_type_name(TUNNEL_GENEVE), "geneve");
+    assert_int_equal(tunnel_type_parse("stt"), N_TUNNEL_TYPES);
+    assert_int_equal(tunnel_type_parse(NULL), N_TUNNEL_TYPES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_round_trips), cmocka_unit_test(test_options),
-                                       cmocka_unit_test(test_headers), cmocka_unit_test(test_outer)};
+                                       cmocka_unit_test(test_headers), cmocka_unit_test(test_outer),
+                                       cmocka_unit_test(test_names)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
