@@ -87,64 +87,47 @@ static int make_dir(const char *path)
     return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-static void remove_pins(const char *dir)
+/* Calls FN (may be NULL) with the path of each entry of DIR but KEEP (may be NULL). How many there were; bpffs has no
+ * files whose name begins with a dot. */
+static size_t for_each_entry(const char *dir, const char *keep, void (*fn)(const char *path))
 {
     DIR *d = opendir(dir);
     struct dirent *e;
     char path[4096];
+    size_t n = 0;
 
     while (d && (e = readdir(d))) {
-        if (e->d_name[0] != '.') {
-            snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-            unlink(path);
+        snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+        if (e->d_name[0] == '.' || (keep && !strcmp(path, keep))) {
+            continue;
+        }
+        n++;
+        if (fn) {
+            fn(path);
         }
     }
     if (d) {
         closedir(d);
     }
+    return n;
+}
+
+static void remove_pin(const char *path)
+{
+    unlink(path);
+}
+
+static void remove_layout(const char *dir)
+{
+    for_each_entry(dir, NULL, remove_pin);
     rmdir(dir);
-}
-
-/* Other layouts' pins below BASE; KEEP (may be NULL) stays. */
-static void remove_other_layouts(const char *base, const char *keep)
-{
-    DIR *d = opendir(base);
-    struct dirent *e;
-    char path[4096];
-
-    while (d && (e = readdir(d))) {
-        snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
-        if (e->d_name[0] != '.' && (!keep || strcmp(path, keep) != 0)) {
-            remove_pins(path);
-        }
-    }
-    if (d) {
-        closedir(d);
-    }
-}
-
-static bool has_other_layouts(const char *base, const char *keep)
-{
-    DIR *d = opendir(base);
-    struct dirent *e;
-    char path[4096];
-    bool found = false;
-
-    while (d && (e = readdir(d))) {
-        snprintf(path, sizeof(path), "%s/%s", base, e->d_name);
-        found |= e->d_name[0] != '.' && strcmp(path, keep) != 0;
-    }
-    if (d) {
-        closedir(d);
-    }
-    return found;
 }
 
 void ebpf_unpin_others(const char *rundir)
 {
     _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base);
 
-    remove_other_layouts(base, dir);
+    for_each_entry(base, dir, remove_layout);
 }
 
 int ebpf_unpin(const char *rundir)
@@ -152,7 +135,7 @@ int ebpf_unpin(const char *rundir)
     _cleanup_free_ char *base = pin_base(rundir);
 
     if (is_bpffs(BPFFS)) {
-        remove_other_layouts(base, NULL);
+        for_each_entry(base, NULL, remove_layout);
         rmdir(base);
         rmdir(BPFFS "/warren");
     }
@@ -315,7 +298,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     error = open_skeleton(dir, &m.skel, &m.adopted);
     if (error == -EINVAL && dir) {
         log_warn("%s: pinned maps of another form are replaced; forwarding starts anew", dir);
-        remove_pins(dir);
+        remove_layout(dir);
         error = make_dir(dir);
         error = error ? error : open_skeleton(dir, &m.skel, &m.adopted);
     }
@@ -329,7 +312,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         return error;
     }
     init_config(m.config);
-    m.replaces = base && !m.adopted && has_other_layouts(base, dir);
+    m.replaces = base && !m.adopted && for_each_entry(base, dir, NULL);
     m.pin_dir = TAKE_PTR(dir);
     *ret_maps = m;
     return 0;
