@@ -4,7 +4,7 @@
 /*
  * The fast path's programs under BPF test-run, in a network namespace of the test's own: loading, flows from datapath
  * actions, a packet in and the packet out, what goes up; random frames; an underlay for tunnels. One test program
- * includes this once; NEEDS_BPF skips where BPF is not permitted.
+ * includes this once.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,14 +15,13 @@
 #include <bpf/bpf.h>
 #include <endian.h>
 #include <linux/pkt_cls.h>
-#include <sched.h>
 #include <unistd.h>
 
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/flows.h"
 #include "datapath/ebpf/ports.h"
 #include "datapath/ebpf/upcall.h"
-#include "netns.h"
+#include "ebpf_enter.h"
 #include "packet/checksum.h"
 #include "packet/edit.h"
 #include "packet/headers.h"
@@ -40,7 +39,6 @@ static struct ebpf_upcalls *upcalls;
 static struct ebpf_upcall last_upcall;
 static uint8_t last_upcall_frame[2048];
 static size_t last_upcall_len;
-static bool permitted;
 
 static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct packet *p)
 {
@@ -51,19 +49,13 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
 
 static int setup(void **state WR_UNUSED)
 {
-    cpu_set_t one;
     uint32_t lo = 1, number = PORT_IN;
 
-    CPU_ZERO(&one);
-    CPU_SET(0, &one);
-    if (!netns_enter() || ebpf_load(NULL, &maps)) {
+    if (!ebpf_enter(&maps)) {
         return 0;
     }
-    permitted = true;
-    sched_setaffinity(0, sizeof(one), &one);
     base = event_base_new();
     flows = ebpf_flows_new(&maps, NULL);
-    maps.config->upcall_rate = 0; /* no budget */
     assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &number, BPF_ANY), 0);
     maps.ports[PORT_IN].ifindex = 1;
     maps.ports[PORT_OUT].ifindex = 1;
@@ -80,12 +72,6 @@ static int teardown(void **state WR_UNUSED)
     }
     return 0;
 }
-
-#define NEEDS_BPF                                                                                                      \
-    if (!permitted) {                                                                                                  \
-        print_message("BPF is not permitted here: skipped\n");                                                         \
-        skip();                                                                                                        \
-    }
 
 /* Runs PROG on the frame; the TC action, and the frame afterwards in OUT. */
 static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *out_len)

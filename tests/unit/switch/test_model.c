@@ -11,9 +11,8 @@
 #include <inttypes.h>
 #include <linux/pkt_cls.h>
 #include <net/if.h>
-#include <sched.h>
 
-#include "../datapath/netns.h"
+#include "../datapath/ebpf_enter.h"
 #include "datapath/ebpf/flows.h"
 #include "datapath/ebpf/upcall.h"
 #include "datapath/format.h"
@@ -42,7 +41,6 @@ static struct ebpf_upcall last_upcall;
 static struct datapath *us;
 static struct sent *sink;
 static dp_flow_id next_id = 1, first_id = 1;
-static bool permitted;
 
 static uint32_t rnd(uint32_t n)
 {
@@ -103,15 +101,10 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
 static int setup(void **state WR_UNUSED)
 {
     static const struct dp_callbacks callbacks = {.upcall = on_miss};
-    cpu_set_t one;
 
-    CPU_ZERO(&one);
-    CPU_SET(0, &one);
-    if (!netns_enter() || ebpf_load(NULL, &maps)) {
+    if (!ebpf_enter(&maps)) {
         return 0;
     }
-    permitted = true;
-    sched_setaffinity(0, sizeof(one), &one);
     RUN("ip link add out type veth peer name out1 && ip link set out up");
     env_init(&env);
     assert_int_equal(recorder_open(env.base, &callbacks, N_PORTS, record, &us), 0);
@@ -122,7 +115,6 @@ static int setup(void **state WR_UNUSED)
         env_port(env.br, name, i);
     }
     flows = ebpf_flows_new(&maps, NULL);
-    maps.config->upcall_rate = 0; /* no budget */
     return ebpf_upcalls_new(env.base, &maps, on_upcall, NULL, &upcalls);
 }
 
@@ -444,10 +436,7 @@ static void test_agree(void **state WR_UNUSED)
 {
     unsigned int n_fast = 0;
 
-    if (!permitted) {
-        print_message("BPF is not permitted here: skipped\n");
-        skip();
-    }
+    NEEDS_BPF;
     for (unsigned int i = 0; i < N_SETS; i++) {
         random_tables();
         for (unsigned int k = 0; k < N_PACKETS; k++) {
@@ -463,10 +452,7 @@ static void test_planted(void **state WR_UNUSED)
 {
     unsigned int n_fast = 0, wrong = 0;
 
-    if (!permitted) {
-        print_message("BPF is not permitted here: skipped\n");
-        skip();
-    }
+    NEEDS_BPF;
     env_del(env.br, "");
     env_flow(env.br, "actions=output:2");
     while (n_fast < 20) {

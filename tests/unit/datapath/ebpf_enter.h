@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_TESTS_EBPF_ENTER_H
+#define WARREN_TESTS_EBPF_ENTER_H
+/* Where tests run the fast path's programs: a network namespace of their own, on one processor (whose part of per-CPU
+ * maps they read). NEEDS_BPF skips where BPF is not permitted. One test program includes this once. */
+#include "datapath/ebpf/loader.h"
+#include "netns.h"
+
+static bool permitted;
+
+/* Loads the programs; there is no budget for what they send up. What it says is also in `permitted`. */
+static bool ebpf_enter(struct ebpf_maps *ret_maps)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    permitted = netns_enter() && !ebpf_load(NULL, ret_maps);
+    if (permitted) {
+        assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+        ret_maps->config->upcall_rate = 0;
+    }
+    return permitted;
+}
+
+#define NEEDS_BPF                                                                                                      \
+    if (!permitted) {                                                                                                  \
+        print_message("BPF is not permitted here: skipped\n");                                                         \
+        skip();                                                                                                        \
+    }
+
+#endif
