@@ -4,10 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <endian.h>
-#include <inttypes.h>
-#include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
 #include "datapath/ebpf/compile.h"
@@ -20,7 +16,6 @@ LOG_MODULE("dp_ebpf");
 #define ADOPT_SLICE 100 /* orphans at a time, so that packets are not kept waiting */
 #define ADOPT_USEC 10000
 #define ADOPT_IDLE_MS 100000 /* who was idle so long is not worth a translation */
-#define PORT_UNCLAIMED 1
 
 static char *rundir;
 
@@ -33,11 +28,6 @@ void dp_ebpf_set_rundir(const char *dir)
 }
 
 /* --- packets that come up --- */
-
-static uint8_t tunnel_kind(enum dp_port_kind kind)
-{
-    return kind == DP_PORT_VXLAN ? EBPF_VXLAN : kind == DP_PORT_GRE ? EBPF_GRE : EBPF_GENEVE;
-}
 
 static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, uint32_t reason)
 {
@@ -139,279 +129,6 @@ static void on_options(void *dp, uint32_t id)
     ebpf_opts_add(((struct ebpf_datapath *)dp)->opts, id);
 }
 
-/* --- ports --- */
-
-static void on_gone(void *dp_, uint32_t number)
-{
-    struct ebpf_datapath *dp = dp_;
-    struct us_port *port = us_port_find(dp->us, dp_port(number));
-
-    dp->maps.ports[number].ifindex = 0;
-    if (port) {
-        us_port_gone(port);
-    }
-}
-
-/* The number that the port had with a process before us, 0: none. */
-static uint32_t former_number(const struct ebpf_datapath *dp, const struct dp_port_spec *spec, int ifindex)
-{
-    const struct ebpf_config *c = dp->maps.config;
-    uint32_t number = 0;
-
-    if (!dp->numbers) {
-        return 0;
-    }
-    if (spec->kind >= DP_PORT_VXLAN) {
-        for (uint32_t i = 0; i < c->n_tunnels && !number; i++) {
-            if (c->tunnels[i].port && c->tunnels[i].kind == tunnel_kind(spec->kind) &&
-                (spec->kind == DP_PORT_GRE || c->tunnels[i].udp_dst == htobe16(spec->udp_dst_port))) {
-                number = c->tunnels[i].port;
-            }
-        }
-    } else if (bpf_map_lookup_elem(dp->maps.ifindexes_fd, &ifindex, &number)) {
-        return 0;
-    }
-    return number < EBPF_PORTS_MAX && dp->numbers[number] == PORT_UNCLAIMED ? number : 0;
-}
-
-/* The inner port, under its former number if it had one (*RET_FORMER). */
-static int inner_port_add(struct ebpf_datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_number,
-                          bool *ret_former)
-{
-    uint32_t former = former_number(dp, spec, (int)if_nametoindex(spec->name)), next = dp->us->next_port;
-    int error;
-
-    if (former) {
-        dp->us->next_port = former;
-    }
-    error = dp_userspace_class.port_add(dp->inner, spec, ret_number);
-    if (former) {
-        dp->us->next_port = next;
-    }
-    if (error) {
-        return error;
-    }
-    *ret_former = former;
-    if (former) {
-        dp->numbers[former] = 0;
-    }
-    return 0;
-}
-
-static void stats_clear(struct ebpf_datapath *dp, uint32_t number)
-{
-    _cleanup_free_ struct ebpf_port_stats *zero = xcalloc((size_t)dp->maps.n_cpus, sizeof(*zero));
-
-    bpf_map_update_elem(dp->maps.port_stats_fd, &number, zero, BPF_ANY);
-}
-
-/* Without a socket to hold it, PACKET_MR_PROMISC would end with the process, and forwarding must not. */
-static void set_promisc(const char *name)
-{
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq ifr = {0};
-
-    strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
-    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr)) {
-        return;
-    }
-    ifr.ifr_flags |= IFF_PROMISC;
-    ioctl(fd, SIOCSIFFLAGS, &ifr);
-}
-
-/* Lets the fast path receive for NUMBER. */
-static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
-{
-    struct ebpf_port *p = &dp->maps.ports[port->number];
-    int error;
-
-    if (p->ifindex != (uint32_t)port->ifindex) {
-        memset(p, 0, sizeof(*p));
-        p->tokens = dp->maps.config->upcall_burst;
-        p->ifindex = (uint32_t)port->ifindex;
-    }
-    error = bpf_map_update_elem(dp->maps.ifindexes_fd, &port->ifindex, &port->number, BPF_ANY);
-    if (error) {
-        return error;
-    }
-    /* Another version's program serves on until our tables are complete. */
-    error =
-        dp->maps.replaces && ebpf_is_attached(port->ifindex) ? 0 : ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
-    if (error) {
-        bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
-        return error;
-    }
-    ebpf_net_port_add(dp->net, port->ifindex, port->number);
-    return 0;
-}
-
-static void netdev_stop(struct ebpf_datapath *dp, struct fast_port *port)
-{
-    for (uint32_t key = port->number + EBPF_METER_POLICE_BITS; key <= port->number + EBPF_METER_POLICE_PACKETS;
-         key += EBPF_METER_POLICE_PACKETS - EBPF_METER_POLICE_BITS) {
-        bpf_map_delete_elem(dp->maps.meters_fd, &key);
-    }
-    dp->maps.ports[port->number].ifindex = 0;
-    bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
-    ebpf_detach(port->ifindex);
-    ebpf_net_port_del(dp->net, port->ifindex);
-}
-
-static int tunnel_start(struct ebpf_datapath *dp, const struct us_port *port)
-{
-    struct ebpf_config *c = dp->maps.config;
-    struct ebpf_tunnel_port t = {
-        .port = dp_port_u32(port->number),
-        .udp_dst = htobe16(port->udp_dst_port),
-        .kind = port->kind == DP_PORT_VXLAN ? EBPF_VXLAN
-                : port->kind == DP_PORT_GRE ? EBPF_GRE
-                                            : EBPF_GENEVE,
-    };
-
-    for (uint32_t i = 0; i < c->n_tunnels; i++) {
-        if (c->tunnels[i].port == t.port) {
-            return 0; /* adopted */
-        }
-    }
-    for (uint32_t i = 0; i < EBPF_TUNNELS_MAX; i++) {
-        if (i >= c->n_tunnels || !c->tunnels[i].port) {
-            c->tunnels[i] = t;
-            __atomic_store_n(&c->n_tunnels, MAX(c->n_tunnels, i + 1), __ATOMIC_RELEASE);
-            return 0;
-        }
-    }
-    log_info("%s: the fast path knows %d tunnel ports at most: this one's packets take the slow path", port->name,
-             EBPF_TUNNELS_MAX);
-    return 0;
-}
-
-static void tunnel_stop(struct ebpf_datapath *dp, uint32_t number)
-{
-    struct ebpf_config *c = dp->maps.config;
-
-    for (uint32_t i = 0; i < c->n_tunnels; i++) {
-        if (c->tunnels[i].port == number) {
-            c->tunnels[i].port = 0;
-        }
-    }
-}
-
-static void port_free(struct ebpf_datapath *dp, struct fast_port *port)
-{
-    HASH_DEL(dp->ports, port);
-    if (dp->leaving) {
-        free(port);
-        return;
-    }
-    if (port->ifindex) {
-        netdev_stop(dp, port);
-    } else {
-        tunnel_stop(dp, port->number);
-    }
-    if (port->peer[0]) {
-        ebpf_link_remove(port->peer);
-    }
-    free(port);
-}
-
-static bool name_taken(const struct ebpf_datapath *dp, const char *name)
-{
-    for (size_t i = 0; i < dp->us->ports_size; i++) {
-        if (dp->us->ports[i] && !dp->us->ports[i]->gone && !strcmp(dp->us->ports[i]->name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t *ret_port)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    struct dp_port_spec inner = *spec;
-    struct fast_port *port = xcalloc(1, sizeof(*port));
-    struct us_port *us;
-    dp_port_t number;
-    bool former = false;
-    int error = 0;
-
-    if (spec->kind == DP_PORT_INTERNAL) {
-        inner.kind = DP_PORT_SYSTEM;
-        error = name_taken(dp, spec->name) ? -EEXIST
-                                           : ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
-        inner.name = port->peer;
-    }
-    error = error ? error : inner_port_add(dp, &inner, &number, &former);
-    if (error) {
-        goto fail;
-    }
-    us = us_port_find(dp->us, number);
-    port->number = dp_port_u32(number);
-    if (!former) {
-        stats_clear(dp, port->number);
-    }
-    if (spec->kind >= DP_PORT_VXLAN) {
-        error = tunnel_start(dp, us);
-    } else {
-        port->ifindex = us->ifindex;
-        error = netdev_start(dp, port);
-    }
-    if (error) {
-        dp_userspace_class.port_del(dp->inner, number);
-        goto fail;
-    }
-    if (spec->kind == DP_PORT_INTERNAL) {
-        free(us->name);
-        us->name = xstrdup(spec->name);
-    } else if (spec->kind == DP_PORT_SYSTEM) {
-        set_promisc(spec->name);
-    }
-    HASH_ADD(hh, dp->ports, number, sizeof(port->number), port);
-    *ret_port = number;
-    return 0;
-fail:
-    if (port->peer[0]) {
-        ebpf_link_remove(port->peer);
-    }
-    free(port);
-    return error;
-}
-
-static int eb_port_del(struct datapath *dp_, dp_port_t number)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    struct fast_port *port;
-
-    HASH_FIND(hh, dp->ports, &number, sizeof(number), port);
-    if (!port) {
-        return -ENOENT;
-    }
-    port_free(dp, port);
-    return dp_userspace_class.port_del(dp->inner, number);
-}
-
-static int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_port_stats *ret_stats)
-{
-    struct ebpf_datapath *dp = eb_of(dp_);
-    _cleanup_free_ struct ebpf_port_stats *s = xcalloc((size_t)dp->maps.n_cpus, sizeof(*s));
-    struct dp_port_stats sum;
-    int error = dp_userspace_class.port_get_stats(dp->inner, number, &sum);
-
-    if (error) {
-        return error;
-    }
-    error = bpf_map_lookup_elem(dp->maps.port_stats_fd, &number, s);
-    for (int i = 0; i < dp->maps.n_cpus && !error; i++) {
-        sum.rx_packets += s[i].rx_packets;
-        sum.rx_bytes += s[i].rx_bytes;
-        sum.rx_dropped += s[i].rx_dropped;
-        sum.tx_packets += s[i].tx_packets;
-        sum.tx_bytes += s[i].tx_bytes;
-        sum.tx_dropped += s[i].tx_dropped;
-    }
-    *ret_stats = sum;
-    return 0;
-}
-
 /* --- flows --- */
 
 /* NULL when there are too many. */
@@ -442,7 +159,7 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     if (!port || port->kind < DP_PORT_VXLAN) {
         return false;
     }
-    t->kind = tunnel_kind(port->kind);
+    t->kind = ebpf_tunnel_kind(port->kind);
     t->udp_dst = htobe16(port->udp_dst_port);
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
     r = remote_of(dp, &tunnel->dst);
@@ -654,47 +371,6 @@ static void remember_remote(void *dp_, const struct ebpf_step *step)
     }
 }
 
-/* Whose numbers are taken until their ports are added again, or are not by the time of settling. */
-static void adopt_numbers(struct ebpf_datapath *dp)
-{
-    const struct ebpf_config *c = dp->maps.config;
-    uint32_t last = 0;
-
-    dp->numbers = xcalloc(EBPF_PORTS_MAX, 1);
-    for (uint32_t i = 1; i < EBPF_PORTS_MAX; i++) {
-        if (dp->maps.ports[i].ifindex) {
-            dp->numbers[i] = PORT_UNCLAIMED;
-            last = i;
-        }
-    }
-    for (uint32_t i = 0; i < c->n_tunnels; i++) {
-        if (c->tunnels[i].port && c->tunnels[i].port < EBPF_PORTS_MAX) {
-            dp->numbers[c->tunnels[i].port] = PORT_UNCLAIMED;
-            last = MAX(last, c->tunnels[i].port);
-        }
-    }
-    dp->us->next_port = last + 1 < EBPF_PORTS_MAX ? last + 1 : 1;
-}
-
-/* A port that is not configured any more. */
-static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
-{
-    int ifindex = (int)dp->maps.ports[number].ifindex;
-    char name[IFNAMSIZ];
-
-    dp->maps.ports[number].ifindex = 0;
-    tunnel_stop(dp, number);
-    if (!ifindex) {
-        return;
-    }
-    bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
-    ebpf_detach(ifindex);
-    ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
-    if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
-        ebpf_link_remove(name);
-    }
-}
-
 static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
 {
     struct ebpf_datapath *dp = dp_;
@@ -720,16 +396,8 @@ static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *d
  * comes up, and goes on from there. */
 static void replace_programs(struct ebpf_datapath *dp)
 {
-    struct fast_port *port, *next;
-    int error;
-
     dp->maps.replaces = false;
-    HASH_ITER(hh, dp->ports, port, next) {
-        error = port->ifindex ? ebpf_attach(port->ifindex, dp->maps.port_prog_fd) : 0;
-        if (error) {
-            log_err("port %" PRIu32 ": its program cannot be replaced: %s", port->number, strerror(-error));
-        }
-    }
+    ebpf_ports_replace_programs(dp);
     ebpf_net_defer(dp->net, false);
     ebpf_unpin_others(rundir);
     log_info("programs and maps of another version are replaced");
@@ -745,12 +413,7 @@ static bool eb_settle(struct datapath *dp_, bool complete)
         if (dp->maps.replaces) {
             replace_programs(dp);
         }
-        for (uint32_t i = 1; dp->numbers && i < EBPF_PORTS_MAX; i++) {
-            if (dp->numbers[i] == PORT_UNCLAIMED) {
-                drop_unclaimed(dp, i);
-                dp->numbers[i] = 0;
-            }
-        }
+        ebpf_ports_settle(dp);
         event_add(dp->adopt, &now);
     }
     return dp->unsettled;
@@ -780,12 +443,9 @@ static void free_event(struct event *event)
 static void eb_close(struct datapath *dp_)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
-    struct fast_port *port, *next;
     struct remote *r, *next_r;
 
-    HASH_ITER(hh, dp->ports, port, next) {
-        port_free(dp, port);
-    }
+    ebpf_ports_close(dp);
     HASH_ITER(hh, dp->remotes, r, next_r) {
         HASH_DEL(dp->remotes, r);
         free(r);
@@ -839,10 +499,10 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->owner = dp;
     dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
-        adopt_numbers(dp);
+        ebpf_ports_adopt(dp);
         ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
     }
-    error = ebpf_net_new(base, &dp->maps, on_gone, dp, &dp->net);
+    error = ebpf_net_new(base, &dp->maps, ebpf_ports_gone, dp, &dp->net);
     error = error ? error : ebpf_upcalls_new(base, &dp->maps, on_upcall, dp, &dp->upcalls);
     if (error) {
         goto fail;

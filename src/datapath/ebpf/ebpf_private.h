@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
 #define WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
-/* What the files of the class share: ebpf.c has ports, flows, upcalls and the life of a datapath, ebpf_meters.c meters
- * and policing. */
+/* What the files of the class share: ebpf.c has flows, upcalls and the life of a datapath, ebpf_ports.c ports,
+ * ebpf_meters.c meters and policing. */
 #include <net/if.h>
 #include <uthash.h>
 
@@ -41,7 +41,7 @@ struct ebpf_datapath {
     struct ebpf_upcalls *upcalls;
     struct event *tick;
     struct event *adopt;      /* a slice of orphans */
-    uint8_t *numbers;         /* by number: PORT_UNCLAIMED; NULL when nothing was adopted */
+    uint8_t *numbers;         /* by number: a former process's ports; NULL when nothing was adopted */
     bool unsettled, settling; /* orphans may be left; they are being handed over */
     bool leaving;             /* the kernel goes on without us */
     struct fast_port *ports;
@@ -54,6 +54,19 @@ static inline struct ebpf_datapath *eb_of(struct datapath *dp)
 {
     return CONTAINER_OF(dp, struct ebpf_datapath, dp);
 }
+
+/* ebpf_ports.c: of the class, and: */
+int eb_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
+int eb_port_del(struct datapath *dp, dp_port_t number);
+int eb_port_get_stats(struct datapath *dp, dp_port_t number, struct dp_port_stats *ret_stats);
+uint8_t ebpf_tunnel_kind(enum dp_port_kind kind);
+/* The device of the port NUMBER went away. */
+void ebpf_ports_gone(void *dp, uint32_t number);
+/* The numbers of ports in adopted maps are theirs until they are added again, or are not by the time of settling. */
+void ebpf_ports_adopt(struct ebpf_datapath *dp);
+void ebpf_ports_settle(struct ebpf_datapath *dp);
+void ebpf_ports_replace_programs(struct ebpf_datapath *dp);
+void ebpf_ports_close(struct ebpf_datapath *dp);
 
 /* ebpf_meters.c: of the class; each keeps the inner datapath's meter and the fast path's alike. */
 int eb_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);
