@@ -250,13 +250,24 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
                                  : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
 }
 
+/* Sets skb->protocol from the frame. Of two tags that are pushed the first lands in the frame; when it is taken out
+ * again, the kernel looks at what is behind it. */
+INLINE long tell_protocol(struct __sk_buff *skb)
+{
+    long r = bpf_skb_vlan_push(skb, T_VLAN, 1);
+
+    r = r ? r : bpf_skb_vlan_push(skb, T_VLAN, 1);
+    r = r ? r : bpf_skb_vlan_pop(skb);
+    return r ? r : bpf_skb_vlan_pop(skb);
+}
+
 /* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;
  * that is what bpf_skb_adjust_room() can do. 0 or not. */
 GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
 {
     struct ebpf_config *c = config_get();
     __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-    __u32 base, inner, min, l3_len;
+    __u32 base, inner, min, l3_len, told;
     struct w_eth eth;
 
     if (!c || !s) {
@@ -267,15 +278,13 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
     min = s->outer_l3 == 0x86dd ? 40 : 20;
     l3_len = skb->len - base - ETH_HLEN;
     eth = (struct w_eth){.dst = s->dst, .src = s->src, .type = s->eth_type};
-    if (c->decap_l3 && !s->tags && inner != s->outer_l3) {
-        if (inner == 0x0800) {
-            flags |= ADJ_ROOM_DECAP_L3_IPV4;
-            s->outer_l3 = inner;
-            min = 20;
-        } else if (inner == 0x86dd) {
-            flags |= ADJ_ROOM_DECAP_L3_IPV6;
-            s->outer_l3 = inner;
-            min = 40;
+    told = s->outer_l3;
+    if (!s->tags && inner != told && (inner == 0x0800 || inner == 0x86dd)) {
+        s->outer_l3 = inner;
+        if (c->decap_l3) {
+            flags |= inner == 0x0800 ? ADJ_ROOM_DECAP_L3_IPV4 : ADJ_ROOM_DECAP_L3_IPV6;
+            min = inner == 0x0800 ? 20 : 40;
+            told = inner;
         }
     }
     /* A payload that is shorter than an IP header is padded, as the wire would: the kernel refuses it otherwise. */
@@ -286,6 +295,10 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
         return -1;
     }
     if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
+        return -1;
+    }
+    /* A super-packet would be cut as what skb->protocol says. */
+    if (told != s->outer_l3 && tell_protocol(skb)) {
         return -1;
     }
     s->base = 0;
