@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 
 #include "base/log.h"
+#include "datapath/ebpf/refusal.h"
 #include "ebpf.skel.h"
 
 LOG_MODULE("ebpf_loader");
@@ -24,14 +25,22 @@ LOG_MODULE("ebpf_loader");
 #define UPCALL_RATE (5000 * EBPF_COST_MISS)
 #define UPCALL_BURST (250 * EBPF_COST_MISS)
 
+static struct ebpf_refusal refusal; /* of the load that is going on */
+
 static int print(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-    char line[512];
-    int n = vsnprintf(line, sizeof(line), fmt, args);
+    char *text;
+    int n;
 
-    if (n > 0 && level == LIBBPF_WARN) {
-        line[strcspn(line, "\n")] = '\0'; /* the verifier's log is long; its first line names the program */
-        log_dbg("%s", line);
+    if (level != LIBBPF_WARN) {
+        return 0;
+    }
+    n = vasprintf(&text, fmt, args);
+    if (n >= 0) {
+        ebpf_refusal_note(&refusal, text);
+        text[strcspn(text, "\n")] = '\0'; /* of a verifier's log the first line, which names the program */
+        log_dbg("%s", text);
+        free(text);
     }
     return n;
 }
@@ -169,9 +178,11 @@ static int set_pins(struct ebpf_bpf *skel, const char *dir, bool *ret_adopted)
 
 static int open_skeleton(const char *dir, struct ebpf_bpf **ret_skel, bool *ret_adopted)
 {
-    struct ebpf_bpf *skel = ebpf_bpf__open();
+    DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_level = EBPF_LOG_LEVEL);
+    struct ebpf_bpf *skel = ebpf_bpf__open_opts(&opts);
     int error;
 
+    refusal = (struct ebpf_refusal){0};
     *ret_adopted = false;
     if (!skel) {
         return -errno;
@@ -188,25 +199,12 @@ static int open_skeleton(const char *dir, struct ebpf_bpf **ret_skel, bool *ret_
 
 static void say_why(int error)
 {
+    _cleanup_free_ char *why = NULL;
     struct utsname u = {0};
 
     uname(&u);
-    switch (-error) {
-    case EPERM:
-    case EACCES:
-        log_err(
-            "BPF programs may not be loaded: CAP_BPF and CAP_NET_ADMIN (or root) are needed, or the kernel's verifier "
-            "refused them (log level dbg says more)");
-        break;
-    case ENOSYS:
-    case EOPNOTSUPP:
-        log_err("this kernel (%s) has no BPF: CONFIG_BPF_SYSCALL", u.release);
-        break;
-    default:
-        log_err("BPF programs cannot be loaded on this kernel (%s; 6.1 or newer is needed): %s", u.release,
-                strerror(-error));
-        break;
-    }
+    why = ebpf_refusal_text(&refusal, error, u.release);
+    log_err("%s", why);
 }
 
 static void *map_memory(const struct bpf_map *map, size_t size)
@@ -285,7 +283,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
 
     libbpf_set_print(print);
     if (!kernel_at_least(6, 1)) {
-        say_why(-EINVAL);
+        log_err("this kernel is too old for the BPF programs, which need Linux 6.1");
         return -EOPNOTSUPP;
     }
     if (dir) {
@@ -296,7 +294,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         }
     }
     error = open_skeleton(dir, &m.skel, &m.adopted);
-    if (error == -EINVAL && dir) {
+    if (error && refusal.pins_mismatch) {
         log_warn("%s: pinned maps of another form are replaced; forwarding starts anew", dir);
         remove_layout(dir);
         error = make_dir(dir);
