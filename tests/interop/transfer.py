@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`transfer.py serve` echoes what it is sent; `transfer.py ask ADDRESS...` sends by TCP, and by UDP in super-packets that the
-kernel or a device must cut, to each and compares what returns. One line for each that is wrong."""
+kernel or a device must cut, to each and compares what returns (`ask-tcp`, `ask-udp`: by that alone). One line for each that is
+wrong."""
 import os
 import selectors
 import socket
@@ -8,6 +9,7 @@ import sys
 
 PORT, UDP_SEGMENT = 7777, 103
 SEGMENT, SEGMENTS = 1000, 20
+TCP_SIZE = 400000
 
 
 def serve():
@@ -33,7 +35,7 @@ def serve():
                 connection.sendall(received)
 
 
-def ask_tcp(address, size):
+def ask_tcp(address, size=TCP_SIZE):
     sent, got = os.urandom(size), bytearray()
     with socket.create_connection((address, PORT), timeout=10) as s:
         s.sendall(sent)
@@ -59,11 +61,11 @@ def ask_udp(address):
     return "" if sorted(got) == sorted(sent) else "other datagrams"
 
 
-def ask(addresses, size=400000):
+def ask(addresses, protocols=("tcp", "udp")):
     for address in addresses:
-        for name, how in (("tcp", lambda: ask_tcp(address, size)), ("udp", lambda: ask_udp(address))):
+        for name in protocols:
             try:
-                wrong = how()
+                wrong = {"tcp": ask_tcp, "udp": ask_udp}[name](address)
             except OSError as error:
                 wrong = str(error)
             if wrong:
@@ -71,4 +73,7 @@ def ask(addresses, size=400000):
 
 
 if __name__ == "__main__":
-    serve() if sys.argv[1] == "serve" else ask(sys.argv[2:])
+    if sys.argv[1] == "serve":
+        serve()
+    else:
+        ask(sys.argv[2:], sys.argv[1].split("-")[1:] or ("tcp", "udp"))

@@ -39,8 +39,8 @@ def find_package(version, arch):
     found = [name for name in found if re.match(pattern, name) and "Filename:" in
              run("apt-cache", "show", "--no-all-versions", name, capture_output=True).stdout]
     if not found:
-        sys.exit(f"kernel.py: apt knows no kernel package {version} for {arch} (6.1 is Debian 12's; later ones are in its "
-                 "bookworm-backports; is `apt-get update` needed?)")
+        sys.exit(f"kernel.py: apt knows no kernel package {version} for {arch} (6.1 and 6.12 are in Debian 12 and its "
+                 "security updates; is `apt-get update` needed?)")
     return max(found, key=numbers)
 
 
