@@ -2,50 +2,18 @@
 #include "switch/kernel_ctl.h"
 
 #include <arpa/inet.h>
-#include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
+#include "datapath/rtnl.h"
 #include "switch/iface_config.h"
 #include "switch/unixctl.h"
-
-#define NL_BUFFER 32768
 
 struct dump {
     struct strbuf *out;
     bool any;
 };
-
-static void close_socket(struct mnl_socket **s)
-{
-    if (*s) {
-        mnl_socket_close(*s);
-    }
-}
-
-/* Sends the request in BUF; each answer goes to CB. */
-static int ask(char *buf, mnl_cb_t cb, struct dump *d)
-{
-    struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
-    _cleanup_(close_socket) struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (!s || mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) < 0) {
-        return -errno;
-    }
-    h->nlmsg_seq = 1;
-    if (mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
-        return -errno;
-    }
-    int run = MNL_CB_OK;
-    while (run > MNL_CB_STOP) {
-        ssize_t n = mnl_socket_recvfrom(s, buf, NL_BUFFER);
-        if (n < 0) {
-            return -errno;
-        }
-        run = mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(s), cb, d);
-    }
-    return run < 0 ? -errno : 0;
-}
 
 struct attrs {
     const struct nlattr *tb[64];
@@ -109,16 +77,14 @@ static int route_cb(const struct nlmsghdr *h, void *data)
 
 static int dump(struct dump *d, uint16_t type, unsigned char family, mnl_cb_t cb)
 {
-    char buf[NL_BUFFER];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = type;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, type, NLM_F_DUMP);
     if (type == RTM_GETROUTE) {
         ((struct rtmsg *)mnl_nlmsg_put_extra_header(h, sizeof(struct rtmsg)))->rtm_family = family;
     } else {
         ((struct ndmsg *)mnl_nlmsg_put_extra_header(h, sizeof(struct ndmsg)))->ndm_family = family;
     }
-    return ask(buf, cb, d);
+    return rtnl_ask_once(h, cb, d);
 }
 
 static int tell(int error, struct strbuf *out)
@@ -159,12 +125,12 @@ static int lookup_cb(const struct nlmsghdr *h, void *data)
     const char *name = device(a.tb[RTA_OIF], dev);
     strbuf_addf(d->out, "dev %s\n", name ? name : "?");
     d->any = true;
-    return MNL_CB_STOP;
+    return MNL_CB_OK;
 }
 
 static int route_lookup(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *args, struct strbuf *out)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     struct ip_addr ip;
     struct dump d = {.out = out};
     if (ip_addr_parse(args[0], &ip)) {
@@ -172,14 +138,12 @@ static int route_lookup(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *con
         return -EINVAL;
     }
     bool v4 = ip_addr_is_v4mapped(&ip);
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = RTM_GETROUTE;
-    h->nlmsg_flags = NLM_F_REQUEST;
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETROUTE, 0);
     struct rtmsg *rt = mnl_nlmsg_put_extra_header(h, sizeof *rt);
     rt->rtm_family = v4 ? AF_INET : AF_INET6;
     rt->rtm_dst_len = v4 ? 32 : 128;
     mnl_attr_put(h, RTA_DST, v4 ? 4 : 16, v4 ? (const void *)&ip.be32[3] : ip.b);
-    if (ask(buf, lookup_cb, &d) || !d.any) {
+    if (rtnl_ask_once(h, lookup_cb, &d) || !d.any) {
         strbuf_add(out, "Not found");
         return -ENOENT;
     }

@@ -2,7 +2,6 @@
 #include "switch/links.h"
 
 #include <event2/event.h>
-#include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
 #include <linux/if.h>
 #include <linux/if_link.h>
@@ -12,10 +11,10 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "datapath/rtnl.h"
 
 LOG_MODULE("links");
 
-#define NL_BUFFER 32768
 #define EVENT_BUFFER (8 << 20)
 #define EVENTS_PER_TURN 4096
 #define GROUPS                                                                                                         \
@@ -23,10 +22,10 @@ LOG_MODULE("links");
 
 struct links {
     struct link *by_index, *by_name;
-    struct mnl_socket *events, *requests;
+    struct mnl_socket *events;
+    struct rtnl rtnl;
     struct event *readable;
     bool dirty;
-    unsigned int seq;
     uint64_t newest_serial, routes_serial;
     int route_oif; /* what the present route request found */
     void (*changed)(void *aux);
@@ -143,40 +142,18 @@ static int message_cb(const struct nlmsghdr *h, void *data)
     return MNL_CB_OK;
 }
 
-/* Sends the request in BUF and hands every answer to CB; 0 or the kernel's error. */
-static int request(struct links *l, char *buf, mnl_cb_t cb)
-{
-    struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
-    unsigned int port = mnl_socket_get_portid(l->requests);
-    h->nlmsg_seq = ++l->seq;
-    if (mnl_socket_sendto(l->requests, h, h->nlmsg_len) < 0) {
-        return -errno;
-    }
-    int run = MNL_CB_OK;
-    while (run > MNL_CB_STOP) {
-        ssize_t n = mnl_socket_recvfrom(l->requests, buf, NL_BUFFER);
-        if (n < 0) {
-            return -errno;
-        }
-        run = mnl_cb_run(buf, (size_t)n, l->seq, port, cb, l);
-    }
-    return run < 0 ? -errno : 0;
-}
-
 /* All links anew: whoever is not among them is gone. */
 static int reload(struct links *l)
 {
-    char buf[NL_BUFFER];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = RTM_GETLINK;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETLINK, NLM_F_DUMP);
     struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof *ifi);
     ifi->ifi_family = AF_UNSPEC;
     struct link *link, *tmp;
     for (link = l->by_index; link; link = link->hh.next) {
         link->stale = true;
     }
-    int error = request(l, buf, message_cb);
+    int error = rtnl_dump(&l->rtnl, h, message_cb, l);
     HASH_ITER(hh, l->by_index, link, tmp) {
         if (link->stale && !error) {
             forget(l, link);
@@ -189,7 +166,7 @@ static int reload(struct links *l)
 
 bool links_refresh(struct links *l)
 {
-    char buf[NL_BUFFER];
+    char buf[32768];
     for (int i = 0; i < EVENTS_PER_TURN; i++) {
         ssize_t n = mnl_socket_recvfrom(l->events, buf, sizeof buf);
         if (n < 0 && errno == ENOBUFS) {
@@ -228,11 +205,8 @@ int links_create(struct event_base *base, void (*changed)(void *aux), void *aux,
     /* Room for the events of thousands of links at once; without the privilege, an overrun is read up on. */
     int size = EVENT_BUFFER;
     setsockopt(mnl_socket_get_fd(l->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    l->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (!l->requests || mnl_socket_bind(l->requests, 0, MNL_SOCKET_AUTOPID) < 0) {
-        return -errno;
-    }
-    int error = reload(l);
+    int error = rtnl_open(&l->rtnl);
+    error = error ? error : reload(l);
     if (error) {
         return error;
     }
@@ -256,9 +230,7 @@ void links_destroy(struct links *l)
     if (l->events) {
         mnl_socket_close(l->events);
     }
-    if (l->requests) {
-        mnl_socket_close(l->requests);
-    }
+    rtnl_close(&l->rtnl);
     struct link *link, *tmp;
     HASH_ITER(hh, l->by_index, link, tmp) {
         forget(l, link);
@@ -274,9 +246,7 @@ static struct nlmsghdr *change_of(const struct links *l, const char *name, char 
     if (!ifindex) {
         return NULL;
     }
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = RTM_NEWLINK;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    struct nlmsghdr *h = rtnl_request(buf, RTM_NEWLINK, 0);
     struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof *ifi);
     ifi->ifi_family = AF_UNSPEC;
     ifi->ifi_index = (int)ifindex;
@@ -286,38 +256,39 @@ static struct nlmsghdr *change_of(const struct links *l, const char *name, char 
 
 int links_set_mtu(struct links *l, const char *name, uint32_t mtu)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     struct ifinfomsg *ifi;
     struct nlmsghdr *h = change_of(l, name, buf, &ifi);
     if (!h) {
         return -ENODEV;
     }
     mnl_attr_put_u32(h, IFLA_MTU, mtu);
-    return request(l, buf, NULL);
+    return rtnl_ask(&l->rtnl, h, NULL, NULL);
 }
 
 int links_set_mac(struct links *l, const char *name, struct eth_addr mac)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     struct ifinfomsg *ifi;
     struct nlmsghdr *h = change_of(l, name, buf, &ifi);
     if (!h) {
         return -ENODEV;
     }
     mnl_attr_put(h, IFLA_ADDRESS, sizeof mac.a, mac.a);
-    return request(l, buf, NULL);
+    return rtnl_ask(&l->rtnl, h, NULL, NULL);
 }
 
 int links_set_up(struct links *l, const char *name, bool up)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     struct ifinfomsg *ifi;
-    if (!change_of(l, name, buf, &ifi)) {
+    struct nlmsghdr *h = change_of(l, name, buf, &ifi);
+    if (!h) {
         return -ENODEV;
     }
     ifi->ifi_change = IFF_UP;
     ifi->ifi_flags = up ? IFF_UP : 0;
-    return request(l, buf, NULL);
+    return rtnl_ask(&l->rtnl, h, NULL, NULL);
 }
 
 static void take_stats(struct link *link, const struct rtnl_link_stats64 *s)
@@ -358,13 +329,11 @@ static int stats_cb(const struct nlmsghdr *h, void *data)
 
 int links_read_stats(struct links *l)
 {
-    char buf[NL_BUFFER];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = RTM_GETSTATS;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETSTATS, NLM_F_DUMP);
     struct if_stats_msg *msg = mnl_nlmsg_put_extra_header(h, sizeof *msg);
     msg->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-    return request(l, buf, stats_cb);
+    return rtnl_ask(&l->rtnl, h, stats_cb, l);
 }
 
 static int route_attr_cb(const struct nlattr *attr, void *data)
@@ -381,22 +350,20 @@ static int route_cb(const struct nlmsghdr *h, void *data)
     if (h->nlmsg_type == RTM_NEWROUTE) {
         mnl_attr_parse(h, sizeof(struct rtmsg), route_attr_cb, data);
     }
-    return MNL_CB_STOP;
+    return MNL_CB_OK;
 }
 
 int links_route(struct links *l, const struct ip_addr *dst, int *ret_ifindex)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     bool v4 = ip_addr_is_v4mapped(dst);
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = RTM_GETROUTE;
-    h->nlmsg_flags = NLM_F_REQUEST;
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETROUTE, 0);
     struct rtmsg *rt = mnl_nlmsg_put_extra_header(h, sizeof *rt);
     rt->rtm_family = v4 ? AF_INET : AF_INET6;
     rt->rtm_dst_len = v4 ? 32 : 128;
     mnl_attr_put(h, RTA_DST, v4 ? 4 : 16, v4 ? (const void *)&dst->be32[3] : dst->b);
     l->route_oif = 0;
-    int error = request(l, buf, route_cb);
+    int error = rtnl_ask(&l->rtnl, h, route_cb, l);
     if (error) {
         return error;
     }

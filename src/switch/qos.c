@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "switch/qos.h"
 
-#include <libmnl/libmnl.h>
 #include <linux/gen_stats.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
-#define NL_BUFFER 32768
+#include "datapath/rtnl.h"
+
 #define ROOT_HANDLE 0x10000u
 #define PORT_CLASS 0x1fffeu
 #define LEAST_RATE 12000 /* bit/s: one full frame a second */
 #define TICK_NS 64       /* the kernel's unit of time in buffers (PSCHED_SHIFT) */
 
 struct qos {
-    struct mnl_socket *socket;
-    unsigned int seq;
+    struct rtnl rtnl;
     /* of the present dump */
     uint32_t wanted_class;
     bool found;
@@ -31,20 +30,17 @@ static uint32_t class_of(uint32_t queue_id)
 int qos_create(struct qos **ret)
 {
     _cleanup_(qos_destroyp) struct qos *q = xcalloc(1, sizeof *q);
-    q->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    if (!q->socket || mnl_socket_bind(q->socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-        return -errno;
+    int error = rtnl_open(&q->rtnl);
+    if (!error) {
+        *ret = TAKE_PTR(q);
     }
-    *ret = TAKE_PTR(q);
-    return 0;
+    return error;
 }
 
 void qos_destroy(struct qos *q)
 {
     if (q) {
-        if (q->socket) {
-            mnl_socket_close(q->socket);
-        }
+        rtnl_close(&q->rtnl);
         free(q);
     }
 }
@@ -53,9 +49,7 @@ void qos_destroy(struct qos *q)
 
 static struct nlmsghdr *begin(char *buf, uint16_t type, uint16_t flags, int ifindex, uint32_t handle, uint32_t parent)
 {
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    h->nlmsg_type = type;
-    h->nlmsg_flags = NLM_F_REQUEST | flags;
+    struct nlmsghdr *h = rtnl_request(buf, type, flags);
     struct tcmsg *tc = mnl_nlmsg_put_extra_header(h, sizeof *tc);
     tc->tcm_family = AF_UNSPEC;
     tc->tcm_ifindex = ifindex;
@@ -64,43 +58,22 @@ static struct nlmsghdr *begin(char *buf, uint16_t type, uint16_t flags, int ifin
     return h;
 }
 
-static int request(struct qos *q, char *buf, mnl_cb_t cb)
-{
-    struct nlmsghdr *h = (struct nlmsghdr *)(void *)buf;
-    unsigned int port = mnl_socket_get_portid(q->socket);
-    h->nlmsg_seq = ++q->seq;
-    if (mnl_socket_sendto(q->socket, h, h->nlmsg_len) < 0) {
-        return -errno;
-    }
-    int run = MNL_CB_OK;
-    while (run > MNL_CB_STOP) {
-        ssize_t n = mnl_socket_recvfrom(q->socket, buf, NL_BUFFER);
-        if (n < 0) {
-            return -errno;
-        }
-        run = mnl_cb_run(buf, (size_t)n, q->seq, port, cb, q);
-    }
-    return run < 0 ? -errno : 0;
-}
-
 int qos_clear(struct qos *q, int ifindex)
 {
-    char buf[NL_BUFFER];
-    begin(buf, RTM_DELQDISC, NLM_F_ACK, ifindex, 0, TC_H_ROOT);
-    return request(q, buf, NULL);
+    char buf[RTNL_REQUEST_MAX];
+    return rtnl_ask(&q->rtnl, begin(buf, RTM_DELQDISC, 0, ifindex, 0, TC_H_ROOT), NULL, NULL);
 }
 
 static int add_qdisc(struct qos *q, int ifindex)
 {
-    char buf[NL_BUFFER];
-    struct nlmsghdr *h =
-        begin(buf, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, ifindex, ROOT_HANDLE, TC_H_ROOT);
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = begin(buf, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex, ROOT_HANDLE, TC_H_ROOT);
     struct tc_htb_glob glob = {.version = 3, .rate2quantum = 10, .defcls = 1};
     mnl_attr_put_strz(h, TCA_KIND, "htb");
     struct nlattr *options = mnl_attr_nest_start(h, TCA_OPTIONS);
     mnl_attr_put(h, TCA_HTB_INIT, sizeof glob, &glob);
     mnl_attr_nest_end(h, options);
-    return request(q, buf, NULL);
+    return rtnl_ask(&q->rtnl, h, NULL, NULL);
 }
 
 /* How long, in ticks, BITS take at RATE bit/s. */
@@ -112,9 +85,9 @@ static uint32_t ticks_of(uint64_t bits, uint64_t rate)
 
 static int put_class(struct qos *q, int ifindex, uint32_t handle, uint32_t parent, const struct qos_queue *e)
 {
-    char buf[NL_BUFFER];
+    char buf[RTNL_REQUEST_MAX];
     uint64_t rate = e->min_rate / 8, ceil = e->max_rate / 8; /* bytes/s */
-    struct nlmsghdr *h = begin(buf, RTM_NEWTCLASS, NLM_F_ACK | NLM_F_CREATE, ifindex, handle, parent);
+    struct nlmsghdr *h = begin(buf, RTM_NEWTCLASS, NLM_F_CREATE, ifindex, handle, parent);
     struct tc_htb_opt opt = {
         .rate = {.linklayer = TC_LINKLAYER_ETHERNET, .rate = (uint32_t)MIN(rate, UINT32_MAX)},
         .ceil = {.linklayer = TC_LINKLAYER_ETHERNET, .rate = (uint32_t)MIN(ceil, UINT32_MAX)},
@@ -132,14 +105,13 @@ static int put_class(struct qos *q, int ifindex, uint32_t handle, uint32_t paren
         mnl_attr_put(h, TCA_HTB_CEIL64, sizeof ceil, &ceil);
     }
     mnl_attr_nest_end(h, options);
-    return request(q, buf, NULL);
+    return rtnl_ask(&q->rtnl, h, NULL, NULL);
 }
 
 static int del_class(struct qos *q, int ifindex, uint32_t handle)
 {
-    char buf[NL_BUFFER];
-    begin(buf, RTM_DELTCLASS, NLM_F_ACK, ifindex, handle, 0);
-    return request(q, buf, NULL);
+    char buf[RTNL_REQUEST_MAX];
+    return rtnl_ask(&q->rtnl, begin(buf, RTM_DELTCLASS, 0, ifindex, handle, 0), NULL, NULL);
 }
 
 /* --- htb --- */
@@ -259,12 +231,12 @@ static int class_cb(const struct nlmsghdr *h, void *data)
 
 int qos_get_stats(struct qos *q, int ifindex, uint32_t queue_id, struct qos_queue_stats *ret)
 {
-    char buf[NL_BUFFER];
-    begin(buf, RTM_GETTCLASS, NLM_F_DUMP, ifindex, 0, 0);
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = begin(buf, RTM_GETTCLASS, NLM_F_DUMP, ifindex, 0, 0);
     q->wanted_class = class_of(queue_id);
     q->found = false;
     q->stats = (struct qos_queue_stats){0};
-    int error = request(q, buf, class_cb);
+    int error = rtnl_ask(&q->rtnl, h, class_cb, q);
     if (error || !q->found) {
         return error ? error : -ENOENT;
     }
@@ -288,9 +260,9 @@ static int qdisc_cb(const struct nlmsghdr *h, void *data)
 
 int qos_for_each_htb(struct qos *q, void (*fn)(void *aux, int ifindex), void *aux)
 {
-    char buf[NL_BUFFER];
-    begin(buf, RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0);
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = begin(buf, RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0);
     q->fn = fn;
     q->aux = aux;
-    return request(q, buf, qdisc_cb);
+    return rtnl_ask(&q->rtnl, h, qdisc_cb, q);
 }

@@ -5,7 +5,6 @@
  * it only says that they changed: the programs ask the kernel themselves, and keep the answer no longer.
  */
 #include <bpf/bpf.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
@@ -17,6 +16,7 @@
 
 #include "base/log.h"
 #include "datapath/ebpf/ports.h"
+#include "datapath/rtnl.h"
 #include "packet/tunnel.h"
 
 LOG_MODULE("ebpf_net");
@@ -45,7 +45,8 @@ struct ebpf_net {
     struct ebpf_maps *maps;
     ebpf_gone_fn *gone;
     void *aux;
-    struct mnl_socket *events, *requests, *routes;
+    struct mnl_socket *events, *routes;
+    struct rtnl rtnl;
     struct event *event, *routes_event;
     struct device *devices;
     struct address *addresses;
@@ -224,26 +225,11 @@ static int read_message(const struct nlmsghdr *h, void *net)
 
 static int dump(struct ebpf_net *net, uint16_t type)
 {
-    char buf[32768];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    ssize_t n;
-    int more;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, type, NLM_F_DUMP);
 
-    h->nlmsg_type = type;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    h->nlmsg_seq = 1;
     mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg)); /* no shorter than an ifaddrmsg */
-    if (mnl_socket_sendto(net->requests, h, h->nlmsg_len) < 0) {
-        return -errno;
-    }
-    do {
-        n = mnl_socket_recvfrom(net->requests, buf, sizeof(buf));
-        more = n < 0 ? -1 : mnl_cb_run(buf, (size_t)n, 1, 0, read_message, net);
-        if (more < 0) {
-            return -errno;
-        }
-    } while (more > MNL_CB_STOP);
-    return 0;
+    return rtnl_dump(&net->rtnl, h, read_message, net);
 }
 
 struct peer_answer {
@@ -267,23 +253,14 @@ static int read_peer(const struct nlmsghdr *h, void *answer_)
 /* The address of the other end of D, which is in another namespace. */
 static bool ask_peer(struct ebpf_net *net, const struct device *d, struct eth_addr *ret_mac)
 {
-    char buf[16384];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    struct ifinfomsg *ifi;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETLINK, 0);
+    struct ifinfomsg *ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
     struct peer_answer answer = {0};
-    ssize_t n;
 
-    h->nlmsg_type = RTM_GETLINK;
-    h->nlmsg_flags = NLM_F_REQUEST;
-    h->nlmsg_seq = 2;
-    ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
     ifi->ifi_index = d->peer;
     mnl_attr_put_u32(h, IFLA_TARGET_NETNSID, (uint32_t)d->peer_netns);
-    if (mnl_socket_sendto(net->requests, h, h->nlmsg_len) < 0) {
-        return false;
-    }
-    n = mnl_socket_recvfrom(net->requests, buf, sizeof(buf));
-    if (n < 0 || mnl_cb_run(buf, (size_t)n, 2, 0, read_peer, &answer) < 0 || !answer.found) {
+    if (rtnl_ask(&net->rtnl, h, read_peer, &answer) || !answer.found) {
         return false;
     }
     *ret_mac = answer.mac;
@@ -471,17 +448,17 @@ static int open_sockets(struct ebpf_net *net)
     int one = 1, size = 1 << 20, error;
 
     net->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    net->requests = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
     net->routes = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!net->events || !net->requests || !net->routes || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
-        mnl_socket_bind(net->requests, 0, MNL_SOCKET_AUTOPID) || mnl_socket_bind(net->routes, 0, MNL_SOCKET_AUTOPID)) {
+    if (!net->events || !net->routes || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
+        mnl_socket_bind(net->routes, 0, MNL_SOCKET_AUTOPID)) {
         return -errno;
     }
     setsockopt(mnl_socket_get_fd(net->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)); /* best effort */
     if (mnl_socket_setsockopt(net->events, NETLINK_LISTEN_ALL_NSID, &one, sizeof(one))) {
         log_info("other namespaces cannot be heard: a VM's changed address makes its packets take a slower way");
     }
-    error = join(net->events, groups, ARRAY_SIZE(groups));
+    error = rtnl_open(&net->rtnl);
+    error = error ? error : join(net->events, groups, ARRAY_SIZE(groups));
     return error ? error : join(net->routes, route_groups, ARRAY_SIZE(route_groups));
 }
 
@@ -548,9 +525,7 @@ void ebpf_net_free(struct ebpf_net *net)
     if (net->routes) {
         mnl_socket_close(net->routes);
     }
-    if (net->requests) {
-        mnl_socket_close(net->requests);
-    }
+    rtnl_close(&net->rtnl);
     HASH_ITER(hh, net->devices, d, next) {
         HASH_DEL(net->devices, d);
         free(d);

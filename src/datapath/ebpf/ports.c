@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -13,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "datapath/rtnl.h"
 
 LOG_MODULE("ebpf_ports");
 
@@ -29,31 +29,14 @@ static int is_filter(const struct nlmsghdr *h, void *aux)
 /* Are there filters, anybody's, on this side of IFINDEX's clsact? Yes where the kernel does not tell. */
 static bool has_filters(int ifindex, uint32_t side)
 {
-    char buf[8192];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    struct tcmsg *tc;
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETTFILTER, NLM_F_DUMP);
+    struct tcmsg *tc = mnl_nlmsg_put_extra_header(h, sizeof(*tc));
     bool found = false;
-    int more = 1;
 
-    if (!s) {
-        return true;
-    }
-    h->nlmsg_type = RTM_GETTFILTER;
-    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-    tc = mnl_nlmsg_put_extra_header(h, sizeof(*tc));
     tc->tcm_ifindex = ifindex;
     tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
-    if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
-        more = -1;
-    }
-    while (more > 0) {
-        ssize_t n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-
-        more = n < 0 ? -1 : mnl_cb_run(buf, (size_t)n, 0, mnl_socket_get_portid(s), is_filter, &found);
-    }
-    mnl_socket_close(s);
-    return found || more < 0;
+    return rtnl_ask_once(h, is_filter, &found) || found;
 }
 
 int ebpf_attach(int ifindex, int prog_fd)
@@ -99,40 +82,13 @@ bool ebpf_is_attached(int ifindex)
 
 /* --- netlink requests --- */
 
-/* Sends the request H and waits for the kernel's word: 0 or a negative errno. */
-static int request(struct nlmsghdr *h)
+static struct nlmsghdr *link_request(void *buf, uint16_t type, uint16_t flags, int ifindex, struct ifinfomsg **ret_ifi)
 {
-    char buf[8192];
-    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-    int error = 0;
-    ssize_t n;
+    struct nlmsghdr *h = rtnl_request(buf, type, flags);
 
-    if (!s) {
-        return -errno;
-    }
-    h->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-    h->nlmsg_seq = 1;
-    if (mnl_socket_bind(s, 0, MNL_SOCKET_AUTOPID) || mnl_socket_sendto(s, h, h->nlmsg_len) < 0) {
-        error = -errno;
-    } else {
-        n = mnl_socket_recvfrom(s, buf, sizeof(buf));
-        if (n < 0 || mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(s), NULL, NULL) < 0) {
-            error = -errno;
-        }
-    }
-    mnl_socket_close(s);
-    return error;
-}
-
-static struct ifinfomsg *link_message(struct nlmsghdr *h, uint16_t type, uint16_t flags, int ifindex)
-{
-    struct ifinfomsg *ifi;
-
-    h->nlmsg_type = type;
-    h->nlmsg_flags = flags;
-    ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
-    ifi->ifi_index = ifindex;
-    return ifi;
+    *ret_ifi = mnl_nlmsg_put_extra_header(h, sizeof(**ret_ifi));
+    (*ret_ifi)->ifi_index = ifindex;
+    return h;
 }
 
 /* IPv6 on the other end would only speak to itself. */
@@ -154,11 +110,11 @@ static void no_ipv6(const char *name)
 int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer)
 {
     static const struct eth_addr zero;
-    char buf[1024];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    char buf[RTNL_REQUEST_MAX];
+    struct ifinfomsg *ifi;
+    struct nlmsghdr *h = link_request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0, &ifi);
     struct nlattr *info, *data, *other;
 
-    link_message(h, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, 0);
     mnl_attr_put_strz(h, IFLA_IFNAME, name);
     if (memcmp(mac, &zero, sizeof(zero)) != 0) {
         mnl_attr_put(h, IFLA_ADDRESS, sizeof(*mac), mac);
@@ -173,36 +129,35 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
     mnl_attr_nest_end(h, other);
     mnl_attr_nest_end(h, data);
     mnl_attr_nest_end(h, info);
-    return request(h);
+    return rtnl_ask_once(h, NULL, NULL);
 }
 
 static int link_up(int ifindex)
 {
-    char buf[256];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
-    struct ifinfomsg *ifi = link_message(h, RTM_NEWLINK, 0, ifindex);
+    char buf[RTNL_REQUEST_MAX];
+    struct ifinfomsg *ifi;
+    struct nlmsghdr *h = link_request(buf, RTM_NEWLINK, 0, ifindex, &ifi);
 
     ifi->ifi_flags = ifi->ifi_change = IFF_UP;
-    return request(h);
+    return rtnl_ask_once(h, NULL, NULL);
 }
 
 static int link_set_mac(int ifindex, const struct eth_addr *mac)
 {
-    char buf[256];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    char buf[RTNL_REQUEST_MAX];
+    struct ifinfomsg *ifi;
+    struct nlmsghdr *h = link_request(buf, RTM_NEWLINK, 0, ifindex, &ifi);
 
-    link_message(h, RTM_NEWLINK, 0, ifindex);
     mnl_attr_put(h, IFLA_ADDRESS, sizeof(*mac), mac);
-    return request(h);
+    return rtnl_ask_once(h, NULL, NULL);
 }
 
 static void link_delete(int ifindex)
 {
-    char buf[256];
-    struct nlmsghdr *h = mnl_nlmsg_put_header(buf);
+    char buf[RTNL_REQUEST_MAX];
+    struct ifinfomsg *ifi;
 
-    link_message(h, RTM_DELLINK, 0, ifindex);
-    request(h);
+    rtnl_ask_once(link_request(buf, RTM_DELLINK, 0, ifindex, &ifi), NULL, NULL);
 }
 
 /* --- INTERNAL --- */
