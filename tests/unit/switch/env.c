@@ -77,6 +77,27 @@ struct port *env_vxlan(struct bridge *br, const char *name, unsigned int n, cons
                                                     .df = true}});
 }
 
+struct env *env_setup(void **state, unsigned int n_ports)
+{
+    struct env *e = xcalloc(1, sizeof *e);
+
+    env_init(e);
+    for (unsigned int i = 1; i <= n_ports; i++) {
+        _cleanup_free_ char *name = xasprintf("p%u", i);
+
+        env_port(e->br, name, i);
+    }
+    *state = e;
+    return e;
+}
+
+int env_teardown(void **state)
+{
+    env_done(*state);
+    free(*state);
+    return 0;
+}
+
 static struct flow_spec parse(const char *text)
 {
     struct flow_spec spec = {0};

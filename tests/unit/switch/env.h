@@ -22,6 +22,9 @@ struct env {
 
 void env_init(struct env *e);
 void env_done(struct env *e);
+/* For cmocka's setup: a new one is *STATE, with ports p1, p2, ... up to N_PORTS. */
+struct env *env_setup(void **state, unsigned int n_ports);
+int env_teardown(void **state);
 /* Ports on datapath ports 1, 2, ... in the order of their making; trunk of all VLANs. */
 struct port *env_port(struct bridge *br, const char *name, unsigned int ofp_port);
 struct port *env_access(struct bridge *br, const char *name, unsigned int ofp_port, uint16_t tag);

@@ -26,21 +26,10 @@ static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const s
 static int setup(void **state)
 {
     static const struct bridge_hooks hooks = {.flow_removed = on_removed};
-    struct env *e = xcalloc(1, sizeof *e);
+    struct env *e = env_setup(state, 2);
 
-    env_init(e);
-    env_port(e->br, "p1", 1);
-    env_port(e->br, "p2", 2);
     bridge_set_hooks(e->br, &hooks);
     removed = (struct removed){0};
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -234,7 +223,7 @@ static void test_heap(void **state WR_UNUSED)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_refuse),           T(test_evict_groups),
                                        T(test_evict_importance), T(test_evict_rolled_back),
                                        T(test_timeouts_model),   cmocka_unit_test(test_heap)};

@@ -21,21 +21,10 @@ static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const s
 static int setup(void **state)
 {
     static const struct bridge_hooks hooks = {.flow_removed = on_removed};
-    struct env *e = xcalloc(1, sizeof *e);
+    struct env *e = env_setup(state, 2);
 
-    env_init(e);
-    env_port(e->br, "p1", 1);
-    env_port(e->br, "p2", 2);
     bridge_set_hooks(e->br, &hooks);
     removed = (struct removed){0};
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -292,7 +281,7 @@ static void test_unsupported(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_add_replaces),   T(test_modify),         T(test_delete),
                                        T(test_overlap),        T(test_bundle),         T(test_timeouts),
                                        T(test_final_counters), T(test_delete_learned), T(test_unsupported),

@@ -7,21 +7,7 @@
 
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
-
-    env_init(e);
-    for (unsigned int i = 1; i <= 5; i++) {
-        _cleanup_free_ char *name = xasprintf("p%u", i);
-        env_port(e->br, name, i);
-    }
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
+    env_setup(state, 5);
     return 0;
 }
 
@@ -538,7 +524,7 @@ static void test_to_controller(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
         T(test_refused),          T(test_buckets),
         T(test_too_many_buckets), T(test_references),

@@ -214,25 +214,12 @@ static void test_ageing_bound_and_flush(void **state WR_UNUSED)
 /* Ports 1 to 5 of VLAN 0, snooping. */
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
-    static const char *const names[] = {"p1", "p2", "p3", "p4", "p5"};
+    struct env *e = env_setup(state, 5);
 
-    env_init(e);
-    for (unsigned int i = 0; i < 5; i++) {
-        env_port(e->br, names[i], i + 1);
-    }
     env_flow(e->br, "priority=0,actions=normal");
     bridge_set_mcast(e->br,
                      &(struct mcast_settings){
                          .enable = true, .age_ms = MCAST_DEFAULT_AGE_MS, .max = 100, .flood_unregistered = true});
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -398,7 +385,7 @@ static void test_masks(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test(f)
-#define E(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define E(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
         T(test_igmp),     T(test_igmpv3),          T(test_mld),
         T(test_queriers), T(test_malformed),       T(test_ageing_bound_and_flush),

@@ -6,20 +6,7 @@
 
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
-
-    env_init(e);
-    env_port(e->br, "p1", 1);
-    env_port(e->br, "p2", 2);
-    env_port(e->br, "p3", 3);
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
+    env_setup(state, 3);
     return 0;
 }
 
@@ -212,7 +199,7 @@ static void test_sample(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_every_rule_counts),
                                        T(test_counters_over_changes),
                                        T(test_idle),

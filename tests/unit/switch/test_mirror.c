@@ -6,23 +6,14 @@
 /* Ports 1 a1 and 2 a2 (access 10), 3 b1 (access 20), 4 t (trunk), 5 m (trunk, for mirrors). */
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
+    struct env *e = env_setup(state, 0);
 
-    env_init(e);
     env_access(e->br, "a1", 1, 10);
     env_access(e->br, "a2", 2, 10);
     env_access(e->br, "b1", 3, 20);
     env_port(e->br, "t", 4);
     env_port(e->br, "m", 5);
     env_flow(e->br, "priority=0,actions=normal");
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -292,7 +283,7 @@ static void test_counters_stay(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
         T(test_source),
         T(test_destination),

@@ -7,13 +7,12 @@
  * (native-untagged 10, trunks 20 only). */
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
+    struct env *e = env_setup(state, 0);
     struct port_config c = {.name = "nt",
                             .ofp_port = ofp_port(5),
                             .kind = PORT_SYSTEM,
                             .vlan = {.mode = VLAN_NATIVE_TAGGED, .tag = 10, .all_trunks = true}};
 
-    env_init(e);
     env_access(e->br, "a1", 1, 10);
     env_access(e->br, "a2", 2, 10);
     env_access(e->br, "b1", 3, 20);
@@ -25,14 +24,6 @@ static int setup(void **state)
     c.vlan.trunks[20 / 8] |= 1 << 20 % 8;
     assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
     env_flow(e->br, "priority=0,actions=normal");
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
     return 0;
 }
 
@@ -182,11 +173,9 @@ static struct port *add(struct env *e, const char *name, unsigned int n, struct 
 
 static int setup_empty(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
+    struct env *e = env_setup(state, 0);
 
-    env_init(e);
     env_flow(e->br, "priority=0,actions=normal");
-    *state = e;
     return 0;
 }
 
@@ -448,8 +437,8 @@ static void test_output_is_raw(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define E(f) cmocka_unit_test_setup_teardown(f, setup_empty, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
+#define E(f) cmocka_unit_test_setup_teardown(f, setup_empty, env_teardown)
     const struct CMUnitTest tests[] = {
         T(test_flood_from_access),
         T(test_flood_other_vlan),

@@ -23,20 +23,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
 
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
-
-    env_init(e);
-    env_port(e->br, "p1", 1);
-    env_port(e->br, "p2", 2);
-    env_port(e->br, "p3", 3);
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
+    env_setup(state, 3);
     return 0;
 }
 
@@ -263,7 +250,7 @@ static void hash_fields(void **state)
         snprintf(flow, sizeof flow, "actions=multipath(%s,7,hrw,1,0,NXM_NX_REG0[]),output:2", cases[i].fields);
         run(e, FLOWS(flow));
         assert_mask(e, cases[i].mask);
-        teardown(state);
+        env_teardown(state);
         setup(state);
         e = *state;
     }
@@ -394,7 +381,7 @@ static void learn_limit(void **state)
 
 int main(void)
 {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, env_teardown)
     const struct CMUnitTest tests[] = {
         T(mpls),      T(table),          T(stack_bomb),  T(hash_fields), T(every_link),
         T(symmetric), T(bundle_members), T(controllers), T(learn_limit),

@@ -8,17 +8,7 @@
 
 static int setup(void **state)
 {
-    struct env *e = xcalloc(1, sizeof *e);
-
-    env_init(e);
-    *state = e;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    env_done(*state);
-    free(*state);
+    env_setup(state, 0);
     return 0;
 }
 
@@ -210,7 +200,7 @@ static void test_options_are_looked_at(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_demux),       T(test_flow_remote),
                                        T(test_inherit),     T(test_egress_mark_and_queues),
                                        T(test_types_apart), T(test_options_are_looked_at)};
