@@ -24,8 +24,8 @@ void rtnl_close(struct rtnl *r);
  * etc.), or 0. */
 struct nlmsghdr *rtnl_request(void *buf, uint16_t type, uint16_t flags);
 /* Sends the request and hands each message of the answer to CB (NULL: only the kernel's word is wanted), which returns
- * MNL_CB_OK, or another value to hear no more of them. 0, the kernel's error, or -EINTR when what was dumped changed
- * meanwhile, so that something may be missing. */
+ * MNL_CB_OK, or MNL_CB_STOP to hear no more of them, or MNL_CB_ERROR with errno set. 0, CB's error or the kernel's, or
+ * -EINTR when what was dumped changed meanwhile, so that something may be missing. */
 int rtnl_ask(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux);
 /* Likewise, but a dump that was interrupted is made again, so CB may hear things twice. -EINTR only where changes do
  * not cease. */

@@ -142,7 +142,7 @@ static int add_tlv(struct restore *r, char *text)
     return error ? refused(r, error) : 0;
 }
 
-/* ---- counts and settings: the line's first word is what it is about ---- */
+/* ---- counts and settings: what they are of, and words ---- */
 
 static int bad_word(struct restore *r, const char *word)
 {
@@ -266,7 +266,7 @@ static int port_word(struct restore *r, const char *word, uint32_t *config)
     return bad_word(r, word);
 }
 
-/* A port that is gone, or that has become one whose netdev says whether it is up, takes nothing. */
+/* A port that is gone takes nothing. One that came under its name meanwhile takes what its kind has kept. */
 static int set_port(struct restore *r, char *text)
 {
     char *rest, *word = strtok_r(text, " ", &rest);
@@ -363,7 +363,7 @@ static int restore_line(struct restore *r, char *line)
             return commands[i].fn(r, line + strlen(commands[i].begin));
         }
     }
-    r->why = xstrdup("nothing that is known");
+    r->why = xstrdup("none of the lines that there are");
     return -EBADMSG;
 }
 
@@ -392,7 +392,7 @@ static int check_head(struct restore *r, size_t number, const char *line, const 
 {
     if (number == 1) {
         if (strcmp(line, SAVED_VERSION) != 0 && strcmp(line, SAVED_VERSION_1) != 0) {
-            r->why = xstrdup("of a version that is not known (nor is it \"" SAVED_VERSION "\")");
+            r->why = xstrdup("neither \"" SAVED_VERSION "\" nor \"" SAVED_VERSION_1 "\"");
             return -EBADMSG;
         }
         return 0;

@@ -236,7 +236,7 @@ int qos_get_stats(struct qos *q, int ifindex, uint32_t queue_id, struct qos_queu
     q->wanted_class = class_of(queue_id);
     q->found = false;
     q->stats = (struct qos_queue_stats){0};
-    int error = rtnl_ask(&q->rtnl, h, class_cb, q);
+    int error = rtnl_dump(&q->rtnl, h, class_cb, q);
     if (error || !q->found) {
         return error ? error : -ENOENT;
     }
@@ -264,5 +264,5 @@ int qos_for_each_htb(struct qos *q, void (*fn)(void *aux, int ifindex), void *au
     struct nlmsghdr *h = begin(buf, RTM_GETQDISC, NLM_F_DUMP, 0, 0, 0);
     q->fn = fn;
     q->aux = aux;
-    return rtnl_ask(&q->rtnl, h, qdisc_cb, q);
+    return rtnl_dump(&q->rtnl, h, qdisc_cb, q);
 }

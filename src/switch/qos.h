@@ -46,7 +46,7 @@ int qos_set_htb(struct qos *q, int ifindex, const struct qos_config *config, con
 /* Back to the device's default. */
 int qos_clear(struct qos *q, int ifindex);
 int qos_get_stats(struct qos *q, int ifindex, uint32_t queue_id, struct qos_queue_stats *ret);
-/* Calls FN for each device whose root qdisc looks like one that qos_set_htb() made. */
+/* Calls FN for each device whose root qdisc looks like one that qos_set_htb() made; it may hear of one twice. */
 int qos_for_each_htb(struct qos *q, void (*fn)(void *aux, int ifindex), void *aux);
 
 #endif
