@@ -8,14 +8,12 @@
  * device from BPF at all. Idea: a TCP, UDP or ICMP packet whose own checksum is right, or will be made right by a
  * device, sums up to what its headers alone tell (the kernel calls that local checksum offload), so only headers are
  * read. Other small frames (ARP, fragments) are summed up whole. For super-packets RFC 6935 lets tunnels over IPv6 send
- * zero to receivers that take it; Warren's do, and say so in the upper bits of the flow label (ZERO_LABEL) of what they
- * send. To others, super-packets go by the slow path, which cuts them.
+ * zero to receivers that take it; Warren's do, and say so (packet/zero_label.h). To others, super-packets go by the
+ * slow path, which cuts them.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
-
-#define ZERO_LABEL 0xb7c00u /* of 20 bits: these 12; the other 8 are the flow's hash (RFC 6438) */
-#define ZERO_LABEL_MASK 0xfff00u
+#include "packet/zero_label.h"
 
 #define SUM_NONE 0 /* the checksum is zero */
 #define SUM_HEADERS 1

@@ -209,8 +209,7 @@ INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
 
 INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
 {
-    ip->ver_tc_flow =
-        bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL | (s->hash & ~ZERO_LABEL_MASK & 0xfffff));
+    ip->ver_tc_flow = bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL_OF(s->hash));
     ip->plen = bpf_htons(len - sizeof(*ip));
     ip->next = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     ip->hop_limit = t->ttl;

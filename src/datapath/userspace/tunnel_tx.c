@@ -7,13 +7,20 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "packet/headers.h"
 #include "packet/segment.h"
+#include "packet/zero_label.h"
 
 /* In <linux/in.h>, which clashes with <netinet/in.h>. */
 #ifndef IP_MTU
 #define IP_MTU 14
 #endif
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO 11
+#endif
+
+LOG_MODULE("tunnel_tx");
 
 #define N_ROUTES 256 /* a power of 2 */
 #define SOCKET_BUFFER (4 << 20)
@@ -29,6 +36,7 @@ struct tunnel_tx {
     int raw4, udp6, gre6;   /* -1: not open yet */
     uint32_t priorities[3]; /* SO_PRIORITY of each as it is set now */
     uint16_t next_id;       /* of fragmented IPv4 packets */
+    bool no_label;          /* the host gives flow labels to those who ask for them, and to nobody else */
     struct route routes[N_ROUTES];
     struct packet segments[TUNNEL_TX_BATCH];
 };
@@ -44,7 +52,7 @@ struct target {
     socklen_t addr_len;
     union {
         struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 4 * CMSG_SPACE(sizeof(int))];
+        char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 5 * CMSG_SPACE(sizeof(int))];
     } control;
     size_t control_len;
 };
@@ -207,7 +215,7 @@ static void set_priority(struct tunnel_tx *tx, const int *fd, uint32_t priority)
     }
 }
 
-static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct flow_tunnel *tunnel,
+static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct flow_tunnel *tunnel, uint32_t hash,
                        const struct packet *p, struct target *t)
 {
     int *fd = &tx->raw4, error;
@@ -233,6 +241,9 @@ static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct
         add_int(t, IPPROTO_IPV6, IPV6_HOPLIMIT, tunnel->ttl);
         add_int(t, IPPROTO_IPV6, IPV6_TCLASS, tunnel->tos);
         add_int(t, IPPROTO_IPV6, IPV6_DONTFRAG, !!(tunnel->flags & FLOW_TNL_DF));
+        if (!tx->no_label) {
+            add_int(t, IPPROTO_IPV6, IPV6_FLOWINFO, (int)htobe32(ZERO_LABEL_OF(hash)));
+        }
     }
     if (p->pkt_mark) {
         add_int(t, SOL_SOCKET, SO_MARK, (int)p->pkt_mark);
@@ -295,6 +306,10 @@ static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, cons
 
     if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) && !route_get(tx, &tunnel->dst, now_ms, &route)) {
         return send_fragments(tx, t, p, route->mtu);
+    }
+    if (error == EINVAL && !t->v4 && !tx->no_label) {
+        log_info("no flow labels for tunnels over IPv6: something on this host holds some for itself alone");
+        tx->no_label = true; /* the next packet goes without */
     }
     return reason_of(error);
 }
@@ -378,7 +393,7 @@ enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uin
         }
         tunnel.src = route->src;
     }
-    error = target_init(tx, kind, &tunnel, p, &t);
+    error = target_init(tx, kind, &tunnel, hash, p, &t);
     if (error) {
         return reason_of(-error);
     }

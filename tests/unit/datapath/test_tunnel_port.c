@@ -9,13 +9,18 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/virtio_net.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "datapath/datapath.h"
 #include "netns.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
 #include "packet/tunnel.h"
+#include "packet/zero_label.h"
 
 struct received {
     struct flow_key key;
@@ -193,6 +198,36 @@ static void test_kinds(void **state)
     }
 }
 
+/* Over IPv6, the flow label says that zero checksums are taken, and spreads by the flow. */
+static void test_label(void **state)
+{
+    static const struct dp_port_spec specs[] = {
+        {.kind = DP_PORT_VXLAN, .name = "vxlan_4789", .udp_dst_port = 4789},
+        {.kind = DP_PORT_GRE, .name = "gre"},
+    };
+    struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_IPV6), .sll_ifindex = 1};
+    struct flow_tunnel t = {.id = htobe64(7), .dst = addr("::1"), .ttl = 64, .tos = 0x28, .flags = FLOW_TNL_KEY};
+    struct fixture *f = *state;
+
+    for (size_t k = 0; k < ARRAY_SIZE(specs); k++) {
+        struct packet *p = tcp_frame(100, false);
+        struct ipv6_hdr ip;
+        dp_port_t port;
+        int fd = socket(AF_PACKET, SOCK_DGRAM, htobe16(ETH_P_IPV6));
+
+        assert_true(fd >= 0);
+        assert_int_equal(bind(fd, (struct sockaddr *)&lo, sizeof(lo)), 0);
+        assert_int_equal(dp_port_add(f->dp, &specs[k], &port), 0);
+        send_through(f, port, &t, p);
+        assert_int_equal(f->n, 1);
+        assert_int_equal(recv(fd, &ip, sizeof(ip), MSG_DONTWAIT | MSG_TRUNC) >= (ssize_t)sizeof(ip), 1);
+        assert_int_equal(be32toh(ip.ver_tc_flow) & (0xfff00000 | ZERO_LABEL_MASK), 0x62800000 | ZERO_LABEL);
+        assert_int_equal(dp_port_del(f->dp, port), 0);
+        packet_free(p);
+        close(fd);
+    }
+}
+
 static void dont_fragment(struct packet *p)
 {
     struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(p->data + 14);
@@ -336,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_label, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kernel_vxlan, setup, teardown),
     };
