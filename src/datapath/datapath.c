@@ -61,6 +61,11 @@ int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_st
     return dp->class->flow_del(dp, id, ret_stats);
 }
 
+bool dp_has_fast_path(const struct datapath *dp)
+{
+    return dp->class->flow_is_fast;
+}
+
 const char *dp_flow_runner(struct datapath *dp, dp_flow_id id)
 {
     return !dp->class->flow_is_fast || dp->class->flow_is_fast(dp, id) ? dp->class->name : dp_userspace_class.name;

@@ -32,6 +32,7 @@ struct dp_port_spec {
     const char *name;      /* the netdev of SYSTEM and INTERNAL ports; for tunnels a label such as "vxlan_sys_4789" */
     uint16_t udp_dst_port; /* VXLAN, Geneve */
     struct eth_addr mac;   /* INTERNAL: the device's address, all zero for the kernel's choice */
+    bool userspace;        /* SYSTEM, INTERNAL: a fast path keeps off the port, sockets receive and send for it */
 };
 
 struct dp_port_stats {
@@ -141,6 +142,8 @@ int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
 /* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
 int dp_flow_get_stats(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);
+/* Whether there is a fast path, which a port can be kept from (struct dp_port_spec). */
+bool dp_has_fast_path(const struct datapath *dp);
 /* Who runs the megaflow: the name of the class, but "userspace" for one that its fast path cannot run. */
 const char *dp_flow_runner(struct datapath *dp, dp_flow_id id);
 /* Calls FN for each megaflow until it returns non-zero, which is then returned. FN must not add or delete. */

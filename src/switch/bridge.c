@@ -385,6 +385,11 @@ static int port_config_check(const struct bridge *br, const struct port_config *
     }
 }
 
+static bool is_device(enum port_kind kind)
+{
+    return kind == PORT_SYSTEM || kind == PORT_INTERNAL;
+}
+
 static int port_attach(struct port *port)
 {
     struct switch_ *sw = port->bridge->sw;
@@ -402,7 +407,8 @@ static int port_attach(struct port *port)
             dp_port_add(sw->dp,
                         &(struct dp_port_spec){.kind = port->kind == PORT_INTERNAL ? DP_PORT_INTERNAL : DP_PORT_SYSTEM,
                                                .name = port->name,
-                                               .mac = port->mac},
+                                               .mac = port->mac,
+                                               .userspace = port->userspace},
                         &port->dp_port);
         if (!error) {
             set_by_dp_port(sw, port->dp_port, port);
@@ -418,7 +424,7 @@ static void port_detach(struct port *port)
 
     if (port->kind == PORT_TUNNEL) {
         tunnel_port_detach(sw, port);
-    } else if (port->kind != PORT_PATCH) {
+    } else if (port->dp_port != DP_PORT_NONE) {
         set_by_dp_port(sw, port->dp_port, NULL);
         if (!sw->closing) {
             dp_port_del(sw->dp, port->dp_port);
@@ -445,6 +451,7 @@ int bridge_port_add(struct bridge *br, const struct port_config *config, struct 
     port->ofp_port = config->ofp_port;
     port->kind = config->kind;
     port->mac = config->mac;
+    port->userspace = config->userspace && is_device(config->kind);
     port->vlan = config->vlan;
     port->patch_peer = config->kind == PORT_PATCH ? xstrdup(config->patch_peer) : NULL;
     port->tunnel = config->tunnel;
@@ -491,6 +498,38 @@ static int set_tunnel(struct port *port, const struct tunnel_config *tunnel)
     return error;
 }
 
+static void add_stats(struct dp_port_stats *sum, const struct dp_port_stats *s)
+{
+    sum->rx_packets += s->rx_packets;
+    sum->rx_bytes += s->rx_bytes;
+    sum->rx_dropped += s->rx_dropped;
+    sum->rx_errors += s->rx_errors;
+    sum->tx_packets += s->tx_packets;
+    sum->tx_bytes += s->tx_bytes;
+    sum->tx_dropped += s->tx_dropped;
+    sum->tx_errors += s->tx_errors;
+}
+
+/* The port goes over to the other side of the datapath; its counters go on. */
+static int set_userspace(struct port *port, bool userspace)
+{
+    struct dp_port_stats before = {0};
+    int error;
+
+    dp_port_get_stats(port->bridge->sw->dp, port->dp_port, &before);
+    port_detach(port);
+    port->userspace = userspace;
+    error = port_attach(port);
+    if (error) {
+        port->userspace = !userspace;
+        if (port_attach(port)) {
+            log_err("%s: cannot go back to the former side of the datapath", port->name);
+        }
+    }
+    add_stats(&port->own_stats, &before);
+    return error;
+}
+
 static void set_ofp_port(struct port *port, ofp_port_t ofp_port)
 {
     struct bridge *br = port->bridge;
@@ -518,6 +557,12 @@ int bridge_port_set(struct port *port, const struct port_config *config)
     }
     if (port->kind == PORT_TUNNEL) {
         error = set_tunnel(port, &config->tunnel);
+        if (error) {
+            return error;
+        }
+    }
+    if (is_device(port->kind) && port->userspace != config->userspace) {
+        error = set_userspace(port, config->userspace);
         if (error) {
             return error;
         }
@@ -632,7 +677,14 @@ int bridge_port_get_stats(const struct port *port, struct dp_port_stats *ret)
         *ret = port->own_stats;
         return 0;
     }
-    return dp_port_get_stats(port->bridge->sw->dp, port->dp_port, ret);
+    struct dp_port_stats s;
+    int error = dp_port_get_stats(port->bridge->sw->dp, port->dp_port, &s);
+    if (error) {
+        return error;
+    }
+    add_stats(&s, &port->own_stats);
+    *ret = s;
+    return 0;
 }
 
 const struct port_queue *bridge_port_queue(const struct port *port, uint32_t queue_id)

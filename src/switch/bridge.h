@@ -81,6 +81,7 @@ struct port_config {
     ofp_port_t ofp_port; /* a free number, or OFPP_LOCAL for the bridge's own */
     enum port_kind kind;
     struct eth_addr mac; /* INTERNAL: wanted address, zero: any */
+    bool userspace;      /* SYSTEM, INTERNAL: a fast path is to keep off it */
     struct vlan_config vlan;
     const char *patch_peer; /* PATCH: the peer's port name, in whichever bridge */
     struct tunnel_config tunnel;
@@ -121,6 +122,7 @@ struct port {
     enum port_kind kind;
     dp_port_t dp_port; /* DP_PORT_NONE for patch ports; shared among the tunnel ports of one (type, UDP port) */
     struct eth_addr mac;
+    bool userspace;                     /* as it is in the datapath */
     uint32_t config, state;             /* PORT_CONFIG_*, PORT_STATE_* */
     uint32_t curr_features, speed_kbps; /* OFPPF_* of 1.3, as the configurator found them */
     struct vlan_config vlan;
@@ -133,7 +135,9 @@ struct port {
     bool mirror_out;                   /* reserved for a mirror's output */
     uint32_t src_mirrors, dst_mirrors; /* bits of the bridge's mirrors that select it (mirror.h) */
     bool announced;                    /* port_status ADD was told */
-    struct dp_port_stats own_stats;    /* patch and tunnel ports: counted here, from the megaflows that cross them */
+    /* Patch and tunnel ports: counted here, from the megaflows that cross them; others: what their datapath ports that
+     * are gone had counted. */
+    struct dp_port_stats own_stats;
     int64_t created_ms;
     UT_hash_handle hh_ofp, hh_name;
 };
@@ -324,8 +328,8 @@ void bridge_flush_mcast(struct bridge *br); /* ovs-appctl mdb/flush */
  * switch or the number in the bridge, or another tunnel port receives exactly the same packets. -EINVAL: the
  * configuration contradicts itself. */
 int bridge_port_add(struct bridge *br, const struct port_config *config, struct port **ret);
-/* New VLAN, peer or tunnel settings, or OpenFlow number, for a port that stays. -EINVAL when kind or name differ
- * (delete and add then). On failure the old settings stay. */
+/* New VLAN, peer or tunnel settings, OpenFlow number, or side of the datapath, for a port that stays. -EINVAL when kind
+ * or name differ (delete and add then). On failure the old settings stay. */
 int bridge_port_set(struct port *port, const struct port_config *config);
 void bridge_port_del(struct port *port);
 struct port *bridge_port_by_ofp(const struct bridge *br, ofp_port_t ofp_port);

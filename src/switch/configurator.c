@@ -226,14 +226,11 @@ static void add_unsupported_of_controllers(const struct configurator *c, const s
     }
 }
 
-/* All bridges share the switch's datapath: one that asks for user space on the eBPF datapath, or for a type that there
- * is not, does not get it. */
-static void add_datapath_type(const struct configurator *c, const struct cbridge *cb, struct strbuf *b)
+static void add_datapath_type(const struct cbridge *cb, struct strbuf *b)
 {
     const char *type = ovsdb_row_string(cb->row, "datapath_type");
-    bool userspace = !strcmp(c->sw->dp->class->name, "userspace");
 
-    if (type && *type && strcmp(type, "system") != 0 && (strcmp(type, "netdev") != 0 || !userspace)) {
+    if (type && *type && strcmp(type, "system") != 0 && strcmp(type, "netdev") != 0) {
         strbuf_addf(b, " datapath_type=%s", type);
     }
 }
@@ -253,7 +250,7 @@ static void tell_unsupported_of_bridge(const struct configurator *c, struct cbri
             strbuf_addf(&b, " %s", flags[i]);
         }
     }
-    add_datapath_type(c, cb, &b);
+    add_datapath_type(cb, &b);
     add_unsupported_of_controllers(c, cb, &b);
     tell_unsupported("bridge", cb->name, &b, &cb->unsupported);
 }
@@ -524,7 +521,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
         apply_bridge(c, cb);
     }
     /* What was just made and changed should be in the answer already; what else turned up gets a run of its own. */
-    c->rerun = links_refresh(c->links);
+    c->rerun |= links_refresh(c->links);
     ports_sync_links(c);
     find_egress(c, !c->ran);
     qos_apply_all(c);

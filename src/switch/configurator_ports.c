@@ -194,6 +194,20 @@ static void refresh(struct configurator *c, struct iface *iface)
     iface->owner->changed = true;
 }
 
+/* datapath_type names the side of the datapath that the bridge's ports are on. Where there is only one, all are on it.
+ */
+static void read_side(const struct configurator *c, struct cbridge *cb)
+{
+    const char *type = ovsdb_row_string(cb->row, "datapath_type");
+    cb->userspace = dp_has_fast_path(c->sw->dp) && type && !strcmp(type, "netdev");
+    for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
+        if (iface->config.userspace != cb->userspace) {
+            iface->config.userspace = cb->userspace;
+            iface->changed = cb->changed = true;
+        }
+    }
+}
+
 void ports_collect(struct configurator *c, struct cbridge *cb)
 {
     uint64_t row_serial = ovsdb_row_serial(cb->row), ports_serial = ovsdb_client_serial(c->client, "Port");
@@ -211,6 +225,7 @@ void ports_collect(struct configurator *c, struct cbridge *cb)
             iface->usable = iface->changed = cb->changed = true;
         }
     }
+    read_side(c, cb);
 }
 
 /* A port that exists and cannot become what is wanted by bridge_port_set(). */
@@ -287,6 +302,7 @@ static struct port_config config_of(const struct port *port)
     return (struct port_config){.name = port->name,
                                 .ofp_port = port->ofp_port,
                                 .kind = port->kind,
+                                .userspace = port->userspace,
                                 .vlan = port->vlan,
                                 .patch_peer = port->patch_peer,
                                 .bond = port->bond ? port->bond->bond->name : NULL,
@@ -323,8 +339,38 @@ static void set_port_error(const struct configurator *c, struct iface *iface, in
     set_error(iface, text);
 }
 
+/* The device of an INTERNAL port was made anew: it is up, and has the MTU, as the one before. */
+static void keep_device(struct configurator *c, const struct iface *iface, const struct link *before)
+{
+    c->rerun |= links_refresh(c->links);
+    const struct link *link = links_find(c->links, iface->name);
+    int error = !link || link->mtu == before->mtu ? 0 : links_set_mtu(c->links, iface->name, before->mtu);
+    error = !error && link && before->admin_up ? links_set_up(c->links, iface->name, true) : error;
+    if (error) {
+        log_warn("interface %s: its new device is not as the one before: %s", iface->name, strerror(-error));
+    }
+}
+
+static int set_port(struct configurator *c, struct iface *iface, struct port *port)
+{
+    bool moves =
+        iface->config.userspace != port->userspace && (port->kind == PORT_SYSTEM || port->kind == PORT_INTERNAL);
+    const struct link *link = moves && port->kind == PORT_INTERNAL ? links_find(c->links, iface->name) : NULL;
+    struct link before = link ? *link : (struct link){0};
+    int error = bridge_port_set(port, &iface->config);
+    if (moves && !error) {
+        log_info("bridge %s: port %s %s", iface->owner->name, iface->name,
+                 iface->config.userspace ? "is user space's now" : "is the fast path's now");
+        iface->policed = false;
+    }
+    if (link && !error) {
+        keep_device(c, iface, &before);
+    }
+    return error;
+}
+
 /* One pass of changes to the ports that exist; returns how many still wait for a number that another one holds. */
-static size_t change_ports(const struct configurator *c, struct cbridge *cb, bool *progress)
+static size_t change_ports(struct configurator *c, struct cbridge *cb, bool *progress)
 {
     size_t waiting = 0;
     for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
@@ -337,7 +383,7 @@ static size_t change_ports(const struct configurator *c, struct cbridge *cb, boo
         if (port_config_equal(&now, &iface->config)) {
             continue;
         }
-        int error = bridge_port_set(port, &iface->config);
+        int error = set_port(c, iface, port);
         const struct port *holder = bridge_port_by_ofp(cb->bridge, iface->config.ofp_port);
         if (error == -EEXIST && holder && holder != port) {
             waiting++;

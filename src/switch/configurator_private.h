@@ -60,6 +60,7 @@ struct cbridge {
     struct ofport_pool ofports;
     struct iface *ifaces; /* by name, hh */
     struct eth_addr mac;  /* of LOCAL */
+    bool userspace;       /* its ports are kept from the fast path: datapath_type=netdev */
     char *unsupported;    /* what the row asks for and we lack, as last logged */
     struct ofserver *server;
     uint32_t served_versions; /* those that the connections were made with */

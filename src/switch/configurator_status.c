@@ -94,13 +94,15 @@ static void write_iface(const struct configurator *c, struct ovsdb_txn *txn, con
     write_bfd(&w, iface);
 }
 
-static void write_bridge(struct ovsdb_txn *txn, const struct cbridge *cb)
+static void write_bridge(const struct configurator *c, struct ovsdb_txn *txn, const struct cbridge *cb)
 {
     struct row_writer w = row_writer_of(txn, "Bridge", cb->row);
-    char dpid[17];
+    const char *runner = cb->userspace ? "userspace" : c->sw->dp->class->name;
+    char dpid[17], version[64];
+    snprintf(version, sizeof version, "warren " WARREN_VERSION " (%s)", runner);
     snprintf(dpid, sizeof dpid, "%016" PRIx64, cb->bridge ? cb->bridge->datapath_id : 0);
     row_write_opt_string(&w, "datapath_id", cb->bridge ? dpid : NULL);
-    row_write_string(&w, "datapath_version", cb->bridge ? "warren " WARREN_VERSION : "");
+    row_write_string(&w, "datapath_version", cb->bridge ? version : "");
     row_write_map(&w, "status", (struct row_map_pair[]){{"unsupported", cb->unsupported ? cb->unsupported + 1 : NULL}},
                   1);
 }
@@ -141,7 +143,7 @@ void status_write(struct configurator *c, struct ovsdb_txn *txn, const struct ov
     }
     row_write_bool(&w, "dpdk_initialized", false);
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {
-        write_bridge(txn, cb);
+        write_bridge(c, txn, cb);
         server_write_status(c, cb, txn);
         for (struct iface *iface = cb->ifaces; iface; iface = iface->hh.next) {
             if (iface->row && (iface->dirty || c->write_all)) {

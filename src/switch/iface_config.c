@@ -72,6 +72,7 @@ bool port_config_equal(const struct port_config *a, const struct port_config *b)
     return !strcmp(a->name, b->name) && a->ofp_port == b->ofp_port && a->kind == b->kind &&
            !memcmp(a->mac.a, b->mac.a, sizeof a->mac.a) && vlan_config_equal(&a->vlan, &b->vlan) &&
            (a->kind != PORT_TUNNEL || tunnel_config_equal(&a->tunnel, &b->tunnel)) &&
+           ((a->kind != PORT_SYSTEM && a->kind != PORT_INTERNAL) || a->userspace == b->userspace) &&
            (a->kind != PORT_PATCH || !strcmp(a->patch_peer, b->patch_peer)) &&
            !strcmp(a->bond ? a->bond : "", b->bond ? b->bond : "") && a->is_protected == b->is_protected &&
            a->mcast_flood == b->mcast_flood && a->mcast_flood_reports == b->mcast_flood_reports;

@@ -321,7 +321,7 @@ static int dpif_show(void *aux, size_t n WR_UNUSED, const char *const *args WR_U
             strbuf_addf(out, p->dp_port == DP_PORT_NONE ? "none" : "%u", dp_port_u32(p->dp_port));
             strbuf_add(out, ": (");
             ctl_add_port_type(out, p);
-            strbuf_add(out, ")\n");
+            strbuf_add(out, p->userspace ? ", userspace)\n" : ")\n");
         }
     }
     return 0;
@@ -358,10 +358,12 @@ static int dpctl_show(void *aux, size_t n, const char *const *args, struct strbu
     strbuf_addf(out, "%s:\n  lookups: ", ctl_datapath_name(sw));
     add_lookups(out, sw);
     strbuf_addf(out, " lost:0\n  flows: %zu\n", megaflow_count(sw));
+    /* "userspace": a port that the fast path is kept from. */
+    static const char *const types[2][2] = {{"", " (userspace)"}, {" (internal)", " (internal, userspace)"}};
     for (size_t i = 0; i < sw->n_by_dp_port; i++) {
         const struct port *p = sw->by_dp_port[i];
         if (p) {
-            add_dp_port(out, sw, p->dp_port, p->name, p->kind == PORT_INTERNAL ? " (internal)" : "", statistics);
+            add_dp_port(out, sw, p->dp_port, p->name, types[p->kind == PORT_INTERNAL][p->userspace], statistics);
         }
     }
     for (const struct tunnel_dp_port *t = sw->tunnel_dp_ports; t; t = t->next) {

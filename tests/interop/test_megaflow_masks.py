@@ -134,7 +134,6 @@ def megaflow(cloud, hv, bridge, packet):
 def pair(cloud_factory):
     cloud = cloud_factory()
     cloud.hypervisors = ["hv1", "hv2"]
-    cloud.allowed_warnings += ["datapath_type=netdev"]  # both are told the same; on eBPF ours has to say that it makes no difference
     cloud.underlay_up(cloud.hypervisors)
     cloud.switchd_up("hv1")
     ovs_up(cloud, "hv2")

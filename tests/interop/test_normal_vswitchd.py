@@ -17,7 +17,7 @@ SEEDS = range(1, 9)
 def pair(cloud_factory):
     cloud = cloud_factory()
     cloud.hypervisors = ["hv1", "hv2"]
-    cloud.allowed_warnings += ["mirror", "datapath_type=netdev"]  # the latter: both are told the same, and eBPF is another type
+    cloud.allowed_warnings += ["mirror"]
     cloud.underlay_up(cloud.hypervisors)
     cloud.switchd_up("hv1")
     ovs_up(cloud, "hv2")

@@ -92,6 +92,10 @@ static void output(struct compiler *c, uint32_t port)
     struct ebpf_tunnel t = {0};
     struct ebpf_step *s;
 
+    if (c->ops->userspace && c->ops->userspace(c->ops->aux, port)) {
+        c->impossible = true;
+        return;
+    }
     if (c->ops->tunnel(c->ops->aux, port, c->tunnel ? c->tunnel : &none, &t)) {
         if (!c->tunnel || ip_addr_is_zero(&c->tunnel->dst)) {
             c->impossible = true; /* nobody said where to: the slow path counts it */

@@ -13,6 +13,8 @@ struct ebpf_compile_ops {
     /* Fills kind, udp_dst, ipv6, nexthop and, where it is zero, src of a tunnel out by PORT. False: PORT is no tunnel;
      * negative errors do not happen: a source that is not known yet is left zero, and the list is punted. */
     bool (*tunnel)(void *aux, uint32_t port, const struct flow_tunnel *tunnel, struct ebpf_tunnel *ret_tunnel);
+    /* Whether PORT is user space's, so that lists with it are punted. NULL: none is. */
+    bool (*userspace)(void *aux, uint32_t port);
     void *aux;
 };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/ebpf_private.h"
+#include "datapath/userspace/host_guard.h"
 #include "datapath/userspace/tunnel_tx.h"
 
 LOG_MODULE("dp_ebpf");
@@ -18,8 +19,6 @@ LOG_MODULE("dp_ebpf");
 #define ADOPT_IDLE_MS 100000 /* who was idle so long is not worth a translation */
 
 static char *rundir;
-
-static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t);
 
 void dp_ebpf_set_rundir(const char *dir)
 {
@@ -72,12 +71,13 @@ static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct 
     us_execute(dp->us, p, key, &actions.trunc, sizeof(actions));
 }
 
+static void compile(struct ebpf_datapath *dp, const struct dp_flow *flow, struct ebpf_program *ret_program);
+
 /* The fast path ran flow ID on a packet with KEY. Checked here: that the flow matches the packet as user space reads
  * it, and that the maps hold what the flow says. What the flow should say is the switch's to check. */
 static void on_sample(struct ebpf_datapath *dp, const struct flow_key *key, dp_flow_id id)
 {
     const struct megaflow *f = megaflows_find(&dp->us->flows, id);
-    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
     struct ebpf_program program;
     struct dp_flow flow;
     struct flow_key masked;
@@ -91,7 +91,7 @@ static void on_sample(struct ebpf_datapath *dp, const struct flow_key *key, dp_f
                             .mask = &f->subtable->mask,
                             .actions = action_list_actions(f->actions),
                             .actions_len = f->actions->len};
-    ebpf_compile(&ops, flow.key, flow.mask, flow.actions, flow.actions_len, &program);
+    compile(dp, &flow, &program);
     if (!ebpf_flows_verify(dp->flows, id, flow.key, flow.mask, &program, &same)) {
         flow_key_and(&masked, key, flow.mask);
         dp->callbacks.sample(dp->callbacks.aux, key, &flow, same && !memcmp(&masked, flow.key, sizeof(masked)));
@@ -113,8 +113,14 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
     case EBPF_UPCALL_OUTPUT:
         run_output(dp, p, &key, u->id, u->arg);
         break;
+    case EBPF_UPCALL_PUNT: {
+        uint64_t hits = dp->us->hits;
+
+        us_process(dp->us, p, &key);
+        dp->us->hits = hits; /* the fast path counted it */
+        break;
+    }
     case EBPF_UPCALL_MISS:
-    case EBPF_UPCALL_PUNT:
     case EBPF_UPCALL_UNKNOWN:
         us_process(dp->us, p, &key);
         break;
@@ -174,13 +180,27 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     return true;
 }
 
+static bool compile_userspace(void *dp, uint32_t number)
+{
+    return ebpf_port_is_userspace(dp, number);
+}
+
+static void compile(struct ebpf_datapath *dp, const struct dp_flow *flow, struct ebpf_program *ret_program)
+{
+    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .userspace = compile_userspace, .aux = dp};
+
+    ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, ret_program);
+}
+
 static int fast_put(struct ebpf_datapath *dp, const struct dp_flow *flow)
 {
-    const struct ebpf_compile_ops ops = {.tunnel = compile_tunnel, .aux = dp};
     struct ebpf_program program;
     int error;
 
-    ebpf_compile(&ops, flow->key, flow->mask, flow->actions, flow->actions_len, &program);
+    if (ebpf_port_is_userspace(dp, dp_port_u32(flow->key->in_port))) {
+        return 0; /* the fast path never sees its packets */
+    }
+    compile(dp, flow, &program);
     error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, time_mono_ms());
     free(program.steps);
     return error;
@@ -428,7 +448,7 @@ static void eb_leave(struct datapath *dp_)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
 
-    dp->leaving = dp->maps.pin_dir != NULL;
+    dp->leaving = dp->us->keep_guards = dp->maps.pin_dir != NULL;
 }
 
 /* --- life --- */
@@ -529,8 +549,8 @@ int dp_ebpf_detach(const char *dir)
         return -errno;
     }
     for (size_t i = 0; links[i].if_index; i++) {
-        /* One of the userspace datapath's (host_guard.c) stays. */
-        if (ebpf_is_attached((int)links[i].if_index)) {
+        /* One of a userspace datapath's (host_guard.h) stays. */
+        if (ebpf_is_attached((int)links[i].if_index) || host_guard_is((int)links[i].if_index, HOST_GUARD_INNER)) {
             ebpf_detach((int)links[i].if_index);
         }
         if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||

@@ -100,7 +100,10 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
         .bands = {{p->rate_kpps * 1000ull, (p->burst_kpkts ? p->burst_kpkts : POLICING_KPKTS) * 1000ull}}};
     int error = dp_userspace_class.port_set_policing(dp->inner, number, p);
 
-    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL);
+    if (error || ebpf_port_is_userspace(dp, n)) {
+        return error;
+    }
+    error = fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL);
     error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL);
     if (error) {
         return error;

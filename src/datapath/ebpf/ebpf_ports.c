@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ports of the class: each is one of the inner datapath and, beside it, what the fast path needs to receive by it: an
- * entry of its maps and a program on the device, or an entry among the tunnels. Ports that a process before us had keep
- * their numbers.
+ * entry of its maps and a program on the device, or an entry among the tunnels. A port that is to be user space's has
+ * none of that: the inner datapath receives for it. Ports that a process before us had keep their numbers, unless they
+ * were the fast path's and are user space's now.
  */
 #include <bpf/bpf.h>
 #include <endian.h>
@@ -12,7 +13,9 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "base/slow_close.h"
 #include "datapath/ebpf/ebpf_private.h"
+#include "datapath/userspace/host_guard.h"
 
 LOG_MODULE("ebpf_port");
 
@@ -204,20 +207,143 @@ static bool name_taken(const struct ebpf_datapath *dp, const char *name)
     return false;
 }
 
+/* --- ports of user space --- */
+
+/* A port that is not configured any more. */
+static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
+{
+    int ifindex = (int)dp->maps.ports[number].ifindex;
+    char name[IFNAMSIZ];
+
+    dp->maps.ports[number].ifindex = 0;
+    tunnel_stop(dp, number);
+    if (!ifindex) {
+        return;
+    }
+    bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
+    ebpf_detach(ifindex);
+    ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
+    if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
+        ebpf_link_remove(name);
+    }
+}
+
+bool ebpf_port_is_userspace(const struct ebpf_datapath *dp, uint32_t number)
+{
+    struct fast_port *port;
+
+    HASH_FIND(hh, dp->ports, &number, sizeof(number), port);
+    return port && port->userspace;
+}
+
+/* What the fast path of a process before us left on the device of the port to be. */
+static void take_from_fast_path(struct ebpf_datapath *dp, const struct dp_port_spec *spec)
+{
+    char name[IFNAMSIZ];
+    uint32_t number;
+    int ifindex;
+
+    if (spec->kind == DP_PORT_INTERNAL) {
+        ebpf_internal_peer(spec->name, name);
+    } else {
+        snprintf(name, sizeof(name), "%s", spec->name);
+    }
+    ifindex = (int)if_nametoindex(name);
+    if (!ifindex) {
+        return;
+    }
+    number = former_number(dp, spec, ifindex);
+    if (number) {
+        drop_unclaimed(dp, number);
+        dp->numbers[number] = 0;
+        ebpf_flows_drop_orphans_of(dp->flows, number,
+                                   time_mono_ms()); /* they would lead nowhere until all is settled */
+    }
+    if (spec->kind == DP_PORT_INTERNAL) {
+        ebpf_link_remove(name);
+    } else if (ebpf_is_attached(ifindex)) {
+        ebpf_detach(ifindex);
+    }
+}
+
+static int userspace_port_add(struct ebpf_datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port)
+{
+    int ifindex = (int)if_nametoindex(spec->name), error;
+    struct fast_port *port;
+    dp_port_t number;
+
+    if (name_taken(dp, spec->name)) {
+        return -EEXIST;
+    }
+    if (spec->kind == DP_PORT_SYSTEM && ifindex) {
+        ebpf_net_reserve(dp->net, ifindex, true); /* an uplink's program would be in the guard's place */
+    }
+    take_from_fast_path(dp, spec);
+    error = dp_userspace_class.port_add(dp->inner, spec, &number);
+    if (error) {
+        if (spec->kind == DP_PORT_SYSTEM && ifindex) {
+            ebpf_net_reserve(dp->net, ifindex, false);
+        }
+        return error;
+    }
+    port = xcalloc(1, sizeof(*port));
+    port->number = dp_port_u32(number);
+    port->ifindex = (int)if_nametoindex(spec->name);
+    port->userspace = true;
+    ebpf_net_reserve(dp->net, port->ifindex, true);
+    stats_clear(dp, port->number);
+    HASH_ADD(hh, dp->ports, number, sizeof(port->number), port);
+    *ret_port = number;
+    return 0;
+}
+
+static int userspace_port_del(struct ebpf_datapath *dp, struct fast_port *port)
+{
+    const struct us_port *us = us_port_find(dp->us, dp_port(port->number));
+    bool system = us && us->kind == DP_PORT_SYSTEM;
+    int error = dp_userspace_class.port_del(dp->inner, dp_port(port->number));
+
+    if (!dp->leaving && system) {   /* a TAP is on its way out */
+        ebpf_detach(port->ifindex); /* there is nothing of ours any more: the guard's clsact goes */
+        ebpf_net_reserve(dp->net, port->ifindex, false);
+    }
+    HASH_DEL(dp->ports, port);
+    free(port);
+    return error;
+}
+
+/* --- the class's calls --- */
+
+/* A TAP of that name may be on its way out. */
+static int internal_create(const struct ebpf_datapath *dp, const struct dp_port_spec *spec, struct fast_port *port)
+{
+    int error =
+        name_taken(dp, spec->name) ? -EEXIST : ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
+
+    if (error == -EEXIST && !name_taken(dp, spec->name)) {
+        slow_close_wait();
+        error = ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
+    }
+    return error;
+}
+
 int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t *ret_port)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
     struct dp_port_spec inner = *spec;
-    struct fast_port *port = xcalloc(1, sizeof(*port));
+    struct fast_port *port;
     struct us_port *us;
     dp_port_t number;
     bool former = false;
     int error = 0;
 
+    if (spec->userspace && spec->kind < DP_PORT_VXLAN) {
+        return userspace_port_add(dp, spec, ret_port);
+    }
+    port = xcalloc(1, sizeof(*port));
     if (spec->kind == DP_PORT_INTERNAL) {
+        error = internal_create(dp, spec, port);
         inner.kind = DP_PORT_SYSTEM;
-        error = name_taken(dp, spec->name) ? -EEXIST
-                                           : ebpf_internal_create(spec->name, &spec->mac, port->peer, &port->ifindex);
         inner.name = port->peer;
     }
     error = error ? error : inner_port_add(dp, &inner, &number, &former);
@@ -264,6 +390,9 @@ int eb_port_del(struct datapath *dp_, dp_port_t number)
     HASH_FIND(hh, dp->ports, &number, sizeof(number), port);
     if (!port) {
         return -ENOENT;
+    }
+    if (port->userspace) {
+        return userspace_port_del(dp, port);
     }
     port_free(dp, port);
     return dp_userspace_class.port_del(dp->inner, number);
@@ -315,27 +444,29 @@ void ebpf_ports_adopt(struct ebpf_datapath *dp)
     dp->us->next_port = last + 1 < EBPF_PORTS_MAX ? last + 1 : 1;
 }
 
-/* A port that is not configured any more. */
-static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
+/* Guards of a process before us on devices that are not user space's ports now. */
+static void drop_guards(struct ebpf_datapath *dp)
 {
-    int ifindex = (int)dp->maps.ports[number].ifindex;
-    char name[IFNAMSIZ];
+    struct if_nameindex *links = if_nameindex();
 
-    dp->maps.ports[number].ifindex = 0;
-    tunnel_stop(dp, number);
-    if (!ifindex) {
-        return;
+    for (size_t i = 0; links && links[i].if_index; i++) {
+        struct fast_port *port = dp->ports;
+
+        while (port && !(port->userspace && port->ifindex == (int)links[i].if_index)) {
+            port = port->hh.next;
+        }
+        if (!port && host_guard_is((int)links[i].if_index, HOST_GUARD_INNER)) {
+            ebpf_detach((int)links[i].if_index);
+        }
     }
-    bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
-    ebpf_detach(ifindex);
-    ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
-    if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
-        ebpf_link_remove(name);
+    if (links) {
+        if_freenameindex(links);
     }
 }
 
 void ebpf_ports_settle(struct ebpf_datapath *dp)
 {
+    drop_guards(dp);
     for (uint32_t i = 1; dp->numbers && i < EBPF_PORTS_MAX; i++) {
         if (dp->numbers[i] == PORT_UNCLAIMED) {
             drop_unclaimed(dp, i);
@@ -350,7 +481,7 @@ void ebpf_ports_replace_programs(struct ebpf_datapath *dp)
     int error;
 
     HASH_ITER(hh, dp->ports, port, next) {
-        error = port->ifindex ? ebpf_attach(port->ifindex, dp->maps.port_prog_fd) : 0;
+        error = port->ifindex && !port->userspace ? ebpf_attach(port->ifindex, dp->maps.port_prog_fd) : 0;
         if (error) {
             log_err("port %" PRIu32 ": its program cannot be replaced: %s", port->number, strerror(-error));
         }
@@ -362,6 +493,10 @@ void ebpf_ports_close(struct ebpf_datapath *dp)
     struct fast_port *port, *next;
 
     HASH_ITER(hh, dp->ports, port, next) {
-        port_free(dp, port);
+        if (port->userspace) {
+            userspace_port_del(dp, port);
+        } else {
+            port_free(dp, port);
+        }
     }
 }

@@ -17,6 +17,7 @@
 struct fast_port {
     uint32_t number;
     int ifindex;         /* netdevs */
+    bool userspace;      /* the inner datapath receives for it, and the fast path knows nothing of it */
     char peer[IFNAMSIZ]; /* INTERNAL: our end, whose device `ifindex` is */
     UT_hash_handle hh;
 };
@@ -67,6 +68,7 @@ void ebpf_ports_adopt(struct ebpf_datapath *dp);
 void ebpf_ports_settle(struct ebpf_datapath *dp);
 void ebpf_ports_replace_programs(struct ebpf_datapath *dp);
 void ebpf_ports_close(struct ebpf_datapath *dp);
+bool ebpf_port_is_userspace(const struct ebpf_datapath *dp, uint32_t number);
 
 /* ebpf_meters.c: of the class; each keeps the inner datapath's meter and the fast path's alike. */
 int eb_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);

@@ -339,6 +339,35 @@ void ebpf_flows_drop_orphan(struct ebpf_flows *f, const struct flow_key *key, in
     }
 }
 
+static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uint32_t number)
+{
+    const struct ebpf_slot *s = &f->maps->slots[o->slot];
+
+    if (dp_port_u32(s->key.in_port) == number) {
+        return true;
+    }
+    for (uint32_t i = 0; i < s->n_steps; i++) {
+        const struct ebpf_step *step =
+            i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+
+        if ((step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC) && step->port == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void ebpf_flows_drop_orphans_of(struct ebpf_flows *f, uint32_t number, int64_t now_ms)
+{
+    struct orphan *o, *next;
+
+    HASH_ITER(hh, f->orphans, o, next) {
+        if (orphan_is_of(f, o, number)) {
+            orphan_bury(f, o, now_ms);
+        }
+    }
+}
+
 int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
                    const struct ebpf_program *program, int64_t now_ms)
 {

@@ -29,6 +29,7 @@ struct device {
     int peer;       /* a veth's other end, 0: none */
     int peer_netns; /* its namespace's id here, -1: this one */
     uint32_t port;  /* number, 0: none */
+    bool reserved;  /* a port that the fast path keeps off: no uplink */
     bool attached;  /* as an uplink */
     unsigned int n_addrs;
     bool peer_stale; /* the other end's address must be asked for */
@@ -302,7 +303,7 @@ static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d
 
 static void settle_uplink(struct ebpf_net *net, struct device *d)
 {
-    bool want = d->ethernet && d->up && d->n_addrs && !d->master && !is_ours(d);
+    bool want = d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d);
     int error;
 
     if (want == d->attached || is_unclaimed_port(net, d) || (net->deferred && ebpf_is_attached(d->ifindex))) {
@@ -555,6 +556,16 @@ void ebpf_net_port_del(struct ebpf_net *net, int ifindex)
 
     if (d) {
         d->port = 0;
+        settle_uplink(net, d);
+    }
+}
+
+void ebpf_net_reserve(struct ebpf_net *net, int ifindex, bool reserved)
+{
+    struct device *d = reserved ? device_get(net, ifindex) : device_find(net, ifindex);
+
+    if (d) {
+        d->reserved = reserved;
         settle_uplink(net, d);
     }
 }

@@ -172,6 +172,11 @@ static uint32_t name_hash(const char *name)
     return h;
 }
 
+void ebpf_internal_peer(const char *name, char *ret_peer)
+{
+    snprintf(ret_peer, IFNAMSIZ, EBPF_PEER_PREFIX "%08x", name_hash(name));
+}
+
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex)
 {
     static const struct eth_addr zero;
@@ -184,7 +189,7 @@ int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret
     if (strchr(name, '%') || strchr(name, '/')) {
         return -EINVAL;
     }
-    snprintf(peer, sizeof(peer), EBPF_PEER_PREFIX "%08x", name_hash(name));
+    ebpf_internal_peer(name, peer);
     ifindex = (int)if_nametoindex(peer);
     if (!ifindex) {
         error = ebpf_veth_create(name, mac, peer);

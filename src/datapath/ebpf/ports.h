@@ -29,6 +29,8 @@ bool ebpf_is_attached(int ifindex);
 /* The veth pair of an INTERNAL port: NAME is the host's end, the other one's name is written to RET_PEER (IFNAMSIZ
  * bytes). -EEXIST: there is a device NAME that is not ours. An existing pair of ours is adopted. */
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex);
+/* What the other end of the INTERNAL port NAME is called: RET_PEER has IFNAMSIZ bytes. */
+void ebpf_internal_peer(const char *name, char *ret_peer);
 /* Removes a device (and so its other end), if there is one. */
 void ebpf_link_remove(const char *name);
 
@@ -51,5 +53,7 @@ void ebpf_net_defer(struct ebpf_net *net, bool deferred);
 /* IFINDEX became, or ceased to be, the port NUMBER's device: it is no uplink then, and the port's flags are kept. */
 void ebpf_net_port_add(struct ebpf_net *net, int ifindex, uint32_t number);
 void ebpf_net_port_del(struct ebpf_net *net, int ifindex);
+/* IFINDEX became, or ceased to be, the device of a port that is user space's: it is no uplink then. */
+void ebpf_net_reserve(struct ebpf_net *net, int ifindex, bool reserved);
 
 #endif

@@ -17,22 +17,22 @@ static int no_print(enum libbpf_print_level level WR_UNUSED, const char *fmt WR_
 }
 
 /* return TC_ACT_SHOT; */
-static int load_drop_all(void)
+static int load_drop_all(const char *name)
 {
     static const struct bpf_insn insns[] = {
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_SHOT},
         {.code = BPF_JMP | BPF_EXIT},
     };
 
-    return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "warren_guard", "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
+    return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
 }
 
-int host_guard_add(int ifindex)
+int host_guard_add(int ifindex, const char *name)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
 
     libbpf_set_print(no_print);
-    _cleanup_close_ int fd = load_drop_all();
+    _cleanup_close_ int fd = load_drop_all(name);
     if (fd < 0) {
         return fd;
     }
@@ -43,6 +43,21 @@ int host_guard_add(int ifindex)
     DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY,
                         .flags = BPF_TC_F_REPLACE);
     return bpf_tc_attach(&hook, &opts);
+}
+
+bool host_guard_is(int ifindex, const char *name)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY);
+    struct bpf_prog_info info = {0};
+    uint32_t len = sizeof(info);
+
+    libbpf_set_print(no_print);
+    if (bpf_tc_query(&hook, &opts)) {
+        return false;
+    }
+    _cleanup_close_ int fd = bpf_prog_get_fd_by_id(opts.prog_id);
+    return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, name);
 }
 
 void host_guard_del(int ifindex)

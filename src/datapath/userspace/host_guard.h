@@ -10,8 +10,16 @@
  * allowed the port works without it.
  */
 
-/* Guards the netdev IFINDEX. 0 or a negative errno: the caller decides what that means. */
-int host_guard_add(int ifindex);
+#include <stdbool.h>
+
+/* Names of the program: of a userspace datapath, and of one inside an eBPF datapath, which can be left behind. */
+#define HOST_GUARD "warren_guard"
+#define HOST_GUARD_INNER "warren_guard_in"
+
+/* Guards the netdev IFINDEX by a program called NAME. 0 or a negative errno: the caller decides what that means. */
+int host_guard_add(int ifindex, const char *name);
+/* Is there a program called NAME where guards are? */
+bool host_guard_is(int ifindex, const char *name);
 /* Takes our program away again; the clsact qdisc stays, it may have other users. Nothing to do when the device is gone.
  */
 void host_guard_del(int ifindex);

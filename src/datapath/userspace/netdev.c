@@ -152,17 +152,16 @@ static int system_socket(const char *name, bool receives, int *ret_ifindex, int 
 
 static int system_open(struct us_port *port, const struct dp_port_spec *spec)
 {
-    bool receives = !port->dp->fast_path;
-    int error = system_socket(spec->name, receives, &port->ifindex, &port->fd);
+    int error = system_socket(spec->name, port->receives, &port->ifindex, &port->fd);
 
-    if (error || !receives) {
+    if (error || !port->receives) {
         return error;
     }
     error = us_port_watch(port, port->fd);
     if (error) {
         return error;
     }
-    int guard = host_guard_add(port->ifindex);
+    int guard = host_guard_add(port->ifindex, port->dp->fast_path ? HOST_GUARD_INNER : HOST_GUARD);
     if (guard) {
         log_info("%s: this host's own network stack also sees what comes in here: %s", spec->name, strerror(-guard));
     }
@@ -176,7 +175,7 @@ static void system_close(struct us_port *port)
     if (port->fd < 0) {
         return;
     }
-    if (!port->dp->fast_path) {
+    if (port->receives && !port->dp->keep_guards) {
         host_guard_del(port->ifindex);
     }
     /* What concerns the device is undone at once, only the socket lives a little longer. */

@@ -128,8 +128,9 @@ static bool police(struct us_port *port, const struct packet *p)
     struct us_datapath *dp = port->dp;
     uint32_t packets = us_count_segments(p);
 
-    return dp->police_admits ? dp->police_admits(dp->owner, dp_port_u32(port->number), (uint32_t)p->len, packets)
-                             : policer_admit(&port->policer, p->len, packets, dp->now_ms);
+    return dp->police_admits && !port->receives
+               ? dp->police_admits(dp->owner, dp_port_u32(port->number), (uint32_t)p->len, packets)
+               : policer_admit(&port->policer, p->len, packets, dp->now_ms);
 }
 
 void us_receive(struct us_port *port, struct packet *p)
@@ -276,6 +277,7 @@ static int us_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp
     port->kind = spec->kind;
     port->name = xstrdup(spec->name);
     port->number = dp_port(n);
+    port->receives = !dp->fast_path || spec->userspace;
     port->udp_dst_port = spec->kind == DP_PORT_GRE ? 0 : spec->udp_dst_port;
     port->fd = port->tunnel_fds[0] = port->tunnel_fds[1] = -1;
     error = ops->open(port, spec);

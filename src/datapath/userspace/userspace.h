@@ -53,8 +53,9 @@ struct us_port {
     struct dp_port_stats stats;
     struct event *events[4];
     size_t n_events;
-    bool gone;    /* port_gone was called */
-    bool deleted; /* by dp_port_del() while it receives: freed when that is done */
+    bool receives; /* SYSTEM, INTERNAL: by us, and no fast path does */
+    bool gone;     /* port_gone was called */
+    bool deleted;  /* by dp_port_del() while it receives: freed when that is done */
     struct policer policer;
     uint32_t priority; /* SO_PRIORITY of `fd` as it is set now */
     int fd;            /* netdevs: the AF_PACKET socket or TAP */
@@ -72,12 +73,14 @@ struct us_datapath {
     size_t ports_size;
     uint32_t next_port;
     uint32_t ports_max; /* numbers are below */
-    bool fast_path;     /* the kernel receives for SYSTEM ports: theirs only send */
-    bool udp_super;     /* virtio-net headers of sockets and TAPs know UDP's super-packets: since Linux 6.2 */
+    bool fast_path; /* the kernel receives for SYSTEM ports: theirs only send, unless one is told to be user space's */
+    bool keep_guards; /* the host's stack is kept from the ports also when they are closed: another process will come */
+    bool udp_super;   /* virtio-net headers of sockets and TAPs know UDP's super-packets: since Linux 6.2 */
     /* What the owner of an inner datapath is asked and told; may be NULL. */
     void *owner;
     void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */
-    /* Keeps the buckets of meters and policers in place of us: may the frame pass? */
+    /* Keeps the buckets of meters, and of policers of ports that the fast path receives for, too, in place of us: may
+     * the frame pass? */
     bool (*meter_admits)(void *owner, uint32_t id, uint32_t len, uint32_t packets);
     bool (*police_admits)(void *owner, uint32_t port, uint32_t len, uint32_t packets);
     struct us_port *receiving;

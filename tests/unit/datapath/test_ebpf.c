@@ -242,6 +242,39 @@ static void test_change(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
+static bool is_port_out(void *aux WR_UNUSED, uint32_t port)
+{
+    return port == PORT_OUT;
+}
+
+/* A list with a port of user space is user space's as a whole, wherever in it the port stands. */
+static void test_userspace_port(void **state WR_UNUSED)
+{
+    const struct ebpf_compile_ops some = {.tunnel = no_tunnel, .userspace = is_port_out};
+    struct {
+        struct dp_action trunc, first, clone, in_clone, last;
+    } a = {{DP_ACTION_TRUNC, sizeof(a.trunc), 100},
+           {DP_ACTION_OUTPUT, sizeof(a.first), PORT_IN},
+           {DP_ACTION_CLONE, sizeof(a.clone) + sizeof(a.in_clone), 0},
+           {DP_ACTION_OUTPUT, sizeof(a.in_clone), PORT_IN},
+           {DP_ACTION_OUTPUT, sizeof(a.last), PORT_IN}};
+    struct dp_action *const outputs[] = {&a.first, &a.in_clone, &a.last};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct ebpf_program program;
+
+    ebpf_compile(&some, &key, &mask, &a.trunc, sizeof(a), &program);
+    assert_int_not_equal(program.steps[0].op, EBPF_OP_PUNT);
+    free(program.steps);
+    for (size_t i = 0; i < ARRAY_SIZE(outputs); i++) {
+        outputs[i]->arg = PORT_OUT;
+        ebpf_compile(&some, &key, &mask, &a.trunc, sizeof(a), &program);
+        assert_int_equal(program.n, 1);
+        assert_int_equal(program.steps[0].op, EBPF_OP_PUNT);
+        free(program.steps);
+        outputs[i]->arg = PORT_IN;
+    }
+}
+
 /* What is sampled is compared with the maps: a planted fault is found. */
 static void test_verify(void **state WR_UNUSED)
 {
@@ -463,9 +496,10 @@ static void test_stuck_super(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),          cmocka_unit_test(test_set_fields),    cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_change),        cmocka_unit_test(test_verify),        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_encapsulation), cmocka_unit_test(test_decapsulation), cmocka_unit_test(test_stuck_super),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_set_fields),    cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_change),         cmocka_unit_test(test_verify),        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_encapsulation),  cmocka_unit_test(test_decapsulation), cmocka_unit_test(test_stuck_super),
+        cmocka_unit_test(test_userspace_port),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
