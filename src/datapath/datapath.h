@@ -173,7 +173,7 @@ void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_miss
  * are added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what
  * they should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
 bool dp_settle(struct datapath *dp, bool complete);
-/* Of what a fast path handles by itself, one packet in ONE_IN goes to callbacks->sample as well; 0: none. */
+/* Of the packets that megaflows handle, one in ONE_IN goes to callbacks->sample as well; 0: none. */
 void dp_set_sample(struct datapath *dp, uint32_t one_in);
 /* From now on nothing that is deleted or closed stops forwarding: the process ends and another will take over. */
 void dp_leave(struct datapath *dp);

@@ -452,7 +452,7 @@ static void tell_mismatch(const struct dp_flow *flow, const struct xlate_out *ou
     _cleanup_strbuf_ struct strbuf b = {0};
 
     dp_key_format(flow->key, flow->mask, &b);
-    strbuf_addf(&b, ": the fast path did ");
+    strbuf_addf(&b, ": the datapath did ");
     dp_actions_format(flow->actions, flow->actions_len, &b);
     strbuf_addf(&b, "; right is ");
     dp_actions_format(out->actions, out->actions_len, &b);

@@ -178,9 +178,25 @@ def test_counters(cloud):
     cloud.ofctl("hv1", "del-flows", bridge, "icmp")
 
 
-def drops(cloud, reason):
-    found = re.search(rf"^drop_{reason} .*total: (\d+)", cloud.appctl("hv1", "coverage/show"), re.M)
+def coverage(cloud, event):
+    found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl("hv1", "coverage/show"), re.M)
     return int(found[1]) if found else 0
+
+
+def drops(cloud, reason):
+    return coverage(cloud, f"drop_{reason}")
+
+
+def test_samples_agree(cloud):
+    """Every packet translated again, of both kinds of port: whatever was done was right."""
+    until_all_reach_all(cloud)
+    cloud.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:fast-path-sample=1")
+    before = coverage(cloud, "megaflow_sample")
+    assert ping(cloud, "b", "c", 20) == 20
+    assert coverage(cloud, "megaflow_sample") - before >= 40
+    until_all_reach_all(cloud)
+    assert coverage(cloud, "megaflow_sample_mismatch") == 0
+    cloud.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "fast-path-sample")
 
 
 def test_policing_and_meters(cloud):

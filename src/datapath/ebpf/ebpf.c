@@ -442,6 +442,7 @@ static bool eb_settle(struct datapath *dp_, bool complete)
 static void eb_set_sample(struct datapath *dp, uint32_t one_in)
 {
     eb_of(dp)->maps.config->sample = one_in;
+    dp_set_sample(eb_of(dp)->inner, one_in);
 }
 
 static void eb_leave(struct datapath *dp_)

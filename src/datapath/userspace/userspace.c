@@ -104,6 +104,33 @@ uint32_t us_count_segments(const struct packet *p)
                                                              : 1;
 }
 
+/* One hit in dp->sample, drawn: what is regular in the traffic must not be regular in the samples. */
+static bool is_sample(struct us_datapath *dp)
+{
+    if (!dp->sample || !dp->callbacks.sample) {
+        return false;
+    }
+    dp->random ^= dp->random << 13; /* xorshift32 */
+    dp->random ^= dp->random >> 17;
+    dp->random ^= dp->random << 5;
+    return (uint64_t)dp->random * dp->sample >> 32 == 0;
+}
+
+/* Is F, which the lookup gave, right for KEY? The handler may delete it. */
+static void sample(struct us_datapath *dp, const struct flow_key *key, const struct megaflow *f)
+{
+    struct flow_key masked;
+    struct dp_flow flow = {.id = f->id,
+                           .key = &f->key,
+                           .mask = &f->subtable->mask,
+                           .actions = action_list_actions(f->actions),
+                           .actions_len = f->actions->len,
+                           .stats = f->stats};
+
+    flow_key_and(&masked, key, flow.mask);
+    dp->callbacks.sample(dp->callbacks.aux, key, &flow, !memcmp(&masked, flow.key, sizeof(masked)));
+}
+
 void us_process(struct us_datapath *dp, struct packet *p, const struct flow_key *key)
 {
     struct megaflow *f = megaflows_lookup(&dp->flows, key);
@@ -119,6 +146,9 @@ void us_process(struct us_datapath *dp, struct packet *p, const struct flow_key 
     f->stats.used_ms = dp->now_ms;
     f->stats.tcp_flags |= be16toh(key->tcp_flags);
     actions = action_list_ref(f->actions);
+    if (is_sample(dp)) {
+        sample(dp, key, f);
+    }
     us_execute(dp, p, key, action_list_actions(actions), actions->len);
     action_list_unref(actions);
 }
@@ -179,6 +209,7 @@ static int us_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->callbacks = *callbacks;
     dp->next_port = 1;
     dp->ports_max = PORTS_MAX;
+    dp->random = 2463534242; /* any but 0 */
     dp->udp_super = kernel_at_least(6, 2);
     dp->rx_bufs = xmalloc((size_t)RX_BATCH * RX_BUF_SIZE);
     *ret_dp = &dp->dp;
@@ -412,6 +443,11 @@ static void us_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *r
     *ret_misses = us_of(dp)->misses;
 }
 
+static void us_set_sample(struct datapath *dp, uint32_t one_in)
+{
+    us_of(dp)->sample = one_in;
+}
+
 const struct dp_class dp_userspace_class = {
     .name = "userspace",
     .open = us_open,
@@ -431,4 +467,5 @@ const struct dp_class dp_userspace_class = {
     .meter_ask = us_meter_ask,
     .drops = us_drops,
     .lookup_stats = us_lookup_stats,
+    .set_sample = us_set_sample,
 };

@@ -87,6 +87,7 @@ struct us_datapath {
     unsigned int depth;
     uint64_t drops[DROP_MAX];
     uint64_t hits, misses;
+    uint32_t sample, random;  /* one hit in `sample` goes to callbacks.sample; state of the draw */
     int64_t now_ms;           /* read once a turn of the loop and an execute */
     struct dp_meter **meters; /* by id */
     size_t n_meters;

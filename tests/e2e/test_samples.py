@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets that megaflows handled are translated again and compared (other_config:fast-path-sample), whatever the datapath."""
+import re
+
+import pytest
+from world import wait_for
+
+
+@pytest.fixture(scope="module")
+def cloud(cloud_factory, datapath):
+    cloud = cloud_factory(datapath=datapath)
+    cloud.underlay_up(["hv1"])
+    cloud.switchd_up("hv1")
+    cloud.vsctl("hv1", "add-br", "br0")
+    for k in (1, 2):
+        ns = cloud.world.netns(f"vm{k}")
+        cloud.world.veth(ns, "eth0", cloud.hv_ns("hv1"), f"tap{k}")
+        cloud.world.ip(cloud.hv_ns("hv1"), "link", "set", f"tap{k}", "up")
+        cloud.world.ip(ns, "link", "set", "eth0", "up")
+        cloud.world.ip(ns, "addr", "add", f"10.8.0.{k}/24", "dev", "eth0")
+        cloud.vsctl("hv1", "add-port", "br0", f"tap{k}")
+    wait_for("the VMs to reach each other", lambda: ping(cloud, 1), 10)
+    return cloud
+
+
+def ping(cloud, count):
+    shown = cloud.world.sh(f"{cloud.world.name}-vm1", "ping", "-n", f"-c{count}", "-i0.02", "-W1", "10.8.0.2", check=False).stdout
+    return int(re.search(r"(\d+) received", shown)[1])
+
+
+def coverage(cloud, event):
+    found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl("hv1", "coverage/show"), re.M)
+    return int(found[1]) if found else 0
+
+
+def test_share(cloud):
+    for share, at_least, at_most in ((0, 0, 0), (1, 100, 150), (10, 1, 40)):
+        cloud.vsctl("hv1", "set", "Open_vSwitch", ".", f"other_config:fast-path-sample={share}")
+        before = coverage(cloud, "megaflow_sample")
+        assert ping(cloud, 50) == 50
+        assert at_least <= coverage(cloud, "megaflow_sample") - before <= at_most, share
+    assert coverage(cloud, "megaflow_sample_mismatch") == 0
