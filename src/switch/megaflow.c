@@ -289,6 +289,13 @@ static bool mask_suffices(const struct flow_key *have, const struct flow_key *ne
     return true;
 }
 
+/* The port that the packet came in by is the switch's. One that is not may be a port of the process before us which
+ * will be added in a moment, and whose flows still forward: a megaflow that drops would be in their way. */
+static bool has_port(const struct xlate_out *out)
+{
+    return out->bridge || out->drop != DROP_NO_PORT;
+}
+
 /* Makes the installed flow what OUT says. False when it had to go. */
 static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *out)
 {
@@ -296,7 +303,7 @@ static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *ou
     const void *actions;
     size_t len;
 
-    if (!mask_suffices(&f->mask->key, &out->mask) || (!out->bridge && out->drop == DROP_NO_PORT)) {
+    if (!mask_suffices(&f->mask->key, &out->mask) || !has_port(out)) {
         remove_flow(m, f);
         return false;
     }
@@ -411,7 +418,9 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */
         xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
                           (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
-        install(sw->megaflows, upcall->key, &out, generation, now);
+        if (has_port(&out)) {
+            install(sw->megaflows, upcall->key, &out, generation, now);
+        }
     }
     if (out.actions_len) {
         error =
@@ -431,7 +440,7 @@ void megaflow_adopt(void *aux, const struct flow_key *key)
     struct xlate_out out;
 
     translate(&(struct xlate_in){.sw = sw, .key = key, .now = now}, &out);
-    if (out.bridge || out.drop != DROP_NO_PORT) {
+    if (has_port(&out)) {
         install(sw->megaflows, key, &out, generation, now);
     }
     xlate_out_done(&out);

@@ -120,6 +120,24 @@ static void test_port_removal(void **state)
     assert_int_equal(packets(e, "actions=drop"), 2);
 }
 
+/* As of a port that the process before us had: it drops that packet, and keeps nothing in mind. */
+static void test_unknown_port(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    uint64_t drops[DROP_MAX] = {0};
+    struct flow_key key;
+
+    env_flow(e->br, "actions=output:2");
+    p->in_port = dp_port(99);
+    flow_key_extract(p, &key);
+    megaflow_upcall(e->sw, &(struct dp_upcall){.reason = DP_UPCALL_MISS, .packet = p, .key = &key});
+    assert_int_equal(megaflow_count(e->sw), 0);
+    switch_drops(e->sw, drops);
+    assert_int_equal(drops[DROP_NO_PORT], 1);
+    packet_free(p);
+}
+
 static void test_missing_netdev(void **state)
 {
     struct env *e = *state;
@@ -206,6 +224,7 @@ int main(void)
                                        T(test_limit),
                                        T(test_revalidation_by_the_loop),
                                        T(test_port_removal),
+                                       T(test_unknown_port),
                                        T(test_missing_netdev),
                                        T(test_fine_revalidation),
                                        T(test_sample)};
