@@ -597,10 +597,14 @@ void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *f, void (*fn)(void
 void ebpf_flows_free(struct ebpf_flows *f)
 {
     struct flow *flow, *next;
+    struct orphan *o, *next_o;
     struct dead *d, *next_dead;
 
     if (!f) {
         return;
+    }
+    HASH_ITER(hh, f->orphans, o, next_o) {
+        orphan_free(f, o);
     }
     HASH_ITER(hh, f->by_id, flow, next) {
         HASH_DEL(f->by_id, flow);
