@@ -9,6 +9,7 @@
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/copy.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"
+#include "datapath/ebpf/detour.bpf.h"
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
 #include "datapath/ebpf/meter.bpf.h"
@@ -54,6 +55,13 @@ INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct eb
     if (!port || !port->ifindex) {
         count_tx_drop(number, DROP_NO_PORT);
         return TC_ACT_SHOT;
+    }
+    if (s->gso_mark && last && (s->gso_mark == MARK_STUCK || !(port->flags & EBPF_PORT_VETH))) {
+        int action = detour_output(skb, s, number);
+
+        if (action != RUN_ON) {
+            return action;
+        }
     }
     count_tx(number, skb->len + (skb->vlan_present ? 4 : 0));
     if (!last) {
@@ -210,15 +218,26 @@ static long run_next(__u32 i, void *run_)
     return run->action != RUN_ON;
 }
 
-/* UDP's super-packet in a UDP tunnel. Taking the outer headers off leaves it marked as tunnelled, and no helper
- * (6.18) takes the mark away: who cuts it later looks for the tunnel, finds none, and drops it. (TCP is cut without
- * that look.) User space hands it on as a new super-packet. */
-INLINE bool is_stuck_super(struct __sk_buff *skb, const struct scratch *s)
+/* What mark the packet has when its tunnel's headers are off. Who cuts UDP's super-packet out of a UDP tunnel looks for
+ * the tunnel, finds none, and drops it; TCP is cut without that look. */
+INLINE __u32 mark_of(struct __sk_buff *skb, const struct scratch *s)
 {
     __u8 outer = 0;
 
-    return s->base && skb->gso_size && s->key.ip_proto == IP_PROTO_UDP &&
-           !bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1) && outer == IP_PROTO_UDP;
+    if (!s->base || !skb->gso_size) {
+        return MARK_NONE;
+    }
+    return s->key.ip_proto == IP_PROTO_UDP &&
+                   !bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1) &&
+                   outer == IP_PROTO_UDP
+               ? MARK_STUCK
+               : MARK_TUNNELLED;
+}
+
+/* User space hands it on as a new super-packet, unless there is a way without. */
+INLINE bool is_stuck(const struct scratch *s, __u32 flags)
+{
+    return s->gso_mark == MARK_STUCK && !(flags & EBPF_FLOW_ONE_OUTPUT && detour_device());
 }
 
 /* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: tags inside a frame that came out of a tunnel; MPLS and
@@ -236,7 +255,9 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
     struct ebpf_step *first = &slot->steps[0];
 
-    if (first->op == EBPF_OP_PUNT || (slot->flags && must_punt(skb, s, slot->flags)) || is_stuck_super(skb, s)) {
+    s->gso_mark = mark_of(skb, s);
+    if (first->op == EBPF_OP_PUNT || (slot->flags & ~EBPF_FLOW_ONE_OUTPUT && must_punt(skb, s, slot->flags)) ||
+        is_stuck(s, slot->flags)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
     slot_count(s, slot);

@@ -38,6 +38,11 @@
 #define PT_MULTICAST 2
 #define PT_OTHERHOST 3
 
+/* Of a super-packet: the kernel has marked it as tunnelled, and it came out of its tunnel (detour.bpf.h). */
+#define MARK_NONE 0
+#define MARK_TUNNELLED 1
+#define MARK_STUCK 2 /* nobody could cut it, not even for a veth's other end */
+
 /* Where a tunnel packet goes. */
 struct hop {
     __u32 ifindex;            /* 0: there is no route */
@@ -74,7 +79,7 @@ struct scratch {
     __u32 mpls;               /* where the outermost label is; 0: there is none */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
-    __u16 pad;
+    __u16 gso_mark; /* MARK_* */
     struct bpf_fib_lookup fib;
     struct hop hop;
     struct saved saved;
@@ -194,6 +199,14 @@ struct {
     __type(key, struct ebpf_opts);
     __type(value, struct ebpf_opts_id);
 } opts_ids SEC(".maps");
+
+/* The device of the detour (detour.bpf.h), which takes itself out when it goes away. */
+struct {
+    __uint(type, BPF_MAP_TYPE_DEVMAP);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, __u32);
+} detours SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

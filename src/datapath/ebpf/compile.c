@@ -399,6 +399,17 @@ static void sort_run(struct ebpf_step *s, size_t n)
     }
 }
 
+/* Before the last step. */
+static bool outputs_before(const struct compiler *c)
+{
+    for (size_t i = 0; i + 1 < c->p.n; i++) {
+        if (is_output(&c->p.steps[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Orders outputs, forgets edits that nobody sees, and lets the last output take the packet. */
 static void finish(struct compiler *c)
 {
@@ -417,6 +428,9 @@ static void finish(struct compiler *c)
     }
     if (c->p.n && is_output(&s[c->p.n - 1])) {
         s[c->p.n - 1].flags |= EBPF_STEP_LAST;
+        if (s[c->p.n - 1].op == EBPF_OP_OUTPUT && !outputs_before(c)) {
+            c->p.flags |= EBPF_FLOW_ONE_OUTPUT;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The two programs of the fast path, both at clsact ingress: port_ingress on every local port (and on our end of an
+ * The programs of the fast path. Two are at clsact ingress: port_ingress on every local port (and on our end of an
  * INTERNAL port's veth pair), uplink_ingress on every device that has addresses of this host. They parse, look up and
  * run; a miss goes up to user space whole.
  *
@@ -117,6 +117,14 @@ int uplink_ingress(struct __sk_buff *skb)
     default:
         return TC_ACT_UNSPEC;
     }
+}
+
+SEC("tc")
+int detour_egress(struct __sk_buff *skb)
+{
+    struct scratch *s = scratch_get();
+
+    return s ? detour_end(skb, s) : TC_ACT_SHOT;
 }
 
 /* User space asks a meter about a frame of the slow path. */

@@ -475,6 +475,7 @@ static void eb_close(struct datapath *dp_)
         ebpf_net_detach_uplinks(dp->net);
         ebpf_link_remove(EBPF_FIB_DEVICE);
     }
+    ebpf_detour_close(dp->detour);
     ebpf_net_free(dp->net);
     ebpf_upcalls_free(dp->upcalls);
     free_event(dp->tick);
@@ -490,6 +491,17 @@ static void eb_close(struct datapath *dp_)
     ebpf_unload(&dp->maps);
     free(dp->numbers);
     free(dp);
+}
+
+static void open_detour(struct ebpf_datapath *dp)
+{
+    int error = ebpf_detour_open(&dp->maps, &dp->detour);
+
+    if (error) {
+        log_info("super-packets out of tunnels are cut before taps, UDP's take the slow path: the detour (seg6local, "
+                 "macvlan, a network namespace): %s",
+                 strerror(-error));
+    }
 }
 
 static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
@@ -528,6 +540,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     if (error) {
         goto fail;
     }
+    open_detour(dp);
     dp->adopt = event_new(base, -1, 0, on_adopt, dp);
     dp->tick = event_new(base, -1, EV_PERSIST, on_tick, dp);
     if (!dp->adopt || !dp->tick || event_add(dp->tick, &tick)) {
@@ -555,7 +568,7 @@ int dp_ebpf_detach(const char *dir)
             ebpf_detach((int)links[i].if_index);
         }
         if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
-            !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
+            !strcmp(links[i].if_name, EBPF_FIB_DEVICE) || !strcmp(links[i].if_name, EBPF_DETOUR_DEVICE)) {
             ebpf_link_remove(links[i].if_name);
         }
     }

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <uthash.h>
 
+#include "datapath/ebpf/detour.h"
 #include "datapath/ebpf/ebpf.h"
 #include "datapath/ebpf/flows.h"
 #include "datapath/ebpf/opts.h"
@@ -39,6 +40,7 @@ struct ebpf_datapath {
     struct ebpf_flows *flows;
     struct ebpf_opts_table *opts;
     struct ebpf_net *net;
+    struct ebpf_detour *detour; /* NULL: not to be had */
     struct ebpf_upcalls *upcalls;
     struct event *tick;
     struct event *adopt;      /* a slice of orphans */

@@ -161,7 +161,8 @@ static int set_pins(struct ebpf_bpf *skel, const char *dir, bool *ret_adopted)
     *ret_adopted = true;
     bpf_object__for_each_map(map, skel->obj)
     {
-        if (bpf_map__is_internal(map)) {
+        /* The kernel shows a devmap with a flag that nobody may ask for, so libbpf would not know it again. */
+        if (bpf_map__is_internal(map) || bpf_map__type(map) == BPF_MAP_TYPE_DEVMAP) {
             continue;
         }
         snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
@@ -241,10 +242,12 @@ static int map_all(struct ebpf_maps *m)
     m->drops_fd = bpf_map__fd(m->skel->maps.drops);
     m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
     m->opts_ids_fd = bpf_map__fd(m->skel->maps.opts_ids);
+    m->detours_fd = bpf_map__fd(m->skel->maps.detours);
     m->ring_fd = bpf_map__fd(m->skel->maps.ring);
     m->scratches_fd = bpf_map__fd(m->skel->maps.scratches);
     m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);
     m->uplink_prog_fd = bpf_program__fd(m->skel->progs.uplink_ingress);
+    m->detour_prog_fd = bpf_program__fd(m->skel->progs.detour_egress);
     m->meter_prog_fd = bpf_program__fd(m->skel->progs.meter_ask);
     m->n_cpus = libbpf_num_possible_cpus();
     return m->config && m->ports && m->masks && m->slots && m->steps && m->n_cpus > 0 ? 0 : -ENOMEM;

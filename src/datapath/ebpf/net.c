@@ -15,6 +15,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "datapath/ebpf/detour.h"
 #include "datapath/ebpf/ports.h"
 #include "datapath/rtnl.h"
 #include "packet/tunnel.h"
@@ -24,7 +25,7 @@ LOG_MODULE("ebpf_net");
 struct device {
     int ifindex;
     char name[IFNAMSIZ];
-    bool ethernet, up;
+    bool ethernet, up, veth;
     int master;
     int peer;       /* a veth's other end, 0: none */
     int peer_netns; /* its namespace's id here, -1: this one */
@@ -88,6 +89,21 @@ static int attr_cb(const struct nlattr *attr, void *tb_)
     return MNL_CB_OK;
 }
 
+static bool is_kind(const struct nlattr *info, const char *kind)
+{
+    const struct nlattr *attr;
+
+    if (info) {
+        mnl_attr_for_each_nested(attr, info)
+        {
+            if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
+                return !strcmp(mnl_attr_get_str(attr), kind);
+            }
+        }
+    }
+    return false;
+}
+
 static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
@@ -115,6 +131,7 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
     strncpy(d->name, mnl_attr_get_str(tb[IFLA_IFNAME]), sizeof(d->name) - 1);
     d->ethernet = ifi->ifi_type == ARPHRD_ETHER;
     d->up = ifi->ifi_flags & IFF_UP;
+    d->veth = is_kind(tb[IFLA_LINKINFO], "veth");
     d->master = tb[IFLA_MASTER] ? (int)mnl_attr_get_u32(tb[IFLA_MASTER]) : 0;
     d->peer = tb[IFLA_LINK] ? (int)mnl_attr_get_u32(tb[IFLA_LINK]) : 0;
     d->peer_netns = tb[IFLA_LINK_NETNSID] ? (int)mnl_attr_get_u32(tb[IFLA_LINK_NETNSID]) : -1;
@@ -280,6 +297,7 @@ static void settle_port(struct ebpf_net *net, struct device *d)
     }
     d->peer_stale = false;
     port->flags &= ~EBPF_PORT_PEER;
+    port->flags = d->veth ? port->flags | EBPF_PORT_VETH : port->flags & ~EBPF_PORT_VETH;
     if (d->peer && d->peer_netns >= 0 && ask_peer(net, d, &mac)) {
         port->mac = mac;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -290,7 +308,7 @@ static void settle_port(struct ebpf_net *net, struct device *d)
 static bool is_ours(const struct device *d)
 {
     return !strncmp(d->name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
-           !strncmp(d->name, EBPF_FIB_DEVICE, strlen(EBPF_FIB_DEVICE));
+           !strncmp(d->name, EBPF_FIB_DEVICE, strlen(EBPF_FIB_DEVICE)) || !strcmp(d->name, EBPF_DETOUR_DEVICE);
 }
 
 /* A port of the process before us, which goes on forwarding by its program until it is added again, or dropped. */

@@ -92,7 +92,7 @@ static struct nlmsghdr *link_request(void *buf, uint16_t type, uint16_t flags, i
 }
 
 /* IPv6 on the other end would only speak to itself. */
-static void no_ipv6(const char *name)
+void ebpf_no_ipv6(const char *name)
 {
     char path[128];
     int fd;
@@ -132,7 +132,7 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
     return rtnl_ask_once(h, NULL, NULL);
 }
 
-static int link_up(int ifindex)
+int ebpf_link_up(int ifindex)
 {
     char buf[RTNL_REQUEST_MAX];
     struct ifinfomsg *ifi;
@@ -200,8 +200,8 @@ int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret
     } else if (memcmp(mac, &zero, sizeof(zero)) != 0 && if_nametoindex(name)) {
         link_set_mac((int)if_nametoindex(name), mac);
     }
-    no_ipv6(peer);
-    error = ifindex ? link_up(ifindex) : -ENODEV;
+    ebpf_no_ipv6(peer);
+    error = ifindex ? ebpf_link_up(ifindex) : -ENODEV;
     if (error) {
         return error;
     }

@@ -17,6 +17,8 @@
 #define EBPF_PEER_PREFIX "wrp"      /* our ends of INTERNAL ports */
 #define EBPF_FIB_DEVICE "wr-routes" /* and its other end, with a p */
 
+int ebpf_link_up(int ifindex);
+void ebpf_no_ipv6(const char *name);
 int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer);
 
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */

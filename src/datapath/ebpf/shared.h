@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 10
+#define EBPF_LAYOUT 11
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -38,6 +38,12 @@
 #define EBPF_RING_SIZE (8u << 20)
 #define EBPF_QUARANTINE_MS 1000
 #define EBPF_NEXTHOP_NS 100000000ull /* how long the answer of a route lookup is believed, at most */
+
+/* The detour's tunnel (detour.h): addresses by their first and last 16 bits, zeros between. */
+#define EBPF_DETOUR_NET 0xfd00
+#define EBPF_DETOUR_FROM 1
+#define EBPF_DETOUR_TO 2
+#define EBPF_DETOUR_MAGIC 0x77726e64u /* in the private header */
 
 /* --- compiled actions --- */
 
@@ -160,9 +166,10 @@ struct ebpf_step {
 
 /* --- flows --- */
 
-#define EBPF_FLOW_VLAN 1u /* has VLAN steps */
-#define EBPF_FLOW_MPLS 2u /* has MPLS steps */
-#define EBPF_FLOW_SAVE 4u /* has SAVE steps */
+#define EBPF_FLOW_VLAN 1u       /* has VLAN steps */
+#define EBPF_FLOW_MPLS 2u       /* has MPLS steps */
+#define EBPF_FLOW_SAVE 4u       /* has SAVE steps */
+#define EBPF_FLOW_ONE_OUTPUT 8u /* outputs the packet once, to a netdev */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {
@@ -190,6 +197,7 @@ struct ebpf_mask {
 
 #define EBPF_PORT_POLICED 2u /* meters EBPF_METER_POLICE_* + number say what it may receive */
 #define EBPF_PORT_PEER 1u    /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
+#define EBPF_PORT_VETH 4u    /* takes a super-packet as it is, whatever the kernel has marked it with */
 
 struct ebpf_port {
     __u32 ifindex;       /* 0: no such port, or a tunnel */

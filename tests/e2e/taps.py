@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`taps.py FROM_NS FROM_TAP TO_NS TO_TAP KIND...`: writes a super-packet of each KIND into one tap, as a VM's virtio device would,
+and reads what comes out of the other. Prints a JSON object: by kind a list of what was read until all of the payload was there,
+or nothing came any more: [virtio's gso_type, gso_size, bytes of payload, VLAN or null], or a text of what was wrong."""
+import ctypes
+import fcntl
+import json
+import os
+import select
+import struct
+import sys
+
+TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 2, 0x1000, 0x4000
+CSUM, TSO4, TSO6, USO4, USO6 = 1, 2, 4, 0x20, 0x40
+NEEDS_CSUM, TCPV4, TCPV6, UDP_L4 = 1, 1, 4, 5
+MSS, SEGMENTS, PORT, PATIENCE = 1000, 20, 5004, float(os.environ.get("WARREN_PATIENCE", "1"))
+ENDS = {4: (bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2])), 6: (bytes(14) + b"\xfd\x01", bytes(14) + b"\xfd\x02")}
+FROM, TO = bytes.fromhex("0200000000a1"), bytes.fromhex("0200000000a2")
+PAYLOAD = bytes(range(250)) * (MSS * SEGMENTS // 250)
+
+
+def open_tap(ns, name):
+    with open(f"/run/netns/{ns}", "rb") as netns:
+        if ctypes.CDLL(None).setns(netns.fileno(), 0):
+            raise OSError(f"namespace {ns}")
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+    try:
+        fcntl.ioctl(fd, TUNSETOFFLOAD, CSUM | TSO4 | TSO6 | USO4 | USO6)
+    except OSError:  # Linux before 6.2
+        fcntl.ioctl(fd, TUNSETOFFLOAD, CSUM | TSO4 | TSO6)
+    return fd
+
+
+def add_up(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total
+
+
+def super_packet(kind):
+    """tcp4, tcp6, udp4 or udp6, with virtio's header."""
+    tcp, version = kind.startswith("tcp"), int(kind[-1])
+    source, target = ENDS[version]
+    proto, l4_len = (6, 20) if tcp else (17, 8)
+    length = l4_len + len(PAYLOAD)
+    partial = add_up(source + target + struct.pack("!HH", proto, length))
+    l4 = (struct.pack("!HHIIBBHHH", PORT, PORT, 1, 1, 0x50, 0x10, 0xffff, partial, 0) if tcp else
+          struct.pack("!HHHH", PORT, PORT, length, partial))
+    if version == 4:
+        l3 = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, 64, proto, 0) + source + target
+        l3 = l3[:10] + struct.pack("!H", ~add_up(l3) & 0xffff) + l3[12:]
+    else:
+        l3 = struct.pack("!IHBB", 6 << 28, length, proto, 64) + source + target
+    gso = UDP_L4 if not tcp else TCPV4 if version == 4 else TCPV6
+    start = 14 + len(l3)
+    vnet = struct.pack("<BBHHHH", NEEDS_CSUM, gso, start + l4_len, MSS, start, 16 if tcp else 6)
+    return vnet + TO + FROM + struct.pack("!H", 0x0800 if version == 4 else 0x86dd) + l3 + l4 + PAYLOAD
+
+
+def read_one(fd, kind):
+    """[gso_type, gso_size, bytes, VLAN] of the next packet of KIND, or None when nothing comes."""
+    proto, version = 6 if kind.startswith("tcp") else 17, int(kind[-1])
+    while select.select([fd], [], [], 0.5 * PATIENCE)[0]:
+        data = os.read(fd, 70000)
+        _, gso, _, size, start, _ = struct.unpack("<BBHHHH", data[:10])
+        frame, vlan = data[10:], None
+        if frame[12:14] == b"\x81\x00":
+            vlan, frame = struct.unpack("!H", frame[14:16])[0], frame[:12] + frame[16:]
+        if frame[:12] != TO + FROM or frame[14] >> 4 != version or frame[23 if version == 4 else 20] != proto:
+            continue
+        l4 = 34 if version == 4 else 54
+        if gso and start != l4 + (4 if vlan is not None else 0):
+            return f"the checksum is said to begin at {start}"
+        payload = frame[l4 + (20 if proto == 6 else 8):]
+        if len(payload) % 250 or payload != PAYLOAD[:len(payload)]:
+            return f"{len(payload)} other bytes"
+        return [gso, size, len(payload), vlan]
+    return None
+
+
+def announce(fd):
+    """From where it is read, so that the switches know who is where."""
+    os.write(fd, bytes(10) + FROM + TO + b"\x88\xb5" + bytes(46))
+
+
+def pass_on(source, target, kind):
+    seen = []
+    os.write(source, super_packet(kind))
+    while sum(read[2] for read in seen) < len(PAYLOAD):
+        read = read_one(target, kind)
+        if isinstance(read, str):
+            return read
+        if not read:
+            break
+        seen.append(read)
+    return seen
+
+
+def main(from_ns, from_tap, to_ns, to_tap, *kinds):
+    target, source = open_tap(to_ns, to_tap), open_tap(from_ns, from_tap)
+    announce(target)
+    print(json.dumps({kind: pass_on(source, target, kind) for kind in kinds}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

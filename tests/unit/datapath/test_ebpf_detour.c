@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The detour's end: what comes back goes to its port as it was. And the detour's life: nothing is left of it, and what
+ * a process before left is no obstacle. (Super-packets on the way there need tunnels: tests/e2e/test_super_packets.py.)
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+
+#include "datapath/ebpf/compile.h"
+#include "datapath/ebpf/detour.h"
+#include "ebpf_enter.h"
+#include "packet/drop.h"
+#include "packet/headers.h"
+#include "packet/tunnel.h"
+
+#define PORT_OUT 2
+#define PRIVATE 18 /* bytes of the private header */
+#define NOBODY 77
+
+static const struct end_case {
+    const char *name;
+    uint8_t header[PRIVATE]; /* local, tagged, port (4, host order), own tag's TPID, magic (4, host order), tag, type
+                              */
+    uint16_t type;
+    uint8_t port;
+    bool foreign;
+    int action;
+    bool dropped;
+} end_cases[] = {
+    {"IPv4", {2, 0}, ETH_TYPE_IPV4, PORT_OUT, false, TC_ACT_REDIRECT, false},
+    {"IPv6", {2, 0}, ETH_TYPE_IPV6, PORT_OUT, false, TC_ACT_REDIRECT, false},
+    {"with a tag", {2, 1, [6] = 0x81, 0x00}, ETH_TYPE_IPV4, PORT_OUT, false, TC_ACT_REDIRECT, false},
+    {"with a service tag", {2, 1, [6] = 0x88, 0xa8}, ETH_TYPE_IPV6, PORT_OUT, false, TC_ACT_REDIRECT, false},
+    {"the port is gone", {2, 0}, ETH_TYPE_IPV4, NOBODY, false, TC_ACT_SHOT, true},
+    {"somebody else's", {2, 0}, ETH_TYPE_IPV4, PORT_OUT, true, TC_ACT_UNSPEC, false},
+};
+
+static struct ebpf_maps maps;
+
+static int setup(void **state WR_UNUSED)
+{
+    if (ebpf_enter(&maps)) {
+        maps.ports[PORT_OUT].ifindex = 1;
+    }
+    return 0;
+}
+
+static int teardown(void **state WR_UNUSED)
+{
+    if (permitted) {
+        ebpf_unload(&maps);
+    }
+    return 0;
+}
+
+static uint64_t drops_of(uint32_t reason)
+{
+    _cleanup_free_ uint64_t *n = xcalloc((size_t)maps.n_cpus, sizeof(*n));
+    uint64_t sum = 0;
+
+    assert_int_equal(bpf_map_lookup_elem(maps.drops_fd, &reason, n), 0);
+    for (int i = 0; i < maps.n_cpus; i++) {
+        sum += n[i];
+    }
+    return sum;
+}
+
+/* A frame of TYPE with 60 bytes behind its Ethernet header. */
+static void fill_frame(uint8_t *b, uint16_t type)
+{
+    for (int i = 0; i < 74; i++) {
+        b[i] = (uint8_t)(i * 7 + 1);
+    }
+    b[0] &= 0xfe;
+    b[12] = (uint8_t)(type >> 8);
+    b[13] = (uint8_t)type;
+}
+
+static void test_end(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    for (size_t i = 0; i < ARRAY_SIZE(end_cases); i++) {
+        const struct end_case *c = &end_cases[i];
+        const uint32_t port = c->port, magic = c->foreign ? 0 : EBPF_DETOUR_MAGIC;
+        uint8_t in[PRIVATE + 74], out[256];
+        DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in), .data_out = out,
+                            .data_size_out = sizeof(out), .repeat = 1);
+        uint64_t before = drops_of(DROP_NO_PORT);
+
+        memcpy(in, c->header, PRIVATE);
+        memcpy(in + 2, &port, 4);
+        memcpy(in + 8, &magic, 4);
+        memcpy(in + 12, (const uint8_t[]){0x81, 0, 0x20, 5, (uint8_t)(c->type >> 8), (uint8_t)c->type}, 6);
+        fill_frame(in + PRIVATE, c->type);
+        print_message("%s\n", c->name);
+        assert_int_equal(bpf_prog_test_run_opts(maps.detour_prog_fd, &opts), 0);
+        assert_int_equal(opts.retval, (uint32_t)c->action);
+        assert_int_equal(drops_of(DROP_NO_PORT) - before, c->dropped);
+        if (c->action == TC_ACT_REDIRECT) {
+            /* Where the kernel keeps a tag beside the frame, it is not in what the test run gives back. */
+            assert_int_equal(opts.data_size_out, 74);
+            assert_memory_equal(out, in + PRIVATE, 74);
+        } else if (c->foreign) {
+            assert_int_equal(opts.data_size_out, sizeof(in));
+            assert_memory_equal(out, in, sizeof(in));
+        }
+    }
+}
+
+/* --- which flows a super-packet of UDP need not be punted by --- */
+
+#define TUNNEL 3
+
+static bool tunnel_or_not(void *aux WR_UNUSED, uint32_t port, const struct flow_tunnel *tunnel WR_UNUSED,
+                          struct ebpf_tunnel *t)
+{
+    t->src = t->dst = ip_addr_from_v4(1);
+    return port == TUNNEL;
+}
+
+static void test_one_output(void **state WR_UNUSED)
+{
+    static const struct ebpf_compile_ops ops = {.tunnel = tunnel_or_not};
+    static const struct flow_key any;
+    static const struct {
+        struct dp_action actions[3];
+        size_t n;
+        bool one;
+    } cases[] = {
+        {{{DP_ACTION_OUTPUT, sizeof(struct dp_action), PORT_OUT}}, 1, true},
+        {{{DP_ACTION_SET_PRIORITY, sizeof(struct dp_action), 1},
+          {DP_ACTION_OUTPUT, sizeof(struct dp_action), PORT_OUT}},
+         2,
+         true},
+        {{{DP_ACTION_OUTPUT, sizeof(struct dp_action), 1}, {DP_ACTION_OUTPUT, sizeof(struct dp_action), PORT_OUT}},
+         2,
+         false},
+        {{{DP_ACTION_OUTPUT, sizeof(struct dp_action), 1},
+          {DP_ACTION_SET_PRIORITY, sizeof(struct dp_action), 1},
+          {DP_ACTION_OUTPUT, sizeof(struct dp_action), PORT_OUT}},
+         3,
+         false},
+        {{{DP_ACTION_TRUNC, sizeof(struct dp_action), 100}, {DP_ACTION_OUTPUT, sizeof(struct dp_action), PORT_OUT}},
+         2,
+         false},
+        {{{DP_ACTION_OUTPUT, sizeof(struct dp_action), TUNNEL}}, 1, false},
+        {{{DP_ACTION_DROP, sizeof(struct dp_action), 1}}, 1, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ebpf_program program;
+
+        ebpf_compile(&ops, &any, &any, cases[i].actions, cases[i].n * sizeof(struct dp_action), &program);
+        print_message("case %zu\n", i);
+        assert_int_equal(!!(program.flags & EBPF_FLOW_ONE_OUTPUT), cases[i].one);
+        free(program.steps);
+    }
+}
+
+/* --- */
+
+static bool is_open(void)
+{
+    uint32_t zero = 0, ifindex;
+
+    return !bpf_map_lookup_elem(maps.detours_fd, &zero, &ifindex) && ifindex == if_nametoindex(EBPF_DETOUR_DEVICE);
+}
+
+static void test_life(void **state WR_UNUSED)
+{
+    struct ebpf_detour *detour = NULL;
+    int error;
+
+    NEEDS_BPF;
+    assert_false(is_open());
+    RUN("ip link add " EBPF_DETOUR_DEVICE " type veth peer name left-over"); /* somebody's before us */
+    error = ebpf_detour_open(&maps, &detour);
+    if (error == -EOPNOTSUPP || error == -EPERM) {
+        print_message("no detour on this kernel: %s: skipped\n", strerror(-error));
+        skip();
+    }
+    assert_int_equal(error, 0);
+    assert_true(is_open());
+    assert_int_equal(if_nametoindex("left-over"), 0);
+    assert_true(if_nametoindex("lo")); /* this is the test's own namespace again */
+    RUN("tc filter show dev " EBPF_DETOUR_DEVICE " egress | grep -q detour_egress");
+    ebpf_detour_close(detour);
+    assert_false(is_open());
+    assert_int_equal(if_nametoindex(EBPF_DETOUR_DEVICE), 0);
+    ebpf_detour_close(NULL);
+}
+
+/* The device goes, for whatever reason: the programs see it at once. */
+static void test_gone(void **state WR_UNUSED)
+{
+    struct ebpf_detour *detour = NULL;
+    uint32_t zero = 0, ifindex;
+
+    NEEDS_BPF;
+    if (ebpf_detour_open(&maps, &detour)) {
+        skip();
+    }
+    RUN("ip link del " EBPF_DETOUR_DEVICE);
+    assert_int_equal(bpf_map_lookup_elem(maps.detours_fd, &zero, &ifindex), -ENOENT);
+    ebpf_detour_close(detour);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_one_output),
+        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_gone),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
