@@ -250,17 +250,6 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
                                  : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
 }
 
-/* Sets skb->protocol from the frame. Of two tags that are pushed the first lands in the frame; when it is taken out
- * again, the kernel looks at what is behind it. */
-INLINE long tell_protocol(struct __sk_buff *skb)
-{
-    long r = bpf_skb_vlan_push(skb, T_VLAN, 1);
-
-    r = r ? r : bpf_skb_vlan_push(skb, T_VLAN, 1);
-    r = r ? r : bpf_skb_vlan_pop(skb);
-    return r ? r : bpf_skb_vlan_pop(skb);
-}
-
 /* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;
  * that is what bpf_skb_adjust_room() can do. 0 or not. */
 GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)

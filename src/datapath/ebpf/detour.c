@@ -9,7 +9,6 @@
 #include <linux/lwtunnel.h>
 #include <linux/rtnetlink.h>
 #include <linux/seg6_local.h>
-#include <linux/veth.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@ LOG_MODULE("ebpf_detour");
 
 #define IN "in"
 #define OUT "out"
-#define MTU 65535
 
 struct ebpf_detour {
     const struct ebpf_maps *maps;
@@ -68,41 +66,16 @@ static int in_netns(int netns, int (*fn)(void), int *ret_netns)
 
 /* --- its devices --- */
 
-static struct nlmsghdr *link_request(void *buf, const char *name)
-{
-    struct nlmsghdr *h = rtnl_request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-
-    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
-    mnl_attr_put_strz(h, IFLA_IFNAME, name);
-    mnl_attr_put_u32(h, IFLA_MTU, MTU);
-    return h;
-}
-
-static int create_veth(int netns)
-{
-    char buf[RTNL_REQUEST_MAX];
-    struct nlmsghdr *h = link_request(buf, EBPF_DETOUR_DEVICE);
-    struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO), *data, *other;
-
-    mnl_attr_put_strz(h, IFLA_INFO_KIND, "veth");
-    data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
-    other = mnl_attr_nest_start(h, VETH_INFO_PEER);
-    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
-    mnl_attr_put_strz(h, IFLA_IFNAME, IN);
-    mnl_attr_put_u32(h, IFLA_MTU, MTU);
-    mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)netns);
-    mnl_attr_nest_end(h, other);
-    mnl_attr_nest_end(h, data);
-    mnl_attr_nest_end(h, info);
-    return rtnl_ask_once(h, NULL, NULL);
-}
-
 static int create_macvlan(int netns, int lower)
 {
     char buf[RTNL_REQUEST_MAX];
-    struct nlmsghdr *h = link_request(buf, OUT);
-    struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO), *data;
+    struct nlmsghdr *h = rtnl_request(buf, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+    struct nlattr *info, *data;
 
+    mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
+    mnl_attr_put_strz(h, IFLA_IFNAME, OUT);
+    mnl_attr_put_u32(h, IFLA_MTU, EBPF_PEER_MTU);
+    info = mnl_attr_nest_start(h, IFLA_LINKINFO);
     mnl_attr_put_strz(h, IFLA_INFO_KIND, "macvlan");
     data = mnl_attr_nest_start(h, IFLA_INFO_DATA);
     mnl_attr_put_u32(h, IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE);
@@ -114,16 +87,6 @@ static int create_macvlan(int netns, int lower)
 }
 
 /* --- in its namespace --- */
-
-static int set_ipv6(const char *device, const char *key, const char *value)
-{
-    char path[128];
-    _cleanup_close_ int fd = -1;
-
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", device, key);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
-}
 
 static int add_route(void)
 {
@@ -156,8 +119,8 @@ static int configure(void)
     int error;
 
     ebpf_no_ipv6(OUT);
-    error = set_ipv6(IN, "addr_gen_mode", "1");
-    error = error ? error : set_ipv6(IN, "disable_ipv6", "0");
+    error = ebpf_conf_set("ipv6", IN, "addr_gen_mode", "1");
+    error = error ? error : ebpf_conf_set("ipv6", IN, "disable_ipv6", "0");
     error = error ? error : ebpf_link_up((int)if_nametoindex(IN));
     error = error ? error : ebpf_link_up((int)if_nametoindex(OUT));
     return error ? error : add_route();
@@ -176,7 +139,9 @@ static int attach(int ifindex, int prog_fd)
 
 static int build(struct ebpf_detour *d)
 {
-    int error = create_veth(d->netns), ifindex = (int)if_nametoindex(EBPF_DETOUR_DEVICE);
+    static const struct eth_addr any;
+    int error = ebpf_veth_create(EBPF_DETOUR_DEVICE, EBPF_PEER_MTU, &any, IN, d->netns);
+    int ifindex = (int)if_nametoindex(EBPF_DETOUR_DEVICE);
     uint32_t zero = 0;
 
     error = error ? error : create_macvlan(d->netns, ifindex);

@@ -139,6 +139,17 @@ INLINE void make_linear(struct __sk_buff *skb, __u32 want)
     }
 }
 
+/* Sets skb->protocol from the frame. Of two tags that are pushed the first lands in the frame; when it is taken out
+ * again, the kernel looks at what is behind it, and takes a tag that is there out of the frame. */
+INLINE long tell_protocol(struct __sk_buff *skb)
+{
+    long r = bpf_skb_vlan_push(skb, T_VLAN, 1);
+
+    r = r ? r : bpf_skb_vlan_push(skb, T_VLAN, 1);
+    r = r ? r : bpf_skb_vlan_pop(skb);
+    return r ? r : bpf_skb_vlan_pop(skb);
+}
+
 /* END: offset behind the last byte that belongs to the packet's L3 payload. */
 INLINE int parse_nd(struct __sk_buff *skb, struct scratch *s, __u32 ofs, __u32 end)
 {

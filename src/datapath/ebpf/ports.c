@@ -16,8 +16,6 @@
 
 LOG_MODULE("ebpf_ports");
 
-#define PEER_MTU 65535 /* our end limits nothing: the other end's MTU does */
-
 /* --- attaching --- */
 
 static int is_filter(const struct nlmsghdr *h, void *aux)
@@ -91,23 +89,27 @@ static struct nlmsghdr *link_request(void *buf, uint16_t type, uint16_t flags, i
     return h;
 }
 
+int ebpf_conf_set(const char *family, const char *device, const char *key, const char *value)
+{
+    char path[128];
+    _cleanup_close_ int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, device, key);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
 /* IPv6 on the other end would only speak to itself. */
 void ebpf_no_ipv6(const char *name)
 {
-    char path[128];
-    int fd;
+    int error = ebpf_conf_set("ipv6", name, "disable_ipv6", "1");
 
-    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (write(fd, "1", 1) != 1) {
-            log_dbg("%s: %s", path, strerror(errno));
-        }
-        close(fd);
+    if (error && error != -ENOENT) {
+        log_dbg("%s: IPv6 stays on: %s", name, strerror(-error));
     }
 }
 
-int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer)
+int ebpf_veth_create(const char *name, uint32_t mtu, const struct eth_addr *mac, const char *peer, int peer_netns)
 {
     static const struct eth_addr zero;
     char buf[RTNL_REQUEST_MAX];
@@ -116,6 +118,9 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
     struct nlattr *info, *data, *other;
 
     mnl_attr_put_strz(h, IFLA_IFNAME, name);
+    if (mtu) {
+        mnl_attr_put_u32(h, IFLA_MTU, mtu);
+    }
     if (memcmp(mac, &zero, sizeof(zero)) != 0) {
         mnl_attr_put(h, IFLA_ADDRESS, sizeof(*mac), mac);
     }
@@ -125,7 +130,10 @@ int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *p
     other = mnl_attr_nest_start(h, VETH_INFO_PEER);
     mnl_nlmsg_put_extra_header(h, sizeof(struct ifinfomsg));
     mnl_attr_put_strz(h, IFLA_IFNAME, peer);
-    mnl_attr_put_u32(h, IFLA_MTU, PEER_MTU);
+    mnl_attr_put_u32(h, IFLA_MTU, EBPF_PEER_MTU);
+    if (peer_netns >= 0) {
+        mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)peer_netns);
+    }
     mnl_attr_nest_end(h, other);
     mnl_attr_nest_end(h, data);
     mnl_attr_nest_end(h, info);
@@ -192,7 +200,7 @@ int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret
     ebpf_internal_peer(name, peer);
     ifindex = (int)if_nametoindex(peer);
     if (!ifindex) {
-        error = ebpf_veth_create(name, mac, peer);
+        error = ebpf_veth_create(name, 0, mac, peer, -1);
         if (error) {
             return error;
         }
@@ -221,26 +229,17 @@ void ebpf_link_remove(const char *name)
 
 /* --- the device on whose behalf routes are looked up --- */
 
-static int set_forwarding(const char *family, const char *name)
-{
-    char path[128];
-    _cleanup_close_ int fd = -1;
-
-    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/forwarding", family, name);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    return fd < 0 || write(fd, "1", 1) != 1 ? -errno : 0;
-}
-
 int ebpf_fib_device_create(int *ret_ifindex)
 {
     static const struct eth_addr any;
-    int error = if_nametoindex(EBPF_FIB_DEVICE) ? 0 : ebpf_veth_create(EBPF_FIB_DEVICE, &any, EBPF_FIB_DEVICE "p");
+    int error =
+        if_nametoindex(EBPF_FIB_DEVICE) ? 0 : ebpf_veth_create(EBPF_FIB_DEVICE, 0, &any, EBPF_FIB_DEVICE "p", -1);
 
-    error = error ? error : set_forwarding("ipv4", EBPF_FIB_DEVICE);
+    error = error ? error : ebpf_conf_set("ipv4", EBPF_FIB_DEVICE, "forwarding", "1");
     if (error) {
         return error;
     }
-    if (set_forwarding("ipv6", EBPF_FIB_DEVICE)) {
+    if (ebpf_conf_set("ipv6", EBPF_FIB_DEVICE, "forwarding", "1")) {
         log_info("no IPv6 on this machine: tunnels over IPv4 only");
     }
     *ret_ifindex = (int)if_nametoindex(EBPF_FIB_DEVICE);

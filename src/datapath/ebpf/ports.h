@@ -14,12 +14,17 @@
 
 #define EBPF_TC_PRIORITY 49152 /* behind what others attach (policing); host_guard.c's */
 #define EBPF_TC_HANDLE 1
+#define EBPF_PEER_MTU 65535         /* our ends of veths limit nothing: the other ends' MTUs do */
 #define EBPF_PEER_PREFIX "wrp"      /* our ends of INTERNAL ports */
 #define EBPF_FIB_DEVICE "wr-routes" /* and its other end, with a p */
 
 int ebpf_link_up(int ifindex);
 void ebpf_no_ipv6(const char *name);
-int ebpf_veth_create(const char *name, const struct eth_addr *mac, const char *peer);
+/* Sets /proc/sys/net/FAMILY/conf/DEVICE/KEY. */
+int ebpf_conf_set(const char *family, const char *device, const char *key, const char *value);
+/* A veth NAME with the MTU (0: the kernel's) and the address MAC (zero: the kernel's choice), and its other end PEER,
+ * which has EBPF_PEER_MTU, in the namespace PEER_NETNS (a file descriptor, -1: this one). */
+int ebpf_veth_create(const char *name, uint32_t mtu, const struct eth_addr *mac, const char *peer, int peer_netns);
 
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
 int ebpf_attach(int ifindex, int prog_fd);

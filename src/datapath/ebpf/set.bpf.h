@@ -348,15 +348,14 @@ INLINE void untagged(struct scratch *s)
     }
 }
 
-/* The outermost tag is beside the frame. Where dress_as_ip() left it inside, the kernel does not see it: two tags more,
- * one of them in front of it, are taken off again, and the kernel finds it and takes it out. */
+/* The outermost tag is beside the frame. Where dress_as_ip() left it inside, the kernel does not see it, and is told.
+ */
 INLINE long tag_beside(struct __sk_buff *skb, struct scratch *s)
 {
     if (skb->vlan_present) {
         return 0;
     }
-    if (!s->tags || bpf_skb_vlan_push(skb, T_VLAN, 1) || bpf_skb_vlan_push(skb, T_VLAN, 1) || bpf_skb_vlan_pop(skb) ||
-        bpf_skb_vlan_pop(skb)) {
+    if (!s->tags || tell_protocol(skb)) {
         return -1;
     }
     untagged(s);
