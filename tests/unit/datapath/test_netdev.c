@@ -110,6 +110,22 @@ static int raw_socket(const char *dev)
 /* A tagged frame of a made-up type. */
 static const uint8_t frame[64] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0x60, 5, 0x88, 0xb5, 'h', 'i'};
 
+/* A datapath with two ports, pka and pkb, which are veths with pka1 and pkb1 behind them. */
+static void two_ports_open(struct fixture *f, dp_port_t *ret_a, dp_port_t *ret_b)
+{
+    RUN("ip link add pka type veth peer name pka1 && ip link add pkb type veth peer name pkb1");
+    RUN("for d in pka pka1 pkb pkb1; do ip link set $d up; sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
+    fixture_open(f);
+    *ret_a = add_port(f, DP_PORT_SYSTEM, "pka");
+    *ret_b = add_port(f, DP_PORT_SYSTEM, "pkb");
+}
+
+static void two_ports_close(struct fixture *f)
+{
+    fixture_close(f);
+    RUN("ip link del pka && ip link del pkb");
+}
+
 static void test_forward(void **state)
 {
     struct fixture f;
@@ -120,11 +136,7 @@ static void test_forward(void **state)
     int in, out;
 
     (void)state;
-    RUN("ip link add pka type veth peer name pka1 && ip link add pkb type veth peer name pkb1");
-    RUN("for d in pka pka1 pkb pkb1; do ip link set $d up; sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
-    fixture_open(&f);
-    a = add_port(&f, DP_PORT_SYSTEM, "pka");
-    b = add_port(&f, DP_PORT_SYSTEM, "pkb");
+    two_ports_open(&f, &a, &b);
     assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_SYSTEM, .name = "pka"}, &a), -EEXIST);
     assert_int_equal(dp_port_add(f.dp, &(struct dp_port_spec){.kind = DP_PORT_SYSTEM, .name = "none"}, &a), -ENODEV);
     in = raw_socket("pka1");
@@ -324,8 +336,7 @@ static void test_batch(void **state)
     assert_int_equal(dp_drops(f.dp)[DROP_PORT_DOWN], 2);
     close(in);
     close(out);
-    fixture_close(&f);
-    RUN("ip link del pka && ip link del pkb");
+    two_ports_close(&f);
 }
 
 /* A UDP super-packet of SUPER bytes in segments of SUPER_MSS. */
@@ -438,11 +449,7 @@ static void test_udp_super_batch(void **state)
         packet_free(broken);
         return; /* nobody can send one to the device: the datapath itself is tested in tests/vm */
     }
-    RUN("ip link add pka type veth peer name pka1 && ip link add pkb type veth peer name pkb1");
-    RUN("for d in pka pka1 pkb pkb1; do ip link set $d up; sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
-    fixture_open(&f);
-    a = add_port(&f, DP_PORT_SYSTEM, "pka");
-    b = add_port(&f, DP_PORT_SYSTEM, "pkb");
+    two_ports_open(&f, &a, &b);
     us_datapath_of(f.dp)->udp_super = false;
     in = raw_socket("pka1");
     assert_int_equal(setsockopt(in, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
@@ -472,8 +479,7 @@ static void test_udp_super_batch(void **state)
     packet_free(broken);
     close(in);
     close(receiver);
-    fixture_close(&f);
-    RUN("ip link del pka && ip link del pkb");
+    two_ports_close(&f);
 }
 
 /* A super-packet of a kind that the kernel cannot tell its readers (UFO stands for UDP's before Linux 6.2) is counted,
@@ -489,14 +495,10 @@ static void test_untold_super(void **state)
     uint8_t buf[2048];
 
     (void)state;
-    RUN("ip link add pka type veth peer name pka1 && ip link add pkb type veth peer name pkb1");
-    RUN("for d in pka pka1 pkb pkb1; do ip link set $d up; sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done");
+    two_ports_open(&f, &a, &b);
     /* Past the device, which would cut it. */
     RUN("tc qdisc add dev pka1 clsact && tc filter add dev pka1 egress protocol all u32 match u32 0 0 action mirred "
         "ingress redirect dev pka");
-    fixture_open(&f);
-    a = add_port(&f, DP_PORT_SYSTEM, "pka");
-    b = add_port(&f, DP_PORT_SYSTEM, "pkb");
     plain = raw_socket("pka1");
     in = raw_socket("pka1");
     assert_int_equal(setsockopt(in, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
@@ -522,8 +524,7 @@ static void test_untold_super(void **state)
     close(in);
     close(plain);
     close(receiver);
-    fixture_close(&f);
-    RUN("ip link del pka && ip link del pkb");
+    two_ports_close(&f);
 }
 
 int main(void)
