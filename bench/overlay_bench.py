@@ -70,6 +70,21 @@ def kernel(world):
     return Pair(vms[0], vms[1], "10.0.0.2", "02:00:00:01:00:01", "02:00:00:01:00:02")
 
 
+def redirects(world, build):
+    """The same devices as Warren's, and programs that send each frame on and do nothing else."""
+    ends = [world.netns(f"r{n}") for n in (1, 2)]
+    vms = [world.netns(f"rv{n}") for n in (1, 2)]
+    world.veth(ends[0], "und0", ends[1], "und0")
+    for n, (hv, vm) in enumerate(zip(ends, vms), 1):
+        world.veth(hv, "vm0", vm, "eth0")
+        for link in ("und0", "vm0"):
+            world.ip(hv, "link", "set", link, "mtu", "9000", "up")
+        world.ip(vm, "link", "set", "eth0", "mtu", str(MTU), "up")
+        world.ip(vm, "addr", "add", f"10.0.0.{n}/24", "dev", "eth0")
+        run(build / "bench" / "bench_redirects", f"ns={hv}", "port=vm0", "uplink=und0")
+    return Pair(vms[0], vms[1], "10.0.0.2")
+
+
 def cloud_pair(cloud, kind="vxlan", switch_up=None):
     cloud.hypervisors = ["hv1", "hv2"]
     if switch_up is None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Super-packets and checksums that are left to the device, through every kind of tunnel over both underlays, between the
-datapaths and from each to the kernel's own tunnel devices: what is sent arrives, in both directions, inside IPv4 and IPv6."""
+datapaths and from each to the kernel's own tunnel devices: what is sent arrives, in both directions, inside IPv4 and IPv6, and
+with a VLAN tag, too."""
 import json
 import pathlib
 
@@ -92,7 +93,8 @@ def checksum_errors(cloud, ns):
     return {name: count for name, count in shown.items() if name.endswith("InCsumErrors") and count}
 
 
-def test_what_is_sent_arrives(ends, datapath):
+def all_arrives(ends):
+    """Sends both ways through every tunnel. Returns what left hv1 by the underlay and was no segment, as tshark's protocols."""
     for n in ends.tunnels:
         for target in inner(n, 2):
             wait_for(f"{target} through {TUNNELS[n]}",
@@ -105,11 +107,32 @@ def test_what_is_sent_arrives(ends, datapath):
         assert not checksum_errors(ends, ns), checksum_errors(ends, ns)
     whole = capture.stop().tshark("eth.src", "frame.protocols")
     mac = json.loads(ends.world.ip(ends.hv_ns("hv1"), "-j", "link", "show", "und0").stdout)[0]["address"]
-    seen = {tuple(packet["frame.protocols"][0].split(":")[2:5]) for packet in whole if packet["eth.src"][0] == mac}
+    return {packet["frame.protocols"][0] for packet in whole if packet["eth.src"][0] == mac}
+
+
+def assert_whole(ends, seen, tag=""):
+    """They left hv1 whole, but where an outer checksum is owed: over IPv6 only our own eBPF says that it takes one of zero."""
+    for n in ends.tunnels:
+        kind, family = TUNNELS[n]
+        owed = ends.peer != "ebpf" and family == "6" and kind != "gre"
+        outer = ["ip" if family == "4" else "ipv6", *(["gre"] if kind == "gre" else ["udp", kind])]
+        for layers in ("ip:tcp", "ip:udp", "ipv6:tcp", "ipv6:udp"):
+            inside = f":{':'.join(outer)}:eth:ethertype:{tag}{layers}"
+            assert owed or any(inside in protocols for protocols in seen), (inside, sorted(seen))
+
+
+def test_what_is_sent_arrives(ends, datapath):
+    seen = all_arrives(ends)
     if datapath == "ebpf":
-        # They left hv1 whole, but where an outer checksum is owed: over IPv6 only our own eBPF says that it takes one of zero.
-        for n in ends.tunnels:
-            kind, family = TUNNELS[n]
-            owed = ends.peer != "ebpf" and family == "6" and kind != "gre"
-            protocols = ("ip" if family == "4" else "ipv6", *(("gre", "eth") if kind == "gre" else ("udp", kind)))
-            assert owed or protocols in seen, seen
+        assert_whole(ends, seen)
+
+
+def test_tagged(ends, datapath):
+    """VMs are in a VLAN, which the tunnels carry."""
+    if ends.peer == "kernel":
+        pytest.skip("the tunnels' ends are the far VM's own devices")
+    for hv in ends.hypervisors:
+        ends.vsctl(hv, *[word for n in ends.tunnels for word in ("--", "set", "port", f"tap{n}", "tag=5")][1:])
+    seen = all_arrives(ends)
+    if datapath == "ebpf":
+        assert_whole(ends, seen, "vlan:ethertype:")

@@ -240,13 +240,25 @@ INLINE bool is_stuck(const struct scratch *s, __u32 flags)
     return s->gso_mark == MARK_STUCK && !(flags & EBPF_FLOW_ONE_OUTPUT && detour_device());
 }
 
-/* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: tags inside a frame that came out of a tunnel; MPLS and
- * something that is left to the device; headers farther back than what a clone can put back. */
+/* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device; headers farther
+ * back than what a clone can put back. */
 static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
 {
-    return (flags & EBPF_FLOW_VLAN && s->base && s->tags) ||
-           (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
+    return (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
            (flags & EBPF_FLOW_MPLS && (skb->gso_size || is_partial(skb)));
+}
+
+/* The inner frame is all that is left, its outermost tag beside it, as a device would have handed it over. */
+static __attribute__((noinline)) long unwrap(struct __sk_buff *skb, struct scratch *s)
+{
+    if (decap(skb, s)) {
+        return -1;
+    }
+    if (s->tags) {
+        s->outer_l3 = bpf_ntohs(s->key.eth_type);
+        return tag_beside(skb, s);
+    }
+    return 0;
 }
 
 /* Runs the slot's steps on the packet; s->base is where its frame begins until here. */
@@ -267,7 +279,7 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     if (first->op == EBPF_OP_DROP) {
         return drop(first->arg);
     }
-    if (s->base && decap(skb, s)) {
+    if (s->base && unwrap(skb, s)) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
     if (slot->n_steps == 1) {

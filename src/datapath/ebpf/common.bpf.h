@@ -70,8 +70,9 @@ struct scratch {
     __u32 l3, l4;      /* 0: there is none */
     __u32 tags;        /* VLAN tags in the payload */
     __u32 len;         /* of the frame, with the tag that the kernel keeps apart */
-    __u32 encap;       /* bytes that encap() put in front and undo_encap() must take away */
+    __u32 encap;       /* bytes that make_room() put in front and undo_encap() must take away */
     __u32 shape;       /* what they are, with `encap` */
+    __u32 again;       /* the kernel was not told what they are, which it had been before */
     __u32 outer_l3;    /* EtherType (host order) of what the tunnel packet was, 0: none */
     __u32 outer_label; /* IPv6's */
     __u32 in_port;
@@ -79,7 +80,8 @@ struct scratch {
     __u32 mpls;               /* where the outermost label is; 0: there is none */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
-    __u16 gso_mark; /* MARK_* */
+    __u16 gso_mark;       /* MARK_* */
+    struct flow_vlan tag; /* that lay beside the frame and is in it while it is encapsulated; no TPID: none */
     struct bpf_fib_lookup fib;
     struct hop hop;
     struct saved saved;

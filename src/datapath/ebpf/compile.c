@@ -253,7 +253,6 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
     }
     if (what & DP_SET_VLAN) {
         set_u32(c, EBPF_OP_SET_VLAN, be16toh(a->key.vlan[0].tci), be16toh(a->mask.vlan[0].tci) & ~FLOW_VLAN_PRESENT);
-        c->p.flags |= EBPF_FLOW_VLAN;
     }
 }
 
@@ -313,11 +312,9 @@ static void compile_one(struct compiler *c, const struct dp_action *a, bool last
     case DP_ACTION_PUSH_VLAN:
         step_add(c, EBPF_OP_PUSH_VLAN)->u.vlan = ((const struct dp_action_vlan *)(const void *)a)->vlan;
         c->p.steps[c->p.n - 1].u.vlan.tci &= ~htobe16(FLOW_VLAN_PRESENT);
-        c->p.flags |= EBPF_FLOW_VLAN;
         break;
     case DP_ACTION_POP_VLAN:
         step_add(c, EBPF_OP_POP_VLAN);
-        c->p.flags |= EBPF_FLOW_VLAN;
         break;
     case DP_ACTION_SET:
         set_fields(c, (const struct dp_action_set *)(const void *)a);

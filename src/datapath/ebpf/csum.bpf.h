@@ -103,7 +103,7 @@ GLOBAL int sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     if (skb->gso_size) {
         return t->ipv6 && !(t->flags & FLOW_TNL_CSUM) && takes_zero(t) ? SUM_NONE : SUM_SLOW;
     }
-    if (skb->vlan_present) {
+    if (skb->vlan_present && !has_plain_tag(skb, s)) {
         return SUM_SLOW;
     }
     if (headers_tell(skb, s)) {
@@ -220,6 +220,9 @@ INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, const struct e
         sum = sum_words(s->buf + ETH_HLEN + 8, 16) + sum_words(s->buf + ETH_HLEN + 40, 15);
     } else {
         sum = sum_words(s->buf + ETH_HLEN + 12, 4) + sum_words(s->buf + ETH_HLEN + 20, 15);
+    }
+    if (s->tag.tpid) {
+        sum += sum_words(s->buf + ETH_HLEN + (ip6 ? 40 : 20) + 30, 2);
     }
     if (opts_len) {
         sum += (__u32)bpf_csum_diff(NULL, 0, (__be32 *)(void *)s->opts, opts_bounded(opts_len), 0);

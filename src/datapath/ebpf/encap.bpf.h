@@ -23,9 +23,11 @@
 
 #define AF_INET_ 2
 #define AF_INET6_ 10
+#define EALREADY_ 114
 #define SPORT_MIN 32768u /* as packet/tunnel.h */
 #define SPORT_MAX 60999u
-#define OUTER_MAX (ETH_HLEN + 40 + 16 + ETH_HLEN)
+#define TAG_LEN 4
+#define OUTER_MAX (ETH_HLEN + 40 + 16 + ETH_HLEN + TAG_LEN)
 
 INLINE __u16 source_port(__u32 hash)
 {
@@ -139,10 +141,10 @@ INLINE bool hop_has_neighbour(const struct hop *hop)
 /* The outer IP packet's length, or the largest one's that a super-packet will become. */
 INLINE __u32 outer_ip_len(struct __sk_buff *skb, struct scratch *s, __u32 outer)
 {
-    __u32 headers = s->l4;
+    __u32 tag = skb->vlan_present ? TAG_LEN : 0, headers = s->l4 + tag;
 
     if (!skb->gso_size) {
-        return skb->len + outer + (skb->vlan_present ? 4 : 0);
+        return skb->len + outer + tag;
     }
     if (s->key.ip_proto == IP_PROTO_TCP) {
         struct w_tcp *tcp = at(skb, s->l4, sizeof(*tcp));
@@ -217,22 +219,28 @@ INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_
     ip->dst = t->dst;
 }
 
+/* Of the inner frame's header that is written again when it is encapsulated: with the tag, if it lay beside. */
+INLINE __u32 inner_len(const struct scratch *s)
+{
+    return s->tag.tpid ? ETH_HLEN + TAG_LEN : ETH_HLEN;
+}
+
 /* The outer headers and the inner Ethernet header, N bytes in s->buf, with T's options between them. */
 INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 n)
 {
-    __u64 head = n - ETH_HLEN;
-    __u32 opts_len = t->opts_len;
+    __u32 opts_len = t->opts_len, inner = inner_len(s);
+    __u64 head = n - inner;
 
     if (!opts_len) {
         return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
     }
     barrier_var(head); /* see upcall() */
-    if (head < ETH_HLEN || head > OUTER_MAX - ETH_HLEN) {
+    if (head < ETH_HLEN || head > OUTER_MAX - ETH_HLEN - TAG_LEN) {
         return -1;
     }
     return bpf_skb_store_bytes(skb, 0, s->buf, head, 0) ||
            bpf_skb_store_bytes(skb, head, s->opts, opts_bounded(opts_len), 0) ||
-           bpf_skb_store_bytes(skb, head + opts_len, s->buf + head, ETH_HLEN, 0);
+           bpf_skb_store_bytes(skb, head + opts_len, s->buf + head, inner, 0);
 }
 
 /* Writes the outer headers and the inner Ethernet header. */
@@ -241,7 +249,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
 {
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
-    __u32 n = ETH_HLEN + outer - t->opts_len + ETH_HLEN;
+    __u32 n = ETH_HLEN + outer - t->opts_len + inner_len(s);
 
     if (n > OUTER_MAX || n < ETH_HLEN + 20 + 4 + ETH_HLEN) {
         return -1;
@@ -263,10 +271,18 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
         write_ipv4(t, (struct w_ip4 *)(void *)(s->buf + ETH_HLEN), ip_len);
         write_l4(s, t, (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + 20), ip_len - 20);
     }
-    inner = (struct w_eth *)(void *)(s->buf + n - ETH_HLEN);
+    inner = (struct w_eth *)(void *)(s->buf + n - inner_len(s));
     inner->dst = s->dst;
     inner->src = s->src;
-    inner->type = s->eth_type;
+    if (s->tag.tpid) {
+        struct w_vlan *vlan = (struct w_vlan *)(void *)(inner + 1);
+
+        inner->type = s->tag.tpid;
+        vlan->tci = s->tag.tci;
+        vlan->type = s->eth_type;
+    } else {
+        inner->type = s->eth_type;
+    }
     if (mode != SUM_NONE) {
         __u16 csum = outer_csum(skb, s, t, mode);
         struct w_outer_l4 *l4 = (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + (t->ipv6 ? 40 : 20));
@@ -303,42 +319,77 @@ INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
     return r;
 }
 
-/* Takes the outer headers off again that encap() had put on. */
+INLINE long take_plain_tag(struct __sk_buff *skb, struct scratch *s)
+{
+    s->tag.tpid = (__be16)skb->vlan_proto;
+    s->tag.tci = bpf_htons(skb->vlan_tci);
+    return bpf_skb_vlan_pop(skb);
+}
+
+INLINE long put_tag_back(struct __sk_buff *skb, struct scratch *s)
+{
+    __be16 tpid = s->tag.tpid;
+
+    s->tag.tpid = 0;
+    return tpid ? bpf_skb_vlan_push(skb, tpid, bpf_ntohs(s->tag.tci)) : 0;
+}
+
+/* Takes the outer headers off again that make_room() had put on. */
 INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
 {
     struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
     long r = bpf_skb_adjust_room(skb, -(__s32)s->encap, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
 
     s->encap = s->base = 0;
-    return r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
+    r = r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
+    return r ? r : put_tag_back(skb, s);
 }
 
-/* Room for OUTER bytes and the inner Ethernet header, unless it is there already. */
+INLINE __u64 encap_flags(const struct scratch *s, const struct ebpf_tunnel *t)
+{
+    return BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
+           (s->tag.tpid ? BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN + TAG_LEN) : BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN)) |
+           (t->ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) |
+           (t->kind == EBPF_GRE ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
+}
+
+/* Room for OUTER bytes and the inner Ethernet header, unless it is there already. RUN_UP: it cannot be had. The kernel
+ * takes note that a packet is encapsulated, refuses to do it twice (EALREADY), and nothing takes the note away: neither
+ * undo_encap() nor decap(), if the note was there when the packet came in. A second time the bytes alone must do, which
+ * is enough for everything but super-packets. */
 INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 outer)
 {
-    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN);
-    __u32 shape = t->kind | (__u32)t->ipv6 << 8 | outer << 16;
-    long r;
+    __u32 shape = t->kind | (__u32)t->ipv6 << 8 | outer << 16, room;
+    long r = 0;
 
     if (s->encap && s->shape == shape) {
         return 0;
     }
     if (s->encap) {
         r = undo_encap(skb, s);
-        if (r) {
-            return r;
-        }
-    } else if (skb->vlan_present || (skb->protocol != T_IPV4 && skb->protocol != T_IPV6)) {
-        r = dress_as_ip(skb, s);
-        if (r) {
-            return r;
-        }
+    } else {
+        s->tag.tpid = 0;
     }
-    flags |= t->ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
-    flags |= t->kind == EBPF_GRE ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP;
-    r = bpf_skb_adjust_room(skb, outer + ETH_HLEN, BPF_ADJ_ROOM_MAC, flags);
+    if (!r && has_plain_tag(skb, s)) {
+        r = take_plain_tag(skb, s);
+    } else if (!r && (skb->vlan_present || !is_taken_for_ip(skb))) {
+        r = dress_as_ip(skb, s);
+    }
+    if (r) {
+        return r;
+    }
+    room = outer + inner_len(s);
+    s->again = false;
+    r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, encap_flags(s, t));
+    if (r == -EALREADY_) {
+        if (skb->gso_size) {
+            return put_tag_back(skb, s) ? -1 : RUN_UP;
+        }
+        s->again = true;
+        r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+    }
     if (!r) {
-        s->encap = outer + ETH_HLEN;
+        s->encap = room;
         s->shape = shape;
     }
     return r;
@@ -354,6 +405,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     const struct ebpf_tunnel *t;
     struct w_eth *eth;
     bool last;
+    long r;
 
     if (!s || !step || !c) {
         return TC_ACT_SHOT;
@@ -368,12 +420,12 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         return TC_ACT_SHOT;
     }
     if (s->encap) {
-        s->base = s->encap;
+        s->base = s->encap - (inner_len(s) - ETH_HLEN);
     }
     if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
         return RUN_UP;
     }
-    if (skb->gso_size && !s->encap && (skb->vlan_present || s->tags || !s->l4)) {
+    if (skb->gso_size && !s->encap && (!s->l4 || s->tags || (skb->vlan_present && !has_plain_tag(skb, s)))) {
         return RUN_UP;
     }
     mode = sum_mode(skb, s, t);
@@ -393,7 +445,12 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         s->src = eth->src;
         s->eth_type = eth->type;
     }
-    if (make_room(skb, s, t, outer) || write_headers(skb, s, t, outer, mode)) {
+    r = make_room(skb, s, t, outer);
+    if (r == RUN_UP) {
+        return RUN_UP;
+    }
+    if (r || write_headers(skb, s, t, outer, mode) ||
+        (s->again && skb->protocol != (t->ipv6 ? T_IPV6 : T_IPV4) && tell_protocol(skb))) {
         count_tx_drop(port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }

@@ -30,7 +30,7 @@ INLINE long mpls_begin(struct __sk_buff *skb, struct scratch *s)
         (skb->len < SMALLEST && bpf_skb_change_tail(skb, SMALLEST, 0))) {
         return -1;
     }
-    if ((skb->vlan_present || (skb->protocol != T_IPV4 && skb->protocol != T_IPV6)) && dress_as_ip(skb, s)) {
+    if ((skb->vlan_present || !is_taken_for_ip(skb)) && dress_as_ip(skb, s)) {
         return -1;
     }
     s->shape = ~0u; /* skb->protocol is not to be believed */

@@ -139,6 +139,18 @@ INLINE void make_linear(struct __sk_buff *skb, __u32 want)
     }
 }
 
+INLINE bool is_taken_for_ip(struct __sk_buff *skb)
+{
+    return skb->protocol == T_IPV4 || skb->protocol == T_IPV6;
+}
+
+/* The frame's only tag, beside it, which encapsulation can put into it by itself. All others go there by dress_as_ip(),
+ * behind which the kernel has wrong ideas of where a super-packet's headers are. */
+INLINE bool has_plain_tag(struct __sk_buff *skb, const struct scratch *s)
+{
+    return skb->vlan_present && !s->tags && is_taken_for_ip(skb);
+}
+
 /* Sets skb->protocol from the frame. Of two tags that are pushed the first lands in the frame; when it is taken out
  * again, the kernel looks at what is behind it, and takes a tag that is there out of the frame. */
 INLINE long tell_protocol(struct __sk_buff *skb)

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 11
+#define EBPF_LAYOUT 12
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -166,10 +166,9 @@ struct ebpf_step {
 
 /* --- flows --- */
 
-#define EBPF_FLOW_VLAN 1u       /* has VLAN steps */
-#define EBPF_FLOW_MPLS 2u       /* has MPLS steps */
-#define EBPF_FLOW_SAVE 4u       /* has SAVE steps */
-#define EBPF_FLOW_ONE_OUTPUT 8u /* outputs the packet once, to a netdev */
+#define EBPF_FLOW_MPLS 1u       /* has MPLS steps */
+#define EBPF_FLOW_SAVE 2u       /* has SAVE steps */
+#define EBPF_FLOW_ONE_OUTPUT 4u /* outputs the packet once, to a netdev */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {

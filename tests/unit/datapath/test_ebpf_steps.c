@@ -155,6 +155,16 @@ static void test_trunc_order(void **state WR_UNUSED)
 
 /* --- tags --- */
 
+#define VLAN_7 ((struct flow_vlan){htobe16(ETH_TYPE_VLAN), htobe16(FLOW_VLAN_PRESENT | 7)})
+
+/* The 60 bytes of PLAIN with the tag of VLAN_7. */
+static void tag_frame(uint8_t *tagged, const uint8_t *plain)
+{
+    memcpy(tagged, plain, 12);
+    memcpy(tagged + 12, "\x81\x00\x00\x07", 4);
+    memcpy(tagged + 16, plain + 12, 48);
+}
+
 /* A tag that the tunnel output before put into the frame is taken out again. */
 static void test_tunnel_then_untag(void **state WR_UNUSED)
 {
@@ -170,13 +180,41 @@ static void test_tunnel_then_untag(void **state WR_UNUSED)
     NEEDS_BPF;
     underlay_up();
     udp_frame(plain, 1, 2, 3, 4);
-    memcpy(tagged, plain, 12);
-    memcpy(tagged + 12, "\x81\x00\x00\x07", 4);
-    memcpy(tagged + 16, plain + 12, 48);
+    tag_frame(tagged, plain);
     assert_int_equal(run_actions(&a, sizeof(a), tagged, 64, out, &out_len), TC_ACT_REDIRECT);
     assert_int_equal(last_upcall.kind, 0);
     assert_int_equal(out_len, 60);
     assert_memory_equal(out, plain, 60);
+}
+
+/* A tag that lies beside the frame is in it inside a tunnel, and counts for the outer checksum. */
+static void test_tag_into_tunnel(void **state WR_UNUSED)
+{
+    static const enum tunnel_type kinds[] = {TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+    struct {
+        struct dp_action_vlan push;
+        struct trunc_to tunnel;
+    } a = {.push = {.h = {DP_ACTION_PUSH_VLAN, sizeof(a.push), 0}, .vlan = VLAN_7}};
+    uint8_t plain[64], tagged[68], out[256];
+    struct flow_tunnel got;
+    size_t hdr_len;
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(plain, 1, 2, 3, 4);
+    tag_frame(tagged, plain);
+    for (unsigned int i = 0; i < 6; i++) {
+        size_t out_len = sizeof(out);
+
+        a.tunnel = trunc_to(0, PORT_TUNNEL + i % 3, i / 3);
+        assert_int_equal(run_actions(&a, sizeof(a), plain, 60, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_int_equal(
+            tunnel_parse(kinds[i % 3], out + 14, out_len - 14, i % 3 == EBPF_GENEVE ? 6081 : 4789, &got, &hdr_len),
+            DROP_NONE);
+        assert_int_equal(out_len, 14 + hdr_len + 64);
+        assert_memory_equal(out + 14 + hdr_len, tagged, 64);
+    }
 }
 
 /* --- checksums that are left to the device, on devices --- */
@@ -460,14 +498,12 @@ static void test_copy_tunnel(void **state WR_UNUSED)
     } a = {.clone = {DP_ACTION_CLONE, offsetof(typeof(a), rest), 0},
            .set = set_ones(DP_SET_ETH),
            .rest = {DP_ACTION_OUTPUT, sizeof(a.rest), PORT_OUT}};
-    uint8_t frames[2][64], out[256];
+    uint8_t frames[2][68], out[256];
 
     NEEDS_BPF;
     underlay_up();
     udp_frame(frames[0], 1, 2, 3, 4);
-    memcpy(frames[1], frames[0], 12);
-    memcpy(frames[1] + 12, "\x81\x00\x00\x07", 4);
-    memcpy(frames[1] + 16, frames[0] + 12, 44);
+    tag_frame(frames[1], frames[0]);
     for (unsigned int i = 0; i < 6; i++) {
         size_t out_len = sizeof(out);
 
@@ -477,6 +513,71 @@ static void test_copy_tunnel(void **state WR_UNUSED)
         assert_int_equal(out_len, 60);
         assert_memory_equal(out, frames[i / 3], 60);
     }
+}
+
+/* The next packet that leaves by the underlay must be INNER in a tunnel of TYPE over IPv4 or IPv6. */
+static void expect_tunnelled(const struct devices *underlay, enum tunnel_type type, bool v6, const uint8_t *inner,
+                             size_t len)
+{
+    uint8_t got[256];
+    struct flow_tunnel tunnel;
+    size_t n, hdr_len;
+
+    do { /* the host itself sends multicast */
+        n = emerged(underlay, got, sizeof(got));
+        assert_in_range(n, 14, sizeof(got));
+    } while (got[0] & 1);
+    assert_int_equal(got[14] >> 4, v6 ? 6 : 4);
+    assert_int_equal(tunnel_parse(type, got + 14, n - 14, type == TUNNEL_GENEVE ? 6081 : 4789, &tunnel, &hdr_len),
+                     DROP_NONE);
+    assert_int_equal(n, 14 + hdr_len + len);
+    assert_memory_equal(got + 14 + hdr_len, inner, len);
+}
+
+/* One packet through tunnels of several forms, an edit between them, and to a port, with a tag and without. */
+static void test_several_tunnels(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action_vlan push;
+        struct trunc_to vxlan, gre, vxlan6;
+        struct dp_action_set set;
+        struct trunc_to geneve;
+        struct dp_action_set mark; /* what is between outputs stays between them */
+        struct dp_action out;
+    } a = {.push = {.h = {DP_ACTION_PUSH_VLAN, sizeof(a.push), 0}, .vlan = VLAN_7},
+           .vxlan = trunc_to(0, PORT_TUNNEL + EBPF_VXLAN, false),
+           .gre = trunc_to(0, PORT_TUNNEL + EBPF_GRE, false),
+           .vxlan6 = trunc_to(0, PORT_TUNNEL + EBPF_VXLAN, true),
+           .set = set_ones(DP_SET_ETH),
+           .geneve = trunc_to(0, PORT_TUNNEL + EBPF_GENEVE, false),
+           .mark = set_ones(DP_SET_MARK),
+           .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    struct devices underlay;
+    uint8_t frames[2][68], out[256];
+
+    NEEDS_BPF;
+    underlay_up();
+    underlay.receive = raw_socket("und1");
+    for (unsigned int tagged = 0; tagged < 2; tagged++) {
+        size_t out_len = sizeof(out), len = tagged ? 64 : 60;
+        uint8_t *frame = frames[tagged];
+
+        udp_frame(frames[0], 1, 2, 3, 4);
+        tag_frame(frames[1], frames[0]);
+        assert_int_equal(tagged ? run_actions(&a, sizeof(a), frames[0], 60, out, &out_len)
+                                : run_actions(&a.vxlan, sizeof(a) - sizeof(a.push), frames[0], 60, out, &out_len),
+                         TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        expect_tunnelled(&underlay, TUNNEL_VXLAN, false, frame, len);
+        expect_tunnelled(&underlay, TUNNEL_GRE, false, frame, len);
+        expect_tunnelled(&underlay, TUNNEL_VXLAN, true, frame, len);
+        memset(frame, 0xff, 12);
+        expect_tunnelled(&underlay, TUNNEL_GENEVE, false, frame, len);
+        assert_int_equal(out_len, 60); /* test-run shows no tag beside the frame */
+        assert_memory_equal(out, frame, 12);
+        assert_memory_equal(out + 12, frames[0] + 12, 48);
+    }
+    close(underlay.receive);
 }
 
 /* The underlay's far end is an uplink as well: what was put into a tunnel comes out of it again. */
@@ -498,16 +599,19 @@ static void uplink_up(void)
     maps.config->generation++;
 }
 
-/* Super-packets cross tunnels whole, whatever the IP versions inside and outside. Each turn also as on a kernel that
- * cannot be told the inner one (before Linux 6.3; decap_l3 plays it): taken for the outer one, they would be dropped.
- */
+/* Super-packets cross tunnels whole, whatever the IP versions inside and outside, and with a tag that they get before
+ * and lose behind. Each turn also as on a kernel that cannot be told the inner version (before Linux 6.3; decap_l3
+ * plays it): taken for the outer one, they would be dropped. */
 static void test_super_through_tunnel(void **state WR_UNUSED)
 {
     struct {
+        struct dp_action_vlan push;
         struct dp_action_tunnel set;
         struct dp_action out;
-    } enter = {.set.h = {DP_ACTION_SET_TUNNEL, sizeof(enter.set), 0}, .out = {DP_ACTION_OUTPUT, sizeof(enter.out), 0}};
-    struct dp_action leave = {DP_ACTION_OUTPUT, sizeof(leave), PORT_OUT};
+    } enter = {.push = {.h = {DP_ACTION_PUSH_VLAN, sizeof(enter.push), 0}, .vlan = VLAN_7},
+               .set.h = {DP_ACTION_SET_TUNNEL, sizeof(enter.set), 0},
+               .out = {DP_ACTION_OUTPUT, sizeof(enter.out), 0}};
+    struct dp_action leave[] = {{DP_ACTION_POP_VLAN, sizeof(*leave), 0}, {DP_ACTION_OUTPUT, sizeof(*leave), PORT_OUT}};
     static uint8_t out[70000];
     struct devices d;
     uint32_t had;
@@ -516,9 +620,9 @@ static void test_super_through_tunnel(void **state WR_UNUSED)
     d = devices_up();
     uplink_up();
     had = maps.config->decap_l3;
-    for (unsigned int i = 0; i < 48; i++) {
+    for (unsigned int i = 0; i < 96; i++) {
         uint8_t kind = (uint8_t)(i % 3);
-        bool inner6 = i / 3 & 1, outer6 = i / 6 & 1, old = i / 12 & 1, udp = i / 24;
+        bool inner6 = i / 3 & 1, outer6 = i / 6 & 1, old = i / 12 & 1, udp = i / 24 & 1, tagged = i / 48;
         struct flow_key mask = {.in_port = DP_PORT_NONE}, in = {.in_port = dp_port(PORT_IN)},
                         tunnelled = {.in_port = dp_port((uint32_t)PORT_TUNNEL + kind)};
         struct virtio_net_hdr h;
@@ -534,8 +638,13 @@ static void test_super_through_tunnel(void **state WR_UNUSED)
                                                 .flags = FLOW_TNL_KEY | FLOW_TNL_DF,
                                                 .ttl = 64};
         enter.out.arg = (uint32_t)PORT_TUNNEL + kind;
-        put_flow(SENDS, &in, &mask, &enter, sizeof(enter), EBPF_OP_TUNNEL);
-        put_flow(SENDS + 1, &tunnelled, &mask, &leave, sizeof(leave), EBPF_OP_OUTPUT);
+        if (tagged) {
+            put_flow(SENDS, &in, &mask, &enter, sizeof(enter), EBPF_OP_PUSH_VLAN);
+            put_flow(SENDS + 1, &tunnelled, &mask, leave, sizeof(leave), EBPF_OP_POP_VLAN);
+        } else {
+            put_flow(SENDS, &in, &mask, &enter.set, sizeof(enter) - sizeof(enter.push), EBPF_OP_TUNNEL);
+            put_flow(SENDS + 1, &tunnelled, &mask, &leave[1], sizeof(leave[1]), EBPF_OP_OUTPUT);
+        }
         p = unfinished(udp ? IP_PROTO_UDP : IP_PROTO_TCP, inner6, 30054, &h);
         h.gso_type = udp ? 5 : inner6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
         h.gso_size = 1000;
@@ -552,6 +661,53 @@ static void test_super_through_tunnel(void **state WR_UNUSED)
         forget(SENDS + 1);
     }
     maps.config->decap_l3 = had;
+    maps.config->n_tunnels = 0;
+    maps.config->generation++;
+}
+
+/* What came out of a tunnel goes into another; user space does that with super-packets. */
+static void test_tunnel_to_tunnel(void **state WR_UNUSED)
+{
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, in = {.in_port = dp_port(PORT_IN)};
+    struct dp_action leave = {DP_ACTION_OUTPUT, sizeof(leave), PORT_OUT};
+    static uint8_t out[70000];
+    struct devices d;
+
+    NEEDS_BPF;
+    d = devices_up();
+    uplink_up();
+    for (unsigned int i = 0; i < 12; i++) {
+        unsigned int first = PORT_TUNNEL + i % 3, second = PORT_TUNNEL + (i + 1) % 3;
+        bool super = i / 3 & 1, v6 = i / 6;
+        struct trunc_to enter = trunc_to(0, first, false), on = trunc_to(0, second, false);
+        struct flow_key from_first = {.in_port = dp_port(first)}, from_second = {.in_port = dp_port(second)};
+        struct virtio_net_hdr h;
+        struct packet *p = unfinished(IP_PROTO_TCP, v6, super ? 5000 : 200, &h);
+
+        if (super) {
+            h.gso_type = v6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+            h.gso_size = 1000;
+            h.hdr_len = (uint16_t)(h.csum_start + 20);
+        }
+        put_flow(SENDS, &in, &mask, &enter, sizeof(enter), EBPF_OP_TUNNEL);
+        put_flow(SENDS + 1, &from_first, &mask, &on, sizeof(on), EBPF_OP_TUNNEL);
+        put_flow(SENDS + 2, &from_second, &mask, &leave, sizeof(leave), EBPF_OP_OUTPUT);
+        last_upcall.kind = 0;
+        transmit(&d, &h, p->data, p->len);
+        assert_int_equal(emerged(&d, out, sizeof(out)), super ? 0 : p->len);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(last_upcall.kind, super ? EBPF_UPCALL_OUTPUT : 0);
+        if (super) {
+            assert_memory_equal(last_upcall_frame, p->data, 60);
+        } else {
+            assert_int_equal(packet_complete_csum(p), 0);
+            assert_memory_equal(out, p->data, p->len);
+        }
+        packet_free(p);
+        for (uint64_t flow = SENDS; flow < SENDS + 3; flow++) {
+            forget(flow);
+        }
+    }
     maps.config->n_tunnels = 0;
     maps.config->generation++;
 }
@@ -1081,12 +1237,15 @@ int main(void)
         cmocka_unit_test(test_trunc_before),
         cmocka_unit_test(test_trunc_order),
         cmocka_unit_test(test_tunnel_then_untag),
+        cmocka_unit_test(test_tag_into_tunnel),
+        cmocka_unit_test(test_several_tunnels),
         cmocka_unit_test(test_trunc_unfinished),
         cmocka_unit_test(test_trunc_super),
         cmocka_unit_test(test_trunc_unknown_csum),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_copy_tunnel),
         cmocka_unit_test(test_super_through_tunnel),
+        cmocka_unit_test(test_tunnel_to_tunnel),
         cmocka_unit_test(test_copy_ends),
         cmocka_unit_test(test_sctp_ports),
         cmocka_unit_test(test_sctp_unfinished),
