@@ -8,6 +8,7 @@ time still fits, so a recycled pid is never hit.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -49,6 +50,10 @@ def start_time(pid):
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def netns_list():
+    return os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
 
 
 class World:
@@ -153,6 +158,8 @@ class World:
                 wait_for("the killed process", lambda p=pid: self._gone(p), 5)
         for directory in self._pins():  # of the eBPF datapath; its devices and programs go with the namespaces
             shutil.rmtree(directory, ignore_errors=True)
+        for name in self._detours():
+            run("ip", "netns", "del", name)
         for name in reversed(self.state["netns"]):
             if os.path.exists(f"/run/netns/{name}"):
                 run("ip", "netns", "del", name)
@@ -162,9 +169,15 @@ class World:
 
     def _pins(self):
         """Directories of pinned BPF maps of switches whose rundirs are below ours."""
-        prefix = str(self.dir).lstrip("/").replace("/", "_").replace(".", "_") + "_"
         pins = pathlib.Path("/sys/fs/bpf/warren")
-        return [path for path in pins.iterdir() if path.name.startswith(prefix)] if pins.is_dir() else []
+        return [path for path in pins.iterdir() if path.name.startswith(self._pin_prefix())] if pins.is_dir() else []
+
+    def _detours(self):
+        """Namespaces of detours (docs/architecture.md) of those switches."""
+        return [name for name in netns_list() if re.match(r"wr-detour\d-" + re.escape(self._pin_prefix()), name)]
+
+    def _pin_prefix(self):
+        return str(self.dir).lstrip("/").replace("/", "_").replace(".", "_") + "_"
 
     def _gone(self, pid):
         child = self.children.get(pid)
@@ -174,8 +187,7 @@ class World:
 
     def leftovers(self):
         """What of this world still exists: for the proof at a test's end."""
-        left = [name for name in os.listdir("/run/netns") if name.startswith(self.name + "-")] if os.path.isdir(
-            "/run/netns") else []
+        left = [name for name in netns_list() if name.startswith(self.name + "-")] + self._detours()
         left += [str(path) for path in self._pins()]
         needle = str(self.dir).encode()
         for entry in os.listdir("/proc"):

@@ -20,10 +20,14 @@ FROM, TO = bytes.fromhex("0200000000a1"), bytes.fromhex("0200000000a2")
 PAYLOAD = bytes(range(250)) * (MSS * SEGMENTS // 250)
 
 
-def open_tap(ns, name):
+def enter(ns):
     with open(f"/run/netns/{ns}", "rb") as netns:
         if ctypes.CDLL(None).setns(netns.fileno(), 0):
             raise OSError(f"namespace {ns}")
+
+
+def open_tap(ns, name):
+    enter(ns)
     fd = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
     try:

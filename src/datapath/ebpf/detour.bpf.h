@@ -13,7 +13,8 @@
  *
  * What must be known then is in a private Ethernet header around the frame. That has a VLAN tag, because taking a tag
  * off is the one helper that also says where the payload begins, which the kernel's tunnel leaves open; the frame's own
- * tag waits there.
+ * tag waits there. A process that adopts the detour replaces the program at its end before those at its beginning, so
+ * another form of that header is another EBPF_LAYOUT.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"

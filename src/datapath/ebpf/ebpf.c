@@ -419,6 +419,7 @@ static void replace_programs(struct ebpf_datapath *dp)
     dp->maps.replaces = false;
     ebpf_ports_replace_programs(dp);
     ebpf_net_defer(dp->net, false);
+    ebpf_detour_remove(rundir, dp->detour);
     ebpf_unpin_others(rundir);
     log_info("programs and maps of another version are replaced");
 }
@@ -475,7 +476,10 @@ static void eb_close(struct datapath *dp_)
         ebpf_net_detach_uplinks(dp->net);
         ebpf_link_remove(EBPF_FIB_DEVICE);
     }
-    ebpf_detour_close(dp->detour);
+    ebpf_detour_close(dp->detour, dp->leaving);
+    if (!dp->leaving) {
+        ebpf_detour_remove(rundir, NULL);
+    }
     ebpf_net_free(dp->net);
     ebpf_upcalls_free(dp->upcalls);
     free_event(dp->tick);
@@ -495,7 +499,7 @@ static void eb_close(struct datapath *dp_)
 
 static void open_detour(struct ebpf_datapath *dp)
 {
-    int error = ebpf_detour_open(&dp->maps, &dp->detour);
+    int error = ebpf_detour_open(&dp->maps, rundir, &dp->detour);
 
     if (error) {
         log_info("super-packets out of tunnels are cut before taps, UDP's take the slow path: the detour (seg6local, "
@@ -535,12 +539,15 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         ebpf_ports_adopt(dp);
         ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
     }
+    open_detour(dp); /* before our programs are in use */
     error = ebpf_net_new(base, &dp->maps, ebpf_ports_gone, dp, &dp->net);
     error = error ? error : ebpf_upcalls_new(base, &dp->maps, on_upcall, dp, &dp->upcalls);
     if (error) {
         goto fail;
     }
-    open_detour(dp);
+    if (!dp->maps.replaces) {
+        ebpf_detour_remove(rundir, dp->detour); /* no program uses another any more */
+    }
     dp->adopt = event_new(base, -1, 0, on_adopt, dp);
     dp->tick = event_new(base, -1, EV_PERSIST, on_tick, dp);
     if (!dp->adopt || !dp->tick || event_add(dp->tick, &tick)) {
@@ -568,11 +575,12 @@ int dp_ebpf_detach(const char *dir)
             ebpf_detach((int)links[i].if_index);
         }
         if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
-            !strcmp(links[i].if_name, EBPF_FIB_DEVICE) || !strcmp(links[i].if_name, EBPF_DETOUR_DEVICE)) {
+            !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
             ebpf_link_remove(links[i].if_name);
         }
     }
     if_freenameindex(links);
+    ebpf_detour_remove(dir, NULL);
     return ebpf_unpin(dir);
 }
 

@@ -69,21 +69,27 @@ static int ensure_bpffs(void)
     return 0;
 }
 
-/* The directory of RUNDIR's pins: what cannot be in its name becomes '_' (bpffs refuses dots). */
-static char *pin_base(const char *rundir)
+char *ebpf_pin_name(const char *rundir)
 {
-    char *path, *p;
+    char *name;
 
     while (*rundir == '/') {
         rundir++;
     }
-    path = xasprintf(BPFFS "/warren/%s", rundir);
-    for (p = path + strlen(BPFFS "/warren/"); *p; p++) {
+    name = xstrdup(rundir);
+    for (char *p = name; *p; p++) {
         if (*p == '/' || *p == '.') {
-            *p = '_';
+            *p = '_'; /* bpffs refuses dots */
         }
     }
-    return path;
+    return name;
+}
+
+static char *pin_base(const char *rundir)
+{
+    _cleanup_free_ char *name = ebpf_pin_name(rundir);
+
+    return xasprintf(BPFFS "/warren/%s", name);
 }
 
 static char *pin_dir_of(const char *base)

@@ -37,6 +37,8 @@ struct ebpf_maps {
 /* Loads, adopting what is pinned for RUNDIR (NULL: pins nothing, for tests). -EPERM, -ENOSYS …: BPF is not to be had,
  * which is logged with what is missing. */
 int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps);
+/* What stands for RUNDIR in the names of what outlives a process: what cannot be in them becomes '_'. */
+char *ebpf_pin_name(const char *rundir);
 /* What is pinned stays. */
 void ebpf_unload(struct ebpf_maps *maps);
 /* Removes what another layout left pinned for RUNDIR. */

@@ -99,6 +99,18 @@ int ebpf_conf_set(const char *family, const char *device, const char *key, const
     return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
+bool ebpf_conf_is(const char *family, const char *device, const char *key, const char *value)
+{
+    char path[128], found[64];
+    _cleanup_close_ int fd = -1;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, device, key);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, found, sizeof(found));
+    return n == (ssize_t)strlen(value) + 1 && !memcmp(found, value, (size_t)n - 1); /* a line */
+}
+
 /* IPv6 on the other end would only speak to itself. */
 void ebpf_no_ipv6(const char *name)
 {

@@ -20,8 +20,9 @@
 
 int ebpf_link_up(int ifindex);
 void ebpf_no_ipv6(const char *name);
-/* Sets /proc/sys/net/FAMILY/conf/DEVICE/KEY. */
+/* Sets /proc/sys/net/FAMILY/conf/DEVICE/KEY, or compares it. */
 int ebpf_conf_set(const char *family, const char *device, const char *key, const char *value);
+bool ebpf_conf_is(const char *family, const char *device, const char *key, const char *value);
 /* A veth NAME with the MTU (0: the kernel's) and the address MAC (zero: the kernel's choice), and its other end PEER,
  * which has EBPF_PEER_MTU, in the namespace PEER_NETNS (a file descriptor, -1: this one). */
 int ebpf_veth_create(const char *name, uint32_t mtu, const struct eth_addr *mac, const char *peer, int peer_netns);
