@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taps.py FROM_NS FROM_TAP TO_NS TO_TAP KIND...`: writes a super-packet of each KIND into one tap, as a VM's virtio device would,
-and reads what comes out of the other. Prints a JSON object: by kind a list of what was read until all of the payload was there,
-or nothing came any more: [virtio's gso_type, gso_size, bytes of payload, VLAN or null], or a text of what was wrong."""
+"""`taps.py FROM_NS FROM_TAP TO_NS TO_TAP KIND[@VLAN[.VLAN]]...`: writes a super-packet of each KIND, in that VLAN, into one tap, as
+a VM's virtio device would, and reads what comes out of the other. Prints a JSON object: by kind a list of what was read until all
+of the payload was there, or nothing came any more: [virtio's gso_type, gso_size, bytes of payload, VLAN or null (two: a list of
+them)], or a text of what was wrong."""
 import ctypes
 import fcntl
 import json
 import os
 import select
 import struct
+import subprocess
 import sys
+import time
 
 TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 2, 0x1000, 0x4000
@@ -34,6 +37,7 @@ def open_tap(ns, name):
         fcntl.ioctl(fd, TUNSETOFFLOAD, CSUM | TSO4 | TSO6 | USO4 | USO6)
     except OSError:  # Linux before 6.2
         fcntl.ioctl(fd, TUNSETOFFLOAD, CSUM | TSO4 | TSO6)
+    wait_up(name)
     return fd
 
 
@@ -44,9 +48,16 @@ def add_up(data):
     return total
 
 
+def split(kind):
+    """(whether it is TCP, IP version, VLANs)."""
+    kind, _, vlans = kind.partition("@")
+    return kind.startswith("tcp"), int(kind[-1]), [int(vlan) for vlan in vlans.split(".") if vlan]
+
+
 def super_packet(kind):
     """tcp4, tcp6, udp4 or udp6, with virtio's header."""
-    tcp, version = kind.startswith("tcp"), int(kind[-1])
+    tcp, version, vlans = split(kind)
+    tags = b"".join(struct.pack("!HH", 0x8100, vlan) for vlan in vlans)
     source, target = ENDS[version]
     proto, l4_len = (6, 20) if tcp else (17, 8)
     length = l4_len + len(PAYLOAD)
@@ -59,30 +70,52 @@ def super_packet(kind):
     else:
         l3 = struct.pack("!IHBB", 6 << 28, length, proto, 64) + source + target
     gso = UDP_L4 if not tcp else TCPV4 if version == 4 else TCPV6
-    start = 14 + len(l3)
+    start = 14 + len(tags) + len(l3)
     vnet = struct.pack("<BBHHHH", NEEDS_CSUM, gso, start + l4_len, MSS, start, 16 if tcp else 6)
-    return vnet + TO + FROM + struct.pack("!H", 0x0800 if version == 4 else 0x86dd) + l3 + l4 + PAYLOAD
+    return vnet + TO + FROM + tags + struct.pack("!H", 0x0800 if version == 4 else 0x86dd) + l3 + l4 + PAYLOAD
+
+
+def is_whole(frame, version, proto):
+    """The packet's length and checksums are right."""
+    ip = frame[14:]
+    length = struct.unpack("!H", ip[2:4] if version == 4 else ip[4:6])[0] + (0 if version == 4 else 40)
+    l4 = ip[20 if version == 4 else 40:]
+    pseudo = struct.pack("!HH", proto, len(l4)) + (ip[12:20] if version == 4 else ip[8:40])
+    return length == len(ip) and add_up(pseudo + l4) == 0xffff and (version == 6 or add_up(ip[:20]) == 0xffff)
 
 
 def read_one(fd, kind):
-    """[gso_type, gso_size, bytes, VLAN] of the next packet of KIND, or None when nothing comes."""
-    proto, version = 6 if kind.startswith("tcp") else 17, int(kind[-1])
+    """[gso_type, gso_size, bytes, VLAN] of the next packet of KIND, None when nothing comes, a text of what is wrong with it."""
+    tcp, version, _ = split(kind)
+    proto = 6 if tcp else 17
     while select.select([fd], [], [], 0.5 * PATIENCE)[0]:
         data = os.read(fd, 70000)
-        _, gso, _, size, start, _ = struct.unpack("<BBHHHH", data[:10])
-        frame, vlan = data[10:], None
-        if frame[12:14] == b"\x81\x00":
-            vlan, frame = struct.unpack("!H", frame[14:16])[0], frame[:12] + frame[16:]
+        flags, gso, _, size, start, _ = struct.unpack("<BBHHHH", data[:10])
+        frame, vlans = data[10:], []
+        while frame[12:14] == b"\x81\x00":
+            vlans.append(struct.unpack("!H", frame[14:16])[0])
+            frame = frame[:12] + frame[16:]
         if frame[:12] != TO + FROM or frame[14] >> 4 != version or frame[23 if version == 4 else 20] != proto:
             continue
         l4 = 34 if version == 4 else 54
-        if gso and start != l4 + (4 if vlan is not None else 0):
+        if flags & NEEDS_CSUM and start != l4 + 4 * len(vlans):
             return f"the checksum is said to begin at {start}"
+        if not flags & NEEDS_CSUM and not is_whole(frame, version, proto):
+            return "a length or checksum is wrong"
         payload = frame[l4 + (20 if proto == 6 else 8):]
         if len(payload) % 250 or payload != PAYLOAD[:len(payload)]:
             return f"{len(payload)} other bytes"
-        return [gso, size, len(payload), vlan]
+        return [gso, size, len(payload), vlans if len(vlans) > 1 else vlans[0] if vlans else None]
     return None
+
+
+def wait_up(name):
+    """What is sent to a tap that was just opened is dropped until the kernel's linkwatch has been there."""
+    end = time.monotonic() + 5 * PATIENCE
+    while json.loads(subprocess.run(["ip", "-j", "link", "show", name], stdout=subprocess.PIPE, check=True).stdout)[0]["operstate"] != "UP":
+        if time.monotonic() > end:
+            raise OSError(f"{name} does not come up")
+        time.sleep(0.005)
 
 
 def announce(fd):

@@ -63,10 +63,10 @@ def pass_on(cloud, n, kinds=tuple(WHOLE)):
     return json.loads(done.stdout)
 
 
-def wait_whole(cloud, n, whole, timeout=20):
+def wait_whole(cloud, n, whole, kinds=tuple(WHOLE), timeout=20):
     """Until flows and neighbours are known."""
     wait_for(lambda: f"super-packets through {TUNNELS[n]}: {wait_whole.last}",
-             lambda: setattr(wait_whole, "last", pass_on(cloud, n)) or wait_whole.last == whole, timeout)
+             lambda: setattr(wait_whole, "last", pass_on(cloud, n, kinds)) or wait_whole.last == whole, timeout)
 
 
 class Frozen:
@@ -99,6 +99,38 @@ def test_whole_with_a_tag(cloud):
     with Frozen(cloud):
         assert pass_on(cloud, 0) == tagged
     cloud.vsctl("hv2", "clear", "port", "tun0", "tag")
+
+
+TRUNK = {f"{kind}@7": [[*reads[0][:3], 7]] for kind, reads in WHOLE.items()}
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_whole_in_a_vlan_of_the_vm(cloud, n):
+    """The VM sends tagged frames, and the tag goes through the tunnel with them."""
+    wait_whole(cloud, n, TRUNK, tuple(TRUNK))
+    with Frozen(cloud):
+        assert pass_on(cloud, n, tuple(TRUNK)) == TRUNK
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_two_tags(cloud, n):
+    """User space cuts what goes into a tunnel behind two tags."""
+    pieces = {f"{kind}@7.8": [[0, 0, 1000, [7, 8]]] * 20 for kind in WHOLE}
+    wait_whole(cloud, n, pieces, tuple(pieces))
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_cut_by_the_device(cloud, n):
+    """An underlay without offloads has the kernel cut what was put into the tunnel: each piece is right, in a VLAN as well."""
+    kinds = (*WHOLE, *TRUNK)
+    pieces = {kind: [[0, 0, 1000, reads[0][3]]] * 20 for kind, reads in {**WHOLE, **TRUNK}.items()}
+    cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "off")
+    try:
+        wait_whole(cloud, n, pieces, kinds)
+        with Frozen(cloud):
+            assert pass_on(cloud, n, kinds) == pieces
+    finally:
+        cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "on")
 
 
 # --- the detour outlives its process
