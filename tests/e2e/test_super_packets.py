@@ -57,16 +57,17 @@ def cloud(cloud_factory):
     return cloud
 
 
-def pass_on(cloud, n, kinds=tuple(WHOLE)):
-    """What is read at hv2's tap N when hv1's is written into."""
-    done = run("/usr/bin/python3", "-B", TAPS, cloud.hv_ns("hv1"), f"tap{n}", cloud.hv_ns("hv2"), f"tap{n}", *kinds, timeout=60)
+def pass_on(cloud, n, kinds=tuple(WHOLE), to=None):
+    """What is read at hv2's tap N, or hv1's tap TO, when hv1's tap N is written into."""
+    target = (cloud.hv_ns("hv1"), to) if to else (cloud.hv_ns("hv2"), f"tap{n}")
+    done = run("/usr/bin/python3", "-B", TAPS, cloud.hv_ns("hv1"), f"tap{n}", *target, *kinds, timeout=60)
     return json.loads(done.stdout)
 
 
-def wait_whole(cloud, n, whole, kinds=tuple(WHOLE), timeout=20):
+def wait_whole(cloud, n, whole, kinds=tuple(WHOLE), to=None, timeout=20):
     """Until flows and neighbours are known."""
     wait_for(lambda: f"super-packets through {TUNNELS[n]}: {wait_whole.last}",
-             lambda: setattr(wait_whole, "last", pass_on(cloud, n, kinds)) or wait_whole.last == whole, timeout)
+             lambda: setattr(wait_whole, "last", pass_on(cloud, n, kinds, to)) or wait_whole.last == whole, timeout)
 
 
 class Frozen:
@@ -117,6 +118,32 @@ def test_two_tags(cloud, n):
     """User space cuts what goes into a tunnel behind two tags."""
     pieces = {f"{kind}@7.8": [[0, 0, 1000, [7, 8]]] * 20 for kind in WHOLE}
     wait_whole(cloud, n, pieces, tuple(pieces))
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_tunnel_and_taps(cloud, n):
+    """A tunnel output leaves nothing on the super-packet that would harm those behind it. The last one gets it whole; TCP's that
+    goes to others is cut before taps, UDP's out of a UDP tunnel is user space's."""
+    kinds = (*WHOLE, *TRUNK)
+    whole = {**WHOLE, **TRUNK}
+    taps = [f"side{n}", f"last{n}"]
+    for tap in taps:
+        tap_up(cloud, "hv1", tap)
+        cloud.vsctl("hv1", "add-port", f"br{n}", tap)
+    # The mark keeps the fast path from changing the order.
+    cloud.ofctl("hv1", "add-flow", f"br{n}", f"priority=9,in_port=tap{n},actions=output:tun{n},load:1->NXM_NX_PKT_MARK[],"
+                f"output:{taps[0]},output:{taps[1]}")
+    udp_tunnel = TUNNELS[n][0] != "gre"
+    first = {kind: whole[kind] if udp_tunnel and kind.startswith("udp") else [[0, 0, 1000, whole[kind][0][3]]] * 20 for kind in kinds}
+    wait_whole(cloud, n, first, kinds, taps[0])
+    wait_whole(cloud, n, whole, kinds, taps[1])
+    wait_whole(cloud, n, whole, kinds)
+    with Frozen(cloud):
+        assert pass_on(cloud, n, kinds, taps[1]) == whole
+        assert pass_on(cloud, n, kinds) == whole
+    cloud.ofctl("hv1", "del-flows", "--strict", f"br{n}", f"priority=9,in_port=tap{n}")
+    for tap in taps:
+        cloud.vsctl("hv1", "del-port", f"br{n}", tap)
 
 
 @pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])

@@ -62,6 +62,8 @@ INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct eb
         if (action != RUN_ON) {
             return action;
         }
+    } else if (s->gso_mark == MARK_STUCK) {
+        return RUN_UP;
     }
     count_tx(number, skb->len + (skb->vlan_present ? 4 : 0));
     if (!last) {
@@ -218,8 +220,7 @@ static long run_next(__u32 i, void *run_)
     return run->action != RUN_ON;
 }
 
-/* What mark the packet has when its tunnel's headers are off. Who cuts UDP's super-packet out of a UDP tunnel looks for
- * the tunnel, finds none, and drops it; TCP is cut without that look. */
+/* What mark the packet has when its tunnel's headers are off. */
 INLINE __u32 mark_of(struct __sk_buff *skb, const struct scratch *s)
 {
     __u8 outer = 0;
@@ -227,11 +228,8 @@ INLINE __u32 mark_of(struct __sk_buff *skb, const struct scratch *s)
     if (!s->base || !skb->gso_size) {
         return MARK_NONE;
     }
-    return s->key.ip_proto == IP_PROTO_UDP &&
-                   !bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1) &&
-                   outer == IP_PROTO_UDP
-               ? MARK_STUCK
-               : MARK_TUNNELLED;
+    bpf_skb_load_bytes(skb, ETH_HLEN + (s->outer_l3 == 0x0800 ? 9 : 6), &outer, 1);
+    return mark_by(s, outer == IP_PROTO_UDP);
 }
 
 /* User space hands it on as a new super-packet, unless there is a way without. */

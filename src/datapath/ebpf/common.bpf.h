@@ -38,7 +38,8 @@
 #define PT_MULTICAST 2
 #define PT_OTHERHOST 3
 
-/* Of a super-packet: the kernel has marked it as tunnelled, and it came out of its tunnel (detour.bpf.h). */
+/* Of a super-packet: the kernel has marked it as tunnelled, and it came out of its tunnel (detour.bpf.h), or a copy
+ * went into one. */
 #define MARK_NONE 0
 #define MARK_TUNNELLED 1
 #define MARK_STUCK 2 /* nobody could cut it, not even for a veth's other end */

@@ -52,7 +52,8 @@ static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct 
                  .set.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
                  .out = {DP_ACTION_OUTPUT, sizeof(actions.out), 0}};
 
-    if (ebpf_flows_step(dp->flows, id, number, &step) || (step.op != EBPF_OP_TUNNEL && step.op != EBPF_OP_TRUNC)) {
+    if (ebpf_flows_step(dp->flows, id, number, &step) ||
+        (step.op != EBPF_OP_TUNNEL && step.op != EBPF_OP_TRUNC && step.op != EBPF_OP_OUTPUT)) {
         us_drop(dp->us, DROP_NO_PORT); /* the flow went meanwhile */
         return;
     }

@@ -334,7 +334,8 @@ INLINE long put_tag_back(struct __sk_buff *skb, struct scratch *s)
     return tpid ? bpf_skb_vlan_push(skb, tpid, bpf_ntohs(s->tag.tci)) : 0;
 }
 
-/* Takes the outer headers off again that make_room() had put on. */
+/* Takes the outer headers off again that make_room() had put on. The kernel took the packet for the outer IP version,
+ * which would lead astray who cuts a super-packet. */
 INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
 {
     struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
@@ -342,6 +343,9 @@ INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
 
     s->encap = s->base = 0;
     r = r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
+    if (!r && skb->gso_size && skb->protocol != eth.type) {
+        r = tell_protocol(skb);
+    }
     return r ? r : put_tag_back(skb, s);
 }
 
@@ -388,11 +392,15 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
         s->again = true;
         r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
     }
-    if (!r) {
-        s->encap = room;
-        s->shape = shape;
+    if (r) {
+        return r;
     }
-    return r;
+    s->encap = room;
+    s->shape = shape;
+    if (skb->gso_size) {
+        s->gso_mark = mark_by(s, t->kind != EBPF_GRE);
+    }
+    return 0;
 }
 
 /* Sends the frame, or a copy of it, through the tunnel of STEP. RUN_UP: user space must do that. Otherwise, LAST: a TC

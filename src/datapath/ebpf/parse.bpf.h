@@ -139,6 +139,13 @@ INLINE void make_linear(struct __sk_buff *skb, __u32 want)
     }
 }
 
+/* The mark of the super-packet without its tunnel, which was a UDP_TUNNEL or GRE. Who cuts UDP's out of a UDP tunnel
+ * looks for the tunnel, finds none, and drops it; TCP is cut without that look. */
+INLINE __u32 mark_by(const struct scratch *s, bool udp_tunnel)
+{
+    return udp_tunnel && s->key.ip_proto == IP_PROTO_UDP ? MARK_STUCK : MARK_TUNNELLED;
+}
+
 INLINE bool is_taken_for_ip(struct __sk_buff *skb)
 {
     return skb->protocol == T_IPV4 || skb->protocol == T_IPV6;
