@@ -180,6 +180,16 @@ INLINE __u64 sum_by_headers(struct __sk_buff *skb, struct scratch *s, __u32 l3)
     }
 }
 
+/* The sum of the SNAP header that may be between the inner Ethernet header and the L3 header. */
+INLINE __u64 sum_of_snap(struct __sk_buff *skb, struct scratch *s)
+{
+    struct w_snap snap;
+
+    return s->l3 == ETH_HLEN || bpf_skb_load_bytes(skb, s->encap + ETH_HLEN, &snap, sizeof(snap))
+               ? 0
+               : sum_words(&snap, sizeof(snap) / 2);
+}
+
 struct sum_loop {
     struct __sk_buff *skb;
     struct scratch *s;
@@ -229,7 +239,7 @@ INLINE __u16 outer_csum(struct __sk_buff *skb, struct scratch *s, const struct e
     }
     sum += bpf_htons(IP_PROTO_UDP) + bpf_htons((__u16)(skb->len - ETH_HLEN - (ip6 ? 40 : 20)));
     if (mode == SUM_HEADERS) {
-        sum += sum_by_headers(skb, s, s->encap + s->l3);
+        sum += sum_of_snap(skb, s) + sum_by_headers(skb, s, s->encap + s->l3);
     } else {
         bpf_loop(SUM_ALL_MAX / CHUNK, sum_chunk, &loop, 0);
         sum += (__u32)loop.sum;

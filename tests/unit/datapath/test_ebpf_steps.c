@@ -217,6 +217,27 @@ static void test_tag_into_tunnel(void **state WR_UNUSED)
     }
 }
 
+/* So does a SNAP header, behind which the inner IP packet's sum is known by its headers. */
+static void test_snap_into_tunnel(void **state WR_UNUSED)
+{
+    struct trunc_to a = trunc_to(0, PORT_TUNNEL, true);
+    uint8_t plain[64], snap[72], out[256];
+    size_t out_len = sizeof(out), hdr_len;
+    struct flow_tunnel got;
+
+    NEEDS_BPF;
+    underlay_up();
+    udp_frame(plain, 1, 2, 3, 4);
+    memcpy(snap, plain, 12);
+    memcpy(snap + 12, "\x00\x36\xaa\xaa\x03\x00\x00\x00", 8);
+    memcpy(snap + 20, plain + 12, 48);
+    assert_int_equal(run_actions(&a, sizeof(a), snap, 68, out, &out_len), TC_ACT_REDIRECT);
+    assert_int_equal(last_upcall.kind, 0);
+    assert_int_equal(tunnel_parse(TUNNEL_VXLAN, out + 14, out_len - 14, 4789, &got, &hdr_len), DROP_NONE);
+    assert_int_equal(got.flags & FLOW_TNL_CSUM, FLOW_TNL_CSUM);
+    assert_memory_equal(out + 14 + hdr_len, snap, 68);
+}
+
 /* --- checksums that are left to the device, on devices --- */
 
 /* A raw socket on DEVICE that gives and takes offload state. */
@@ -1238,6 +1259,7 @@ int main(void)
         cmocka_unit_test(test_trunc_order),
         cmocka_unit_test(test_tunnel_then_untag),
         cmocka_unit_test(test_tag_into_tunnel),
+        cmocka_unit_test(test_snap_into_tunnel),
         cmocka_unit_test(test_several_tunnels),
         cmocka_unit_test(test_trunc_unfinished),
         cmocka_unit_test(test_trunc_super),
