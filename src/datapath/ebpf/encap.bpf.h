@@ -27,7 +27,8 @@
 #define SPORT_MIN 32768u /* as packet/tunnel.h */
 #define SPORT_MAX 60999u
 #define TAG_LEN 4
-#define OUTER_MAX (ETH_HLEN + 40 + 16 + ETH_HLEN + TAG_LEN)
+#define HEAD_MIN (ETH_HLEN + 20 + 4)  /* GRE without a key */
+#define HEAD_MAX (ETH_HLEN + 40 + 16) /* without options */
 
 INLINE __u16 source_port(__u32 hash)
 {
@@ -225,18 +226,25 @@ INLINE __u32 inner_len(const struct scratch *s)
     return s->tag.tpid ? ETH_HLEN + TAG_LEN : ETH_HLEN;
 }
 
-/* The outer headers and the inner Ethernet header, N bytes in s->buf, with T's options between them. */
-INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u32 n)
+/* The length of the outer headers without options, in a form that shows the verifier its bounds (compared, it is not
+ * bounded for Linux 6.1, whatever the order). */
+INLINE __u64 head_bounded(__u64 len)
 {
-    __u32 opts_len = t->opts_len, inner = inner_len(s);
-    __u64 head = n - inner;
+    _Static_assert(HEAD_MAX - HEAD_MIN < 64, "mask");
+    _Static_assert(HEAD_MIN + 63 + ETH_HLEN + TAG_LEN <= sizeof(((struct scratch *)0)->buf), "fits");
+    len = (len - HEAD_MIN) & 63;
+    barrier_var(len);
+    return len + HEAD_MIN;
+}
+
+/* The outer headers, HEAD bytes in s->buf, and the inner Ethernet header behind them, with T's options between them. */
+INLINE long store_headers(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t, __u64 head)
+{
+    __u32 opts_len = t->opts_len;
+    __u64 inner = inner_len(s);
 
     if (!opts_len) {
-        return bpf_skb_store_bytes(skb, 0, s->buf, n, 0);
-    }
-    barrier_var(head); /* see upcall() */
-    if (head < ETH_HLEN || head > OUTER_MAX - ETH_HLEN - TAG_LEN) {
-        return -1;
+        return bpf_skb_store_bytes(skb, 0, s->buf, head + inner, 0);
     }
     return bpf_skb_store_bytes(skb, 0, s->buf, head, 0) ||
            bpf_skb_store_bytes(skb, head, s->opts, opts_bounded(opts_len), 0) ||
@@ -249,11 +257,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
 {
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
-    __u32 n = ETH_HLEN + outer - t->opts_len + inner_len(s);
-
-    if (n > OUTER_MAX || n < ETH_HLEN + 20 + 4 + ETH_HLEN) {
-        return -1;
-    }
+    __u64 head = head_bounded(ETH_HLEN + outer - t->opts_len);
     if (hop_has_neighbour(&s->hop)) {
         eth->dst = s->hop.dst;
         eth->src = s->hop.src;
@@ -271,7 +275,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
         write_ipv4(t, (struct w_ip4 *)(void *)(s->buf + ETH_HLEN), ip_len);
         write_l4(s, t, (struct w_outer_l4 *)(void *)(s->buf + ETH_HLEN + 20), ip_len - 20);
     }
-    inner = (struct w_eth *)(void *)(s->buf + n - inner_len(s));
+    inner = (struct w_eth *)(void *)(s->buf + head);
     inner->dst = s->dst;
     inner->src = s->src;
     if (s->tag.tpid) {
@@ -289,7 +293,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
 
         l4->udp.csum = csum;
     }
-    return store_headers(skb, s, t, n);
+    return store_headers(skb, s, t, head);
 }
 
 /* --- making room --- */
