@@ -206,7 +206,7 @@ def connection_settings(world, pairs):
 def overlay(bench, datapath):
     vxlan = bench.cloud("v", datapath)
     pairs = {"vxlan": cloud_pair(vxlan), "kernel": kernel(bench.world)}
-    pairs["bare"] = bare(vxlan)
+    pairs["redirects"], pairs["bare"] = redirects(bench.world, bench.build), bare(vxlan)
     for kind in ("gre", "geneve"):
         pairs[kind] = cloud_pair(bench.cloud(kind[:2], datapath), kind)
     six = bench.cloud("6", datapath)
@@ -219,13 +219,13 @@ def overlay(bench, datapath):
 
     def some(*who):
         return {key: pairs[key] for key in who}
-    three = some("vxlan", "kernel", "bare")
+    four = some("vxlan", "kernel", "redirects", "bare")
     for n in range(bench.rounds):
         bench.streams("stream", pairs, turns=30)
         bench.streams("stream_ovs", {**ovs, "vxlan": pairs["vxlan"]}, turns=8)
         bench.streams("streams4", some("vxlan", "kernel"), streams=4)
         for mode in ("rr", "udp_rr", "crr"):
-            bench.streams(mode, three, turns=12, cpus=TOGETHER, mode=mode)
+            bench.streams(mode, four, turns=12, cpus=TOGETHER, mode=mode)
         bench.frames("pps1", some("vxlan", "kernel"))
         bench.frames("pps10k", some("vxlan", "kernel"), sports=10000)
         bench.say(f"overlay, round {n + 1} of {bench.rounds}")
@@ -237,6 +237,7 @@ def overlay(bench, datapath):
         row("TCP, 1 stream, VXLAN", "Gb/s", "stream", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
         row("TCP, 4 streams, VXLAN", "Gb/s", "streams4", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
         row("   for comparison: the bare veth", "Gb/s", "stream", "bare", "kernel", "kernel bridge + vxlan", None),
+        row("   for comparison: redirects alone", "Gb/s", "stream", "redirects", "bare", "bare veth", None),
         row("TCP, 1 stream, GRE", "Gb/s", "stream", "gre", "vxlan", "our VXLAN", 0.95),
         row("TCP, 1 stream, Geneve", "Gb/s", "stream", "geneve", "vxlan", "our VXLAN", 0.95),
         row("TCP, 1 stream, VXLAN over IPv6", "Gb/s", "stream", "vxlan6", "vxlan", "our VXLAN", 0.95),
@@ -244,9 +245,11 @@ def overlay(bench, datapath):
         row("TCP, 1 stream, VXLAN", "Gb/s", "stream_ovs", "vxlan", "ovs_afxdp", "ovs-vswitchd, AF_XDP ports", None),
         row("TCP request/response", "1/s", "rr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),
         row("TCP request/response", "1/s", "rr", "vxlan", "bare", "bare veth", 0.9),
+        row("   for comparison: redirects alone", "1/s", "rr", "redirects", "bare", "bare veth", None),
         row("   for comparison: the bare veth", "1/s", "rr", "bare", "kernel", "kernel bridge + vxlan", None),
         row("UDP request/response", "1/s", "udp_rr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),
         row("UDP request/response", "1/s", "udp_rr", "vxlan", "bare", "bare veth", 0.9),
+        row("   for comparison: redirects alone", "1/s", "udp_rr", "redirects", "bare", "bare veth", None),
         row("64-byte UDP, 1 flow", "1/s", "pps1", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
         row("64-byte UDP, 10,000 flows", "1/s", "pps10k", "vxlan", "kernel", "kernel bridge + vxlan", 1.5),
         row("connections a second", "1/s", "crr", "vxlan", "kernel", "kernel bridge + vxlan", 1.2),

@@ -111,6 +111,35 @@ static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flo
     free(program.steps);
 }
 
+#define SENDS 1 /* an id for the flow of each test */
+
+static WR_UNUSED void forget(dp_flow_id id)
+{
+    ebpf_flows_del(flows, id, NULL, 0);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
+/* Runs FRAME by the flow of ACTIONS. What came up is in last_upcall. */
+static WR_UNUSED int run_actions(const void *actions, size_t actions_len, const void *frame, size_t len, void *out,
+                                 size_t *out_len)
+{
+    struct flow_key mask, key, masked;
+    struct packet *p = packet_new(frame, len);
+    int action;
+
+    p->in_port = dp_port(PORT_IN);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    memset(&mask, 0xff, sizeof(mask));
+    flow_key_and(&masked, &key, &mask);
+    put_flow(SENDS, &masked, &mask, actions, actions_len, 0);
+    last_upcall.kind = 0;
+    action = run_prog(maps.port_prog_fd, frame, len, out, out_len);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    forget(SENDS);
+    return action;
+}
+
 /* A UDP packet whose ports tell which of many flows, each under another mask, is meant. */
 static size_t udp_frame(uint8_t *b, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
 {
