@@ -232,17 +232,22 @@ INLINE __u32 mark_of(struct __sk_buff *skb, const struct scratch *s)
     return mark_by(s, outer == IP_PROTO_UDP);
 }
 
-/* User space hands it on as a new super-packet, unless there is a way without. */
-INLINE bool is_stuck(const struct scratch *s, __u32 flags)
+/* It cannot be taken out of its tunnel: user space hands it on as a new packet. That holds for super-packets, unless
+ * there is a way without, and for what is too small for shrink(). */
+INLINE bool is_stuck(struct __sk_buff *skb, const struct scratch *s, __u32 flags)
 {
+    if (s->base && skb->len < s->base + ETH_HLEN + L3_MIN) {
+        return true;
+    }
     return s->gso_mark == MARK_STUCK && !(flags & EBPF_FLOW_ONE_OUTPUT && detour_device());
 }
 
 /* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device; headers farther
- * back than what a clone can put back. */
+ * back than what a clone can put back, or tags that nobody has counted. */
 static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
 {
-    return (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
+    return (flags & EBPF_FLOW_SAVE &&
+            (s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED || is_vlan(s->key.eth_type))) ||
            (flags & EBPF_FLOW_MPLS && (skb->gso_size || is_partial(skb)));
 }
 
@@ -267,7 +272,7 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 
     s->gso_mark = mark_of(skb, s);
     if (first->op == EBPF_OP_PUNT || (slot->flags & ~EBPF_FLOW_ONE_OUTPUT && must_punt(skb, s, slot->flags)) ||
-        is_stuck(s, slot->flags)) {
+        is_stuck(skb, s, slot->flags)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
     slot_count(s, slot);

@@ -58,6 +58,7 @@ struct saved {
     __u32 tags, beside; /* tags in the frame; one kept apart by the kernel, which `vlan` is */
     struct flow_vlan vlan;
     __u32 mark, priority;
+    __u32 protocol; /* skb->protocol */
     struct eth_addr dst, src;
     __be16 type;
     __u8 bytes[EBPF_SAVED]; /* behind the Ethernet header */

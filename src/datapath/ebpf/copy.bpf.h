@@ -13,6 +13,8 @@
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/set.bpf.h"
 
+#define TAGS_MAX 4 /* two that came with the packet, two that a list may push */
+
 /* How many bytes behind the Ethernet header of a packet of LEN bytes are remembered, less one, in a form that shows the
  * verifier its bounds. LEN is more than the header. */
 INLINE __u64 saved_less_one(__u64 len)
@@ -27,7 +29,8 @@ GLOBAL int save(struct __sk_buff *skb, struct scratch *s)
 {
     struct saved *v;
 
-    if (!s || (s->encap && undo_encap(skb, s))) {
+    /* A tag beside the frame can be put back, one in it cannot. */
+    if (!s || (s->encap && undo_encap(skb, s)) || (s->tags && tag_beside(skb, s))) {
         return -1;
     }
     v = &s->saved;
@@ -36,7 +39,8 @@ GLOBAL int save(struct __sk_buff *skb, struct scratch *s)
     v->l4 = s->l4;
     v->mpls = s->mpls;
     v->tags = s->tags;
-    v->beside = skb->vlan_present;
+    v->beside = skb->vlan_present ? 1 : 0;
+    v->protocol = skb->protocol;
     v->vlan = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
     v->mark = skb->mark;
     v->priority = skb->priority;
@@ -46,29 +50,34 @@ GLOBAL int save(struct __sk_buff *skb, struct scratch *s)
     return skb->len > ETH_HLEN && bpf_skb_load_bytes(skb, ETH_HLEN, v->bytes, saved_less_one(skb->len) + 1);
 }
 
-/* As many tags as there were, the outermost one as it was and where it was. */
-INLINE long restore_tags(struct __sk_buff *skb, struct scratch *s)
+/* The frame has the tags that it had, and the kernel knows of the same ones. */
+INLINE bool tags_are_same(struct __sk_buff *skb, const struct scratch *s)
 {
     const struct saved *v = &s->saved;
 
-    if (v->beside && s->tags && tag_beside(skb, s)) {
+    return skb->protocol == v->protocol && (skb->vlan_present ? 1 : 0) == v->beside && s->tags == v->tags &&
+           (!v->beside || (skb->vlan_tci == bpf_ntohs(v->vlan.tci) && skb->vlan_proto == v->vlan.tpid));
+}
+
+/* Takes all tags off and pushes those that there were: one is beside the frame, and another may be in it, where its
+ * bytes are put right, but from which the kernel has skb->protocol. */
+INLINE long restore_tags(struct __sk_buff *skb, struct scratch *s)
+{
+    const struct saved *v = &s->saved;
+    struct flow_vlan inner = {.tpid = v->type};
+
+    if (tags_are_same(skb, s)) {
+        return 0;
+    }
+    for (int i = 0; i < TAGS_MAX; i++) {
+        if ((skb->vlan_present || s->tags) && pop_vlan(skb, s)) {
+            return -1;
+        }
+    }
+    if (skb->vlan_present || s->tags || (v->tags && push_vlan(skb, s, inner))) {
         return -1;
     }
-    for (int i = 0; i < 2; i++) {
-        if ((skb->vlan_present ? 1 : 0) + s->tags > v->beside + v->tags && pop_vlan(skb, s)) {
-            return -1;
-        }
-    }
-    for (int i = 0; i < 2; i++) {
-        if ((skb->vlan_present ? 1 : 0) + s->tags < v->beside + v->tags && push_vlan(skb, s, v->vlan)) {
-            return -1;
-        }
-    }
-    if (v->beside && skb->vlan_present &&
-        (skb->vlan_tci != bpf_ntohs(v->vlan.tci) || skb->vlan_proto != v->vlan.tpid)) {
-        return pop_vlan(skb, s) || push_vlan(skb, s, v->vlan);
-    }
-    return 0;
+    return v->beside ? push_vlan(skb, s, v->vlan) : 0;
 }
 
 GLOBAL int restore(struct __sk_buff *skb, struct scratch *s)

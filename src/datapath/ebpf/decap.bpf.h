@@ -255,8 +255,8 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
 GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
 {
     struct ebpf_config *c = config_get();
-    __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-    __u32 base, inner, min, l3_len, told;
+    __u32 base, inner, l3_len;
+    __u64 flags = 0;
     struct w_eth eth;
 
     if (!c || !s) {
@@ -264,30 +264,22 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
     }
     base = s->base;
     inner = bpf_ntohs(s->key.eth_type);
-    min = s->outer_l3 == 0x86dd ? 40 : 20;
     l3_len = skb->len - base - ETH_HLEN;
     eth = (struct w_eth){.dst = s->dst, .src = s->src, .type = s->eth_type};
-    told = s->outer_l3;
-    if (!s->tags && inner != told && (inner == 0x0800 || inner == 0x86dd)) {
+    if (!s->tags && inner != s->outer_l3 && (inner == 0x0800 || inner == 0x86dd)) {
         s->outer_l3 = inner;
-        if (c->decap_l3) {
-            flags |= inner == 0x0800 ? ADJ_ROOM_DECAP_L3_IPV4 : ADJ_ROOM_DECAP_L3_IPV6;
-            min = inner == 0x0800 ? 20 : 40;
-            told = inner;
+        if (c->decap_l3 && l3_len >= (inner == 0x0800 ? 20 : 40)) {
+            flags = inner == 0x0800 ? ADJ_ROOM_DECAP_L3_IPV4 : ADJ_ROOM_DECAP_L3_IPV6;
         }
     }
-    /* A payload that is shorter than an IP header is padded, as the wire would: the kernel refuses it otherwise. */
-    if (l3_len < min && bpf_skb_change_tail(skb, base + ETH_HLEN + min, 0)) {
-        return -1;
-    }
-    if (bpf_skb_adjust_room(skb, -(__s32)base, BPF_ADJ_ROOM_MAC, flags)) {
+    if (shrink(skb, base, l3_len, flags)) {
         return -1;
     }
     if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
         return -1;
     }
     /* A super-packet would be cut as what skb->protocol says. */
-    if (told != s->outer_l3 && tell_protocol(skb)) {
+    if (bpf_ntohs(skb->protocol) != s->outer_l3 && tell_protocol(skb)) {
         return -1;
     }
     s->base = 0;

@@ -343,7 +343,7 @@ INLINE long put_tag_back(struct __sk_buff *skb, struct scratch *s)
 INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
 {
     struct w_eth eth = {.dst = s->dst, .src = s->src, .type = s->eth_type};
-    long r = bpf_skb_adjust_room(skb, -(__s32)s->encap, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
+    long r = shrink(skb, s->encap, skb->len - s->encap - ETH_HLEN, 0);
 
     s->encap = s->base = 0;
     r = r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
@@ -444,8 +444,8 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (mode == SUM_SLOW) {
         return RUN_UP;
     }
-    if (!last && !hop_has_neighbour(&s->hop)) {
-        return RUN_UP;
+    if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + L3_MIN))) {
+        return RUN_UP; /* a copy has no other way to its neighbour; a frame that small could not be had back */
     }
     s->base = 0;
     if (!s->encap) {

@@ -146,6 +146,11 @@ INLINE __u32 mark_by(const struct scratch *s, bool udp_tunnel)
     return udp_tunnel && s->key.ip_proto == IP_PROTO_UDP ? MARK_STUCK : MARK_TUNNELLED;
 }
 
+INLINE bool is_vlan(__be16 type)
+{
+    return type == T_VLAN || type == T_SVLAN;
+}
+
 INLINE bool is_taken_for_ip(struct __sk_buff *skb)
 {
     return skb->protocol == T_IPV4 || skb->protocol == T_IPV6;
@@ -167,6 +172,20 @@ INLINE long tell_protocol(struct __sk_buff *skb)
     r = r ? r : bpf_skb_vlan_push(skb, T_VLAN, 1);
     r = r ? r : bpf_skb_vlan_pop(skb);
     return r ? r : bpf_skb_vlan_pop(skb);
+}
+
+/* Takes BY bytes out behind the Ethernet header, which is rubbish then, so that L3_LEN bytes are left behind it. The
+ * kernel refuses to leave less than what skb->protocol says is there, but takes the frame for IPv4 if it looks so.
+ * Fewer than L3_MIN bytes cannot be done: padding would be refused for what is noted as encapsulated (make_room()). */
+#define L3_MIN 20
+INLINE long shrink(struct __sk_buff *skb, __u32 by, __u32 l3_len, __u64 flags)
+{
+    __be16 ip = T_IPV4;
+
+    if (l3_len < 40 && skb->protocol == T_IPV6 && (bpf_skb_store_bytes(skb, 12, &ip, 2, 0) || tell_protocol(skb))) {
+        return -1;
+    }
+    return bpf_skb_adjust_room(skb, -(__s32)by, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_FIXED_GSO);
 }
 
 /* END: offset behind the last byte that belongs to the packet's L3 payload. */
@@ -444,7 +463,7 @@ GLOBAL int parse(struct __sk_buff *skb, struct scratch *s, __u32 base)
     for (int i = 0; i < 2; i++) {
         struct w_vlan *vlan;
 
-        if (n >= 2 || (type != T_VLAN && type != T_SVLAN)) {
+        if (n >= 2 || !is_vlan(type)) {
             break;
         }
         vlan = at(skb, ofs, sizeof(*vlan));

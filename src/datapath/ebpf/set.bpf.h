@@ -326,18 +326,6 @@ INLINE long set_nd(struct __sk_buff *skb, struct scratch *s, const struct ebpf_s
 
 /* --- VLAN --- */
 
-INLINE long push_vlan(struct __sk_buff *skb, struct scratch *s, struct flow_vlan vlan)
-{
-    /* What the kernel kept apart goes into the frame. */
-    if (skb->vlan_present) {
-        s->tags++;
-        s->l3 += s->l3 ? 4 : 0;
-        s->l4 += s->l4 ? 4 : 0;
-        s->mpls += s->mpls ? 4 : 0;
-    }
-    return bpf_skb_vlan_push(skb, vlan.tpid, bpf_ntohs(vlan.tci));
-}
-
 INLINE void untagged(struct scratch *s)
 {
     if (s->tags) {
@@ -360,6 +348,21 @@ INLINE long tag_beside(struct __sk_buff *skb, struct scratch *s)
     }
     untagged(s);
     return 0;
+}
+
+INLINE long push_vlan(struct __sk_buff *skb, struct scratch *s, struct flow_vlan vlan)
+{
+    if (s->tags && tag_beside(skb, s)) {
+        return -1;
+    }
+    /* What the kernel kept apart goes into the frame. */
+    if (skb->vlan_present) {
+        s->tags++;
+        s->l3 += s->l3 ? 4 : 0;
+        s->l4 += s->l4 ? 4 : 0;
+        s->mpls += s->mpls ? 4 : 0;
+    }
+    return bpf_skb_vlan_push(skb, vlan.tpid, bpf_ntohs(vlan.tci));
 }
 
 INLINE long pop_vlan(struct __sk_buff *skb, struct scratch *s)

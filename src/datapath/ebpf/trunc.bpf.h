@@ -98,6 +98,9 @@ GLOBAL int cut(struct __sk_buff *skb, struct scratch *s, __u32 max, __u32 summed
     if (len >= skb->len) {
         return 0;
     }
+    if (len < ETH_HLEN) {
+        return -1; /* not even the tag is left, which is beside the frame */
+    }
     partial = is_partial(skb);
     if (partial < 0 || (partial ? summed : skb->gso_size)) {
         return -1;

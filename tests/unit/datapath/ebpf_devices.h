@@ -159,16 +159,15 @@ static WR_UNUSED struct dp_action_set set_ones(uint32_t what)
     return a;
 }
 
-/* The underlay's far end is an uplink as well: what was put into a tunnel comes out of it again. */
-static WR_UNUSED void uplink_up(void)
+/* DEVICE, an end of the underlay, is an uplink, with the addresses of HOST. */
+static WR_UNUSED void uplink_up(const char *device, uint8_t host)
 {
     static const enum dp_port_kind kinds[] = {DP_PORT_VXLAN, DP_PORT_GRE, DP_PORT_GENEVE};
-    struct ip_addr here[] = {address(false, 2), address(true, 2)};
+    struct ip_addr here[] = {address(false, host), address(true, host)};
     uint32_t one = 1;
 
     underlay_up();
-    RUN("ip link set und1 address 02:00:00:00:00:02");
-    assert_int_equal(ebpf_attach((int)if_nametoindex("und1"), maps.uplink_prog_fd), 0);
+    assert_int_equal(ebpf_attach((int)if_nametoindex(device), maps.uplink_prog_fd), 0);
     for (uint8_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         maps.config->tunnels[i] = (struct ebpf_tunnel_port){
             .port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(i == EBPF_GENEVE ? 6081 : 4789)};

@@ -86,7 +86,7 @@ static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *
 
 static bool no_tunnel(void *aux WR_UNUSED, uint32_t port, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
 {
-    if (port < PORT_TUNNEL) {
+    if (port < PORT_TUNNEL || port > PORT_TUNNEL + EBPF_GENEVE) {
         return false;
     }
     *t = (struct ebpf_tunnel){.kind = (uint8_t)(port - PORT_TUNNEL), .src = tunnel->src};
@@ -141,7 +141,7 @@ static WR_UNUSED int run_actions(const void *actions, size_t actions_len, const 
 }
 
 /* A UDP packet whose ports tell which of many flows, each under another mask, is meant. */
-static size_t udp_frame(uint8_t *b, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
+static WR_UNUSED size_t udp_frame(uint8_t *b, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport)
 {
     struct eth_hdr *eth = (struct eth_hdr *)(void *)b;
     struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(b + 14);
@@ -178,7 +178,8 @@ static void underlay_up(void)
         return;
     }
     up = true;
-    RUN("ip link add und0 type veth peer name und1 && ip link set und0 up && ip link set und1 up && "
+    RUN("ip link add und0 address 02:00:00:00:00:01 type veth peer name und1 address 02:00:00:00:00:02 && ip link set "
+        "und0 up && ip link set und1 up && "
         "ip addr add 10.9.0.1/24 dev und0 && ip addr add fd00::1/64 dev und0 nodad && "
         "ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev und0 && "
         "ip neigh add fd00::2 lladdr 02:00:00:00:00:02 dev und0");
