@@ -5,7 +5,7 @@
 #   make stop                                         removes every trace of it
 #   make test [SANITIZE=1] [WERROR=1]                 everything, in build-test/ or build-sanitize/
 #   make build, make lint, make install
-#   make test-kernel [KERNEL=6.1]                     the fast path under another kernel, in a virtual machine (slow: no part of test)
+#   make test-kernel [KERNEL=6.1] [TESTS=...]         the fast path under another kernel, in a virtual machine (slow: no part of test)
 #   make bench [SUITE=switch] [ROUNDS=3]              against peers in the same run, into bench/results/
 #   make fuzz TARGET=match [SECONDS=60]               one of tests/fuzz, with libFuzzer (needs clang)
 PYTHON := /usr/bin/python3
@@ -57,7 +57,7 @@ test: deps-test
 
 test-kernel: deps-test-kernel
 	@$(MAKE) --no-print-directory build
-	$(PYTHON) -B tests/vm/kernel.py --build $(BUILD) --kernel $(or $(KERNEL),6.1)
+	$(PYTHON) -B tests/vm/kernel.py --build $(BUILD) --kernel $(or $(KERNEL),6.1) $(if $(TESTS),-- $(TESTS))
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory build

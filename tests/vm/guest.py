@@ -24,6 +24,7 @@ TRANSFER = TREE / "tests/interop/transfer.py"
 VERIFIER_PATIENCE = 300  # seconds
 TUNNELS = [(kind, family) for kind in ("vxlan", "gre", "geneve") for family in "46"]
 MTU = 1400
+VLAN = 7  # of the VMs' own
 
 
 def tail(text, lines):
@@ -36,7 +37,7 @@ def kernel_since(*version):
 
 class Checks:
     def __init__(self):
-        self.failed = 0
+        self.passed = self.failed = 0
 
     def __call__(self, name, check, *args):
         """Calls CHECK; a text that it returns is shown. True if it raised nothing."""
@@ -48,6 +49,7 @@ class Checks:
             text = str(error) if isinstance(error, (LabError, AssertionError)) and str(error) else traceback.format_exc()
             print(f"FAIL {name}: {text}", flush=True)
             return False
+        self.passed += 1
         print(f"PASS {name}{f': {said}' if said else ''} ({time.monotonic() - start:.0f} s)", flush=True)
         return True
 
@@ -137,7 +139,7 @@ def far_end(hv, family):
 
 
 def bridges_up(cloud, hv):
-    """A bridge for each tunnel, all with one VM that has a device in each."""
+    """A bridge for each tunnel, all with one VM that has a device in each, and on that one in a VLAN."""
     host, ns, vm, commands = hv[2:], cloud.hv_ns(hv), cloud.world.netns(f"vm{hv}"), []
     for n, (kind, family) in enumerate(TUNNELS):
         other, mine = far_end(hv, family)
@@ -147,6 +149,9 @@ def bridges_up(cloud, hv):
         cloud.world.ip(vm, "link", "set", f"eth{n}", "mtu", MTU, "up")
         cloud.world.ip(vm, "addr", "add", f"10.6.{n}.{host}/24", "dev", f"eth{n}")
         cloud.world.ip(vm, "addr", "add", f"fd06:{n}::{host}/64", "dev", f"eth{n}", "nodad")
+        cloud.world.ip(vm, "link", "add", "link", f"eth{n}", "name", f"vlan{n}", "type", "vlan", "id", VLAN)
+        cloud.world.ip(vm, "link", "set", f"vlan{n}", "up")
+        cloud.world.ip(vm, "addr", "add", f"10.7.{n}.{host}/24", "dev", f"vlan{n}")
         commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
                      "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
                      f'options:remote_ip="{far_end(other, family)[1]}"', f'options:local_ip="{mine}"']
@@ -199,10 +204,11 @@ def transfer(cloud, n, protocol, hv, target):
 
 def traffic(check, cloud, n):
     kind, family = TUNNELS[n]
-    for target, other in ((f"10.6.{n}.2", f"10.6.{n}.1"), (f"fd06:{n}::2", f"fd06:{n}::1")):
-        if check(f"{kind} over IPv{family}: ICMP to {target}", answers, cloud, cloud.vm_ns["hv1"], target):
-            check(f"{kind} over IPv{family}: TCP to {target}", transfer, cloud, n, "tcp", "hv1", target)
-            check(f"{kind} over IPv{family}: UDP to {other}", transfer, cloud, n, "udp", "hv2", other)
+    for target, other, tagged in ((f"10.6.{n}.2", f"10.6.{n}.1", ""), (f"fd06:{n}::2", f"fd06:{n}::1", ""),
+                                  (f"10.7.{n}.2", f"10.7.{n}.1", " in a VLAN")):
+        if check(f"{kind} over IPv{family}: ICMP to {target}{tagged}", answers, cloud, cloud.vm_ns["hv1"], target):
+            check(f"{kind} over IPv{family}: TCP to {target}{tagged}", transfer, cloud, n, "tcp", "hv1", target)
+            check(f"{kind} over IPv{family}: UDP to {other}{tagged}", transfer, cloud, n, "udp", "hv2", other)
 
 
 # ---- the userspace datapath
@@ -292,6 +298,7 @@ def main():
         check(f"unit test {name}", unit_test, program)
     if args.tests:
         check("pytest", pytest, args.build, args.tests)
+    print(f"{platform.release()}: {check.passed} checks passed, {check.failed} failed", flush=True)
     return 1 if check.failed else 0
 
 

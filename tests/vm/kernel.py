@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make test-kernel: the fast path under another kernel than this machine's, in a virtual machine.
+"""make test-kernel [KERNEL=6.1] [TESTS=...]: the fast path under another kernel than this machine's, in a virtual machine.
 
 Debian's kernel package of the asked version is fetched by apt and unpacked (never installed), and booted by qemu, in
 software unless --kvm is given. The machine's root is this host's own, read-only, under a layer of memory, so
