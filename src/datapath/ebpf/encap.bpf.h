@@ -258,6 +258,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
     __u32 ip_len = skb->len - ETH_HLEN;
     struct w_eth *eth = (struct w_eth *)(void *)s->buf, *inner;
     __u64 head = head_bounded(ETH_HLEN + outer - t->opts_len);
+
     if (hop_has_neighbour(&s->hop)) {
         eth->dst = s->hop.dst;
         eth->src = s->hop.src;
