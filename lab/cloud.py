@@ -51,9 +51,10 @@ class Cloud:
     def hv_ns(self, hv):
         return f"{self.world.name}-{hv}"
 
-    def local_ip(self, hv):
+    def local_ip(self, hv, family=None):
+        """HV's address on the underlay, of the cloud's own version unless FAMILY ("4", "6") says which."""
         k = hv.removeprefix("hv")
-        return f"10.201.{k}.2" if self.underlay == "4" else f"fd00:201:{k}::2"
+        return f"10.201.{k}.2" if (family or self.underlay) == "4" else f"fd00:201:{k}::2"
 
     # ---- building it
 
@@ -100,6 +101,13 @@ class Cloud:
         for hv in hypervisors:
             self.switchd_up(hv, *switchd_args)
             self.agent_up(hv, *agent_args)
+
+    def switches_up(self, *hypervisors):
+        """Switches alone, which nobody programs but the caller."""
+        self.hypervisors = list(hypervisors)
+        self.underlay_up(hypervisors)
+        for hv in hypervisors:
+            self.switchd_up(hv)
 
     # ---- the API
 

@@ -28,8 +28,7 @@ def as_json(cloud, *words, **more):
 def switch(cloud_factory):
     cloud = cloud_factory()
     cloud.allowed_warnings += ["nosuch0", "no reply"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.vsctl("hv1", "add-br", "br0", "--", "set", "bridge", "br0", "fail_mode=secure",
                 "--", "add-port", "br0", "vx1", "--", "set", "interface", "vx1", "type=vxlan", "options:remote_ip=10.201.1.9",
                 "options:local_ip=10.201.1.2", "options:key=flow", "ofport_request=1",

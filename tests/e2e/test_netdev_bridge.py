@@ -47,10 +47,7 @@ def cloud(cloud_factory):
     if bpf_refusal():
         pytest.skip(bpf_refusal())
     cloud = cloud_factory(datapath="ebpf")
-    cloud.hypervisors = ["hv1", "hv2"]
-    cloud.underlay_up(cloud.hypervisors)
-    for hv in cloud.hypervisors:
-        cloud.switchd_up(hv)
+    cloud.switches_up("hv1", "hv2")
     cloud.ns = {"br-net": cloud.hv_ns("hv1")}
     vxlan = ["type=vxlan", "options:key=7"]
     cloud.vsctl("hv1", "add-br", "br-sys", "--", "add-br", "br-net", "--", "set", "Bridge", "br-net", "datapath_type=netdev",

@@ -9,8 +9,7 @@ from world import wait_for
 @pytest.fixture(scope="module")
 def cloud(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.vsctl("hv1", "add-br", "br0")
     for k in (1, 2):
         ns = cloud.world.netns(f"vm{k}")

@@ -24,11 +24,9 @@ table=8,priority=1,tun_metadata0=0x1234,actions=learn(table=9,idle_timeout=10,NX
 @pytest.fixture(scope="module")
 def hv(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.hypervisors = ["hv1"]
     cloud.allowed_warnings += ["lost the database"]
-    cloud.underlay_up(["hv1"])
+    cloud.switches_up("hv1")
     ns = cloud.hv_ns("hv1")
-    cloud.switchd_up("hv1")
     for k in (1, 2):
         vm = cloud.world.netns(f"v{k}")
         cloud.world.veth(ns, f"p{k}", vm, "eth0")

@@ -22,11 +22,6 @@ if tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2]) < (6, 2):
     WHOLE = {kind: reads for kind, reads in WHOLE.items() if kind.startswith("tcp")}  # virtio-net headers knew no other
 
 
-def address(hv, family):
-    k = hv.removeprefix("hv")
-    return f"10.201.{k}.2" if family == "4" else f"fd00:201:{k}::2"
-
-
 def tap_up(cloud, hv, name):
     cloud.world.ip(cloud.hv_ns(hv), "tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr")
     cloud.world.sysctl(cloud.hv_ns(hv), **{f"net__ipv6__conf__{name}__disable_ipv6": 1})
@@ -41,7 +36,7 @@ def switch_up(cloud, hv, other):
         tap_up(cloud, hv, f"tap{n}")
         commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
                      "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
-                     f'options:remote_ip="{address(other, family)}"', f'options:local_ip="{address(hv, family)}"']
+                     f'options:remote_ip="{cloud.local_ip(other, family)}"', f'options:local_ip="{cloud.local_ip(hv, family)}"']
     cloud.vsctl(hv, *commands[1:])
 
 
@@ -185,7 +180,7 @@ def direct(cloud, hv, other, name):
         tap_up(cloud, hv, link)
     cloud.vsctl(hv, "add-br", bridge, "--", "set-fail-mode", bridge, "secure", "--", "add-port", bridge, link, "--", "add-port",
                 bridge, tunnel, "--", "set", "Interface", tunnel, "type=vxlan", f"options:key={vni}",
-                f'options:remote_ip="{address(other, "4")}"')
+                f'options:remote_ip="{cloud.local_ip(other, "4")}"')
     for source, target in ((link, tunnel), (tunnel, link)):
         cloud.ofctl(hv, "add-flow", bridge, f"in_port={source},actions=output:{target}")
 

@@ -9,9 +9,7 @@ from world import wait_for
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     ns, w = cloud.hv_ns("hv1"), cloud.world
     for k in (1, 2):
         host = w.netns(f"h{k}")

@@ -18,9 +18,7 @@ METER_VERSIONS = ["OpenFlow13", "OpenFlow14", "OpenFlow15"]
 @pytest.fixture(scope="module")
 def hv(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     ns, far = cloud.hv_ns("hv1"), cloud.world.netns("w")
     for where in (ns, far):
         cloud.world.sysctl(where, net__ipv6__conf__default__disable_ipv6=1)

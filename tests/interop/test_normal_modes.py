@@ -110,9 +110,7 @@ def tags_of(data):
 @pytest.fixture(scope="module")
 def hv(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.allowed_warnings += ["not supported and without effect", "LACP is not spoken", "no member is up", "mirror", "qinq-ethtype"]
     ns, far = cloud.hv_ns("hv1"), cloud.world.netns("w")
     for where in (ns, far):

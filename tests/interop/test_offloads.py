@@ -14,11 +14,6 @@ TUNNELS = [(kind, family) for kind in ("vxlan", "gre", "geneve") for family in "
 MTU = 1400
 
 
-def address(cloud, hv, family):
-    k = hv.removeprefix("hv")
-    return f"10.201.{k}.2" if family == "4" else f"fd00:201:{k}::2"
-
-
 def inner(tunnel, host):
     return [f"10.6.{tunnel}.{host}", f"fd06:{tunnel}::{host}"]
 
@@ -42,7 +37,7 @@ def switch_up(cloud, hv, other, datapath):
         give_addresses(cloud, vm, f"eth{n}", n, host)
         commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
                      "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
-                     f'options:remote_ip="{address(cloud, other, family)}"', f'options:local_ip="{address(cloud, hv, family)}"']
+                     f'options:remote_ip="{cloud.local_ip(other, family)}"', f'options:local_ip="{cloud.local_ip(hv, family)}"']
     cloud.vsctl(hv, *commands[1:])
     return vm
 
@@ -51,7 +46,7 @@ def kernel_up(cloud, hv, other):
     """The same ends as devices of the kernel, in the hypervisor's namespace itself; without those that it has not."""
     ns, cloud.tunnels = cloud.hv_ns(hv), []
     for n, (kind, family) in enumerate(TUNNELS):
-        ends = ["local", address(cloud, hv, family), "remote", address(cloud, other, family)]
+        ends = ["local", cloud.local_ip(hv, family), "remote", cloud.local_ip(other, family)]
         argv = {"vxlan": ["type", "vxlan", "id", 70 + n, *ends, "dstport", 4789],
                 "geneve": ["type", "geneve", "id", 70 + n, *ends[2:]],
                 "gre": ["type", "gretap" if family == "4" else "ip6gretap", *ends, "key", 70 + n]}[kind]

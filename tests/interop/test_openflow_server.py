@@ -12,9 +12,7 @@ from world import wait_for
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.allowed_warnings += ["switching by itself", "controller:", "refused: only punix"]
     return cloud
 

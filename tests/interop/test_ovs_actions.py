@@ -144,9 +144,7 @@ INSTRUCTIONS = [
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     protocols = "protocols=" + ",".join(WIRE)
     cloud.vsctl("hv1", "add-br", "br0", "--", "set", "Bridge", "br0", "fail_mode=secure", protocols)
     ovs_dummy_up(cloud, protocols)

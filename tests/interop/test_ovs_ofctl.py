@@ -16,9 +16,7 @@ VERSIONS = [None, "OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15"]
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.vsctl("hv1", "add-br", "br0", "--", "set", "Bridge", "br0", "fail_mode=secure",
                 "other_config:datapath-id=fedcba9876543210",
                 "--", "add-port", "br0", "p1", "--", "set", "Interface", "p1", "type=internal", "ofport_request=1",

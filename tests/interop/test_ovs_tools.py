@@ -10,9 +10,7 @@ from world import run, wait_for
 @pytest.fixture(scope="module")
 def hv(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.allowed_warnings += ["interface bad:", "interface late0:"]
     return cloud
 

@@ -10,9 +10,7 @@ from world import wait_for
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     cloud.allowed_warnings += ["interface bad", "not supported and without effect", "MTU 9000000 refused", "port s1:",
                                "port vx:", "datapath-id=zz"]
     ns = cloud.hv_ns("hv1")

@@ -6,9 +6,7 @@ import pytest
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
-    cloud.underlay_up(["hv1"])
-    cloud.switchd_up("hv1")
+    cloud.switches_up("hv1")
     ns = cloud.hv_ns("hv1")
     for port in ("p1", "p2", "p3"):
         cloud.world.ip(ns, "link", "add", port, "type", "veth", "peer", "name", f"{port}x")
