@@ -308,15 +308,17 @@ def test_agents_and_port_status(cloud, network):
              {"op": "insert", "table": "Heartbeat", "row": {"agent_id": aid, "at": now}},
              {"op": "insert", "table": "Endpoint", "row": {"host": "hv1", "ip": "192.0.2.1"}},
              {"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv2", "up": True}})
+    # The controller hears of what others write a moment later.
+    wait_for("the agent", lambda: cloud.request("GET", f"/v2.0/agents/{aid}")[0] == 200, 10)
     agent = cloud.api("GET", f"/v2.0/agents/{aid}")["agent"]
     assert agent["alive"] is True and agent["configurations"] == {"tunneling_ip": "192.0.2.1"} and agent["description"] is None
     assert time.strptime(agent["heartbeat_timestamp"], "%Y-%m-%d %H:%M:%S")
     assert state() == "DOWN"  # it is up at a host that it is not bound to
     transact({"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv1", "up": True}})
-    assert state() == "ACTIVE"
+    wait_for("the port to be active", lambda: state() == "ACTIVE", 10)
     assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv3"}})["port"]["status"] == "DOWN"
     transact({"op": "update", "table": "Heartbeat", "where": [], "row": {"at": now - 80}})
-    assert cloud.api("GET", "/v2.0/agents?host=hv1")["agents"][0]["alive"] is False
+    wait_for("the agent to be down", lambda: cloud.api("GET", "/v2.0/agents?host=hv1")["agents"][0]["alive"] is False, 10)
     assert cloud.api("PUT", f"/v2.0/agents/{aid}", {"agent": {"admin_state_up": False}})["agent"]["admin_state_up"] is False
     assert cloud.request("DELETE", f"/v2.0/agents/{aid}")[0] == 204
     assert cloud.api("GET", "/v2.0/agents")["agents"] == []
