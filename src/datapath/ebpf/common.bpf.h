@@ -84,6 +84,8 @@ struct scratch {
     __be16 eth_type;
     __u16 gso_mark;       /* MARK_* */
     struct flow_vlan tag; /* that lay beside the frame and is in it while it is encapsulated; no TPID: none */
+    __u8 frame_tags[8];   /* those that are in the frame, while it is encapsulated */
+    __u32 n_frame_tags;
     struct bpf_fib_lookup fib;
     struct hop hop;
     struct saved saved;

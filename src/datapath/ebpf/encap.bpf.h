@@ -324,6 +324,28 @@ INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
     return r;
 }
 
+/* Tags in the frame, behind the Ethernet header. Linux 6.1 (not 6.12) may count those that dress_as_ip() put
+ * there as a part of that header, and move them with it when it makes room or takes it: so they are written again. */
+INLINE long load_frame_tags(struct __sk_buff *skb, struct scratch *s)
+{
+    s->n_frame_tags = s->tags > 1 && skb->len < ETH_HLEN + 2 * TAG_LEN ? 1 : s->tags; /* the other one was cut */
+    if (!s->n_frame_tags) {
+        return 0;
+    }
+    return s->n_frame_tags > 1 ? bpf_skb_load_bytes(skb, ETH_HLEN, s->frame_tags, 2 * TAG_LEN)
+                               : bpf_skb_load_bytes(skb, ETH_HLEN, s->frame_tags, TAG_LEN);
+}
+
+/* OFS: of the Ethernet header. */
+INLINE long store_frame_tags(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
+{
+    if (!s->n_frame_tags) {
+        return 0;
+    }
+    return s->n_frame_tags > 1 ? bpf_skb_store_bytes(skb, ofs + ETH_HLEN, s->frame_tags, 2 * TAG_LEN, 0)
+                               : bpf_skb_store_bytes(skb, ofs + ETH_HLEN, s->frame_tags, TAG_LEN, 0);
+}
+
 INLINE long take_plain_tag(struct __sk_buff *skb, struct scratch *s)
 {
     s->tag.tpid = (__be16)skb->vlan_proto;
@@ -348,6 +370,7 @@ INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
 
     s->encap = s->base = 0;
     r = r ? r : bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0);
+    r = r ? r : store_frame_tags(skb, s, 0);
     if (!r && skb->gso_size && skb->protocol != eth.type) {
         r = tell_protocol(skb);
     }
@@ -384,6 +407,7 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     } else if (!r && (skb->vlan_present || !is_taken_for_ip(skb))) {
         r = dress_as_ip(skb, s);
     }
+    r = r ? r : load_frame_tags(skb, s);
     if (r) {
         return r;
     }
@@ -397,6 +421,7 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
         s->again = true;
         r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
     }
+    r = r ? r : store_frame_tags(skb, s, room);
     if (r) {
         return r;
     }
@@ -442,7 +467,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         return RUN_UP;
     }
     mode = sum_mode(skb, s, t);
-    if (mode == SUM_SLOW) {
+    if (mode == SUM_SLOW || s->tags + skb->vlan_present > 2) {
         return RUN_UP;
     }
     if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + L3_MIN))) {
