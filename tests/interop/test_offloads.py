@@ -105,21 +105,32 @@ def all_arrives(ends):
     return {packet["frame.protocols"][0] for packet in whole if packet["eth.src"][0] == mac}
 
 
-def assert_whole(ends, seen, tag=""):
-    """They left hv1 whole, but where an outer checksum is owed: over IPv6 only our own eBPF says that it takes one of zero."""
+def in_pieces(ends, seen, tag):
+    """Of which tunnels and layers nothing in SEEN left hv1 whole. That is so where an outer checksum is owed: over IPv6 only our
+    own eBPF says that it takes one of zero."""
     for n in ends.tunnels:
         kind, family = TUNNELS[n]
-        owed = ends.peer != "ebpf" and family == "6" and kind != "gre"
+        if ends.peer != "ebpf" and family == "6" and kind != "gre":
+            continue
         outer = ["ip" if family == "4" else "ipv6", *(["gre"] if kind == "gre" else ["udp", kind])]
         for layers in ("ip:tcp", "ip:udp", "ipv6:tcp", "ipv6:udp"):
             inside = f":{':'.join(outer)}:eth:ethertype:{tag}{layers}"
-            assert owed or any(inside in protocols for protocols in seen), (inside, sorted(seen))
+            if not any(inside in protocols for protocols in seen):
+                yield inside
+
+
+def assert_all_arrives(ends, datapath, tag=""):
+    """And whole: a single super-packet may be a megaflow's first packet, which user space sends, so there are three."""
+    seen, missing = set(), ["nothing was sent"]
+    for _ in range(3):
+        if missing:
+            seen |= all_arrives(ends)
+            missing = datapath == "ebpf" and list(in_pieces(ends, seen, tag))
+    assert not missing, (missing, sorted(seen))
 
 
 def test_what_is_sent_arrives(ends, datapath):
-    seen = all_arrives(ends)
-    if datapath == "ebpf":
-        assert_whole(ends, seen)
+    assert_all_arrives(ends, datapath)
 
 
 def test_tagged(ends, datapath):
@@ -128,6 +139,4 @@ def test_tagged(ends, datapath):
         pytest.skip("the tunnels' ends are the far VM's own devices")
     for hv in ends.hypervisors:
         ends.vsctl(hv, *[word for n in ends.tunnels for word in ("--", "set", "port", f"tap{n}", "tag=5")][1:])
-    seen = all_arrives(ends)
-    if datapath == "ebpf":
-        assert_whole(ends, seen, "vlan:ethertype:")
+    assert_all_arrives(ends, datapath, "vlan:ethertype:")
