@@ -93,7 +93,7 @@ def transfer(cloud, size="20M"):
     world = cloud.world
     world.spawn("iperf", ["iperf3", "-s", "-1"], netns=cloud.vms["vm2"]["ns"])
     wait_for("iperf3 to listen", lambda: ":5201" in world.sh(cloud.vms["vm2"]["ns"], "ss", "-ltnH").stdout, 5)
-    done = world.sh(cloud.vms["vm1"]["ns"], "iperf3", "-J", "-c", "10.0.0.2", "-P", "8", "-n", size, check=False)
+    done = world.sh(cloud.vms["vm1"]["ns"], "iperf3", "-J", "-c", "10.0.0.2", "-P", "16", "-n", size, check=False)
     world.kill("iperf")
     return json.loads(done.stdout)
 

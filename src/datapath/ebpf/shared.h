@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 13
+#define EBPF_LAYOUT 14
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -31,10 +31,10 @@
 #define EBPF_PORT_HINTS 256   /* per CPU; a power of 2 */
 #define EBPF_SAVED 128        /* bytes behind the Ethernet header that are put back after a clone; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
-#define EBPF_NEXTHOP_WAYS 4 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
-#define EBPF_OPTS_MAX 4096  /* sets of Geneve options that are known when they come in */
-#define EBPF_OPTS_LEN 252   /* of a set at most (RFC 8926, 3.4) */
-#define EBPF_DROPS_MAX 64   /* enum drop_reason fits */
+#define EBPF_NEXTHOP_WAYS 16 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
+#define EBPF_OPTS_MAX 4096   /* sets of Geneve options that are known when they come in */
+#define EBPF_OPTS_LEN 252    /* of a set at most (RFC 8926, 3.4) */
+#define EBPF_DROPS_MAX 64    /* enum drop_reason fits */
 #define EBPF_RING_SIZE (8u << 20)
 #define EBPF_QUARANTINE_MS 1000
 #define EBPF_NEXTHOP_NS 100000000ull /* how long the answer of a route lookup is believed, at most */

@@ -92,7 +92,7 @@ static bool no_tunnel(void *aux WR_UNUSED, uint32_t port, const struct flow_tunn
     *t = (struct ebpf_tunnel){.kind = (uint8_t)(port - PORT_TUNNEL), .src = tunnel->src};
     t->udp_dst = htobe16(t->kind == EBPF_GENEVE ? 6081 : 4789);
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
-    t->nexthop = t->ipv6 ? 4 : 0;
+    t->nexthop = t->ipv6 ? EBPF_NEXTHOP_WAYS : 0;
     return true;
 }
 
