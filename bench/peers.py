@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Switches to measure: ours and Debian's ovs-vswitchd, each in a network namespace of its own, driven by the same ovs tools."""
 import json
+import os
 import pathlib
 import statistics
 import sys
@@ -19,6 +20,7 @@ class Switch:
         self.ns = world.netns(name)
         self.rundir = world.dir / name
         self.rundir.mkdir(parents=True, exist_ok=True)
+        self.on_cpu = []
         self.env = {"OVS_RUNDIR": str(self.rundir), "OVS_LOGDIR": str(self.rundir), "OVS_DBDIR": str(self.rundir)}
         self.bridge_columns = ["datapath_type=netdev"] if kind == "ovs" else []
         if kind == "ovs":
@@ -42,12 +44,18 @@ class Switch:
                              netns=self.ns, ready="ready", timeout=60)
         return time.monotonic() - begin
 
+    def stay_on(self, cpu):
+        """The switch and the tools that speak to it share processor CPU from now on."""
+        self.on_cpu = ["taskset", "-c", str(cpu)]
+        for task in pathlib.Path(f"/proc/{switch_pid(self.world, self.name)}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {cpu})
+
     def stop(self):
         self.world.kill(self.name)
 
     def tool(self, program, *args, stdin=None, timeout=300, check=True):
         env = [f"{key}={value}" for key, value in self.env.items()]
-        return run("ip", "netns", "exec", self.ns, "env", *env, program, *args, stdin=stdin, timeout=timeout, check=check)
+        return run("ip", "netns", "exec", self.ns, "env", *env, *self.on_cpu, program, *args, stdin=stdin, timeout=timeout, check=check)
 
     def vsctl(self, *args):
         return self.tool("ovs-vsctl", f"--db=unix:{self.rundir}/db.sock", *args).stdout

@@ -54,6 +54,7 @@ def flow_tables(world, build, rounds, say):
         for kind in ("warren", "ovs"):
             switch = Switch(world, build, kind, f"t{n}{kind}")
             switch.add_bridge("br0")
+            switch.stay_on(0)
             ofctl = lambda *args, s=switch, **kw: s.ofctl("-O", "OpenFlow13", *args, **kw)  # noqa: E731
             before = switch.resident_kib()
             rows["load"].add(kind, timed(ofctl, "add-flows", "br0", "-", stdin=text))
