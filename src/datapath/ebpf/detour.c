@@ -109,16 +109,6 @@ static int configure(void *aux WR_UNUSED)
 
 /* --- making one --- */
 
-static int attach(int ifindex, int prog_fd)
-{
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY,
-                        .flags = BPF_TC_F_REPLACE);
-    int error = bpf_tc_hook_create(&hook);
-
-    return error && error != -EEXIST ? error : bpf_tc_attach(&hook, &opts);
-}
-
 static int build(struct ebpf_detour *d)
 {
     static const struct eth_addr any;
@@ -135,7 +125,7 @@ static int build(struct ebpf_detour *d)
     ebpf_no_ipv6(device);
     error = ebpf_link_up(ifindex);
     error = error ? error : ebpf_netns_run(d->netns, configure, NULL);
-    return error ? error : attach(ifindex, d->maps->detour_prog_fd);
+    return error ? error : ebpf_attach_egress(ifindex, d->maps->detour_prog_fd);
 }
 
 static int make(struct ebpf_detour *d)
@@ -378,7 +368,7 @@ static bool adopt(struct ebpf_detour *d, unsigned int number)
     device_name(number, device);
     if (netns < 0 || !link_is(device, "veth", "1", &l) || l.other_netns < 0 || l.other_netns != netns_id(netns) ||
         ebpf_netns_run(netns, is_right_inside, &l.ifindex) != 1 || !has_our_maps(l.ifindex, d->maps) ||
-        attach(l.ifindex, d->maps->detour_prog_fd)) {
+        ebpf_attach_egress(l.ifindex, d->maps->detour_prog_fd)) {
         return false;
     }
     d->number = number;

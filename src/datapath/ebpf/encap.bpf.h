@@ -305,7 +305,7 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
 INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
 {
     __be16 type = skb->vlan_present ? (__be16)skb->vlan_proto : s->eth_type, ip = T_IPV4;
-    __u32 tagged = skb->vlan_present;
+    __u32 beside = skb->vlan_present;
     long r;
 
     r = bpf_skb_vlan_push(skb, T_VLAN, 1);
@@ -314,12 +314,9 @@ INLINE long dress_as_ip(struct __sk_buff *skb, struct scratch *s)
     r = r ? r : bpf_skb_vlan_pop(skb);
     r = r ? r : bpf_skb_store_bytes(skb, ETH_HLEN - 2, &type, 2, 0);
     r = r ? r : bpf_skb_vlan_pop(skb);
-    if (!r && tagged) {
+    if (!r && beside) {
         s->eth_type = type;
-        s->tags++;
-        s->l3 += s->l3 ? 4 : 0;
-        s->l4 += s->l4 ? 4 : 0;
-        s->mpls += s->mpls ? 4 : 0;
+        tagged(s);
     }
     return r;
 }

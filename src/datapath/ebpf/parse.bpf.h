@@ -151,6 +151,26 @@ INLINE bool is_vlan(__be16 type)
     return type == T_VLAN || type == T_SVLAN;
 }
 
+/* There is one tag more in the frame. */
+INLINE void tagged(struct scratch *s)
+{
+    s->tags++;
+    s->l3 += s->l3 ? 4 : 0;
+    s->l4 += s->l4 ? 4 : 0;
+    s->mpls += s->mpls ? 4 : 0;
+}
+
+/* One less. */
+INLINE void untagged(struct scratch *s)
+{
+    if (s->tags) {
+        s->tags--;
+        s->l3 -= s->l3 ? 4 : 0;
+        s->l4 -= s->l4 ? 4 : 0;
+        s->mpls -= s->mpls ? 4 : 0;
+    }
+}
+
 INLINE bool is_taken_for_ip(struct __sk_buff *skb)
 {
     return skb->protocol == T_IPV4 || skb->protocol == T_IPV6;

@@ -37,9 +37,9 @@ static bool has_filters(int ifindex, uint32_t side)
     return rtnl_ask_once(h, is_filter, &found) || found;
 }
 
-int ebpf_attach(int ifindex, int prog_fd)
+static int attach_at(enum bpf_tc_attach_point point, int ifindex, int prog_fd)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
     DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY,
                         .flags = BPF_TC_F_REPLACE);
     int error = bpf_tc_hook_create(&hook);
@@ -48,6 +48,16 @@ int ebpf_attach(int ifindex, int prog_fd)
         return error;
     }
     return bpf_tc_attach(&hook, &opts);
+}
+
+int ebpf_attach(int ifindex, int prog_fd)
+{
+    return attach_at(BPF_TC_INGRESS, ifindex, prog_fd);
+}
+
+int ebpf_attach_egress(int ifindex, int prog_fd)
+{
+    return attach_at(BPF_TC_EGRESS, ifindex, prog_fd);
 }
 
 void ebpf_detach(int ifindex)

@@ -29,6 +29,8 @@ int ebpf_veth_create(const char *name, uint32_t mtu, const struct eth_addr *mac,
 
 /* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
 int ebpf_attach(int ifindex, int prog_fd);
+/* The same for its clsact egress. */
+int ebpf_attach_egress(int ifindex, int prog_fd);
 /* Undoes that; the clsact goes, too, when nobody has a filter there any more. */
 void ebpf_detach(int ifindex);
 /* There is some program of the fast path on IFINDEX. */

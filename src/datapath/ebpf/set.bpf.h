@@ -326,16 +326,6 @@ INLINE long set_nd(struct __sk_buff *skb, struct scratch *s, const struct ebpf_s
 
 /* --- VLAN --- */
 
-INLINE void untagged(struct scratch *s)
-{
-    if (s->tags) {
-        s->tags--;
-        s->l3 -= s->l3 ? 4 : 0;
-        s->l4 -= s->l4 ? 4 : 0;
-        s->mpls -= s->mpls ? 4 : 0;
-    }
-}
-
 /* The outermost tag is beside the frame. Where dress_as_ip() left it inside, the kernel does not see it, and is told.
  */
 INLINE long tag_beside(struct __sk_buff *skb, struct scratch *s)
@@ -357,10 +347,7 @@ INLINE long push_vlan(struct __sk_buff *skb, struct scratch *s, struct flow_vlan
     }
     /* What the kernel kept apart goes into the frame. */
     if (skb->vlan_present) {
-        s->tags++;
-        s->l3 += s->l3 ? 4 : 0;
-        s->l4 += s->l4 ? 4 : 0;
-        s->mpls += s->mpls ? 4 : 0;
+        tagged(s);
     }
     return bpf_skb_vlan_push(skb, vlan.tpid, bpf_ntohs(vlan.tci));
 }
