@@ -127,6 +127,18 @@ static WR_UNUSED void transmit(const struct devices *d, const struct virtio_net_
     assert_int_equal(writev(d->send, iov, 2), sizeof(*h) + len);
 }
 
+/* Completes what H leaves to the device in FRAME's first LEN bytes, zero as 0xffff, as devices do. */
+static WR_UNUSED void finish_checksum(const struct virtio_net_hdr *h, uint8_t *frame, size_t len)
+{
+    __be16 csum;
+
+    if (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+        csum = csum_finish(csum_bytes(0, frame + h->csum_start, len - h->csum_start));
+        csum = csum ? csum : 0xffff;
+        memcpy(frame + h->csum_start + h->csum_offset, &csum, 2);
+    }
+}
+
 /* The next frame that comes out, its checksum completed as its device would. 0: none. */
 static WR_UNUSED size_t emerged(const struct devices *d, uint8_t *frame, size_t size)
 {
@@ -141,11 +153,7 @@ static WR_UNUSED size_t emerged(const struct devices *d, uint8_t *frame, size_t 
     n = readv(d->receive, iov, 2);
     assert_true(n > (ssize_t)sizeof(h));
     n -= (ssize_t)sizeof(h);
-    if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        __be16 csum = csum_finish(csum_bytes(0, frame + h.csum_start, (size_t)n - h.csum_start));
-
-        memcpy(frame + h.csum_start + h.csum_offset, &csum, 2);
-    }
+    finish_checksum(&h, frame, (size_t)n);
     return (size_t)n;
 }
 
@@ -162,18 +170,17 @@ static WR_UNUSED struct dp_action_set set_ones(uint32_t what)
 /* DEVICE, an end of the underlay, is an uplink, with the addresses of HOST. */
 static WR_UNUSED void uplink_up(const char *device, uint8_t host)
 {
-    static const enum dp_port_kind kinds[] = {DP_PORT_VXLAN, DP_PORT_GRE, DP_PORT_GENEVE};
     struct ip_addr here[] = {address(false, host), address(true, host)};
     uint32_t one = 1;
 
     underlay_up();
     assert_int_equal(ebpf_attach((int)if_nametoindex(device), maps.uplink_prog_fd), 0);
-    for (uint8_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        maps.config->tunnels[i] = (struct ebpf_tunnel_port){
-            .port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(i == EBPF_GENEVE ? 6081 : 4789)};
+    for (uint8_t i = 0; i < ARRAY_SIZE(tunnel_types); i++) {
+        maps.config->tunnels[i] =
+            (struct ebpf_tunnel_port){.port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(tunnel_udp_dst(i))};
         assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &here[i & 1], &one, BPF_ANY), 0);
     }
-    maps.config->n_tunnels = ARRAY_SIZE(kinds);
+    maps.config->n_tunnels = ARRAY_SIZE(tunnel_types);
     maps.config->generation++;
 }
 

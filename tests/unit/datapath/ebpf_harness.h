@@ -84,13 +84,28 @@ static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *
     return (int)opts.retval;
 }
 
+/* By EBPF_VXLAN etc. */
+static WR_UNUSED const enum tunnel_type tunnel_types[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
+
+static WR_UNUSED uint16_t tunnel_udp_dst(uint8_t kind)
+{
+    return kind == EBPF_GENEVE ? 6081 : 4789;
+}
+
+/* tunnel_parse() of the LEN bytes from the outer Ethernet header on. */
+static WR_UNUSED enum drop_reason parse_outer(uint8_t kind, const uint8_t *frame, size_t len,
+                                              struct flow_tunnel *ret_tunnel, size_t *ret_hdr_len)
+{
+    return tunnel_parse(tunnel_types[kind], frame + 14, len - 14, tunnel_udp_dst(kind), ret_tunnel, ret_hdr_len);
+}
+
 static bool no_tunnel(void *aux WR_UNUSED, uint32_t port, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
 {
     if (port < PORT_TUNNEL || port > PORT_TUNNEL + EBPF_GENEVE) {
         return false;
     }
     *t = (struct ebpf_tunnel){.kind = (uint8_t)(port - PORT_TUNNEL), .src = tunnel->src};
-    t->udp_dst = htobe16(t->kind == EBPF_GENEVE ? 6081 : 4789);
+    t->udp_dst = htobe16(tunnel_udp_dst(t->kind));
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
     t->nexthop = t->ipv6 ? EBPF_NEXTHOP_WAYS : 0;
     return true;
@@ -185,6 +200,19 @@ static void underlay_up(void)
         "ip neigh add fd00::2 lladdr 02:00:00:00:00:02 dev und0");
     assert_int_equal(ebpf_fib_device_create(&fib), 0);
     maps.config->fib_ifindex = (uint32_t)fib;
+}
+
+/* What a SET does, by the functions of user space. */
+static WR_UNUSED void set_in_user_space(struct packet *p, const struct dp_action_set *set)
+{
+    static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
+        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp, packet_set_nd};
+
+    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+        if (set->h.arg & 1u << i) {
+            assert_int_equal(setters[i](p, &set->key, &set->mask), 0);
+        }
+    }
 }
 
 /* --- random frames --- */

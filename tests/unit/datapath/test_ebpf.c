@@ -111,18 +111,6 @@ static bool random_set(const struct flow_key *key, bool is_nd, struct set_and_ou
     return true;
 }
 
-static void set_in_user_space(struct packet *p, const struct dp_action_set *set)
-{
-    static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
-        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp, packet_set_arp, packet_set_nd};
-
-    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
-        if (set->h.arg & 1u << i) {
-            assert_int_equal(setters[i](p, &set->key, &set->mask), 0);
-        }
-    }
-}
-
 static void test_set_fields(void **state WR_UNUSED)
 {
     unsigned int n = 0;
@@ -343,7 +331,6 @@ static void test_budget(void **state WR_UNUSED)
 
 static void test_encapsulation(void **state WR_UNUSED)
 {
-    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     uint8_t udp[64], arp[42] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
     struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
 
@@ -371,9 +358,7 @@ static void test_encapsulation(void **state WR_UNUSED)
 
         put_flow(5, &key, &mask, &a, sizeof(a), EBPF_OP_TUNNEL);
         assert_int_equal(run_prog(maps.port_prog_fd, frame, len, out, &out_len), TC_ACT_REDIRECT);
-        assert_int_equal(
-            tunnel_parse(kinds[kind], out + 14, out_len - 14, kind == EBPF_GENEVE ? 6081 : 4789, &got, &hdr_len),
-            DROP_NONE); /* checks checksums, too */
+        assert_int_equal(parse_outer(kind, out, out_len, &got, &hdr_len), DROP_NONE); /* checks checksums, too */
         assert_int_equal(be64toh(got.id), 0x123456);
         assert_memory_equal(&got.src, &a.set.tunnel.src, sizeof(got.src));
         assert_memory_equal(&got.dst, &a.set.tunnel.dst, sizeof(got.dst));
@@ -388,7 +373,6 @@ static void test_encapsulation(void **state WR_UNUSED)
 
 static void test_decapsulation(void **state WR_UNUSED)
 {
-    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     struct dp_action a = {DP_ACTION_OUTPUT, sizeof(a), PORT_OUT};
     uint8_t inner[64], out[512];
     uint32_t one = 1;
@@ -396,8 +380,8 @@ static void test_decapsulation(void **state WR_UNUSED)
     NEEDS_BPF;
     udp_frame(inner, 1, 2, 3, 4);
     for (uint8_t i = 0; i < 3; i++) {
-        maps.config->tunnels[i] = (struct ebpf_tunnel_port){
-            .port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(i == EBPF_GENEVE ? 6081 : 4789)};
+        maps.config->tunnels[i] =
+            (struct ebpf_tunnel_port){.port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(tunnel_udp_dst(i))};
     }
     maps.config->n_tunnels = 3;
     for (unsigned int i = 0; i < 6; i++) {
@@ -415,7 +399,7 @@ static void test_decapsulation(void **state WR_UNUSED)
         key.tunnel.id = t.id;
         key.tunnel.src = t.src;
         put_flow(6, &key, &mask, &a, sizeof(a), EBPF_OP_OUTPUT);
-        tunnel_push(p, kinds[kind], &t, 40000, kind == EBPF_GENEVE ? 6081 : 4789, true);
+        tunnel_push(p, tunnel_types[kind], &t, 40000, tunnel_udp_dst(kind), true);
         eth = packet_push(p, sizeof(*eth));
         *eth = (struct eth_hdr){.src = {{2}}, .type = htobe16(v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4)};
         /* Not ours until the address is this host's. */
@@ -457,10 +441,9 @@ static uint32_t run_tunnelled(const struct packet *inner, enum tunnel_type kind,
 
 /* UDP's super-packets, which nobody could cut behind a UDP tunnel, go up. (The flow is one for the slow path, where the
  * others go up before any header is touched: a test's super-packet is no true one, from which the kernel would take
- * some. True ones: test_ebpf_steps.) */
+ * some. True ones: test_ebpf_tunnels.) */
 static void test_stuck_super(void **state WR_UNUSED)
 {
-    static const enum tunnel_type kinds[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     struct dp_action a = {DP_ACTION_SLOW, sizeof(a), DP_SLOW_ACTION};
     struct flow_key mask = {0}, key = {0};
     struct ip_addr here[2] = {address(false, 1), address(true, 1)};
@@ -468,15 +451,15 @@ static void test_stuck_super(void **state WR_UNUSED)
 
     NEEDS_BPF;
     for (uint8_t i = 0; i < 3; i++) {
-        maps.config->tunnels[i] = (struct ebpf_tunnel_port){
-            .port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(i == EBPF_GENEVE ? 6081 : 4789)};
+        maps.config->tunnels[i] =
+            (struct ebpf_tunnel_port){.port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(tunnel_udp_dst(i))};
     }
     maps.config->n_tunnels = 3;
     assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &here[0], &one, BPF_ANY), 0);
     assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &here[1], &one, BPF_ANY), 0);
     put_flow(6, &key, &mask, &a, sizeof(a), EBPF_OP_SLOW);
     for (unsigned int i = 0; i < 24; i++) {
-        enum tunnel_type kind = kinds[i % 3];
+        enum tunnel_type kind = tunnel_types[i % 3];
         bool udp = i / 3 & 1, inner6 = i / 6 & 1, outer6 = i / 12 & 1;
         struct packet *p = frame_l4(inner6, udp ? IP_PROTO_UDP : IP_PROTO_TCP, 2500, true);
 

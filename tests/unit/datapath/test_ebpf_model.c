@@ -14,8 +14,6 @@
 #define OUTPUTS_MAX 64
 #define FRAME_MAX 4000
 
-static const enum tunnel_type types[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
-
 struct output {
     uint32_t port;
     struct flow_tunnel tunnel; /* what identifies it: addresses, id, tos, ttl */
@@ -67,14 +65,7 @@ static void twin_output(const struct twin *t, uint32_t port)
 
 static void twin_set(struct packet *p, const struct dp_action_set *set)
 {
-    static int (*const setters[])(struct packet *, const struct flow_key *, const struct flow_key *) = {
-        packet_set_eth, packet_set_ipv4, packet_set_ipv6, packet_set_tp};
-
-    for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
-        if (set->h.arg & 1u << i) {
-            assert_int_equal(setters[i](p, &set->key, &set->mask), 0);
-        }
-    }
+    set_in_user_space(p, set);
     if (set->h.arg & DP_SET_VLAN) {
         assert_int_equal(packet_set_vlan(p, &set->key, &set->mask), 0);
     }
@@ -287,12 +278,7 @@ static size_t read_frame(int socket, uint8_t *frame, size_t size, int patience)
     n = recvmsg(socket, &msg, 0);
     assert_true(n > (ssize_t)sizeof(h));
     n -= (ssize_t)sizeof(h);
-    if (h.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        __be16 csum = csum_finish(csum_bytes(0, frame + h.csum_start, (size_t)n - h.csum_start));
-
-        csum = csum ? csum : 0xffff; /* as devices do */
-        memcpy(frame + h.csum_start + h.csum_offset, &csum, 2);
-    }
+    finish_checksum(&h, frame, (size_t)n);
     assert_non_null(CMSG_FIRSTHDR(&msg));
     aux = (const struct tpacket_auxdata *)(const void *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
     if (aux->tp_status & TP_STATUS_VLAN_VALID) {
@@ -341,7 +327,7 @@ static void read_underlay(size_t n)
         }
         kind = proto == IP_PROTO_GRE ? EBPF_GRE : frame[l4 + 2] == 4789 >> 8 ? EBPF_VXLAN : EBPF_GENEVE;
         *o = (struct output){.port = PORT_TUNNEL + kind};
-        why = tunnel_parse(types[kind], frame + 14, len - 14, kind == EBPF_GENEVE ? 6081 : 4789, &o->tunnel, &hdr_len);
+        why = parse_outer(kind, frame, len, &o->tunnel, &hdr_len);
         if (why == DROP_TUNNEL_BAD_CHECKSUM && !sums_are_right) {
             o->len = SIZE_MAX; /* which was made of the inner one */
             have.n++;
@@ -446,9 +432,9 @@ static struct packet *wrapped(const struct packet *p, uint8_t kind, bool v6, str
     size_t hdr_len;
     uint8_t *eth;
 
-    tunnel_push(outer, types[kind], &tunnel, 40000, kind == EBPF_GENEVE ? 6081 : 4789, true);
+    tunnel_push(outer, tunnel_types[kind], &tunnel, 40000, tunnel_udp_dst(kind), true);
     assert_int_equal(
-        tunnel_parse(types[kind], outer->data, outer->len, kind == EBPF_GENEVE ? 6081 : 4789, ret_tunnel, &hdr_len),
+        tunnel_parse(tunnel_types[kind], outer->data, outer->len, tunnel_udp_dst(kind), ret_tunnel, &hdr_len),
         DROP_NONE);
     eth = packet_push(outer, 14);
     memcpy(eth, (uint8_t[]){2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, v6 ? 0x86 : 8, v6 ? 0xdd : 0}, 14);

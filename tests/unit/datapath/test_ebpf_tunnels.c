@@ -31,7 +31,6 @@ static void test_tunnel_then_untag(void **state WR_UNUSED)
 /* A tag that lies beside the frame is in it inside a tunnel, and counts for the outer checksum. */
 static void test_tag_into_tunnel(void **state WR_UNUSED)
 {
-    static const enum tunnel_type kinds[] = {TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
     struct {
         struct dp_action_vlan push;
         struct trunc_to tunnel;
@@ -50,9 +49,7 @@ static void test_tag_into_tunnel(void **state WR_UNUSED)
         a.tunnel = trunc_to(0, PORT_TUNNEL + i % 3, i / 3);
         assert_int_equal(run_actions(&a, sizeof(a), plain, 60, out, &out_len), TC_ACT_REDIRECT);
         assert_int_equal(last_upcall.kind, 0);
-        assert_int_equal(
-            tunnel_parse(kinds[i % 3], out + 14, out_len - 14, i % 3 == EBPF_GENEVE ? 6081 : 4789, &got, &hdr_len),
-            DROP_NONE);
+        assert_int_equal(parse_outer(i % 3, out, out_len, &got, &hdr_len), DROP_NONE);
         assert_int_equal(out_len, 14 + hdr_len + 64);
         assert_memory_equal(out + 14 + hdr_len, tagged, 64);
     }
@@ -74,7 +71,7 @@ static void test_snap_into_tunnel(void **state WR_UNUSED)
     memcpy(snap + 20, plain + 12, 48);
     assert_int_equal(run_actions(&a, sizeof(a), snap, 68, out, &out_len), TC_ACT_REDIRECT);
     assert_int_equal(last_upcall.kind, 0);
-    assert_int_equal(tunnel_parse(TUNNEL_VXLAN, out + 14, out_len - 14, 4789, &got, &hdr_len), DROP_NONE);
+    assert_int_equal(parse_outer(EBPF_VXLAN, out, out_len, &got, &hdr_len), DROP_NONE);
     assert_int_equal(got.flags & FLOW_TNL_CSUM, FLOW_TNL_CSUM);
     assert_memory_equal(out + 14 + hdr_len, snap, 68);
 }
@@ -107,9 +104,8 @@ static void test_copy_tunnel(void **state WR_UNUSED)
     }
 }
 
-/* The next packet that leaves by the underlay must be INNER in a tunnel of TYPE over IPv4 or IPv6. */
-static void expect_tunnelled(const struct devices *underlay, enum tunnel_type type, bool v6, const uint8_t *inner,
-                             size_t len)
+/* The next packet that leaves by the underlay must be INNER in a tunnel of KIND over IPv4 or IPv6. */
+static void expect_tunnelled(const struct devices *underlay, uint8_t kind, bool v6, const uint8_t *inner, size_t len)
 {
     uint8_t got[256];
     struct flow_tunnel tunnel;
@@ -120,8 +116,7 @@ static void expect_tunnelled(const struct devices *underlay, enum tunnel_type ty
         assert_in_range(n, 14, sizeof(got));
     } while (got[0] & 1);
     assert_int_equal(got[14] >> 4, v6 ? 6 : 4);
-    assert_int_equal(tunnel_parse(type, got + 14, n - 14, type == TUNNEL_GENEVE ? 6081 : 4789, &tunnel, &hdr_len),
-                     DROP_NONE);
+    assert_int_equal(parse_outer(kind, got, n, &tunnel, &hdr_len), DROP_NONE);
     assert_int_equal(n, 14 + hdr_len + len);
     assert_memory_equal(got + 14 + hdr_len, inner, len);
 }
@@ -160,11 +155,11 @@ static void test_several_tunnels(void **state WR_UNUSED)
                                 : run_actions(&a.vxlan, sizeof(a) - sizeof(a.push), frames[0], 60, out, &out_len),
                          TC_ACT_REDIRECT);
         assert_int_equal(last_upcall.kind, 0);
-        expect_tunnelled(&underlay, TUNNEL_VXLAN, false, frame, len);
-        expect_tunnelled(&underlay, TUNNEL_GRE, false, frame, len);
-        expect_tunnelled(&underlay, TUNNEL_VXLAN, true, frame, len);
+        expect_tunnelled(&underlay, EBPF_VXLAN, false, frame, len);
+        expect_tunnelled(&underlay, EBPF_GRE, false, frame, len);
+        expect_tunnelled(&underlay, EBPF_VXLAN, true, frame, len);
         memset(frame, 0xff, 12);
-        expect_tunnelled(&underlay, TUNNEL_GENEVE, false, frame, len);
+        expect_tunnelled(&underlay, EBPF_GENEVE, false, frame, len);
         assert_int_equal(out_len, 60); /* test-run shows no tag beside the frame */
         assert_memory_equal(out, frame, 12);
         assert_memory_equal(out + 12, frames[0] + 12, 48);
