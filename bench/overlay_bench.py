@@ -48,41 +48,44 @@ def bare(cloud):
     return Pair(cloud.hv_ns("hv1"), cloud.hv_ns("hv2"), cloud.local_ip("hv2"))
 
 
+def hosts_by_hand(world, tag):
+    """Two hypervisors with a VM behind each one's vm0, nothing between vm0 and und0 yet: [(hypervisor's namespace, VM's), ...]."""
+    pairs = [(world.netns(f"{tag}{n}"), world.netns(f"{tag}v{n}")) for n in (1, 2)]
+    world.veth(pairs[0][0], "und0", pairs[1][0], "und0")
+    for n, (hv, vm) in enumerate(pairs, 1):
+        world.veth(hv, "vm0", vm, "eth0")
+        world.ip(hv, "link", "set", "und0", "mtu", "9000", "up")
+        world.ip(hv, "link", "set", "vm0", "up")
+        world.ip(vm, "link", "set", "eth0", "address", f"02:00:00:01:00:0{n}", "mtu", str(MTU), "up")
+        world.ip(vm, "addr", "add", f"10.0.0.{n}/24", "dev", "eth0")
+    return pairs
+
+
+def pair_by_hand(hosts):
+    return Pair(hosts[0][1], hosts[1][1], "10.0.0.2", "02:00:00:01:00:01", "02:00:00:01:00:02")
+
+
 def kernel(world):
     """Linux's own bridge and vxlan device, the address of the other end known to it."""
-    ends = [world.netns(f"k{n}") for n in (1, 2)]
-    vms = [world.netns(f"kv{n}") for n in (1, 2)]
-    world.veth(ends[0], "und0", ends[1], "und0")
-    for n, (hv, vm) in enumerate(zip(ends, vms), 1):
-        other = 3 - n
-        world.ip(hv, "link", "set", "und0", "mtu", "9000", "up")
+    hosts = hosts_by_hand(world, "k")
+    for n, (hv, _) in enumerate(hosts, 1):
         world.ip(hv, "addr", "add", f"10.202.0.{n}/24", "dev", "und0")
-        world.veth(hv, "vm0", vm, "eth0")
-        world.ip(hv, "link", "add", "vx", "type", "vxlan", "id", "42", "remote", f"10.202.0.{other}", "local", f"10.202.0.{n}",
+        world.ip(hv, "link", "add", "vx", "type", "vxlan", "id", "42", "remote", f"10.202.0.{3 - n}", "local", f"10.202.0.{n}",
                  "dstport", "4789")
         world.ip(hv, "link", "add", "kbr", "type", "bridge")
         for link in ("vx", "vm0"):
             world.ip(hv, "link", "set", link, "master", "kbr")
+        for link in ("vx", "kbr"):
             world.ip(hv, "link", "set", link, "up")
-        world.ip(hv, "link", "set", "kbr", "up")
-        world.ip(vm, "link", "set", "eth0", "address", f"02:00:00:01:00:0{n}", "mtu", str(MTU), "up")
-        world.ip(vm, "addr", "add", f"10.0.0.{n}/24", "dev", "eth0")
-    return Pair(vms[0], vms[1], "10.0.0.2", "02:00:00:01:00:01", "02:00:00:01:00:02")
+    return pair_by_hand(hosts)
 
 
 def redirects(world, build):
     """The same devices as Warren's, and programs that send each frame on and do nothing else."""
-    ends = [world.netns(f"r{n}") for n in (1, 2)]
-    vms = [world.netns(f"rv{n}") for n in (1, 2)]
-    world.veth(ends[0], "und0", ends[1], "und0")
-    for n, (hv, vm) in enumerate(zip(ends, vms), 1):
-        world.veth(hv, "vm0", vm, "eth0")
-        for link in ("und0", "vm0"):
-            world.ip(hv, "link", "set", link, "mtu", "9000", "up")
-        world.ip(vm, "link", "set", "eth0", "mtu", str(MTU), "up")
-        world.ip(vm, "addr", "add", f"10.0.0.{n}/24", "dev", "eth0")
+    hosts = hosts_by_hand(world, "r")
+    for hv, _ in hosts:
         run(build / "bench" / "bench_redirects", f"ns={hv}", "port=vm0", "uplink=und0")
-    return Pair(vms[0], vms[1], "10.0.0.2")
+    return pair_by_hand(hosts)
 
 
 def cloud_pair(cloud, kind="vxlan", switch_up=None):
