@@ -241,8 +241,8 @@ void bridge_destroy(struct bridge *br)
     if (!br) {
         return;
     }
-    /* Megaflows hold rules that point to their bridge. */
-    megaflow_flush(br->sw);
+    /* Megaflows hold rules that point to their bridge. Those of others stay: their packets are not to come up. */
+    megaflow_flush_bridge(br);
     br->hooks = (struct bridge_hooks){0};
     HASH_ITER(hh_ofp, br->ports_by_ofp, port, next) {
         bridge_port_del(port);

@@ -684,6 +684,44 @@ void megaflow_flush(struct switch_ *sw)
     }
 }
 
+static bool effect_is_of(const struct xlate_effect *e, const struct bridge *br)
+{
+    switch (e->type) {
+    case XLATE_EFFECT_PORT_RX:
+    case XLATE_EFFECT_PORT_TX:
+    case XLATE_EFFECT_BOND:
+        return e->bridge == br || e->port->bridge == br; /* a patch port's peer */
+    default:
+        return e->bridge == br;
+    }
+}
+
+/* Every walk through a bridge begins with a lookup, whose effect names it; what it depends on comes after that. */
+static bool is_of(const struct megaflow *f, const struct bridge *br)
+{
+    for (size_t i = 0; i < f->n_effects; i++) {
+        if (effect_is_of(&f->effects[i], br)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void megaflow_flush_bridge(struct bridge *br)
+{
+    struct megaflows *m = br->sw->megaflows;
+    struct megaflow *f, *next;
+
+    if (!m) {
+        return;
+    }
+    DL_FOREACH_SAFE(m->list, f, next) {
+        if (is_of(f, br)) {
+            remove_flow(m, f);
+        }
+    }
+}
+
 size_t megaflow_count(const struct switch_ *sw)
 {
     return sw->megaflows->by_key.n;

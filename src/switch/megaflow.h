@@ -54,8 +54,10 @@ void megaflow_sync_removed(struct switch_ *sw);
 int64_t megaflow_stats_time(const struct switch_ *sw, int64_t now);
 /* Pushes counters, removes idle megaflows; called from switch_tick(). */
 void megaflow_tick(struct switch_ *sw, int64_t now);
-/* Removes all, counters pushed. Needed before a bridge goes. */
+/* Removes all, counters pushed. */
 void megaflow_flush(struct switch_ *sw);
+/* The same for those that lead through BR, and hold what is its own: needed before it goes. */
+void megaflow_flush_bridge(struct bridge *br);
 size_t megaflow_count(const struct switch_ *sw);
 /* How many translations sweeps have made so far. */
 uint64_t megaflow_n_revalidated(const struct switch_ *sw);

@@ -120,6 +120,40 @@ static void test_port_removal(void **state)
     assert_int_equal(packets(e, "actions=drop"), 2);
 }
 
+/* What leads through a bridge goes with it, by whatever way; others' megaflows are not touched. */
+static void test_bridge_removal(void **state)
+{
+    struct env *e = *state;
+    struct bridge *br1, *br2;
+
+    bridge_create(e->sw, "br1", &br1);
+    bridge_create(e->sw, "br2", &br2);
+    env_patch(e->br, "to1", 10, "to0");
+    env_patch(br1, "to0", 20, "to1");
+    env_port(br1, "q", 21);
+    env_port(br2, "r", 31);
+    env_port(br2, "s", 32);
+    env_flow(e->br, "in_port=1,actions=output:2");
+    env_flow(e->br, "in_port=2,actions=output:10");
+    env_flow(br1, "in_port=20,actions=output:21");
+    env_flow(br2, "in_port=31,actions=output:32");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_string_equal(env_in(e, 2, env_udp(2, 1, 0)), "4");
+    assert_string_equal(env_in(e, 4, env_udp(2, 1, 0)), "drop(table_miss)");
+    assert_string_equal(env_in(e, 5, env_udp(2, 1, 0)), "6");
+    assert_int_equal(megaflow_count(e->sw), 4);
+    bridge_destroy(br1);
+    assert_int_equal(fake_n_flows(e->sw), 2);
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(fake_n_flows(e->sw), 2);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_string_equal(env_in(e, 2, env_udp(2, 1, 0)), "drop(patch_no_peer)");
+    assert_int_equal(packets(e, "in_port=1,actions=drop"), 2);
+    assert_int_equal(packets(e, "in_port=2,actions=drop"), 2);
+    bridge_destroy(br2);
+    assert_int_equal(fake_n_flows(e->sw), 2);
+}
+
 /* As of a port that the process before us had: it drops that packet, and keeps nothing in mind. */
 static void test_unknown_port(void **state)
 {
@@ -218,16 +252,10 @@ static void test_sample(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {T(test_every_rule_counts),
-                                       T(test_counters_over_changes),
-                                       T(test_idle),
-                                       T(test_limit),
-                                       T(test_revalidation_by_the_loop),
-                                       T(test_port_removal),
-                                       T(test_unknown_port),
-                                       T(test_missing_netdev),
-                                       T(test_fine_revalidation),
-                                       T(test_sample)};
+    const struct CMUnitTest tests[] = {
+        T(test_every_rule_counts),        T(test_counters_over_changes), T(test_idle),           T(test_limit),
+        T(test_revalidation_by_the_loop), T(test_port_removal),          T(test_bridge_removal), T(test_unknown_port),
+        T(test_missing_netdev),           T(test_fine_revalidation),     T(test_sample)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
