@@ -41,6 +41,13 @@ int dp_port_del(struct datapath *dp, dp_port_t port)
     return dp->class->port_del(dp, port);
 }
 
+void dp_wait_removed(struct datapath *dp)
+{
+    if (dp->class->wait_removed) {
+        dp->class->wait_removed(dp);
+    }
+}
+
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats)
 {
     return dp->class->port_get_stats(dp, port, ret_stats);

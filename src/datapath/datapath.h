@@ -93,6 +93,7 @@ struct dp_class {
     void (*close)(struct datapath *dp);
     int (*port_add)(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
     int (*port_del)(struct datapath *dp, dp_port_t port);
+    void (*wait_removed)(struct datapath *dp); /* may be NULL */
     int (*port_get_stats)(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
     int (*port_set_policing)(struct datapath *dp, dp_port_t port, const struct dp_policing *policing); /* may be NULL */
     int (*flow_put)(struct datapath *dp, const struct dp_flow *flow);
@@ -128,8 +129,10 @@ void dp_close(struct datapath *dp); /* NULL is fine; ports and flows go with it,
 
 /* -ENODEV: no such netdev (SYSTEM); -EEXIST: already a port; -EADDRINUSE: the UDP port is taken. */
 int dp_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
-/* An INTERNAL port's device may need a moment more to go: slow_close_wait(). */
+/* An INTERNAL port's device goes later, together with others': dp_wait_removed(). */
 int dp_port_del(struct datapath *dp, dp_port_t port);
+/* Until the devices of INTERNAL ports that were deleted are gone. */
+void dp_wait_removed(struct datapath *dp);
 int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats *ret_stats);
 /* What PORT may receive from now on: frames beyond it are dropped (DROP_POLICING) and counted in rx_dropped.
  * -EOPNOTSUPP: this datapath or this kind of port cannot. */

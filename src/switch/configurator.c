@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/slow_close.h"
 #include "base/stream.h"
 #include "switch/configurator_private.h"
 #include "switch/megaflow.h"
@@ -514,7 +513,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
     prune_bridges(c);
     if (c->devices_leave) {
         /* Whoever removed a port may count on its device being gone when cur_cfg says so. */
-        slow_close_wait();
+        dp_wait_removed(c->sw->dp);
         c->devices_leave = false;
     }
     for (struct cbridge *cb = c->bridges; cb; cb = cb->hh.next) {

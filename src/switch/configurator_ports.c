@@ -393,6 +393,7 @@ static size_t change_ports(struct configurator *c, struct cbridge *cb, bool *pro
         *progress = true;
         if (error) {
             set_port_error(c, iface, error);
+            c->devices_leave = c->devices_leave || port->kind == PORT_INTERNAL;
             bridge_port_del(port);
             iface->usable = false;
         }

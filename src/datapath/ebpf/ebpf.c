@@ -591,6 +591,7 @@ const struct dp_class dp_ebpf_class = {
     .close = eb_close,
     .port_add = eb_port_add,
     .port_del = eb_port_del,
+    .wait_removed = eb_wait_removed,
     .port_get_stats = eb_port_get_stats,
     .port_set_policing = eb_port_set_policing,
     .flow_put = eb_flow_put,

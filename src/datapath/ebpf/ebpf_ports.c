@@ -192,7 +192,7 @@ static void port_free(struct ebpf_datapath *dp, struct fast_port *port)
         tunnel_stop(dp, port->number);
     }
     if (port->peer[0]) {
-        ebpf_link_remove(port->peer);
+        ebpf_leaving_add(&dp->removed, port->ifindex);
     }
     free(port);
 }
@@ -224,7 +224,7 @@ static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
     ebpf_detach(ifindex);
     ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
     if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
-        ebpf_link_remove(name);
+        ebpf_leaving_add(&dp->removed, ifindex);
     }
 }
 
@@ -259,6 +259,7 @@ static void take_from_fast_path(struct ebpf_datapath *dp, const struct dp_port_s
         ebpf_flows_drop_orphans_of(dp->flows, number,
                                    time_mono_ms()); /* they would lead nowhere until all is settled */
     }
+    ebpf_leaving_remove(&dp->removed);
     if (spec->kind == DP_PORT_INTERNAL) {
         ebpf_link_remove(name);
     } else if (ebpf_is_attached(ifindex)) {
@@ -337,6 +338,7 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
     bool former = false;
     int error = 0;
 
+    ebpf_leaving_remove(&dp->removed); /* their names may be wanted */
     if (spec->userspace && spec->kind < DP_PORT_VXLAN) {
         return userspace_port_add(dp, spec, ret_port);
     }
@@ -396,6 +398,14 @@ int eb_port_del(struct datapath *dp_, dp_port_t number)
     }
     port_free(dp, port);
     return dp_userspace_class.port_del(dp->inner, number);
+}
+
+void eb_wait_removed(struct datapath *dp_)
+{
+    struct ebpf_datapath *dp = eb_of(dp_);
+
+    ebpf_leaving_remove(&dp->removed);
+    dp_wait_removed(dp->inner);
 }
 
 int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_port_stats *ret_stats)
@@ -473,6 +483,7 @@ void ebpf_ports_settle(struct ebpf_datapath *dp)
             dp->numbers[i] = 0;
         }
     }
+    ebpf_leaving_remove(&dp->removed);
 }
 
 void ebpf_ports_replace_programs(struct ebpf_datapath *dp)
@@ -499,4 +510,5 @@ void ebpf_ports_close(struct ebpf_datapath *dp)
             port_free(dp, port);
         }
     }
+    ebpf_leaving_remove(&dp->removed);
 }

@@ -48,6 +48,7 @@ struct ebpf_datapath {
     bool unsettled, settling; /* orphans may be left; they are being handed over */
     bool leaving;             /* the kernel goes on without us */
     struct fast_port *ports;
+    struct ebpf_leaving removed; /* devices of INTERNAL ports */
     struct remote *remotes;
     uint32_t next_nexthop;
     uint64_t drops[DROP_MAX];
@@ -61,6 +62,7 @@ static inline struct ebpf_datapath *eb_of(struct datapath *dp)
 /* ebpf_ports.c: of the class, and: */
 int eb_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
 int eb_port_del(struct datapath *dp, dp_port_t number);
+void eb_wait_removed(struct datapath *dp);
 int eb_port_get_stats(struct datapath *dp, dp_port_t number, struct dp_port_stats *ret_stats);
 uint8_t ebpf_tunnel_kind(enum dp_port_kind kind);
 /* The device of the port NUMBER went away. */

@@ -10,6 +10,7 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "datapath/rtnl.h"
@@ -188,6 +189,59 @@ static void link_delete(int ifindex)
     struct ifinfomsg *ifi;
 
     rtnl_ask_once(link_request(buf, RTM_DELLINK, 0, ifindex, &ifi), NULL, NULL);
+}
+
+void ebpf_leaving_add(struct ebpf_leaving *l, int ifindex)
+{
+    if (l->n == l->allocated) {
+        l->allocated = MAX(16, l->allocated * 2);
+        l->ifindexes = xrealloc(l->ifindexes, l->allocated * sizeof(*l->ifindexes));
+    }
+    l->ifindexes[l->n++] = ifindex;
+}
+
+/* What names many devices to the kernel is a group of them; one that nobody else has is drawn. */
+static int delete_as_group(const struct ebpf_leaving *l)
+{
+    char buf[RTNL_REQUEST_MAX];
+    struct ifinfomsg *ifi;
+    struct nlmsghdr *h;
+    struct rtnl rtnl;
+    uint32_t group;
+    int error;
+
+    if (getrandom(&group, sizeof(group), 0) != sizeof(group)) {
+        return -EIO;
+    }
+    error = rtnl_open(&rtnl);
+    if (error) {
+        return error;
+    }
+    group |= UINT32_C(1) << 31; /* people's are small */
+    for (size_t i = 0; i < l->n && !error; i++) {
+        h = link_request(buf, RTM_NEWLINK, 0, l->ifindexes[i], &ifi);
+        mnl_attr_put_u32(h, IFLA_GROUP, group);
+        error = rtnl_ask(&rtnl, h, NULL, NULL);
+        error = error == -ENODEV ? 0 : error; /* somebody was faster */
+    }
+    if (!error) {
+        h = link_request(buf, RTM_DELLINK, 0, 0, &ifi);
+        mnl_attr_put_u32(h, IFLA_GROUP, group);
+        error = rtnl_ask(&rtnl, h, NULL, NULL);
+    }
+    rtnl_close(&rtnl);
+    return error;
+}
+
+void ebpf_leaving_remove(struct ebpf_leaving *l)
+{
+    int error = l->n > 1 ? delete_as_group(l) : -EOPNOTSUPP;
+
+    for (size_t i = 0; i < l->n && error; i++) {
+        link_delete(l->ifindexes[i]);
+    }
+    free(l->ifindexes);
+    *l = (struct ebpf_leaving){0};
 }
 
 /* --- INTERNAL --- */

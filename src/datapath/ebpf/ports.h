@@ -44,6 +44,17 @@ void ebpf_internal_peer(const char *name, char *ret_peer);
 /* Removes a device (and so its other end), if there is one. */
 void ebpf_link_remove(const char *name);
 
+/* Devices that are to go. The kernel waits for grace periods with each request, tens of milliseconds, however many
+ * devices it names. */
+struct ebpf_leaving {
+    int *ifindexes;
+    size_t n, allocated;
+};
+
+void ebpf_leaving_add(struct ebpf_leaving *l, int ifindex);
+/* Removes them, and forgets them. */
+void ebpf_leaving_remove(struct ebpf_leaving *l);
+
 /* Routes are looked up by bpf_fib_lookup() as if a packet came in by this device, because the kernel answers only where
  * forwarding is on, and the host's own devices are not ours to change. One for each network namespace. */
 int ebpf_fib_device_create(int *ret_ifindex);

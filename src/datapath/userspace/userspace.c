@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "base/slow_close.h"
 #include "datapath/userspace/tunnel_tx.h"
 
 LOG_MODULE("dp_userspace");
@@ -338,6 +339,11 @@ static int us_port_del(struct datapath *dp_, dp_port_t number)
     return 0;
 }
 
+static void us_wait_removed(struct datapath *dp WR_UNUSED)
+{
+    slow_close_wait();
+}
+
 static int us_port_get_stats(struct datapath *dp, dp_port_t number, struct dp_port_stats *ret_stats)
 {
     struct us_port *port = us_port_find(us_of(dp), number);
@@ -454,6 +460,7 @@ const struct dp_class dp_userspace_class = {
     .close = us_close,
     .port_add = us_port_add,
     .port_del = us_port_del,
+    .wait_removed = us_wait_removed,
     .port_get_stats = us_port_get_stats,
     .port_set_policing = us_port_set_policing,
     .flow_put = us_flow_put,
