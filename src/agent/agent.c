@@ -101,11 +101,11 @@ int agent_create(struct event_base *base, const struct agent_config *config, voi
     if (error) {
         goto err;
     }
-    error = bridge_flows_create(base, a, config->rundir, BR_INT, &a->br_int, ret_error);
+    error = bridge_flows_create(base, a, &a->config, BR_INT, &a->br_int, ret_error);
     if (error) {
         goto err;
     }
-    error = bridge_flows_create(base, a, config->rundir, BR_TUN, &a->br_tun, ret_error);
+    error = bridge_flows_create(base, a, &a->config, BR_TUN, &a->br_tun, ret_error);
     if (error) {
         goto err;
     }

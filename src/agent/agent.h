@@ -24,7 +24,7 @@ struct agent_config {
     const char *host, *local_ip, *overlay_db, *db, *rundir;
     bool l2_population, arp_responder;
     bool types[N_TUNNEL_TYPES];
-    int64_t heartbeat_s;
+    int64_t heartbeat_s, resync_s;
 };
 
 /* READY is called once, when the switch's database was read and its bridges are there. */
@@ -68,7 +68,7 @@ bool host_apply_bridges(struct host *h);
 
 /* ---- bridge_flows.c: the flows of one bridge ---- */
 
-int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge,
+int bridge_flows_create(struct event_base *base, struct agent *a, const struct agent_config *config, const char *bridge,
                         struct bridge_flows **ret, char **ret_error);
 void bridge_flows_destroy(struct bridge_flows *b);
 /* From now on these are the flows (text as of desired.h), and VNIS the networks' tunnel ids by local VLAN (0: none);

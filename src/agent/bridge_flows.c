@@ -14,7 +14,6 @@
 
 LOG_MODULE("flows");
 
-#define RESYNC_MS 60000
 #define RETRY_MS 2000
 
 enum phase { PHASE_IDLE, PHASE_READING, PHASE_APPLYING };
@@ -25,6 +24,7 @@ struct bridge_flows {
     struct of_client *client;
     struct event *timer;
     enum phase phase;
+    int64_t resync_ms; /* between looks at what is in place */
     struct flow_set *wanted, *present;
     char *text;                  /* of `wanted` */
     uint32_t vnis[VLAN_MAX + 1]; /* by local VLAN */
@@ -55,7 +55,7 @@ static void finish(struct bridge_flows *b, const char *error)
         b->in_place = true;
         agent_poke(b->agent);
     }
-    wait_ms(b, error ? RETRY_MS : RESYNC_MS);
+    wait_ms(b, error ? RETRY_MS : b->resync_ms);
 }
 
 static void on_applied(void *arg, const char *error)
@@ -161,16 +161,17 @@ bool bridge_flows_in_place(const struct bridge_flows *b)
     return b->in_place;
 }
 
-int bridge_flows_create(struct event_base *base, struct agent *a, const char *rundir, const char *bridge,
+int bridge_flows_create(struct event_base *base, struct agent *a, const struct agent_config *config, const char *bridge,
                         struct bridge_flows **ret, char **ret_error)
 {
     static const struct of_client_callbacks cb = {.connected = on_connected};
-    _cleanup_free_ char *remote = xasprintf("unix:%s/%s.mgmt", rundir, bridge);
+    _cleanup_free_ char *remote = xasprintf("unix:%s/%s.mgmt", config->rundir, bridge);
     struct bridge_flows *b = xcalloc(1, sizeof *b);
     int error;
 
     b->agent = a;
     b->bridge = xstrdup(bridge);
+    b->resync_ms = config->resync_s * 1000;
     b->timer = event_new(base, -1, 0, on_timer, b);
     error = b->timer ? of_client_new(base, remote, &cb, b, &b->client, ret_error) : -ENOMEM;
     if (error) {

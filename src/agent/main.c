@@ -23,6 +23,8 @@ static const struct daemon_option options[] = {
     {"tunnel-types", DAEMON_STRING, "vxlan,gre,geneve", "tunnel types that this host takes, by comma",
      .argument = "LIST"},
     {"heartbeat-interval", DAEMON_INT, "10", "seconds between signs of life", .min = 1, .max = 3600},
+    {"resync-interval", DAEMON_INT, "60", "seconds between looks whether the switch still has the flows", .min = 1,
+     .max = 3600},
 };
 
 static int parse_types(const char *text, bool types[N_TUNNEL_TYPES])
@@ -80,6 +82,7 @@ int main(int argc, char **argv)
         .l2_population = daemon_bool(&d, "l2-population"),
         .arp_responder = daemon_bool(&d, "arp-responder"),
         .heartbeat_s = daemon_int(&d, "heartbeat-interval"),
+        .resync_s = daemon_int(&d, "resync-interval"),
     };
     status = 1;
     if (!*config.host) {

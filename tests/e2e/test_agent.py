@@ -409,6 +409,8 @@ def agent(*args):
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--tunnel-types", ","), ("tunnel-types",)),
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--overlay-db", "nonsense"), ("nonsense",)),
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--heartbeat-interval", "0"), ("heartbeat-interval",)),
+    (("--host", "hv1", "--local-ip", "10.0.0.1", "--resync-interval", "0"), ("resync-interval", "1 to 3600")),
+    (("--host", "hv1", "--local-ip", "10.0.0.1", "--resync-interval", "often"), ("resync-interval", "often")),
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--no-such-thing", "1"), ("no-such-thing",)),
 ])
 def test_bad_options(args, words):

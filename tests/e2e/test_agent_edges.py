@@ -251,8 +251,8 @@ def test_port_settings_changed_by_hand_are_mended(make_cloud):
 
 
 def test_flows_removed_by_hand_come_back_by_themselves(make_cloud):
-    """With nobody touching agent or databases: the agent looks after the flows every minute."""
-    cloud = make_cloud()
+    """With nobody touching agent or databases: the agent looks after the flows every so often."""
+    cloud = make_cloud(agent_args=("--resync-interval", "2"))
     network = cloud.network("red")
     cloud.vm("red1", network, "hv1")
     cloud.vm("red2", network, "hv2")
@@ -260,7 +260,7 @@ def test_flows_removed_by_hand_come_back_by_themselves(make_cloud):
     want = {bridge: cloud.flows("hv1", bridge) for bridge in ("br-int", "br-tun")}
     for bridge in want:
         cloud.ofctl("hv1", "del-flows", bridge)
-    wait_for("the flows", lambda: {bridge: cloud.flows("hv1", bridge) for bridge in want} == want, 70, 0.5)
+    wait_for("the flows", lambda: {bridge: cloud.flows("hv1", bridge) for bridge in want} == want, 20)
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2) == 2
 
 
