@@ -192,9 +192,13 @@ static void apply_fail_mode(const struct configurator *c, struct cbridge *cb)
     }
     cb->fail_open = false;
     cb->contact_ms = time_mono_ms();
+    cb->bridge->restored = false;
     if (controlled) {
         remove_saved(c, cb);
-    } else if (!start_saving(c, cb, fresh) && wanted == FAIL_STANDALONE) {
+        return;
+    }
+    cb->bridge->restored = start_saving(c, cb, fresh);
+    if (!cb->bridge->restored && wanted == FAIL_STANDALONE) {
         add_normal(cb, 0);
     }
 }

@@ -4,21 +4,22 @@
 #include "base/util.h"
 #include "switch/flow_table.h"
 
-/* When the last change was, learned addresses aside, and whether there are flows besides the one that a new bridge has.
- */
+/* When the last change was, learned addresses aside, and whether somebody has programmed them: there are flows besides
+ * the one that a new bridge has, or that one is all that there was in any before, too. */
 static uint64_t look_at_tables(const struct switch_ *sw, bool *ret_programmed)
 {
     uint64_t newest = sw->full_generation;
     struct bridge *br, *next;
-    bool programmed = false;
+    bool programmed = false, restored = true;
 
     HASH_ITER(hh, sw->bridges, br, next) {
         for (size_t i = 0; i < N_TABLES; i++) {
             newest = MAX(newest, br->tables[i].changed);
         }
         programmed |= flow_table_count(br) > 1;
+        restored &= br->restored;
     }
-    *ret_programmed = programmed;
+    *ret_programmed = programmed || restored;
     return newest;
 }
 

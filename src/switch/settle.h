@@ -6,8 +6,8 @@
  *
  * A datapath that outlived the switch before us goes on forwarding by that one's flows. They may be measured by our
  * tables only when those are what they should be: controllers need seconds to come back and program them again. So:
- * not while flow-restore-wait asks to wait; then once the tables have flows and have been left alone for QUIET_MS, or
- * after EMPTY_MS if nobody gives us any.
+ * not while flow-restore-wait asks to wait; then once the tables have been left alone for QUIET_MS and have flows, or
+ * are all as that one left them (flow_save.h); or after EMPTY_MS if nobody gives us any.
  */
 #include "switch/bridge.h"
 
