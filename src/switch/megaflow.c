@@ -11,12 +11,14 @@
 #include "switch/admission.h"
 #include "switch/cls_mask.h"
 #include "switch/meter_table.h"
+#include "switch/neighbour.h"
 #include "switch/translate.h"
 
 LOG_MODULE("megaflow");
 COVERAGE(upcall_miss);
 COVERAGE(upcall_slow);
 COVERAGE(megaflow_add);
+COVERAGE(megaflow_foreseen);
 COVERAGE(megaflow_not_admitted);
 COVERAGE(megaflow_remove);
 COVERAGE(megaflow_revalidate);
@@ -69,6 +71,7 @@ struct megaflows {
     size_t max_flows;
     int64_t idle_ms;
     struct admission admission;
+    struct neighbours neighbours;
 };
 
 /* ---- the table of them ---- */
@@ -393,6 +396,48 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     add(m, f);
 }
 
+/* There is a megaflow, whichever its mask, for packets with KEY. */
+static bool has_flow_for(const struct megaflows *m, const struct flow_key *key)
+{
+    _cleanup_free_ void **masks = hash_index_list(&m->masks);
+    bool found = false;
+
+    for (size_t i = 0; masks && i < m->masks.n && !found; i++) {
+        const struct megaflow_mask *mask = masks[i];
+        struct flow_key masked;
+
+        flow_key_and(&masked, key, &mask->key);
+        found = find(m, &masked, mask, hash_key(mask, &masked));
+    }
+    return found;
+}
+
+/* Megaflows for what the sender of a packet with KEY will ask and answer its neighbour (neighbour.h). */
+static void foresee(struct megaflows *m, const struct flow_key *key, int64_t now)
+{
+    struct flow_key keys[NEIGHBOUR_KEYS];
+    unsigned int n = neighbour_keys(key, keys);
+
+    if (!n || !m->sw->dp->class->settle || m->by_key.n > MEGAFLOW_FEW / 2 ||
+        !neighbours_ask(&m->neighbours, key, now)) {
+        return;
+    }
+    for (unsigned int i = 0; i < n; i++) {
+        uint64_t generation = m->sw->generation;
+        struct xlate_out out;
+
+        if (has_flow_for(m, &keys[i])) {
+            continue;
+        }
+        translate(&(struct xlate_in){.sw = m->sw, .key = &keys[i], .now = now}, &out);
+        if (!out.slow && out.drop == DROP_NONE) {
+            coverage_inc(megaflow_foreseen);
+            install(m, &keys[i], &out, generation, now);
+        }
+        xlate_out_done(&out);
+    }
+}
+
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
 {
     struct switch_ *sw = aux;
@@ -428,6 +473,9 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         if (error) {
             log_limited(LOG_LEVEL_DBG, "execute: %s", strerror(-error));
         }
+    }
+    if (upcall->reason == DP_UPCALL_MISS && !out.slow && out.drop == DROP_NONE) {
+        foresee(sw->megaflows, upcall->key, now);
     }
     xlate_out_done(&out);
 }

@@ -120,6 +120,40 @@ def test_killed_and_started_again(cloud):
         assert sent > 1000 and lost == 0, (probe.tag, sent, lost)
 
 
+def test_neighbours_are_kept_while_it_is_away(cloud):
+    """Stations that have just begun to talk ask each other soon after whether they are still there, every second here; no
+    switch saw that before it went away."""
+    ends = {"red1": "fd78::1", "red2": "fd78::2", "red3": "fd78::3"}
+    for name, address in ends.items():
+        ns = cloud.vms[name]["ns"]
+        cloud.world.ip(ns, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
+        for family in ("ipv4", "ipv6"):
+            neigh = f"net.{family}.neigh.eth0"
+            cloud.world.sh(ns, "sysctl", "-qw", f"{neigh}.base_reachable_time_ms=500", f"{neigh}.delay_first_probe_time=1",
+                           f"{neigh}.retrans_time_ms=200")
+        cloud.world.ip(ns, "neigh", "flush", "all")
+    for hv in ("hv1", "hv2"):
+        cloud.appctl(hv, "revalidator/purge")
+    ways = [(a, target) for a, b in (("red1", "red2"), ("red3", "red1"), ("red2", "red3"))
+            for target in (cloud.vms[b]["ip"], ends[b])]
+    for source, target in ways:
+        wait_for(f"{source} to reach {target}",
+                 lambda s=source, t=target: vm_sh(cloud, s, "ping", "-n", "-c1", "-W1", t)[0] == 0, 10)
+    for hv in ("hv1", "hv2"):
+        cloud.world.kill(f"switchd-{hv}", signal.SIGKILL)
+    for n, (source, target) in enumerate(ways):
+        cloud.world.spawn(f"kept{n}", ["ping", "-q", "-n", "-c", "100", "-i", "0.05", "-W", "1", target],
+                          netns=cloud.vms[source]["ns"])
+    for n, (source, target) in enumerate(ways):
+        wait_for("its end", lambda n=n: "received" in cloud.world.log(f"kept{n}"), 20)
+        assert "100 received" in cloud.world.log(f"kept{n}"), (source, target, cloud.world.log(f"kept{n}"))
+        cloud.world.kill(f"kept{n}")
+    for hv in ("hv1", "hv2"):
+        (cloud.world.dir / f"switchd-{hv}.log").write_text("")
+        cloud.switchd_up(hv, *ARGS)
+        wait_for("the flows to be settled", lambda hv=hv: "is settled" in cloud.world.log(f"switchd-{hv}"), 60)
+
+
 def test_taken_over_flows_count(cloud):
     """After all that the flows are the new process's: their packets are counted by OpenFlow flows."""
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=3) == 3

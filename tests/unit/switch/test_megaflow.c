@@ -249,13 +249,44 @@ static void test_sample(void **state)
     xlate_out_done(&out);
 }
 
+static bool settle(struct datapath *dp WR_UNUSED, bool complete WR_UNUSED)
+{
+    return false;
+}
+
+/* A datapath that outlives us has megaflows for what stations will ask each other before they do. */
+static void test_neighbours(void **state)
+{
+    struct env *e = *state;
+    struct dp_class outliving = fake_dp_class;
+
+    env_flow(e->br, "ip,actions=output:2");
+    env_flow(e->br, "arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=output:2,output:3");
+    env_flow(e->br, "arp,dl_dst=02:00:00:00:00:02,arp_spa=10.0.0.1,actions=output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_int_equal(megaflow_count(e->sw), 1);
+    megaflow_flush(e->sw);
+    outliving.settle = settle;
+    e->sw->dp->class = &outliving;
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_int_equal(megaflow_count(e->sw), 3);
+    assert_string_equal(env_in(e, 1, env_arp(1, 2, 0)), "2,3");
+    assert_int_equal(megaflow_count(e->sw), 3);
+    assert_int_equal(packets(e, "arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=drop"), 1);
+    assert_int_equal(packets(e, "arp,dl_dst=02:00:00:00:00:02,arp_spa=10.0.0.1,actions=drop"), 0);
+    /* What would be dropped is left to a packet that comes. */
+    env_in(e, 3, env_udp(3, 4, 0));
+    assert_int_equal(megaflow_count(e->sw), 5);
+    e->sw->dp->class = &fake_dp_class;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
         T(test_every_rule_counts),        T(test_counters_over_changes), T(test_idle),           T(test_limit),
         T(test_revalidation_by_the_loop), T(test_port_removal),          T(test_bridge_removal), T(test_unknown_port),
-        T(test_missing_netdev),           T(test_fine_revalidation),     T(test_sample)};
+        T(test_missing_netdev),           T(test_fine_revalidation),     T(test_sample),         T(test_neighbours)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
