@@ -97,17 +97,21 @@ class Cloud:
     def up(self, hypervisors=("hv1", "hv2", "hv3"), port=9696, agent_args=(), switchd_args=()):
         self.hypervisors = list(hypervisors)
         self.underlay_up(hypervisors)
-        self.controller_up(port)
-        for hv in hypervisors:
-            self.switchd_up(hv, *switchd_args)
-            self.agent_up(hv, *agent_args)
+        with self.world.together():
+            self.controller_up(port)
+            for hv in hypervisors:
+                self.switchd_up(hv, *switchd_args)
+        with self.world.together():
+            for hv in hypervisors:
+                self.agent_up(hv, *agent_args)
 
     def switches_up(self, *hypervisors):
         """Switches alone, which nobody programs but the caller."""
         self.hypervisors = list(hypervisors)
         self.underlay_up(hypervisors)
-        for hv in hypervisors:
-            self.switchd_up(hv)
+        with self.world.together():
+            for hv in hypervisors:
+                self.switchd_up(hv)
 
     # ---- the API
 
@@ -180,7 +184,7 @@ class Cloud:
             return not waiting
         wait_for(lambda: f"ports to become ACTIVE: {all_active.waiting}", all_active, timeout)
 
-    def ping(self, source, address, count=3, interval=0.2, wait=1, size=56):
+    def ping(self, source, address, count=3, interval=0.05, wait=3, size=56):
         """Number of replies that SOURCE (a VM's name) gets from ADDRESS."""
         done = self.world.sh(self.vms[source]["ns"], "ping", "-n", "-c", count, "-i", interval, "-W", wait, "-s", size, address,
                              check=False, timeout=count * (wait + 1) + 10)

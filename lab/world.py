@@ -5,6 +5,7 @@ A `World` has a name; every namespace, file and process that it makes is written
 `destroy()` removes those and nothing else, also in another process and after a crash. A process is only ended if its start
 time still fits, so a recycled pid is never hit.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -65,6 +66,7 @@ class World:
         if self.state_file.exists():
             self.state = json.loads(self.state_file.read_text())
         self.children = {}
+        self.starting = None  # inside together(): what is to be waited for at its end
 
     def _record(self):
         self.dir.mkdir(parents=True, exist_ok=True)
@@ -116,9 +118,25 @@ class World:
                 raise LabError(f"{tag} ended with status {child.returncode} while starting: {self.log(tag)[-600:]}")
             return ready in log_path.read_bytes()[seen:].decode(errors="replace").splitlines()
 
-        if ready:
+        def wait():
             wait_for(lambda: f"{tag} to say {ready!r}; it said: {self.log(tag)[-600:]}", is_ready, timeout)
+
+        if ready and self.starting is not None:
+            self.starting.append(wait)
+        elif ready:
+            wait()
         return child.pid
+
+    @contextlib.contextmanager
+    def together(self):
+        """Processes that are spawned inside start side by side: they are waited for at the end."""
+        self.starting = started = []
+        try:
+            yield
+        finally:
+            self.starting = None
+        for wait in started:
+            wait()
 
     def log(self, tag):
         path = self.dir / f"{tag}.log"
@@ -144,27 +162,31 @@ class World:
         return None
 
     def destroy(self):
-        """Removes everything that was recorded, newest first. Returns what could not be removed, as texts."""
-        problems = []
-        for process in reversed(self.state["processes"]):
-            pid = process["pid"]
-            if start_time(pid) != process["start"]:
-                continue
-            try:
-                self.kill(process["tag"])
-            except (LabError, subprocess.TimeoutExpired):
-                problems.append(f"{process['tag']} (pid {pid}) did not leave on SIGTERM; killed")
-                os.kill(pid, signal.SIGKILL)
-                wait_for("the killed process", lambda p=pid: self._gone(p), 5)
+        """Removes everything that was recorded. Returns what could not be removed, as texts."""
+        problems = self._end_all()
         for directory in self._pins():  # of the eBPF datapath; its devices and programs go with the namespaces
             shutil.rmtree(directory, ignore_errors=True)
-        for name in self._detours():
-            run("ip", "netns", "del", name)
-        for name in reversed(self.state["netns"]):
-            if os.path.exists(f"/run/netns/{name}"):
-                run("ip", "netns", "del", name)
+        names = self._detours() + [name for name in self.state["netns"] if os.path.exists(f"/run/netns/{name}")]
+        run("ip", "-force", "-batch", "-", stdin="".join(f"netns del {name}\n" for name in names))
         shutil.rmtree(self.dir, ignore_errors=True)
         self.state = {"netns": [], "processes": []}
+        return problems
+
+    def _end_all(self):
+        """All processes at once: each may need a moment. Returns those that had to be killed, as texts."""
+        problems = []
+        alive = [p for p in self.state["processes"] if start_time(p["pid"]) == p["start"]]
+        for process in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process["pid"], signal.SIGTERM)
+        for process in alive:
+            tag, pid = process["tag"], process["pid"]
+            try:
+                wait_for(f"{tag} to end", lambda p=pid: self._gone(p), 10, 0.01)
+            except LabError:
+                problems.append(f"{tag} (pid {pid}) did not leave on SIGTERM; killed")
+                os.kill(pid, signal.SIGKILL)
+                wait_for("the killed process", lambda p=pid: self._gone(p), 5)
         return problems
 
     def _pins(self):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captures on links of the lab, written by tcpdump and judged by scapy and tshark."""
+import itertools
 import json
 import logging
 import pathlib
@@ -10,14 +11,16 @@ from world import LabError, run, wait_for
 logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 from scapy.all import rdpcap  # noqa: E402
 
+_numbers = itertools.count(1)
+
 
 class Capture:
     """tcpdump on LINK inside NETNS, from the constructor's return until stop()."""
 
     def __init__(self, world, netns, link, expression=""):
         self.world = world
-        self.tag = f"tcpdump-{netns}-{link}"
-        self.file = world.dir / f"{netns}-{link}.pcap"
+        self.tag = f"tcpdump-{next(_numbers)}-{netns}-{link}"  # another one may have been there before
+        self.file = world.dir / f"{self.tag}.pcap"
         argv = ["tcpdump", "--immediate-mode", "-U", "-Z", "root", "-i", link, "-w", str(self.file), "-s", "0"]
         self.pid = world.spawn(self.tag, argv + ([expression] if expression else []), netns=netns)
         wait_for(lambda: f"tcpdump on {link}: {world.log(self.tag)}", lambda: "listening on" in world.log(self.tag), 10)

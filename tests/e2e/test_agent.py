@@ -151,7 +151,7 @@ def test_floods_reach_eligible_hosts_only(make_cloud):
         cloud.wait_active()
         cloud.wait_mesh()
         captures = {hv: Capture(cloud.world, cloud.hv_ns(hv), "und0", "udp port 4789") for hv in ("hv2", "hv3")}
-        cloud.ping("red1", "10.0.0.200", count=2)  # nobody: an ARP request for all
+        cloud.ping("red1", "10.0.0.200", count=2, wait=1)  # nobody: an ARP request for all
         saw = {hv: len(capture.stop().packets()) for hv, capture in captures.items()}
         assert saw["hv2"] > 0 and (saw["hv3"] > 0) == reaches, (l2pop, saw)
 
@@ -255,14 +255,14 @@ def test_port_status(cloud):
     wait_for("ACTIVE after plugging", lambda: cloud.port_up(port_id) is True, 5)
     cloud.update("Port", port_id, admin_state_up=False)
     wait_for("DOWN after admin_state_up=False", lambda: cloud.port_up(port_id) is False, 5)
-    assert cloud.ping("red3", cloud.vms["red2"]["ip"], count=2) == 0
+    assert cloud.ping("red3", cloud.vms["red2"]["ip"], count=2, wait=1) == 0
     cloud.update("Port", port_id, admin_state_up=True)
     wait_for("ACTIVE again", lambda: cloud.port_up(port_id) is True, 5)
     assert cloud.ping("red3", cloud.vms["red2"]["ip"], count=2) == 2
     cloud.delete_port(port_id)
     wait_for("the report to go", lambda: cloud.port_up(port_id) is None, 5)
     wait_for("the dead VLAN", lambda: cloud.tag(vm) == 4095, 5)
-    assert cloud.ping("red3", cloud.vms["red2"]["ip"], count=2) == 0
+    assert cloud.ping("red3", cloud.vms["red2"]["ip"], count=2, wait=1) == 0
     assert not any(port_id in json.dumps(row) for row in cloud.rows("Port_Status"))
     del cloud.vms["red3"]
 
@@ -279,7 +279,7 @@ def test_an_interface_nobody_knows_is_connected_to_nothing(cloud):
     vm = cloud.vms["later"] = {"name": "later", "ns": ns, "hv": "hv1", "tap": tap, "port": port, "network": cloud.red, "mac": port["mac"],
                                "ip": port["fixed_ips"][0]["ip_address"]}
     wait_for("the dead VLAN", lambda: cloud.tag(vm) == 4095, 5)
-    assert cloud.ping("later", cloud.vms["red1"]["ip"], count=2) == 0
+    assert cloud.ping("later", cloud.vms["red1"]["ip"], count=2, wait=1) == 0
     cloud.transact(*operations)
     cloud.wait_active()
     assert cloud.ping("later", cloud.vms["red1"]["ip"], count=2) == 2
@@ -368,7 +368,7 @@ def test_only_what_differs_is_mended(cloud):
 
 def test_without_the_overlay_database(cloud):
     """The last state stands, also through a restart of the switch; what was missed meanwhile is done afterwards."""
-    cloud.allowed_warnings += ["connect", "lost", "closed", "refused", "No such file"]
+    cloud.allowed_warnings += ["connect", "lost", "closed", "reset by peer", "refused", "No such file"]
     gone = cloud.vm("red5", cloud.red, "hv1")
     cloud.wait_active()
     unplugged, operations = cloud.port_operations({"name": "red6", "binding:host_id": "hv1"}, cloud.red)

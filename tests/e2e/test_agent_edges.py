@@ -225,7 +225,7 @@ def test_a_vm_that_moves(make_cloud, l2pop):
     vm["hv"] = "hv3"
     wait_for("hv3 to report it", lambda: [r["host"] for r in cloud.rows("Port_Status", port_id=port_id) if r["up"]] == ["hv3"], 10)
     w.sh(vm["ns"], "ping", "-n", "-c", "1", "-W", "1", cloud.vms["red1"]["ip"], check=False)  # it speaks, as a moved guest does
-    wait_for("red1 to reach it there", lambda: cloud.ping("red1", vm["ip"], count=1) == 1, 5)
+    wait_for("red1 to reach it there", lambda: cloud.ping("red1", vm["ip"], count=1, wait=1) == 1, 5)
 
 
 def test_port_settings_changed_by_hand_are_mended(make_cloud):
@@ -246,8 +246,8 @@ def test_port_settings_changed_by_hand_are_mended(make_cloud):
     for change in (("tag=77",), ("vlan_mode=trunk",), ("other_config={}",), ("tag=[]",)):
         cloud.vsctl("hv1", "set", "Port", vm["tap"], *change)
         wait_for(lambda c=change: f"{c} to be mended: {settings(vm)}, {settings(other)}", mended, 5)
-        wait_for("the VMs to be connected", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1)
-                 and cloud.ping("red1", other["ip"], count=1), 5)
+        wait_for("the VMs to be connected", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1, wait=1)
+                 and cloud.ping("red1", other["ip"], count=1, wait=1), 5)
 
 
 def test_flows_removed_by_hand_come_back_by_themselves(make_cloud):

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole of it: three hypervisors, two tenants with the same addresses, on every tunnel type and both underlays."""
+import itertools
+
 import pytest
 
 from cloud import Cloud
+from world import wait_for
 
 
 def tenants_up(cloud: Cloud, kind, cidr="10.0.0.0/24", agent_args=()):
@@ -14,17 +17,28 @@ def tenants_up(cloud: Cloud, kind, cidr="10.0.0.0/24", agent_args=()):
                                    ("red4", "red", "hv1", 14), ("blue1", "blue", "hv1", 11), ("blue2", "blue", "hv2", 12),
                                    ("blue5", "blue", "hv2", 15)):
         cloud.vm(name, nets[tenant], hv, f"{base}{host}")
-    cloud.wait_active()
-    cloud.wait_mesh()
+    wait_connected(cloud)
     return cloud
 
 
+def pairs(cloud):
+    """Of VMs of one tenant: both ways."""
+    return [(a, b, vm_b) for (a, vm_a), (b, vm_b) in itertools.permutations(cloud.vms.items(), 2)
+            if vm_a["network"]["id"] == vm_b["network"]["id"]]
+
+
+def wait_connected(cloud):
+    """A port is ACTIVE when its own host is ready for it; the others hear of it a moment later."""
+    cloud.wait_active()
+    cloud.wait_mesh()
+    for a, b, vm in pairs(cloud):
+        wait_for(f"{b} to answer {a}", lambda a=a, vm=vm: cloud.ping(a, vm["ip"], count=1, wait=1), 10)
+
+
 def assert_connected(cloud):
-    for a, vm_a in cloud.vms.items():
-        for b, vm_b in cloud.vms.items():
-            if a != b and vm_a["network"]["id"] == vm_b["network"]["id"]:
-                assert cloud.ping(a, vm_b["ip"], count=2) == 2, f"{a} -> {b}"
-                assert cloud.neighbour_mac(a, vm_b["ip"]) == vm_b["mac"], f"{a} resolved {b}"
+    for a, b, vm in pairs(cloud):
+        assert cloud.ping(a, vm["ip"], count=2) == 2, f"{a} -> {b}"
+        assert cloud.neighbour_mac(a, vm["ip"]) == vm["mac"], f"{a} resolved {b}"
 
 
 # Everything on the default datapath; on the other each type and each underlay once.
@@ -36,8 +50,8 @@ TENANTS += [("userspace", "vxlan", "4"), ("userspace", "gre", "4"), ("userspace"
 def test_tenants(cloud_factory, datapath, kind, underlay):
     cloud = tenants_up(cloud_factory(underlay, datapath), kind)
     assert_connected(cloud)
-    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
-    assert cloud.ping("blue1", cloud.vms["red4"]["ip"], count=2) == 0
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2, wait=1) == 0
+    assert cloud.ping("blue1", cloud.vms["red4"]["ip"], count=2, wait=1) == 0
     # A full-sized frame of the network's MTU fits through the tunnel unfragmented, one byte more does not.
     size = cloud.vms["red1"]["network"]["mtu"] - 28
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2, size=size) == 2
@@ -47,7 +61,7 @@ def test_tenants(cloud_factory, datapath, kind, underlay):
 def test_without_l2_population_or_arp_responder(cloud_factory, l2pop, arp):
     cloud = tenants_up(cloud_factory(), "vxlan", agent_args=("--l2-population", l2pop, "--arp-responder", arp))
     assert_connected(cloud)
-    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2, wait=1) == 0
     flows = cloud.ofctl("hv1", "dump-flows", "br-tun")
     # The responder needs l2-population to know the addresses, as Neutron's does.
     assert ("arp_tpa=" in flows) == (l2pop == "yes" and arp == "yes")
@@ -59,4 +73,4 @@ def test_without_l2_population_or_arp_responder(cloud_factory, l2pop, arp):
 def test_ipv6_tenants(cloud_factory, datapath):
     cloud = tenants_up(cloud_factory(datapath=datapath), "vxlan", cidr="fd00:1::/64")
     assert_connected(cloud)
-    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2) == 0
+    assert cloud.ping("red1", cloud.vms["blue5"]["ip"], count=2, wait=1) == 0

@@ -196,6 +196,7 @@ def test_samples_agree(cloud):
     cloud.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "fast-path-sample")
 
 
+@pytest.mark.alone
 def test_policing_and_meters(cloud):
     until_all_reach_all(cloud)
     before = drops(cloud, "policing")

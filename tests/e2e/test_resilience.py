@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from test_lab import assert_connected, tenants_up
+from test_lab import assert_connected, tenants_up, wait_connected
 from world import run, start_time, wait_for
 
 
@@ -128,13 +128,12 @@ def test_ovsdb_server_of_the_overlay_killed(cloud):
 @pytest.fixture(scope="module")
 def two(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "refused", "No such file"]
+    cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "reset by peer", "refused", "No such file"]
     cloud.up(("hv1", "hv2"), port=cloud.api_port)
     network = cloud.network("red", "geneve")
     for name, hv, host in (("red1", "hv1", 11), ("red2", "hv2", 12), ("red3", "hv2", 13)):
         cloud.vm(name, network, hv, f"10.0.0.{host}")
-    cloud.wait_active()
-    cloud.wait_mesh()
+    wait_connected(cloud)
     assert_connected(cloud)
     return cloud
 
@@ -147,10 +146,10 @@ def test_switch_killed(two, datapath):
         there = probe.replies()
         wait_for("replies while the switch is away", lambda: probe.replies() >= there + 50, 5)
     else:
-        assert two.ping("red1", two.vms["red2"]["ip"], count=2) == 0
+        assert two.ping("red1", two.vms["red2"]["ip"], count=2, wait=1) == 0
     two.switchd_up("hv2")
-    wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1) == 1, 40)
-    wait_for("a flow that nobody has had before", lambda: two.ping("red3", two.vms["red1"]["ip"], count=1) == 1, 40)
+    wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1, wait=1) == 1, 40)
+    wait_for("a flow that nobody has had before", lambda: two.ping("red3", two.vms["red1"]["ip"], count=1, wait=1) == 1, 40)
     assert_connected(two)
     if probe:
         sent, lost = probe.stop()

@@ -75,12 +75,14 @@ def ping(hv, count=1):
                        check=False).returncode == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_the_same_after_a_restart(hv, datapath, sig):
     program(hv)
     before = state(hv)
     assert len(before[0]) == 6 and all("1" in text for text in before[1])
     wait_for("traffic", lambda: ping(hv))
+    began = time.monotonic()
     hv.world.spawn("probe", ["ping", "-q", "-n", "-i", "0.001", "-W", "1", "10.9.0.2"], netns=hv.world.name + "-v1")
     time.sleep(0.5)  # the restart is to come in the middle of a stream
     assert restart(hv, sig, lambda: time.sleep(0.5)) == (0 if sig == signal.SIGTERM else -signal.SIGKILL)
@@ -93,7 +95,7 @@ def test_the_same_after_a_restart(hv, datapath, sig):
     time.sleep(0.3)
     hv.world.kill("probe", signal.SIGINT)
     sent, received = map(int, re.findall(r"(\d+) packets transmitted, (\d+) received", hv.world.log("probe"))[-1])
-    assert sent > 500 and received > 0
+    assert sent > 100 * (time.monotonic() - began) and received > 0  # the stream was one all the time
     assert datapath != "ebpf" or received == sent, (sent, received)
     assert state(hv) == before and ping(hv, 3)
 

@@ -247,6 +247,7 @@ def start_again(cloud, hv):
     wait_for("the flows to be settled", lambda: settled(cloud, hv) > before, 60)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
 def test_without_the_switch(direct_bridges, streams, end):
     """Not one super-packet is lost or cut while the switch ends, is away, and comes again; it adopts the detour."""
@@ -277,6 +278,7 @@ def test_wrong_detour_is_replaced(direct_bridges):
     wait_whole(cloud, 0, WHOLE)
 
 
+@pytest.mark.alone
 def test_replaced_without_loss(direct_bridges, streams):
     """By an upgrade that would make it in another way (here: one of its settings is another): the old one serves until the
     programs that use it are replaced."""
@@ -290,6 +292,7 @@ def test_replaced_without_loss(direct_bridges, streams):
     assert_untouched(streams)
 
 
+@pytest.mark.alone
 def test_other_layout_without_loss(direct_bridges, streams):
     """Programs of another layout keep their detour while they serve; then it goes with them."""
     cloud = direct_bridges

@@ -43,6 +43,7 @@ def test_made_in_one_transaction(hv):
     wait_for("all links to be up", lambda: all(link == "up" for name, (_, _, link) in ports(hv).items() if name[0] == "s"), 10)
 
 
+@pytest.mark.alone
 def test_a_change_costs_no_walk(hv):
     """Twenty changes, each waited for: a second is far more than they need, whatever else this machine does."""
     for attempt in range(3):
@@ -72,6 +73,7 @@ def test_link_events_by_the_hundred(hv):
     assert all(n == 2 for name, n in resets if name[0] == "s"), resets
 
 
+@pytest.mark.alone
 def test_the_same_after_a_restart(hv):
     before = {name: ofport for name, (ofport, _, _) in ports(hv).items()}
     start = time.monotonic()
@@ -103,6 +105,7 @@ def indexes(hv):
     return {link["ifname"]: link["ifindex"] for link in links if link["ifname"][0] == "i"}
 
 
+@pytest.mark.alone
 def test_gone_at_once(hv):
     """Two bridges with all their ports in much less time than the kernel takes for as many devices one by one."""
     start = time.monotonic()
