@@ -3,7 +3,7 @@
 #
 #   make run [TYPE=vxlan|gre|geneve] [UNDERLAY=4|6]   the lab, checked, left up
 #   make stop                                         removes every trace of it
-#   make test [SANITIZE=1] [WERROR=1]                 everything, in build-test/ or build-sanitize/
+#   make test [SANITIZE=1] [WERROR=1] [WORKERS=2]     everything, in build-test/ or build-sanitize/
 #   make build, make lint, make install
 #   make test-kernel [KERNEL=6.1] [TESTS=...]         the fast path under another kernel, in a virtual machine (slow: no part of test)
 #   make bench [SUITE=switch] [ROUNDS=3]              against peers in the same run, into bench/results/
@@ -11,6 +11,8 @@
 PYTHON := /usr/bin/python3
 TYPE := vxlan
 UNDERLAY := 4
+# So many modules of the tests with whole switches run side by side.
+WORKERS := 2
 BUILD := build
 TEST_BUILD := $(if $(SANITIZE),build-sanitize,build-test)
 SANITIZE_FLAGS := -Db_sanitize=address,undefined -Db_lundef=false
@@ -53,7 +55,8 @@ test: deps-test
 	ninja -C $(TEST_BUILD)
 	@$(MAKE) --no-print-directory lint
 	$(SANITIZE_ENV) meson test -C $(TEST_BUILD) --no-rebuild --print-errorlogs
-	$(SANITIZE_ENV) WARREN_BUILD=$(TEST_BUILD) $(PYTHON) -B -m pytest -p no:cacheprovider -q tests/e2e tests/interop
+	$(SANITIZE_ENV) WARREN_BUILD=$(TEST_BUILD) $(PYTHON) -B -m pytest -p no:cacheprovider -q \
+	    -n $(WORKERS) --dist loadscope --durations=10 tests/e2e tests/interop
 
 test-kernel: deps-test-kernel
 	@$(MAKE) --no-print-directory build
