@@ -43,11 +43,28 @@ int packet_complete_csum(struct packet *p)
     return 0;
 }
 
+size_t packet_gso_hdr_len(const struct packet *p)
+{
+    uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+    const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs);
+    size_t l4_len = sizeof(struct udp_hdr);
+
+    if (!p->l4_ofs) {
+        return 0;
+    }
+    if (type != VIRTIO_NET_HDR_GSO_UDP_L4) {
+        l4_len = p->l4_ofs + sizeof(*tcp) <= p->len ? (be16toh(tcp->off_flags) >> 12) * 4u : 0;
+        if (l4_len < sizeof(*tcp)) {
+            return 0;
+        }
+    }
+    return p->l4_ofs + l4_len;
+}
+
 int segmenter_init(struct segmenter *s, const struct packet *p)
 {
     uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
     struct segmenter t = {.p = p};
-    size_t l4_len = sizeof(struct udp_hdr);
     __be16 l3_type;
 
     if (!p->l3_ofs || !p->l4_ofs || p->l4_ofs <= p->l3_ofs || !p->offload.gso_size) {
@@ -60,19 +77,8 @@ int segmenter_init(struct segmenter *s, const struct packet *p)
         (type == VIRTIO_NET_HDR_GSO_TCPV6 && !t.ipv6)) {
         return -EINVAL;
     }
-    if (t.tcp) {
-        const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs);
-
-        if (p->l4_ofs + sizeof(*tcp) > p->len) {
-            return -EINVAL;
-        }
-        l4_len = (be16toh(tcp->off_flags) >> 12) * 4u;
-        if (l4_len < sizeof(*tcp)) {
-            return -EINVAL;
-        }
-    }
-    t.hdr_len = t.ofs = p->l4_ofs + l4_len;
-    if (t.hdr_len >= p->len) {
+    t.hdr_len = t.ofs = packet_gso_hdr_len(p);
+    if (!t.hdr_len || t.hdr_len >= p->len) {
         return -EINVAL;
     }
     *s = t;
@@ -147,6 +153,8 @@ bool segmenter_next(struct segmenter *s, struct packet *seg)
     seg->in_port = p->in_port;
     seg->pkt_mark = p->pkt_mark;
     seg->priority = p->priority;
+    seg->flow_hash = p->flow_hash;
+    seg->edited = p->edited;
     seg->tunnel = p->tunnel;
     seg->offload = (struct packet_offload){0};
     seg->l2_5_ofs = p->l2_5_ofs;

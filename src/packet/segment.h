@@ -13,6 +13,10 @@ static inline bool packet_is_gso(const struct packet *p)
     return p->offload.gso_type != 0;
 }
 
+/* All headers of the super-packet P, whose layer offsets must be set. 0: it has none that can be cut. What the kernel
+ * gives as hdr_len is a hint: how much of the packet lay in one piece. */
+size_t packet_gso_hdr_len(const struct packet *p);
+
 /* Completes a partial checksum (no-op when there is none). -EINVAL: it lies outside the frame. */
 int packet_complete_csum(struct packet *p);
 

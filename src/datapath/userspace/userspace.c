@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/slow_close.h"
 #include "datapath/userspace/tunnel_tx.h"
+#include "packet/segment.h"
 
 LOG_MODULE("dp_userspace");
 
@@ -176,13 +177,16 @@ void us_receive(struct us_port *port, struct packet *p)
         us_drop(dp, DROP_TRUNCATED);
         return;
     }
+    p->in_port = port->number;
+    flow_key_extract(p, &key);
+    if (packet_is_gso(p) && packet_gso_hdr_len(p)) {
+        p->offload.hdr_len = (uint16_t)packet_gso_hdr_len(p);
+    }
     if (policer_is_on(&port->policer) && !police(port, p)) {
         port->stats.rx_dropped++;
         us_drop(dp, DROP_POLICING);
         return;
     }
-    p->in_port = port->number;
-    flow_key_extract(p, &key);
     if (port->ops == &us_tunnel_ops) {
         us_tunnel_restore_offload(port, p, &key);
     }
