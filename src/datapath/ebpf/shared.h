@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 14
+#define EBPF_LAYOUT 15
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -302,10 +302,10 @@ struct ebpf_upcall {
     __u32 len; /* of the frame */
     __u32 in_port;
     __u32 pkt_mark;
-    struct flow_vlan vlan; /* tci: FLOW_VLAN_PRESENT says that there is one */
+    struct flow_vlan vlan; /* as on the wire, with the CFI bit; no TPID: there is none */
     __u32 gso_size;        /* 0: no super-packet */
-    __u32 pad;
-    __u64 id; /* of the flow, where there is one */
+    __u32 hash;            /* OUTPUT: the flow's, which its packets are encapsulated by */
+    __u64 id;              /* of the flow, where there is one */
     struct flow_tunnel tunnel;
 };
 

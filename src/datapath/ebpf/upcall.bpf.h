@@ -51,12 +51,12 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     u->pkt_mark = s->key.pkt_mark;
     u->vlan = (struct flow_vlan){0};
     u->gso_size = skb->gso_size;
-    u->pad = 0;
+    u->hash = s->hash;
     u->id = id;
     u->tunnel = s->key.tunnel;
     if (!s->base && skb->vlan_present) {
         u->vlan.tpid = (__be16)skb->vlan_proto;
-        u->vlan.tci = bpf_htons(skb->vlan_tci | FLOW_VLAN_PRESENT);
+        u->vlan.tci = bpf_htons(skb->vlan_tci);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "datapath/userspace/userspace.h"
 #include "packet/edit.h"
 #include "packet/headers.h"
+#include "packet/segment.h"
 
 LOG_MODULE("ebpf_upcall");
 
@@ -26,21 +27,14 @@ struct ebpf_upcalls {
 
 static void restore_gso(struct packet *p, const struct flow_key *key, uint32_t gso_size)
 {
-    size_t hdr_len = p->l4_ofs;
-
     if (!us_restore_csum(p, key, gso_size != 0) || !gso_size) {
         return;
     }
-    if (key->ip_proto == IP_PROTO_TCP) {
-        p->offload.gso_type =
-            key->eth_type == htobe16(ETH_TYPE_IPV4) ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
-        hdr_len += (be16toh(((const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs))->off_flags) >> 12) * 4u;
-    } else {
-        p->offload.gso_type = GSO_UDP_L4;
-        hdr_len += sizeof(struct udp_hdr);
-    }
+    p->offload.gso_type = key->ip_proto != IP_PROTO_TCP             ? GSO_UDP_L4
+                          : key->eth_type == htobe16(ETH_TYPE_IPV4) ? VIRTIO_NET_HDR_GSO_TCPV4
+                                                                    : VIRTIO_NET_HDR_GSO_TCPV6;
     p->offload.gso_size = (uint16_t)gso_size;
-    p->offload.hdr_len = (uint16_t)hdr_len;
+    p->offload.hdr_len = (uint16_t)packet_gso_hdr_len(p);
 }
 
 static int receive(void *ctx, void *data, size_t size)
@@ -64,8 +58,11 @@ static int receive(void *ctx, void *data, size_t size)
     p.in_port = dp_port(record->in_port);
     p.pkt_mark = record->pkt_mark;
     p.tunnel = record->tunnel;
-    if (record->vlan.tci) {
+    p.flow_hash = record->hash;
+    p.edited = record->kind == EBPF_UPCALL_OUTPUT;
+    if (record->vlan.tpid) {
         packet_push_vlan(&p, record->vlan);
+        memcpy(p.data + 14, &record->vlan.tci, 2); /* with the CFI bit, which a push leaves out */
     }
     /* The parser believes lengths of super-packets beyond 64 KiB only when it knows that it is one. */
     p.offload.gso_type = record->gso_size ? VIRTIO_NET_HDR_GSO_TCPV4 : 0;

@@ -164,10 +164,56 @@ static uint16_t mss_of(struct us_port *port, const struct packet *p, size_t hdr_
     return mtu > overhead + 536 ? (uint16_t)MIN(mtu - overhead, 65535u) : 536;
 }
 
+/* Where the labels end behind which P's IP packet begins; 0: there is none. */
+static size_t below_labels(const struct packet *p)
+{
+    size_t ofs = p->l2_5_ofs;
+
+    while (ofs + sizeof(struct mpls_hdr) <= p->len) {
+        const uint8_t *lse = p->data + ofs;
+
+        ofs += sizeof(struct mpls_hdr);
+        if (lse[2] & 1) { /* bottom of stack */
+            return ofs < p->len ? ofs : 0;
+        }
+    }
+    return 0;
+}
+
+/* us_restore_csum() of what is below P's labels: as if it were a frame of its own, whose type is written over a label's
+ * end for the while. */
+static bool restore_csum_below(struct packet *p)
+{
+    size_t ofs = below_labels(p), l2 = ofs - sizeof(struct eth_hdr);
+    struct packet inner = *p;
+    struct flow_key key;
+    __be16 type, kept;
+    bool restored;
+
+    if (!ofs || (p->data[ofs] >> 4 != 4 && p->data[ofs] >> 4 != 6)) {
+        return false;
+    }
+    type = htobe16(p->data[ofs] >> 4 == 4 ? ETH_TYPE_IPV4 : ETH_TYPE_IPV6);
+    memcpy(&kept, p->data + ofs - 2, 2);
+    memcpy(p->data + ofs - 2, &type, 2);
+    packet_pull(&inner, l2);
+    flow_key_extract(&inner, &key);
+    restored = us_restore_csum(&inner, &key, false);
+    memcpy(p->data + ofs - 2, &kept, 2);
+    if (restored) {
+        p->offload = inner.offload;
+        p->offload.csum_start = (uint16_t)(p->offload.csum_start + l2);
+    }
+    return restored;
+}
+
 bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain)
 {
     size_t csum_ofs, end;
 
+    if (p->l2_5_ofs) {
+        return restore_csum_below(p);
+    }
     if (!p->l4_ofs || key->ip_frag) {
         return false;
     }
@@ -193,7 +239,7 @@ void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const str
 {
     size_t hdr_len;
 
-    if (!us_restore_csum(p, key, false) || key->ip_proto != IP_PROTO_TCP) {
+    if (!us_restore_csum(p, key, false) || p->l2_5_ofs || key->ip_proto != IP_PROTO_TCP) {
         return;
     }
     hdr_len =
@@ -283,8 +329,8 @@ static int tunnel_receive(struct us_port *port, int fd)
 static enum drop_reason send_one(struct us_port *port, struct packet *p, const struct flow_key *key,
                                  const struct flow_tunnel *tunnel)
 {
-    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, flow_key_hash5(key), p, tunnel,
-                          port->dp->now_ms);
+    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port,
+                          p->edited ? p->flow_hash : flow_key_hash5(key), p, tunnel, port->dp->now_ms);
 }
 
 static bool may_be_fragmented(const struct packet *p, const struct flow_key *key)
