@@ -165,8 +165,7 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     case EBPF_OP_DROP:
         return end(s, step, number, step->arg);
     case EBPF_OP_METER:
-        return meter_admits(skb, step->arg, skb->len + (skb->vlan_present ? 4 : 0)) ? RUN_ON
-                                                                                    : end(s, step, number, DROP_METER);
+        return meter_admits(skb, s, step->arg, frame_len(skb, s)) ? RUN_ON : end(s, step, number, DROP_METER);
     case EBPF_OP_SAVE:
         return save(skb, s) ? drop(DROP_BAD_ACTION) : RUN_ON;
     case EBPF_OP_RESTORE:
@@ -242,13 +241,14 @@ INLINE bool is_stuck(struct __sk_buff *skb, const struct scratch *s, __u32 flags
     return s->gso_mark == MARK_STUCK && !(flags & EBPF_FLOW_ONE_OUTPUT && detour_device());
 }
 
-/* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device; headers farther
- * back than what a clone can put back, or tags that nobody has counted. */
+/* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device, or a frame from
+ * which the kernel may take no bytes; headers farther back than what a clone can put back, or tags that nobody has
+ * counted. */
 static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
 {
-    return (flags & EBPF_FLOW_SAVE &&
-            (s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED || is_vlan(s->key.eth_type))) ||
-           (flags & EBPF_FLOW_MPLS && (skb->gso_size || is_partial(skb)));
+    return is_vlan(s->key.eth_type) ||
+           (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
+           (flags & EBPF_FLOW_MPLS && (s->len < MPLS_SMALLEST || skb->gso_size || is_partial(skb)));
 }
 
 /* The inner frame is all that is left, its outermost tag beside it, as a device would have handed it over. */

@@ -91,6 +91,23 @@ INLINE bool takes_zero(const struct ebpf_tunnel *t)
     return bpf_map_lookup_elem(&zero_takers, &dst);
 }
 
+/* Is the packet's checksum left to the device (CHECKSUM_PARTIAL)? Nothing tells directly; but then, and only then,
+ * bpf_l4_csum_replace() without BPF_F_PSEUDO_HDR leaves the field alone. It is asked to change the first two bytes,
+ * which are put back. Negative: cannot be told. */
+GLOBAL int is_partial(struct __sk_buff *skb)
+{
+    __u16 before, after;
+
+    if (bpf_skb_load_bytes(skb, 0, &before, 2) || bpf_l4_csum_replace(skb, 0, 0, 1, 2) ||
+        bpf_skb_load_bytes(skb, 0, &after, 2)) {
+        return -1;
+    }
+    if (before == after) {
+        return 1;
+    }
+    return bpf_skb_store_bytes(skb, 0, &before, 2, 0) ? -1 : 0;
+}
+
 /* SUM_*. */
 GLOBAL int sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_tunnel *t)
 {
@@ -109,8 +126,8 @@ GLOBAL int sum_mode(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     if (headers_tell(skb, s)) {
         return SUM_HEADERS;
     }
-    /* SCTP's checksum may be left to the device, and no sum tells what it will be. */
-    return s->key.ip_proto == IP_PROTO_SCTP || s->tags || skb->len > SUM_ALL_MAX ? SUM_SLOW : SUM_ALL;
+    /* No sum of bytes tells what one is that is left to the device. */
+    return s->tags || skb->len > SUM_ALL_MAX || is_partial(skb) ? SUM_SLOW : SUM_ALL;
 }
 
 INLINE __u64 sum_words(const void *p, int n)
@@ -137,23 +154,6 @@ INLINE __u64 fold(__u64 sum)
 {
     sum = not16((sum & 0xffffffff) + (sum >> 32));
     return sum == 0xffff ? 0xffff : ~sum & 0xffff;
-}
-
-/* Is the packet's checksum left to the device (CHECKSUM_PARTIAL)? Nothing tells directly; but then, and only then,
- * bpf_l4_csum_replace() without BPF_F_PSEUDO_HDR leaves the field alone. It is asked to change the first two bytes,
- * which are put back. Negative: cannot be told. */
-GLOBAL int is_partial(struct __sk_buff *skb)
-{
-    __u16 before, after;
-
-    if (bpf_skb_load_bytes(skb, 0, &before, 2) || bpf_l4_csum_replace(skb, 0, 0, 1, 2) ||
-        bpf_skb_load_bytes(skb, 0, &after, 2)) {
-        return -1;
-    }
-    if (before == after) {
-        return 1;
-    }
-    return bpf_skb_store_bytes(skb, 0, &before, 2, 0) ? -1 : 0;
 }
 
 /* The sum of the inner packet from its L3 header at L3 on, by its headers. */

@@ -278,8 +278,8 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
     if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
         return -1;
     }
-    /* A super-packet would be cut as what skb->protocol says. */
-    if (bpf_ntohs(skb->protocol) != s->outer_l3 && tell_protocol(skb)) {
+    /* A super-packet would be cut as what skb->protocol says. Who takes a tag out of the frame is told by that. */
+    if (!s->tags && bpf_ntohs(skb->protocol) != s->outer_l3 && tell_protocol(skb)) {
         return -1;
     }
     s->base = 0;

@@ -63,7 +63,7 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_p
         result = parse(skb, s, base);
     }
     count_rx(s->in_port, s->len);
-    if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s->in_port, s->len)) {
+    if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s, s->in_port, s->len)) {
         count_rx_drop(s->in_port);
         return drop(DROP_POLICING);
     }

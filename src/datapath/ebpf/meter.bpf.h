@@ -6,16 +6,31 @@
  * the same: user space asks by running a program (meter_ask), since it cannot take the lock.
  */
 #include "datapath/ebpf/common.bpf.h"
+#include "datapath/ebpf/parse.bpf.h"
 
-/* Frames that the packet will be on the wire. */
-INLINE __u32 segments(struct __sk_buff *skb)
+/* Frames that the packet will be on the wire. What VMs send says of how many it is made only later. */
+INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
 {
-    __u32 size = skb->gso_size;
+    __u32 size = skb->gso_size, l4 = s->encap + s->l4, headers = l4 + 8;
 
     if (!size) {
         return 1;
     }
-    return skb->gso_segs ? skb->gso_segs : (skb->len + size - 1) / size;
+    if (skb->gso_segs) {
+        return skb->gso_segs;
+    }
+    if (s->key.ip_proto == IP_PROTO_TCP) {
+        struct w_tcp *tcp = at(skb, l4, sizeof(*tcp));
+
+        headers = l4 + (tcp ? (bpf_ntohs(tcp->off_flags) >> 12) * 4 : sizeof(*tcp));
+    }
+    return headers < skb->len ? (skb->len - headers + size - 1) / size : 1;
+}
+
+/* The frame's length, with the tag that lies beside it or in a tunnel's header that is around it. */
+INLINE __u32 frame_len(struct __sk_buff *skb, const struct scratch *s)
+{
+    return skb->len - s->encap + (skb->vlan_present || (s->encap && s->tag.tpid) ? 4 : 0);
 }
 
 /* 0: over the rate. A meter that is not there lets everything pass. */
@@ -34,16 +49,16 @@ INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
     return band < 0;
 }
 
-GLOBAL int meter_admits(struct __sk_buff *skb, __u32 id, __u32 len)
+GLOBAL int meter_admits(struct __sk_buff *skb, struct scratch *s, __u32 id, __u32 len)
 {
-    return meter_take(id, len, segments(skb));
+    return s && meter_take(id, len, segments(skb, s));
 }
 
 /* What PORT may receive. */
-INLINE bool police_admits(struct __sk_buff *skb, __u32 port, __u32 len)
+INLINE bool police_admits(struct __sk_buff *skb, struct scratch *s, __u32 port, __u32 len)
 {
-    return meter_admits(skb, EBPF_METER_POLICE_BITS + port, len) &&
-           meter_admits(skb, EBPF_METER_POLICE_PACKETS + port, len);
+    return meter_admits(skb, s, EBPF_METER_POLICE_BITS + port, len) &&
+           meter_admits(skb, s, EBPF_METER_POLICE_PACKETS + port, len);
 }
 
 #endif

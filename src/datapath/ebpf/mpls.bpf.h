@@ -14,20 +14,19 @@
 #include "datapath/ebpf/parse.bpf.h"
 
 #define LABEL 4
-#define L2_MAX (ETH_HLEN + 8) /* with two tags */
-#define SPARE 8               /* bytes behind the L2 header that are written again, too */
-#define SMALLEST 60           /* frame on a wire: what is shorter gets the padding that it would have there */
+#define L2_MAX (ETH_HLEN + 8 + 8) /* with two tags, and LLC/SNAP */
+#define SPARE 8                   /* bytes behind the L2 header that are written again, too */
+#define MPLS_SMALLEST 54 /* frame: behind two tags and two labels that are popped there is an IPv4 header at least */
 
 INLINE bool is_mpls(__be16 type)
 {
     return type == T_MPLS || type == T_MPLS_MCAST;
 }
 
-/* All tags are in the frame, the kernel takes it for IP, and it is long enough for what comes. */
+/* All tags are in the frame, and the kernel takes it for IP. */
 INLINE long mpls_begin(struct __sk_buff *skb, struct scratch *s)
 {
-    if (bpf_skb_load_bytes(skb, 12, &s->eth_type, 2) ||
-        (skb->len < SMALLEST && bpf_skb_change_tail(skb, SMALLEST, 0))) {
+    if (bpf_skb_load_bytes(skb, 12, &s->eth_type, 2)) {
         return -1;
     }
     if ((skb->vlan_present || !is_taken_for_ip(skb)) && dress_as_ip(skb, s)) {
