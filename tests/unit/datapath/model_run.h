@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef WARREN_TESTS_MODEL_RUN_H
+#define WARREN_TESTS_MODEL_RUN_H
+/* A round of a model test: one packet and one action list, run by each of the worlds, and compared with the twin. One
+ * test program includes this once. */
+#include "model_twin.h"
+
+#include "datapath/format.h"
+#include "model_list.h"
+
+#define WORLDS 2
+
+static struct world worlds[WORLDS] = {{.class = "ebpf"}, {.class = "userspace"}};
+static bool permitted;
+
+struct round {
+    struct model_packet in;
+    struct packet *outer; /* which carries it; NULL: it comes by a port */
+    struct flow_key key, mask;
+    struct list list;
+    struct dp_meter_config meters[N_METERS];
+};
+
+/* P in a tunnel's packet that arrives at the uplink of every world; it is P's metadata, too. */
+static struct packet *wrapped(struct packet *p, enum tunnel_type kind, bool v6)
+{
+    struct flow_tunnel tunnel = {
+        .id = htobe64(5), .src = model_address(v6, 2), .dst = model_address(v6, 1), .flags = FLOW_TNL_KEY, .ttl = 64};
+    struct packet *outer = packet_clone(p);
+    size_t hdr_len;
+    uint8_t *eth;
+
+    tunnel_push(outer, kind, &tunnel, 40000, model_udp_dst[kind], true);
+    assert_int_equal(tunnel_parse(kind, outer->data, outer->len, model_udp_dst[kind], &p->tunnel, &hdr_len), DROP_NONE);
+    eth = packet_push(outer, 14);
+    memcpy(eth, (uint8_t[]){2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, v6 ? 0x86 : 8, v6 ? 0xdd : 0}, 14);
+    p->in_port = dp_port(PORT_TUNNEL + kind);
+    return outer;
+}
+
+static WR_UNUSED void round_done(struct round *r)
+{
+    packet_free(r->in.p);
+    packet_free(r->outer);
+}
+
+static void twin_round(struct round *r)
+{
+    _cleanup_(packet_freep) struct packet *p = packet_clone(r->in.p);
+    struct twin t = {.p = p, .hash = flow_key_hash5(&r->key)};
+
+    outputs_clear(&want);
+    memset(want_drops, 0, sizeof(want_drops));
+    twin_unsure = false;
+    twin_run(&t, r->list.b, r->list.len);
+}
+
+static bool has_action(const void *actions, size_t len, enum dp_action_type type)
+{
+    DP_ACTION_FOR_EACH(a, actions, len) {
+        if (a->type == type || (a->type == DP_ACTION_CLONE && has_action(a + 1, a->len - sizeof(*a), type))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static WR_UNUSED unsigned int model_setting(const char *name, unsigned int otherwise)
+{
+    const char *s = getenv(name);
+
+    return s ? (unsigned int)strtoul(s, NULL, 0) : otherwise;
+}
+
+/* Until all that is wanted is there, or nothing more comes. *RET_FAST: the programs alone did it. */
+static bool await(struct world *w, const struct round *r, bool *ret_fast)
+{
+    int64_t until = time_mono_ms() + 100;
+    bool lax = !r->in.sums_are_right, same;
+
+    world_read(w);
+    *ret_fast = have.n == want.n && want.n;
+    do {
+        world_turn(w);
+        world_read(w);
+    } while ((have.n < want.n || !same_drops(w)) && time_mono_ms() < until);
+    world_turn(w);
+    world_read(w);
+    same = same_outputs(lax, r->list.mpls) && same_drops(w);
+    for (size_t i = 0; i < have.n; i++) {
+        have.o[i].taken = false;
+    }
+    return same && !w->n_misses && !w->n_unfaithful;
+}
+
+enum verdict { REFUSED, SAME, DIFFERENT };
+
+/* R through W by LIST. REFUSED: the kernel takes no such packet from a socket. */
+static enum verdict run_in(struct world *w, const struct round *r, const struct list *list, bool *ret_fast)
+{
+    static const struct virtio_net_hdr plain;
+    const struct packet *p = r->outer ? r->outer : r->in.p;
+    struct dp_flow flow = {.id = FLOW_ID,
+                           .key = &r->key,
+                           .mask = &r->mask,
+                           .actions = (const struct dp_action *)(const void *)list->b,
+                           .actions_len = list->len};
+    enum verdict verdict = REFUSED;
+
+    world_enter(w);
+    assert_int_equal(dp_flow_put(w->dp, &flow), 0);
+    if (has_action(list->b, list->len, DP_ACTION_METER)) {
+        for (uint32_t i = 0; i < N_METERS; i++) {
+            assert_int_equal(dp_meter_set(w->dp, i + 1, &r->meters[i]), 0);
+        }
+    }
+    drops_note(w);
+    w->n_misses = w->n_slow = w->n_unfaithful = 0;
+    outputs_clear(&have);
+    if (world_transmit(w, r->outer, r->outer ? &plain : &r->in.h, p->data, p->len)) {
+        verdict = await(w, r, ret_fast) ? SAME : DIFFERENT;
+    }
+    assert_int_equal(dp_flow_del(w->dp, FLOW_ID, NULL), 0);
+    if (w->is_fast) {
+        ebpf_flows_tick(eb_of(w->dp)->flows, INT64_MAX); /* there are so many of them that no slot may wait */
+    }
+    return verdict;
+}
+
+static void tell(struct world *w, const struct round *r)
+{
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    dp_key_format(&r->key, &r->mask, &b);
+    strbuf_add(&b, "\n  actions: ");
+    dp_actions_format((const struct dp_action *)(const void *)r->list.b, r->list.len, &b);
+    print_message("%s differs: %s\n  %zu bytes%s, checksum %s, segments of %u; %u misses, %u unfaithful\n", w->class,
+                  strbuf_str(&b), r->in.p->len, r->outer ? " in a tunnel" : "",
+                  r->in.h.flags          ? "left"
+                  : r->in.sums_are_right ? "right"
+                                         : "wrong",
+                  r->in.h.gso_size, w->n_misses, w->n_unfaithful);
+    print_message("  packet:");
+    tell_bytes(r->in.p->data, r->in.p->len);
+    print_message("\n");
+    tell_drops(w);
+    tell_outputs("want", &want);
+    tell_outputs("have", &have);
+}
+
+static int worlds_setup(void **state WR_UNUSED)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(0, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    permitted = netns_enter();
+    for (size_t i = 0; i < WORLDS && permitted; i++) {
+        permitted = world_new(&worlds[i], worlds[i].class);
+        if (permitted) {
+            dp_set_sample(worlds[i].dp, 8);
+        }
+    }
+    return 0;
+}
+
+static int worlds_teardown(void **state WR_UNUSED)
+{
+    outputs_clear(&want);
+    outputs_clear(&have);
+    for (size_t i = 0; i < WORLDS && permitted; i++) {
+        world_free(&worlds[i]);
+    }
+    return 0;
+}
+
+#define NEEDS_BPF                                                                                                      \
+    if (!permitted) {                                                                                                  \
+        print_message("BPF is not permitted here: skipped\n");                                                         \
+        skip();                                                                                                        \
+    }
+
+#endif
