@@ -52,17 +52,18 @@ def cloud(cloud_factory):
     return cloud
 
 
-def pass_on(cloud, n, kinds=tuple(WHOLE), to=None):
-    """What is read at hv2's tap N, or hv1's tap TO, when hv1's tap N is written into."""
-    target = (cloud.hv_ns("hv1"), to) if to else (cloud.hv_ns("hv2"), f"tap{n}")
-    done = run("/usr/bin/python3", "-B", TAPS, cloud.hv_ns("hv1"), f"tap{n}", *target, *kinds, timeout=60)
+def pass_on(cloud, source, kinds=tuple(WHOLE), to=None):
+    """What is read at TO (hypervisor, tap) when hv1's tap SOURCE is written into. A number N: tap N, to hv2's of that name."""
+    source = f"tap{source}" if isinstance(source, int) else source
+    hv, tap = to or ("hv2", source)
+    done = run("/usr/bin/python3", "-B", TAPS, cloud.hv_ns("hv1"), source, cloud.hv_ns(hv), tap, *kinds, timeout=60)
     return json.loads(done.stdout)
 
 
-def wait_whole(cloud, n, whole, kinds=tuple(WHOLE), to=None, timeout=20):
+def wait_whole(cloud, source, whole, kinds=tuple(WHOLE), to=None, timeout=20):
     """Until flows and neighbours are known."""
-    wait_for(lambda: f"super-packets through {TUNNELS[n]}: {wait_whole.last}",
-             lambda: setattr(wait_whole, "last", pass_on(cloud, n, kinds, to)) or wait_whole.last == whole, timeout)
+    wait_for(lambda: f"super-packets from {source} to {to}: {wait_whole.last}",
+             lambda: setattr(wait_whole, "last", pass_on(cloud, source, kinds, to)) or wait_whole.last == whole, timeout)
 
 
 class Frozen:
@@ -116,32 +117,6 @@ def test_two_tags(cloud, n):
 
 
 @pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
-def test_tunnel_and_taps(cloud, n):
-    """A tunnel output leaves nothing on the super-packet that would harm those behind it. The last one gets it whole; TCP's that
-    goes to others is cut before taps, UDP's out of a UDP tunnel is user space's."""
-    kinds = (*WHOLE, *TRUNK)
-    whole = {**WHOLE, **TRUNK}
-    taps = [f"side{n}", f"last{n}"]
-    for tap in taps:
-        tap_up(cloud, "hv1", tap)
-        cloud.vsctl("hv1", "add-port", f"br{n}", tap)
-    # The mark keeps the fast path from changing the order.
-    cloud.ofctl("hv1", "add-flow", f"br{n}", f"priority=9,in_port=tap{n},actions=output:tun{n},load:1->NXM_NX_PKT_MARK[],"
-                f"output:{taps[0]},output:{taps[1]}")
-    udp_tunnel = TUNNELS[n][0] != "gre"
-    first = {kind: whole[kind] if udp_tunnel and kind.startswith("udp") else [[0, 0, 1000, whole[kind][0][3]]] * 20 for kind in kinds}
-    wait_whole(cloud, n, first, kinds, taps[0])
-    wait_whole(cloud, n, whole, kinds, taps[1])
-    wait_whole(cloud, n, whole, kinds)
-    with Frozen(cloud):
-        assert pass_on(cloud, n, kinds, taps[1]) == whole
-        assert pass_on(cloud, n, kinds) == whole
-    cloud.ofctl("hv1", "del-flows", "--strict", f"br{n}", f"priority=9,in_port=tap{n}")
-    for tap in taps:
-        cloud.vsctl("hv1", "del-port", f"br{n}", tap)
-
-
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
 def test_cut_by_the_device(cloud, n):
     """An underlay without offloads has the kernel cut what was put into the tunnel: each piece is right, in a VLAN as well."""
     kinds = (*WHOLE, *TRUNK)
@@ -153,6 +128,92 @@ def test_cut_by_the_device(cloud, n):
             assert pass_on(cloud, n, kinds) == pieces
     finally:
         cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "on")
+
+
+# --- several outputs
+
+BOTH = {**WHOLE, **TRUNK}
+
+
+class Bridges:
+    """A bridge on each of hv1 and hv2 with the taps "from" (hv1's) and TAPS (by hypervisor), tunnels of kind and family TUNNELS[n]
+    called t0, t1 and so on for each N of TUNNELS, and flows: LEADS says by hypervisor and port what is done with what comes from there. There
+    must be a way back, too: over IPv6 a tunnel's end is known to take super-packets (without checksums) when it has sent something."""
+
+    def __init__(self, cloud, taps, tunnels, leads):
+        self.cloud, self.taps, self.tunnels, self.leads = cloud, {**taps, "hv1": ["from", *taps.get("hv1", [])]}, tunnels, leads
+
+    def __enter__(self):
+        for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
+            self.cloud.vsctl(hv, "add-br", "more", "--", "set-fail-mode", "more", "secure")
+            for tap in self.taps.get(hv, []):
+                tap_up(self.cloud, hv, tap)
+                self.cloud.vsctl(hv, "add-port", "more", tap)
+            for i, n in enumerate(self.tunnels):
+                kind, family = TUNNELS[n]
+                self.cloud.vsctl(hv, "add-port", "more", f"t{i}", "--", "set", "Interface", f"t{i}", f"type={kind}",
+                                 f"options:key={100 + i}", f'options:remote_ip="{self.cloud.local_ip(other, family)}"',
+                                 f'options:local_ip="{self.cloud.local_ip(hv, family)}"')
+            for port, outputs in self.leads[hv].items():
+                # The marks keep the fast path from changing the order.
+                actions = [f"load:{i}->NXM_NX_PKT_MARK[],output:{output}" for i, output in enumerate(outputs.split())]
+                self.cloud.ofctl(hv, "add-flow", "more", f"in_port={port},actions={','.join(actions)}")
+        return self
+
+    def __exit__(self, *_):
+        for hv in self.cloud.hypervisors:
+            self.cloud.vsctl(hv, "del-br", "more")
+            for tap in self.taps.get(hv, []):
+                self.cloud.world.ip(self.cloud.hv_ns(hv), "link", "del", tap)
+
+    def assert_whole(self, whole=None):
+        """At every tap but "from"; then by the fast path alone."""
+        whole = whole or BOTH
+        targets = [(hv, tap) for hv, taps in self.taps.items() for tap in taps if tap != "from"]
+        for target in targets:
+            wait_whole(self.cloud, "from", whole, tuple(whole), target)
+        with Frozen(self.cloud):
+            for target in targets:
+                assert pass_on(self.cloud, "from", tuple(whole), target) == whole, target
+
+
+PAIRS = [(n, (n + more) % len(TUNNELS)) for n in range(len(TUNNELS)) for more in range(3)]
+
+
+@pytest.mark.parametrize("n,m", PAIRS, ids=["-".join((*TUNNELS[n], "to", *TUNNELS[m])) for n, m in PAIRS])
+def test_out_of_one_tunnel_into_another(cloud, n, m):
+    """hv2 hands on what comes from hv1 to hv1."""
+    leads = {"hv1": {"from": "t0", "t1": "back", "back": "t1", "t0": "from"}, "hv2": {"t0": "t1", "t1": "t0"}}
+    with Bridges(cloud, {"hv1": ["back"]}, [n, m], leads) as bridges:
+        bridges.assert_whole()
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_out_of_a_tunnel_to_several(cloud, n):
+    """hv2 hands on what comes from hv1 to taps and through two tunnels of other forms to hv1."""
+    leads = {"hv1": {"from": "t0", "t0": "from", "t1": "one", "one": "t1", "t2": "other", "other": "t2"},
+             "hv2": {"t0": "t1 side t2 last", "t1": "t0", "t2": "t0"}}
+    with Bridges(cloud, {"hv1": ["one", "other"], "hv2": ["side", "last"]}, [n, (n + 1) % 6, (n + 2) % 6], leads) as bridges:
+        bridges.assert_whole()
+
+
+@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+def test_tunnel_and_taps(cloud, n):
+    """A tunnel output leaves nothing on the super-packet that would harm those behind it."""
+    leads = {"hv1": {"from": "t0 side last", "t0": "from"}, "hv2": {"t0": "far", "far": "t0"}}
+    with Bridges(cloud, {"hv1": ["side", "last"], "hv2": ["far"]}, [n], leads) as bridges:
+        bridges.assert_whole()
+
+
+@pytest.mark.parametrize("order", ["t0 t1 t2 side t3 t4 t5 last", "side t5 last t4 t3 t2 t1 t0"], ids=["tap last", "tunnel last"])
+def test_tunnels_of_all_forms(cloud, order):
+    """And taps before, between and behind them: each gets it whole."""
+    all_of_them = range(len(TUNNELS))
+    taps = {"hv1": ["side", "last"], "hv2": [f"far{n}" for n in all_of_them]}
+    leads = {"hv1": {"from": order, **{f"t{n}": "from" for n in all_of_them}},
+             "hv2": {**{f"t{n}": f"far{n}" for n in all_of_them}, **{f"far{n}": f"t{n}" for n in all_of_them}}}
+    with Bridges(cloud, taps, all_of_them, leads) as bridges:
+        bridges.assert_whole()
 
 
 # --- the detour outlives its process

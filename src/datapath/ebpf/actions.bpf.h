@@ -41,23 +41,24 @@ INLINE bool set_pkt_type(struct __sk_buff *skb, const struct eth_addr *mac)
     return skb->pkt_type == type || !bpf_skb_change_type(skb, type);
 }
 
-/* skb->protocol is what the frame says. */
+/* skb->protocol is what the frame says. (Not asked behind the detour, where bpf_redirect_peer() does not work.) */
 INLINE bool protocol_is_true(const struct scratch *s)
 {
     return !s->shape && (!s->outer_l3 || (!s->tags && s->outer_l3 == bpf_ntohs(s->key.eth_type)));
 }
 
-INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, bool last)
+/* STEP is the list's step NUMBER. */
+INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, bool last)
 {
-    __u32 number = step->port;
-    struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
+    __u32 out = step->port;
+    struct ebpf_port *port = bpf_map_lookup_elem(&ports, &out);
 
     if (!port || !port->ifindex) {
-        count_tx_drop(number, DROP_NO_PORT);
+        count_tx_drop(out, DROP_NO_PORT);
         return TC_ACT_SHOT;
     }
     if (s->gso_mark && last && (s->gso_mark == MARK_STUCK || !(port->flags & EBPF_PORT_VETH))) {
-        int action = detour_output(skb, s, number);
+        int action = detour(skb, s, number);
 
         if (action != RUN_ON) {
             return action;
@@ -65,7 +66,7 @@ INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct eb
     } else if (s->gso_mark == MARK_STUCK) {
         return RUN_UP;
     }
-    count_tx(number, skb->len + (skb->vlan_present ? 4 : 0));
+    count_tx(out, skb->len + (skb->vlan_present ? 4 : 0));
     if (!last) {
         return bpf_clone_redirect(skb, port->ifindex, 0);
     }
@@ -117,7 +118,7 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
 
 /* RUN_UP, or a TC action that ends the program with the last step. */
 static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct scratch *s,
-                                                  const struct ebpf_step *step)
+                                                  const struct ebpf_step *step, __u32 number)
 {
     bool last = step->flags & EBPF_STEP_LAST, tunnel = step->flags & EBPF_STEP_TUNNEL;
 
@@ -128,7 +129,7 @@ static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct 
         (!last || cut(skb, s, step->trunc, tunnel && (has_outer_csum(&step->u.tunnel) || step->trunc > CUT_FITS)))) {
         return RUN_UP;
     }
-    return tunnel ? tunnel_output(skb, s, step) : port_output(skb, s, step, last);
+    return tunnel ? tunnel_output(skb, s, step, number, last) : port_output(skb, s, step, number, last);
 }
 
 /* The list ends with STEP, the NUMBER-th, for REASON, or the clone that it is in. */
@@ -151,16 +152,16 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
     last = step->flags & EBPF_STEP_LAST;
     switch (step->op) {
     case EBPF_OP_TUNNEL:
-        action = tunnel_output(skb, s, step);
+        action = tunnel_output(skb, s, step, number, last);
         break;
     case EBPF_OP_OUTPUT:
         if (s->encap && undo_encap(skb, s)) {
             return drop(DROP_BAD_ACTION);
         }
-        action = port_output(skb, s, step, last);
+        action = port_output(skb, s, step, number, last);
         break;
     case EBPF_OP_TRUNC:
-        action = trunc_output(skb, s, step);
+        action = trunc_output(skb, s, step, number);
         break;
     case EBPF_OP_DROP:
         return end(s, step, number, step->arg);
@@ -197,23 +198,24 @@ struct run {
     int action;
 };
 
+INLINE struct ebpf_step *step_of(struct ebpf_slot *slot, __u32 i)
+{
+    __u32 index = slot->more + i - EBPF_STEPS_INLINE;
+
+    return i < EBPF_STEPS_INLINE ? &slot->steps[i] : bpf_map_lookup_elem(&steps, &index);
+}
+
 static long run_next(__u32 i, void *run_)
 {
     struct run *run = run_;
     struct ebpf_step *step;
-    __u32 index;
 
     if (i < run->s->skip) {
         return 0;
     }
-    if (i < EBPF_STEPS_INLINE) {
-        step = &run->slot->steps[i];
-    } else {
-        index = run->slot->more + i - EBPF_STEPS_INLINE;
-        step = bpf_map_lookup_elem(&steps, &index);
-        if (!step) {
-            return 1;
-        }
+    step = step_of(run->slot, i);
+    if (!step) {
+        return 1;
     }
     run->action = run_step(run->skb, run->s, step, i, run->slot->id);
     return run->action != RUN_ON;
@@ -231,14 +233,14 @@ INLINE __u32 mark_of(struct __sk_buff *skb, const struct scratch *s)
     return mark_by(s, outer == IP_PROTO_UDP);
 }
 
-/* It cannot be taken out of its tunnel: user space hands it on as a new packet. That holds for super-packets, unless
- * there is a way without, and for what is too small for shrink(). */
-INLINE bool is_stuck(struct __sk_buff *skb, const struct scratch *s, __u32 flags)
+/* It cannot be taken out of its tunnel: user space hands it on as a new packet. That holds for super-packets that can
+ * neither lose their mark nor keep it, and for what is too small for shrink(). */
+INLINE bool is_stuck(struct __sk_buff *skb, const struct scratch *s)
 {
     if (s->base && skb->len < s->base + ETH_HLEN + L3_MIN) {
         return true;
     }
-    return s->gso_mark == MARK_STUCK && !(flags & EBPF_FLOW_ONE_OUTPUT && detour_device());
+    return s->gso_mark == MARK_STUCK && !can_detour(skb, s);
 }
 
 /* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device, or a frame from
@@ -272,7 +274,7 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 
     s->gso_mark = mark_of(skb, s);
     if (first->op == EBPF_OP_PUNT || (slot->flags & ~EBPF_FLOW_ONE_OUTPUT && must_punt(skb, s, slot->flags)) ||
-        is_stuck(skb, s, slot->flags)) {
+        is_stuck(skb, s)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
     slot_count(s, slot);
@@ -285,6 +287,14 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     if (s->base && unwrap(skb, s)) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
+    /* A single output finds out by itself whether its port minds the mark. */
+    if (s->gso_mark && !(slot->flags & EBPF_FLOW_ONE_OUTPUT)) {
+        int action = detour(skb, s, 0);
+
+        if (action != RUN_ON) {
+            return action == RUN_UP ? upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id) : action;
+        }
+    }
     if (slot->n_steps == 1) {
         run.action = run_step(skb, s, first, 0, slot->id);
     } else {
@@ -292,6 +302,54 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
         bpf_loop(slot->n_steps, run_next, &run, 0);
     }
     return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
+}
+
+/* --- at the detour's device --- */
+
+/* A packet that comes back from the detour goes on where it was. */
+GLOBAL int run_on(struct __sk_buff *skb, struct scratch *s)
+{
+    struct run run = {.skb = skb, .s = s, .action = RUN_ON};
+    int action;
+    __u32 n;
+
+    if (!s) {
+        return TC_ACT_SHOT;
+    }
+    action = detour_end(skb, s);
+    if (action != RUN_ON) {
+        return action;
+    }
+    n = s->slot;
+    run.slot = bpf_map_lookup_elem(&slots, &n);
+    if (!run.slot) {
+        return drop(DROP_BAD_ACTION);
+    }
+    bpf_loop(run.slot->n_steps, run_next, &run, 0);
+    return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
+}
+
+/* The step for which the copy in hand was made, by send_aside(). */
+GLOBAL int run_aside(struct __sk_buff *skb, struct scratch *s)
+{
+    struct ebpf_slot *slot;
+    struct ebpf_step *step;
+    __u32 number, n;
+    int action;
+
+    if (!s) {
+        return TC_ACT_SHOT;
+    }
+    number = s->aside - 1;
+    n = s->slot;
+    s->aside = 0;
+    slot = bpf_map_lookup_elem(&slots, &n);
+    step = slot ? step_of(slot, number) : NULL;
+    if (!slot || !step) {
+        return drop(DROP_BAD_ACTION);
+    }
+    action = tunnel_output(skb, s, step, number, true);
+    return action == RUN_UP ? upcall(skb, s, EBPF_UPCALL_OUTPUT, number, slot->id) : action;
 }
 
 #endif

@@ -5,8 +5,8 @@
  * The ground that every BPF header here stands on: kernel helpers, maps, the per-CPU scratch that replaces a stack,
  * counters. The maps' layouts are shared.h's.
  *
- * A packet is taken through by one `struct scratch`: programs run to the end on their CPU and do not nest (what
- * bpf_clone_redirect() sends is queued), so one per CPU suffices.
+ * A packet is taken through by one `struct scratch`: programs run to the end on their CPU and do not nest but where one
+ * has another do a step for it (send_aside()), so one per CPU suffices.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -65,7 +65,7 @@ struct saved {
 };
 
 /* What is known of the packet in hand. Offsets count from skb->data, which begins with the frame, or with the outer
- * frame until decap() was called. */
+ * frame until decap() was called. What stands before `dst` goes with it through the detour (struct detoured). */
 struct scratch {
     struct flow_key key;
     __u32 base;        /* of the frame that `key` is of: 0, or behind the outer headers */
@@ -80,6 +80,7 @@ struct scratch {
     __u32 in_port;
     __u32 hash;               /* flow_key_hash5(), for hints, source ports and next hops */
     __u32 mpls;               /* where the outermost label is; 0: there is none */
+    __u32 slot;               /* that lookup() found */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
     __u16 gso_mark;       /* MARK_* */
@@ -89,7 +90,9 @@ struct scratch {
     struct bpf_fib_lookup fib;
     struct hop hop;
     struct saved saved;
-    __u32 skip; /* steps before this one are left out */
+    __u32 skip;   /* steps before this one are left out */
+    __u32 aside;  /* the step, + 1, for which a copy of the packet is on its way (send_aside()) */
+    __u32 serial; /* of the last packet that went by the detour */
     __u8 buf[128];
     __u8 chunk[256];
     __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
@@ -206,6 +209,29 @@ struct {
     __type(value, struct ebpf_opts_id);
 } opts_ids SEC(".maps");
 
+/* A packet that is on the detour: what must be known at its end. */
+struct detoured {
+    __u32 serial;
+    __u32 next; /* step at which its list goes on */
+    __u32 mark, priority;
+    struct eth_addr dst, src;
+    __be16 type;
+    __u16 n_tags;
+    struct flow_vlan tags[2]; /* the outermost first */
+    __u8 state[offsetof(struct scratch, dst)] __attribute__((aligned(8)));
+};
+_Static_assert(offsetof(struct detoured, type) == offsetof(struct detoured, dst) + 2 * sizeof(struct eth_addr),
+               "an Ethernet header is read into them at once");
+_Static_assert(sizeof(((struct detoured *)0)->state) % 8 == 0, "copied by words");
+
+/* By serial. The kernel hands packets on in batches, so there can be several. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, EBPF_DETOURED_MAX);
+    __type(key, __u32);
+    __type(value, struct detoured);
+} detoureds SEC(".maps");
+
 /* The device of the detour (detour.bpf.h), which takes itself out when it goes away. */
 struct {
     __uint(type, BPF_MAP_TYPE_DEVMAP);
@@ -239,6 +265,14 @@ INLINE __u32 opts_bounded(__u32 len)
     len = (len - 4) & 0xfc;
     barrier_var(len);
     return len + 4;
+}
+
+/* 0: there is no detour now. */
+INLINE __u32 detour_device(void)
+{
+    __u32 zero = 0, *ifindex = bpf_map_lookup_elem(&detours, &zero);
+
+    return ifindex ? *ifindex : 0;
 }
 
 INLINE struct scratch *scratch_get(void)

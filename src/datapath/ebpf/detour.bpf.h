@@ -6,27 +6,29 @@
  *
  * Problem: encapsulation marks a super-packet as tunnelled (gso_type), and bpf_skb_adjust_room() takes the header off
  * but not the mark (6.18). A device without that offload, as a tap, gets it in pieces: 46 packets for one; one with it
- * looks for a tunnel that is gone; and UDP's is dropped by who cuts it. Idea: the kernel's own tunnels do take the mark
- * off. So the packet gets a header of the simplest of these, an Ethernet frame in IPv6, and goes through a namespace of
- * ours where nothing but that tunnel's end is (detour.c, which has a picture), within the same call: the order of
- * packets stays. What comes back goes to its port.
+ * looks for a tunnel that is gone; UDP's is dropped by who cuts it; and it cannot go into another tunnel. Idea: the
+ * kernel's own tunnels do take the mark off. So the packet gets a header of the simplest of these, an Ethernet frame in
+ * IPv6, and goes through a namespace of ours where nothing but that tunnel's end is (detour.c, which has a picture),
+ * within the same call, or the same batch of packets: they stay in order. What comes back goes on with its list.
  *
- * What must be known then is in a private Ethernet header around the frame. That has a VLAN tag, because taking a tag
- * off is the one helper that also says where the payload begins, which the kernel's tunnel leaves open; the frame's own
- * tag waits there. A process that adopts the detour replaces the program at its end before those at its beginning, so
- * another form of that header is another EBPF_LAYOUT.
+ * What must be known then waits in a map of this CPU, under the serial that is in a private Ethernet header. That has a
+ * VLAN tag, because taking a tag off is the one helper that also says where the payload begins, which the kernel's
+ * tunnel leaves open; the frame's own Ethernet header and tags wait with the rest. A process that adopts the detour
+ * replaces the program at its end before those at its beginning, so another form of that header or of what waits is
+ * another EBPF_LAYOUT.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
+#include "datapath/ebpf/set.bpf.h"
 
 #define IP_PROTO_ETHERNET 143
 
 struct w_detour {
     __u8 local; /* an address that is nobody's */
-    __u8 tagged;
-    __u32 port;
-    __be16 tpid; /* of the frame's own tag, where `tagged` */
+    __u8 pad;
+    __u32 serial;
+    __u16 pad2;
     __u32 magic;
     __be16 vlan, tci, type;
 } __attribute__((packed));
@@ -35,89 +37,114 @@ struct w_detour_packet {
     struct w_eth outer;
     struct w_ip6 ip;
     struct w_detour detour;
-    struct w_eth frame;
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct w_detour) == ETH_HLEN + 4, "an Ethernet header with a tag");
 
 #define DETOUR_ROOM (sizeof(struct w_detour_packet) - ETH_HLEN)
-#define DETOUR_LEN_MAX (0xffff - sizeof(struct w_detour)) /* that the IPv6 header can tell */
+#define DETOUR_LEN_MAX (0xffff - 4) /* of a frame without tags: what the IPv6 header can tell */
 
-/* 0: there is no detour now. */
-INLINE __u32 detour_device(void)
+/* There is a detour that the super-packet can take; it may be in its tunnel yet. */
+INLINE bool can_detour(struct __sk_buff *skb, const struct scratch *s)
 {
-    __u32 zero = 0, *ifindex = bpf_map_lookup_elem(&detours, &zero);
-
-    return ifindex ? *ifindex : 0;
+    return skb->len - s->base <= DETOUR_LEN_MAX && s->l3 == s->base + ETH_HLEN + s->tags * 4 &&
+           s->tags + (s->base || !skb->vlan_present ? 0 : 1) <= 2 &&
+           (s->key.eth_type == T_IPV4 || s->key.eth_type == T_IPV6) && detour_device();
 }
 
-INLINE void detour_fill(struct __sk_buff *skb, struct w_detour_packet *p, __u32 port)
+/* Takes all tags off, for D. */
+INLINE long detour_tags(struct __sk_buff *skb, struct scratch *s, struct detoured *d)
 {
+    d->n_tags = 0;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        if (!skb->vlan_present && !s->tags) {
+            break;
+        }
+        if (tag_beside(skb, s)) {
+            return -1;
+        }
+        d->tags[i] = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
+        d->n_tags = i + 1;
+        if (pop_vlan(skb, s)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+INLINE void detour_fill(struct __sk_buff *skb, const struct scratch *s, struct w_detour_packet *p)
+{
+    __builtin_memset(p, 0, sizeof(*p));
     p->outer.type = T_IPV6;
     p->ip.ver_tc_flow = bpf_htonl(6u << 28);
-    p->ip.plen = bpf_htons(skb->len + sizeof(p->detour));
+    p->ip.plen = bpf_htons(skb->len + 4);
     p->ip.next = IP_PROTO_ETHERNET;
     p->ip.hop_limit = 1;
     p->ip.src.be16[0] = p->ip.dst.be16[0] = bpf_htons(EBPF_DETOUR_NET);
     p->ip.src.be16[7] = bpf_htons(EBPF_DETOUR_FROM);
     p->ip.dst.be16[7] = bpf_htons(EBPF_DETOUR_TO);
-    p->detour =
-        (struct w_detour){.local = 2, .port = port, .magic = EBPF_DETOUR_MAGIC, .vlan = T_VLAN, .type = p->frame.type};
-    if (skb->vlan_present) {
-        p->detour.tagged = 1;
-        p->detour.tpid = (__be16)skb->vlan_proto;
-        p->detour.tci = bpf_htons(skb->vlan_tci);
-    }
+    p->detour = (struct w_detour){
+        .local = 2, .serial = s->serial, .magic = EBPF_DETOUR_MAGIC, .vlan = T_VLAN, .type = s->key.eth_type};
 }
 
-/* Sends the frame the other way to PORT: a TC action; RUN_ON, nothing done: it must go as it is; RUN_UP: so must it,
- * but cannot. */
-static __attribute__((noinline)) int detour_output(struct __sk_buff *skb, struct scratch *s, __u32 port)
+/* Takes the super-packet through the detour, behind which its list goes on at the step NEXT: a TC action; RUN_ON,
+ * nothing done: it must go on as it is; RUN_UP: so must it, but cannot. */
+static __attribute__((noinline)) int detour(struct __sk_buff *skb, struct scratch *s, __u32 next)
 {
     struct w_detour_packet *p = (struct w_detour_packet *)(void *)s->chunk;
-    int no = s->gso_mark == MARK_STUCK ? RUN_UP : RUN_ON;
-    __u32 device = detour_device();
+    __u32 device = detour_device(), index = (s->serial + 1) & (EBPF_DETOURED_MAX - 1);
+    struct detoured *d = bpf_map_lookup_elem(&detoureds, &index);
 
     if (!skb->gso_size) {
         return RUN_ON; /* not any more: it was cut */
     }
-    __builtin_memset(p, 0, sizeof(*p));
-    if (!device || skb->len > DETOUR_LEN_MAX || bpf_skb_load_bytes(skb, 0, &p->frame, ETH_HLEN) ||
-        (p->frame.type != T_IPV4 && p->frame.type != T_IPV6)) {
-        return no;
+    if (!d || !can_detour(skb, s)) {
+        return s->gso_mark == MARK_STUCK ? RUN_UP : RUN_ON;
     }
-    detour_fill(skb, p, port);
-    count_tx(port, skb->len + (skb->vlan_present ? 4 : 0));
-    if ((skb->vlan_present && bpf_skb_vlan_pop(skb)) ||
-        bpf_skb_adjust_room(skb, DETOUR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
+    if (detour_tags(skb, s, d) || bpf_skb_load_bytes(skb, 0, &d->dst, ETH_HLEN)) {
+        return drop(DROP_BAD_ACTION);
+    }
+    d->serial = ++s->serial;
+    d->next = next;
+    d->mark = skb->mark;
+    d->priority = skb->priority;
+    __builtin_memcpy(d->state, s, sizeof(d->state));
+    detour_fill(skb, s, p);
+    if (bpf_skb_adjust_room(skb, DETOUR_ROOM, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
         bpf_skb_store_bytes(skb, 0, p, sizeof(*p), 0) || (skb->protocol != T_IPV6 && tell_protocol(skb))) {
         return drop(DROP_BAD_ACTION);
     }
     return bpf_redirect_peer(device, 0);
 }
 
-/* A frame on its way out by the detour's device, which has come back, goes to its port. */
+/* A frame on its way out by the detour's device, which has come back, is made what it was, and the scratch, too, but
+ * for the mark: RUN_ON, the list goes on at s->skip; or a TC action. */
 INLINE int detour_end(struct __sk_buff *skb, struct scratch *s)
 {
-    struct w_detour *d = (struct w_detour *)(void *)s->chunk;
-    struct ebpf_port *port;
-    __u32 number;
+    struct w_detour *w = (struct w_detour *)(void *)s->chunk;
+    struct detoured *d;
+    __u32 index;
 
-    if (bpf_skb_load_bytes(skb, 0, d, sizeof(*d) + ETH_HLEN) || d->magic != EBPF_DETOUR_MAGIC) {
+    if (bpf_skb_load_bytes(skb, 0, w, sizeof(*w)) || w->magic != EBPF_DETOUR_MAGIC) {
         return TC_ACT_UNSPEC; /* somebody else's, to nobody */
     }
-    number = d->port;
-    port = bpf_map_lookup_elem(&ports, &number);
-    if (!port || !port->ifindex) {
-        count_tx_drop(number, DROP_NO_PORT);
-        return TC_ACT_SHOT;
-    }
-    if (bpf_skb_vlan_pop(skb) || bpf_skb_adjust_room(skb, -ETH_HLEN, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO) ||
-        bpf_skb_store_bytes(skb, 0, d + 1, ETH_HLEN, 0) ||
-        (d->tagged && bpf_skb_vlan_push(skb, d->tpid, bpf_ntohs(d->tci)))) {
+    index = w->serial & (EBPF_DETOURED_MAX - 1);
+    d = bpf_map_lookup_elem(&detoureds, &index);
+    if (!d || d->serial != w->serial) {
         return drop(DROP_BAD_ACTION);
     }
-    return bpf_redirect(port->ifindex, 0);
+    __builtin_memcpy(s, d->state, sizeof(d->state));
+    skb->mark = d->mark;
+    skb->priority = d->priority;
+    s->gso_mark = MARK_NONE;
+    s->shape = ~0u; /* of nothing, but see protocol_is_true() */
+    s->skip = d->next;
+    if (bpf_skb_vlan_pop(skb) || bpf_skb_store_bytes(skb, 0, &d->dst, ETH_HLEN, 0) ||
+        (d->n_tags > 1 && push_vlan(skb, s, d->tags[1])) || (d->n_tags && push_vlan(skb, s, d->tags[0]))) {
+        return drop(DROP_BAD_ACTION);
+    }
+    return RUN_ON;
 }
 
 #endif

@@ -107,6 +107,15 @@ static int configure(void *aux WR_UNUSED)
     return error ? error : add_route();
 }
 
+/* Our programs send there, and one of them takes what comes back, which it does from this device alone. */
+static int use(struct ebpf_detour *d, int ifindex)
+{
+    uint32_t zero = 0, device = (uint32_t)ifindex;
+    int error = bpf_map_update_elem(d->maps->detours_fd, &zero, &device, BPF_ANY);
+
+    return error ? error : ebpf_attach_egress(ifindex, d->maps->uplink_prog_fd);
+}
+
 /* --- making one --- */
 
 static int build(struct ebpf_detour *d)
@@ -125,7 +134,7 @@ static int build(struct ebpf_detour *d)
     ebpf_no_ipv6(device);
     error = ebpf_link_up(ifindex);
     error = error ? error : ebpf_netns_run(d->netns, configure, NULL);
-    return error ? error : ebpf_attach_egress(ifindex, d->maps->detour_prog_fd);
+    return error ? error : use(d, ifindex);
 }
 
 static int make(struct ebpf_detour *d)
@@ -368,7 +377,7 @@ static bool adopt(struct ebpf_detour *d, unsigned int number)
     device_name(number, device);
     if (netns < 0 || !link_is(device, "veth", "1", &l) || l.other_netns < 0 || l.other_netns != netns_id(netns) ||
         ebpf_netns_run(netns, is_right_inside, &l.ifindex) != 1 || !has_our_maps(l.ifindex, d->maps) ||
-        ebpf_attach_egress(l.ifindex, d->maps->detour_prog_fd)) {
+        use(d, l.ifindex)) {
         return false;
     }
     d->number = number;
@@ -380,21 +389,12 @@ static bool adopt(struct ebpf_detour *d, unsigned int number)
 
 static int open_one(struct ebpf_detour *d)
 {
-    uint32_t zero = 0, ifindex;
-    char device[IFNAMSIZ];
-    bool adopted = false;
-    int error;
-
-    for (unsigned int i = 0; i < DETOURS_MAX && !adopted; i++) {
-        adopted = adopt(d, i);
+    for (unsigned int i = 0; i < DETOURS_MAX; i++) {
+        if (adopt(d, i)) {
+            return 0;
+        }
     }
-    error = adopted ? 0 : make(d);
-    if (error) {
-        return error;
-    }
-    device_name(d->number, device);
-    ifindex = if_nametoindex(device);
-    return bpf_map_update_elem(d->maps->detours_fd, &zero, &ifindex, BPF_ANY);
+    return make(d);
 }
 
 int ebpf_detour_open(const struct ebpf_maps *maps, const char *rundir, struct ebpf_detour **ret_detour)

@@ -4,16 +4,18 @@
 /*
  * The way on which super-packets out of tunnels lose the kernel's mark (detour.bpf.h says why):
  *
- *        our namespace             │   a namespace of the detour's own
- *                                  │
- *    uplink_ingress ─ redirect_peer ──► in ─► route: seg6local End.DX2 (takes the IPv6 header off)
- *                                  │                   │
- *    port ◄─ detour_egress ◄─ wr-detour0 ◄─── out ◄────┘
+ *             our namespace             │   a namespace of the detour's own
+ *                                       │
+ *    uplink_ingress ── redirect_peer ───┼───────► in ─► route: seg6local End.DX2 (takes the IPv6 header off)
+ *                                       │                   │
+ *    ports, tunnels ◄─ uplink_ingress ◄─┼─ wr-detour0 ◄─── out
+ *                             ▲         │
+ *    copies for tunnels ──────┘         │
  *
- * wr-detour0 and in are a veth pair, out is a macvlan of wr-detour0. A packet goes through all of it in one call, no
- * queue is between. No address, route or rule of the host is touched, and none of its firewalls is passed: of the
- * kernel's ways to take the mark off each ends a tunnel over IP, so in a namespace that is not for this alone (a VRF,
- * too) it would meet the host's routes and netfilter hooks.
+ * wr-detour0 and in are a veth pair, out is a macvlan of wr-detour0. No queue is on the way. No address, route or rule
+ * of the host is touched, and none of its firewalls is passed: of the kernel's ways to take the mark off each ends a
+ * tunnel over IP, so in a namespace that is not for this alone (a VRF, too) it would meet the host's routes and
+ * netfilter hooks.
  *
  * It outlives its process, as the programs do that use it. The devices hold each other, the detours map, which the
  * programs hold, has the entry, but a namespace must be held by somebody: a file in /run/netns does (netns.h), so that

@@ -2,7 +2,9 @@
 /*
  * The programs of the fast path. Two are at clsact ingress: port_ingress on every local port (and on our end of an
  * INTERNAL port's veth pair), uplink_ingress on every device that has addresses of this host. They parse, look up and
- * run; a miss goes up to user space whole.
+ * run; a miss goes up to user space whole. uplink_ingress is at egress of the detour's device, too, where it goes on
+ * with what either began: with packets that come back, and with copies of super-packets for tunnels. (A program of its
+ * own for that would be two thirds more for the verifier.)
  *
  * What comes in by a port never goes on into this host's own stack. What comes in by an uplink does, unless it is a
  * tunnel packet that belongs to a tunnel port.
@@ -108,6 +110,9 @@ int uplink_ingress(struct __sk_buff *skb)
     if (!s) {
         return TC_ACT_UNSPEC;
     }
+    if (s->aside) {
+        return run_aside(skb, s);
+    }
     __builtin_memset(&s->key, 0, sizeof(s->key));
     switch (outer_parse(skb, s)) {
     case OUTER_OK:
@@ -115,16 +120,8 @@ int uplink_ingress(struct __sk_buff *skb)
     case OUTER_DROP:
         return TC_ACT_SHOT;
     default:
-        return TC_ACT_UNSPEC;
+        return skb->ifindex == detour_device() ? run_on(skb, s) : TC_ACT_UNSPEC;
     }
-}
-
-SEC("tc")
-int detour_egress(struct __sk_buff *skb)
-{
-    struct scratch *s = scratch_get();
-
-    return s ? detour_end(skb, s) : TC_ACT_SHOT;
 }
 
 /* User space asks a meter about a frame of the slow path. */

@@ -15,6 +15,9 @@
  * have their Ethernet header from the cache and cost no route lookup. A copy (bpf_clone_redirect()) always needs its
  * header from us; where the neighbour is not known yet, and where a packet is too big for the path, user space does
  * this one step.
+ *
+ * A copy of a super-packet is encapsulated by itself (send_aside()), so that the kernel's note of that is on the copy
+ * alone: the packet goes into tunnels of other forms, and to ports, as if it had never been near a tunnel.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
@@ -430,22 +433,44 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     return 0;
 }
 
-/* Sends the frame, or a copy of it, through the tunnel of STEP. RUN_UP: user space must do that. Otherwise, LAST: a TC
- * action that ends the program; if not, the frame may be left encapsulated (s->encap), and what is returned means
- * nothing. */
-GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
+/* Has a copy of the packet do the step NUMBER, a tunnel's, by the program at the detour's device, which runs meanwhile,
+ * in this same scratch. False: there is no detour. */
+INLINE bool send_aside(struct __sk_buff *skb, struct scratch *s, __u32 number)
+{
+    __u32 device = detour_device(), l3 = s->l3, l4 = s->l4, tags = s->tags, shape = s->shape, mark = s->gso_mark;
+
+    if (!device) {
+        return false;
+    }
+    s->aside = number + 1;
+    bpf_clone_redirect(skb, device, 0);
+    s->l3 = l3;
+    s->l4 = l4;
+    s->tags = tags;
+    s->shape = shape;
+    s->gso_mark = mark;
+    s->aside = s->base = s->encap = 0;
+    return true;
+}
+
+/* Sends the frame, or a copy of it, through the tunnel of STEP, which is the list's step NUMBER. RUN_UP: user space
+ * must do that. Otherwise, LAST: a TC action that ends the program; if not, the frame may be left encapsulated
+ * (s->encap), and what is returned means nothing. */
+GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number,
+                         bool last)
 {
     struct ebpf_config *c = config_get();
     __u32 outer, len, port, mode;
     const struct ebpf_tunnel *t;
     struct w_eth *eth;
-    bool last;
     long r;
 
     if (!s || !step || !c) {
         return TC_ACT_SHOT;
     }
-    last = step->flags & EBPF_STEP_LAST;
+    if (skb->gso_size && !last && !s->encap && send_aside(skb, s, number)) {
+        return RUN_ON;
+    }
     t = &step->u.tunnel;
     outer = outer_len(t);
     len = s->len;

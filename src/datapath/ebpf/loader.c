@@ -253,7 +253,6 @@ static int map_all(struct ebpf_maps *m)
     m->scratches_fd = bpf_map__fd(m->skel->maps.scratches);
     m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);
     m->uplink_prog_fd = bpf_program__fd(m->skel->progs.uplink_ingress);
-    m->detour_prog_fd = bpf_program__fd(m->skel->progs.detour_egress);
     m->meter_prog_fd = bpf_program__fd(m->skel->progs.meter_ask);
     m->n_cpus = libbpf_num_possible_cpus();
     return m->config && m->ports && m->masks && m->slots && m->steps && m->n_cpus > 0 ? 0 : -ENOMEM;

@@ -132,6 +132,7 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
     if (slot) {
         stats->hint_hits++;
         stats->hits++;
+        s->slot = s->hints[h] - 1;
         return slot;
     }
     n = search(s, c, stations >> 40) - 1;
@@ -141,6 +142,7 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
         return NULL;
     }
     s->hints[h] = n + 1;
+    s->slot = n;
     stats->hits++;
     return slot;
 }

@@ -44,6 +44,7 @@
 #define EBPF_DETOUR_FROM 1
 #define EBPF_DETOUR_TO 2
 #define EBPF_DETOUR_MAGIC 0x77726e64u /* in the private header */
+#define EBPF_DETOURED_MAX 64          /* super-packets of a CPU on the detour at a time; a power of 2 */
 
 /* --- compiled actions --- */
 
@@ -168,7 +169,7 @@ struct ebpf_step {
 
 #define EBPF_FLOW_MPLS 1u       /* has MPLS steps */
 #define EBPF_FLOW_SAVE 2u       /* has SAVE steps */
-#define EBPF_FLOW_ONE_OUTPUT 4u /* outputs the packet once, to a netdev */
+#define EBPF_FLOW_ONE_OUTPUT 4u /* outputs the packet once, to a netdev, and as the last step */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {

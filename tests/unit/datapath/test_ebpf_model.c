@@ -7,6 +7,7 @@
  */
 #include "ebpf_devices.h"
 
+#include "datapath/ebpf/detour.h"
 #include "datapath/format.h"
 
 #define PORT_OUT2 (PORT_TUNNEL + 3)
@@ -38,6 +39,7 @@ static struct devices outside; /* und1 */
 static struct outputs want, have;
 static bool sums_are_right; /* those of the packet in hand */
 static bool planted;        /* a fault in the maps */
+static struct ebpf_detour *detour;
 
 /* --- the twin --- */
 
@@ -482,6 +484,18 @@ static bool by_programs(const struct list *l, const struct flow_key *key, const 
     return true;
 }
 
+/* Half of the packets find the detour's device, where there is one, and half do not. */
+static void toss_detour(void)
+{
+    uint32_t zero = 0, ifindex = if_nametoindex(EBPF_DETOUR_PREFIX "0");
+
+    if (ifindex && rnd(2)) {
+        assert_int_equal(bpf_map_update_elem(maps.detours_fd, &zero, &ifindex, BPF_ANY), 0);
+    } else {
+        bpf_map_delete_elem(maps.detours_fd, &zero);
+    }
+}
+
 enum verdict { LEFT_TO_USER_SPACE, SAME, DIFFERENT };
 
 static enum verdict compare(void)
@@ -500,6 +514,7 @@ static enum verdict compare(void)
         outer = wrapped(p, kind, v6, &p->tunnel);
     }
     flow_key_extract(p, &key);
+    toss_detour();
     random_actions(&l, &key, key.vlan[1].tci ? 2 : key.vlan[0].tci ? 1 : 0, false);
     edited = packet_clone(p);
     want.n = 0;
@@ -529,6 +544,9 @@ static void all_up(void)
     maps.ports[PORT_OUT2].ifindex = if_nametoindex("out2");
     second.receive = raw_socket("out3");
     uplink_up("und0", 1);
+    if (ebpf_detour_open(&maps, NULL, &detour)) {
+        print_message("no detour on this kernel\n");
+    }
     outside.send = outside.receive = raw_socket("und1");
     for (size_t i = 0; i < 3; i++) {
         int socket = (int[]){ports.receive, second.receive, outside.receive}[i];
@@ -562,6 +580,7 @@ static void test_planted(void **state WR_UNUSED)
     }
     planted = false;
     assert_in_range(n[DIFFERENT], 1, 30);
+    ebpf_detour_close(detour, false);
 }
 
 int main(void)
