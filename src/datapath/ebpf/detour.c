@@ -95,15 +95,20 @@ static int add_route(void)
 }
 
 /* No addresses, so that nobody there speaks; but IPv6 must be on where packets come in. */
-static int configure(void *aux WR_UNUSED)
+static int configure_in(void *aux WR_UNUSED)
 {
     int error;
 
     ebpf_no_ipv6(OUT);
     error = ebpf_conf_set("ipv6", IN, "addr_gen_mode", "1");
     error = error ? error : ebpf_conf_set("ipv6", IN, "disable_ipv6", "0");
-    error = error ? error : ebpf_link_up((int)if_nametoindex(IN));
-    error = error ? error : ebpf_link_up((int)if_nametoindex(OUT));
+    return error ? error : ebpf_link_up((int)if_nametoindex(IN));
+}
+
+static int configure_out(void *aux WR_UNUSED)
+{
+    int error = ebpf_link_up((int)if_nametoindex(OUT));
+
     return error ? error : add_route();
 }
 
@@ -132,8 +137,11 @@ static int build(struct ebpf_detour *d)
         return error;
     }
     ebpf_no_ipv6(device);
-    error = ebpf_link_up(ifindex);
-    error = error ? error : ebpf_netns_run(d->netns, configure, NULL);
+    /* In this order each sends at once. A device that comes up before what it leads to drops what it is given until the
+     * kernel has looked at links again, which takes up to a second. */
+    error = ebpf_netns_run(d->netns, configure_in, NULL);
+    error = error ? error : ebpf_link_up(ifindex);
+    error = error ? error : ebpf_netns_run(d->netns, configure_out, NULL);
     return error ? error : use(d, ifindex);
 }
 
