@@ -258,7 +258,7 @@ class Stream:
     """Super-packets on and on through VXLAN from hv1 to a device of hv2."""
 
     def __init__(self, cloud, name):
-        self.world, self.tag = cloud.world, f"stream-{name}"
+        self.cloud, self.world, self.tag = cloud, cloud.world, f"stream-{name}"
         _, link, kinds = STREAMS[name]
         target = (f"{cloud.world.name}-vm", "-") if name == "vm" else (cloud.hv_ns("hv2"), link)
         (self.world.dir / f"{self.tag}.log").unlink(missing_ok=True)
@@ -283,7 +283,12 @@ def assert_untouched(streams):
     """Whatever happened since they began: all arrived, and whole."""
     for name, stream in streams.items():
         for kind, (sent, whole, other) in stream.stop().items():
-            assert sent > 100 and whole == sent and not other, (name, kind, sent, whole, other)
+            assert sent > 100 and whole == sent and not other, (name, kind, sent, whole, other, dropped(stream.cloud))
+
+
+def dropped(cloud):
+    """What the switches dropped since they began, which tells a loss of theirs from one of the machine's or the test's."""
+    return {hv: re.findall(r"^(drop_\w+) .*total: ([1-9]\d*)", cloud.appctl(hv, "coverage/show"), re.M) for hv in cloud.hypervisors}
 
 
 def detours(cloud, hv):

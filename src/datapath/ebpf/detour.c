@@ -23,7 +23,6 @@ LOG_MODULE("ebpf_detour");
 #define IN "in"
 #define OUT "out"
 #define DETOURS_MAX 10 /* ours and those that it replaces; their numbers have one digit */
-#define MAPS_MAX 64    /* that a program of ours uses */
 
 struct ebpf_detour {
     const struct ebpf_maps *maps;
@@ -347,34 +346,8 @@ static int is_right_inside(void *ifindex_)
            out.other == ifindex && out.macvlan_mode == MACVLAN_MODE_PRIVATE && has_route(in.ifindex, out.ifindex);
 }
 
-/* A program is attached that uses our maps: it is a process's of this layout that we follow. Another one's detour
+/* Takes over what the process before us made, if it is as we would make it and was for our maps: another version's
  * serves its programs, for whom the ports may have other numbers. */
-static bool has_our_maps(int ifindex, const struct ebpf_maps *maps)
-{
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_EGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
-    struct bpf_map_info drops = {0};
-    uint32_t ids[MAPS_MAX], len = sizeof(drops);
-    struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uint64_t)(uintptr_t)ids};
-    _cleanup_close_ int fd = -1;
-
-    if (bpf_obj_get_info_by_fd(maps->drops_fd, &drops, &len) || bpf_tc_query(&hook, &opts)) {
-        return false;
-    }
-    fd = bpf_prog_get_fd_by_id(opts.prog_id);
-    len = sizeof(info);
-    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX); i++) {
-        if (ids[i] == drops.id) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Takes over what the process before us made, if it is as we would make it. */
 static bool adopt(struct ebpf_detour *d, unsigned int number)
 {
     _cleanup_free_ char *name = netns_name(d->rundir, number);
@@ -384,8 +357,8 @@ static bool adopt(struct ebpf_detour *d, unsigned int number)
 
     device_name(number, device);
     if (netns < 0 || !link_is(device, "veth", "1", &l) || l.other_netns < 0 || l.other_netns != netns_id(netns) ||
-        ebpf_netns_run(netns, is_right_inside, &l.ifindex) != 1 || !has_our_maps(l.ifindex, d->maps) ||
-        use(d, l.ifindex)) {
+        ebpf_netns_run(netns, is_right_inside, &l.ifindex) != 1 ||
+        !ebpf_attached_uses(l.ifindex, true, &d->maps->drops_id, 1) || use(d, l.ifindex)) {
         return false;
     }
     d->number = number;

@@ -79,7 +79,14 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_p
     if (slot && is_sample(c->sample)) {
         upcall(skb, s, EBPF_UPCALL_SAMPLE, 0, slot->id);
     }
-    return slot ? run(skb, s, slot) : upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
+    if (slot) {
+        return run(skb, s, slot);
+    }
+    if (port && port->flags & EBPF_PORT_LEARN) {
+        upcall(skb, s, EBPF_UPCALL_LEARN, 0, 0);
+        return TC_ACT_UNSPEC;
+    }
+    return upcall(skb, s, EBPF_UPCALL_MISS, 0, 0);
 }
 
 SEC("tc")

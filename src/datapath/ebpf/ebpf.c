@@ -128,6 +128,9 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
     case EBPF_UPCALL_SAMPLE:
         on_sample(dp, &key, u->id);
         break;
+    case EBPF_UPCALL_LEARN:
+        ebpf_replace_learn(dp, &key);
+        break;
     }
 }
 
@@ -413,30 +416,25 @@ static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *d
     event_add(dp->adopt, &soon);
 }
 
-/* The maps of another version and its programs make way for ours, which have no flows yet: each flow's next packet
- * comes up, and goes on from there. */
-static void replace_programs(struct ebpf_datapath *dp)
+void ebpf_settle_ours(struct ebpf_datapath *dp)
 {
-    dp->maps.replaces = false;
-    ebpf_ports_replace_programs(dp);
-    ebpf_net_defer(dp->net, false);
-    ebpf_detour_remove(rundir, dp->detour);
-    ebpf_unpin_others(rundir);
-    log_info("programs and maps of another version are replaced");
+    const struct timeval now = {0, 0};
+
+    ebpf_ports_settle(dp);
+    event_add(dp->adopt, &now);
 }
 
 static bool eb_settle(struct datapath *dp_, bool complete)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
-    const struct timeval now = {0, 0};
 
     if (complete && dp->unsettled && !dp->settling) {
         dp->settling = true;
         if (dp->maps.replaces) {
-            replace_programs(dp);
+            ebpf_replace_begin(dp);
+        } else {
+            ebpf_settle_ours(dp);
         }
-        ebpf_ports_settle(dp);
-        event_add(dp->adopt, &now);
     }
     return dp->unsettled;
 }
@@ -485,6 +483,7 @@ static void eb_close(struct datapath *dp_)
     ebpf_upcalls_free(dp->upcalls);
     free_event(dp->tick);
     free_event(dp->adopt);
+    free_event(dp->learn);
     if (dp->inner) {
         dp_close(dp->inner);
     }
@@ -517,6 +516,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
 
     dp->dp.class = &dp_ebpf_class;
     dp->callbacks = *callbacks;
+    dp->rundir = rundir;
     error = ebpf_load(rundir, &dp->maps);
     if (error) {
         free(dp);
@@ -550,8 +550,9 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         ebpf_detour_remove(rundir, dp->detour); /* no program uses another any more */
     }
     dp->adopt = event_new(base, -1, 0, on_adopt, dp);
+    dp->learn = event_new(base, -1, 0, ebpf_replace_turn, dp);
     dp->tick = event_new(base, -1, EV_PERSIST, on_tick, dp);
-    if (!dp->adopt || !dp->tick || event_add(dp->tick, &tick)) {
+    if (!dp->adopt || !dp->learn || !dp->tick || event_add(dp->tick, &tick)) {
         error = -ENOMEM;
         goto fail;
     }

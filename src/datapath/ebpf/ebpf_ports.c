@@ -20,6 +20,7 @@
 LOG_MODULE("ebpf_port");
 
 #define PORT_UNCLAIMED 1
+#define OTHER_MAPS_MAX 256 /* those of some other layouts */
 
 uint8_t ebpf_tunnel_kind(enum dp_port_kind kind)
 {
@@ -104,6 +105,12 @@ static void set_promisc(const char *name)
     ioctl(fd, SIOCSIFFLAGS, &ifr);
 }
 
+static int attach(struct ebpf_datapath *dp, const struct fast_port *port)
+{
+    dp->maps.ports[port->number].flags &= ~EBPF_PORT_LEARN; /* before: nobody is behind our program then */
+    return ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
+}
+
 /* Lets the fast path receive for NUMBER. */
 static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
 {
@@ -120,8 +127,7 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
         return error;
     }
     /* Another version's program serves on until our tables are complete. */
-    error =
-        dp->maps.replaces && ebpf_is_attached(port->ifindex) ? 0 : ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
+    error = dp->maps.replaces && ebpf_is_foreign(port->ifindex, &dp->maps) ? 0 : attach(dp, port);
     if (error) {
         bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
         return error;
@@ -454,19 +460,35 @@ void ebpf_ports_adopt(struct ebpf_datapath *dp)
     dp->us->next_port = last + 1 < EBPF_PORTS_MAX ? last + 1 : 1;
 }
 
-/* Guards of a process before us on devices that are not user space's ports now. */
-static void drop_guards(struct ebpf_datapath *dp)
+/* What a process before us left on the device is nobody's now: a guard where user space has no port, a program of
+ * another version, or over maps that we adopted, where we have neither a port nor an uplink (IDS: N of those maps). */
+static bool is_left_over(struct ebpf_datapath *dp, int ifindex, const uint32_t *ids, size_t n)
+{
+    struct fast_port *port = dp->ports;
+
+    while (port && port->ifindex != ifindex) {
+        port = port->hh.next;
+    }
+    if (!(port && port->userspace) && host_guard_is(ifindex, HOST_GUARD_INNER)) {
+        return true;
+    }
+    return !port && !ebpf_net_is_uplink(dp->net, ifindex) && ebpf_is_attached(ifindex) &&
+           ebpf_attached_uses(ifindex, false, ids, n);
+}
+
+static void drop_left_over(struct ebpf_datapath *dp)
 {
     struct if_nameindex *links = if_nameindex();
+    uint32_t ids[1 + OTHER_MAPS_MAX] = {dp->maps.drops_id};
+    size_t n = 1 + (dp->rundir ? ebpf_other_maps(dp->rundir, &ids[1], OTHER_MAPS_MAX) : 0);
 
     for (size_t i = 0; links && links[i].if_index; i++) {
-        struct fast_port *port = dp->ports;
-
-        while (port && !(port->userspace && port->ifindex == (int)links[i].if_index)) {
-            port = port->hh.next;
+        if (!is_left_over(dp, (int)links[i].if_index, ids, n)) {
+            continue;
         }
-        if (!port && host_guard_is((int)links[i].if_index, HOST_GUARD_INNER)) {
-            ebpf_detach((int)links[i].if_index);
+        ebpf_detach((int)links[i].if_index);
+        if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
+            ebpf_leaving_add(&dp->removed, (int)links[i].if_index);
         }
     }
     if (links) {
@@ -476,27 +498,54 @@ static void drop_guards(struct ebpf_datapath *dp)
 
 void ebpf_ports_settle(struct ebpf_datapath *dp)
 {
-    drop_guards(dp);
     for (uint32_t i = 1; dp->numbers && i < EBPF_PORTS_MAX; i++) {
         if (dp->numbers[i] == PORT_UNCLAIMED) {
             drop_unclaimed(dp, i);
             dp->numbers[i] = 0;
         }
     }
+    drop_left_over(dp);
     ebpf_leaving_remove(&dp->removed);
 }
 
-void ebpf_ports_replace_programs(struct ebpf_datapath *dp)
+/* Tunnels have no device of their own: it is the uplinks' programs that heed the flag. */
+void ebpf_ports_put_in_front(struct ebpf_datapath *dp)
+{
+    struct fast_port *port, *next;
+
+    HASH_ITER(hh, dp->ports, port, next) {
+        struct ebpf_port *p = &dp->maps.ports[port->number];
+        int error;
+
+        if (port->userspace || (port->ifindex && !ebpf_is_foreign(port->ifindex, &dp->maps))) {
+            continue;
+        }
+        p->flags |= EBPF_PORT_LEARN;
+        error = port->ifindex ? ebpf_attach_in_front(port->ifindex, dp->maps.port_prog_fd) : 0;
+        if (error) {
+            p->flags &= ~EBPF_PORT_LEARN;
+            log_info("port %" PRIu32 ": its program is replaced before its flows are known: %s", port->number,
+                     strerror(-error));
+        }
+    }
+}
+
+void ebpf_ports_replace(struct ebpf_datapath *dp)
 {
     struct fast_port *port, *next;
     int error;
 
+    /* Ours that are in front have what has no flow sent up from here on. */
+    for (uint32_t i = 0; i < EBPF_PORTS_MAX; i++) {
+        dp->maps.ports[i].flags &= ~EBPF_PORT_LEARN;
+    }
     HASH_ITER(hh, dp->ports, port, next) {
-        error = port->ifindex && !port->userspace ? ebpf_attach(port->ifindex, dp->maps.port_prog_fd) : 0;
+        error = port->ifindex && !port->userspace ? attach(dp, port) : 0;
         if (error) {
             log_err("port %" PRIu32 ": its program cannot be replaced: %s", port->number, strerror(-error));
         }
     }
+    ebpf_net_replace(dp->net);
 }
 
 void ebpf_ports_close(struct ebpf_datapath *dp)

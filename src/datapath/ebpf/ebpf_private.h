@@ -2,7 +2,7 @@
 #ifndef WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
 #define WARREN_DATAPATH_EBPF_EBPF_PRIVATE_H
 /* What the files of the class share: ebpf.c has flows, upcalls and the life of a datapath, ebpf_ports.c ports,
- * ebpf_meters.c meters and policing. */
+ * ebpf_meters.c meters and policing, replace.c the taking over from another version. */
 #include <net/if.h>
 #include <uthash.h>
 
@@ -37,13 +37,17 @@ struct ebpf_datapath {
     struct datapath *inner; /* of class userspace */
     struct us_datapath *us;
     struct ebpf_maps maps;
+    const char *rundir; /* NULL: nothing outlives us */
     struct ebpf_flows *flows;
     struct ebpf_opts_table *opts;
     struct ebpf_net *net;
     struct ebpf_detour *detour; /* NULL: not to be had */
     struct ebpf_upcalls *upcalls;
     struct event *tick;
-    struct event *adopt;      /* a slice of orphans */
+    struct event *adopt;               /* a slice of orphans */
+    struct event *learn;               /* replace.c's turns */
+    unsigned int learn_turns, learned; /* so far; packets in this turn */
+    bool learning;
     uint8_t *numbers;         /* by number: a former process's ports; NULL when nothing was adopted */
     bool unsettled, settling; /* orphans may be left; they are being handed over */
     bool leaving;             /* the kernel goes on without us */
@@ -59,6 +63,9 @@ static inline struct ebpf_datapath *eb_of(struct datapath *dp)
     return CONTAINER_OF(dp, struct ebpf_datapath, dp);
 }
 
+/* ebpf.c: what a process before us left in maps that we adopted becomes ours, or goes. */
+void ebpf_settle_ours(struct ebpf_datapath *dp);
+
 /* ebpf_ports.c: of the class, and: */
 int eb_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t *ret_port);
 int eb_port_del(struct datapath *dp, dp_port_t number);
@@ -70,9 +77,17 @@ void ebpf_ports_gone(void *dp, uint32_t number);
 /* The numbers of ports in adopted maps are theirs until they are added again, or are not by the time of settling. */
 void ebpf_ports_adopt(struct ebpf_datapath *dp);
 void ebpf_ports_settle(struct ebpf_datapath *dp);
-void ebpf_ports_replace_programs(struct ebpf_datapath *dp);
+/* Our programs in front of another version's, and then in place of them and of those on what are no ports now. */
+void ebpf_ports_put_in_front(struct ebpf_datapath *dp);
+void ebpf_ports_replace(struct ebpf_datapath *dp);
 void ebpf_ports_close(struct ebpf_datapath *dp);
 bool ebpf_port_is_userspace(const struct ebpf_datapath *dp, uint32_t number);
+
+/* replace.c: takes the place of another version's programs, in turns of the event loop, then has ours settled. */
+void ebpf_replace_begin(struct ebpf_datapath *dp);
+void ebpf_replace_turn(evutil_socket_t fd, short what, void *dp);
+/* A packet with KEY is forwarded by a program of the other version. */
+void ebpf_replace_learn(struct ebpf_datapath *dp, const struct flow_key *key);
 
 /* ebpf_meters.c: of the class; each keeps the inner datapath's meter and the fast path's alike. */
 int eb_meter_set(struct datapath *dp, uint32_t id, const struct dp_meter_config *config);

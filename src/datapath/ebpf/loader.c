@@ -104,7 +104,7 @@ static int make_dir(const char *path)
 
 /* Calls FN (may be NULL) with the path of each entry of DIR but KEEP (may be NULL). How many there were; bpffs has no
  * files whose name begins with a dot. */
-static size_t for_each_entry(const char *dir, const char *keep, void (*fn)(const char *path))
+static size_t for_each_entry(const char *dir, const char *keep, void (*fn)(const char *path, void *aux), void *aux)
 {
     DIR *d = opendir(dir);
     struct dirent *e;
@@ -118,7 +118,7 @@ static size_t for_each_entry(const char *dir, const char *keep, void (*fn)(const
         }
         n++;
         if (fn) {
-            fn(path);
+            fn(path, aux);
         }
     }
     if (d) {
@@ -127,22 +127,60 @@ static size_t for_each_entry(const char *dir, const char *keep, void (*fn)(const
     return n;
 }
 
-static void remove_pin(const char *path)
+static void remove_pin(const char *path, void *aux WR_UNUSED)
 {
     unlink(path);
 }
 
-static void remove_layout(const char *dir)
+static void remove_layout(const char *dir, void *aux WR_UNUSED)
 {
-    for_each_entry(dir, NULL, remove_pin);
+    for_each_entry(dir, NULL, remove_pin, NULL);
     rmdir(dir);
+}
+
+struct ids {
+    uint32_t *ids;
+    size_t n, max;
+};
+
+static uint32_t map_id(int fd)
+{
+    struct bpf_map_info info = {0};
+    uint32_t len = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+static void take_id(const char *path, void *ids_)
+{
+    _cleanup_close_ int fd = bpf_obj_get(path);
+    struct ids *ids = ids_;
+    uint32_t id = fd < 0 ? 0 : map_id(fd);
+
+    if (id && ids->n < ids->max) {
+        ids->ids[ids->n++] = id;
+    }
+}
+
+static void take_ids(const char *dir, void *ids)
+{
+    for_each_entry(dir, NULL, take_id, ids);
+}
+
+size_t ebpf_other_maps(const char *rundir, uint32_t *ret_ids, size_t max)
+{
+    _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base);
+    struct ids ids = {.ids = ret_ids, .max = max};
+
+    for_each_entry(base, dir, take_ids, &ids);
+    return ids.n;
 }
 
 void ebpf_unpin_others(const char *rundir)
 {
     _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base);
 
-    for_each_entry(base, dir, remove_layout);
+    for_each_entry(base, dir, remove_layout, NULL);
 }
 
 int ebpf_unpin(const char *rundir)
@@ -150,7 +188,7 @@ int ebpf_unpin(const char *rundir)
     _cleanup_free_ char *base = pin_base(rundir);
 
     if (is_bpffs(BPFFS)) {
-        for_each_entry(base, NULL, remove_layout);
+        for_each_entry(base, NULL, remove_layout, NULL);
         rmdir(base);
         rmdir(BPFFS "/warren");
     }
@@ -254,8 +292,9 @@ static int map_all(struct ebpf_maps *m)
     m->port_prog_fd = bpf_program__fd(m->skel->progs.port_ingress);
     m->uplink_prog_fd = bpf_program__fd(m->skel->progs.uplink_ingress);
     m->meter_prog_fd = bpf_program__fd(m->skel->progs.meter_ask);
+    m->drops_id = map_id(m->drops_fd);
     m->n_cpus = libbpf_num_possible_cpus();
-    return m->config && m->ports && m->masks && m->slots && m->steps && m->n_cpus > 0 ? 0 : -ENOMEM;
+    return m->config && m->ports && m->masks && m->slots && m->steps && m->drops_id && m->n_cpus > 0 ? 0 : -ENOMEM;
 }
 
 static void init_config(struct ebpf_config *c)
@@ -304,7 +343,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     error = open_skeleton(dir, &m.skel, &m.adopted);
     if (error && refusal.pins_mismatch) {
         log_warn("%s: pinned maps of another form are replaced; forwarding starts anew", dir);
-        remove_layout(dir);
+        remove_layout(dir, NULL);
         error = make_dir(dir);
         error = error ? error : open_skeleton(dir, &m.skel, &m.adopted);
     }
@@ -318,7 +357,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         return error;
     }
     init_config(m.config);
-    m.replaces = base && !m.adopted && for_each_entry(base, dir, NULL);
+    m.replaces = base && for_each_entry(base, dir, NULL, NULL);
     m.pin_dir = TAKE_PTR(dir);
     *ret_maps = m;
     return 0;

@@ -20,9 +20,10 @@ struct ebpf_bpf;
 /* The maps, for everybody in this directory: mapped memory where BPF_F_MMAPABLE, else file descriptors. */
 struct ebpf_maps {
     struct ebpf_bpf *skel;
-    char *pin_dir; /* NULL: nothing is pinned */
-    bool adopted;  /* the maps were there */
-    bool replaces; /* maps of another layout were there: their programs serve until ours are attached */
+    char *pin_dir;     /* NULL: nothing is pinned */
+    bool adopted;      /* the maps were there */
+    bool replaces;     /* maps of another layout were there: their programs serve until ours are attached */
+    uint32_t drops_id; /* of a map that each program uses: tells programs over these maps from others */
     struct ebpf_config *config;
     struct ebpf_port *ports; /* EBPF_PORTS_MAX */
     struct ebpf_mask *masks; /* EBPF_MASKS_MAX */
@@ -41,6 +42,8 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps);
 char *ebpf_pin_name(const char *rundir);
 /* What is pinned stays. */
 void ebpf_unload(struct ebpf_maps *maps);
+/* The ids of maps that another layout left pinned for RUNDIR: how many of them there are, no more than MAX. */
+size_t ebpf_other_maps(const char *rundir, uint32_t *ret_ids, size_t max);
 /* Removes what another layout left pinned for RUNDIR. */
 void ebpf_unpin_others(const char *rundir);
 /* Removes the pins of RUNDIR. */

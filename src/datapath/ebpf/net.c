@@ -52,7 +52,6 @@ struct ebpf_net {
     struct event *event, *routes_event;
     struct device *devices;
     struct address *addresses;
-    bool deferred;
     bool lost; /* events were lost: all is to be read anew */
 };
 
@@ -320,12 +319,19 @@ static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d
     return !bpf_map_lookup_elem(net->maps->ifindexes_fd, &d->ifindex, &number);
 }
 
+static bool is_uplink(const struct ebpf_net *net, const struct device *d)
+{
+    return d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d) &&
+           !is_unclaimed_port(net, d);
+}
+
 static void settle_uplink(struct ebpf_net *net, struct device *d)
 {
-    bool want = d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d);
+    bool want = is_uplink(net, d);
     int error;
 
-    if (want == d->attached || is_unclaimed_port(net, d) || (net->deferred && ebpf_is_attached(d->ifindex))) {
+    if (want == d->attached || is_unclaimed_port(net, d) ||
+        (net->maps->replaces && ebpf_is_foreign(d->ifindex, net->maps))) {
         return;
     }
     if (want) {
@@ -516,7 +522,6 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
         goto fail;
     }
     net->maps->config->generation++; /* what changed while nobody listened */
-    net->deferred = maps->replaces;
     settle(net);
     *ret_net = net;
     return 0;
@@ -589,10 +594,31 @@ void ebpf_net_reserve(struct ebpf_net *net, int ifindex, bool reserved)
     }
 }
 
-void ebpf_net_defer(struct ebpf_net *net, bool deferred)
+void ebpf_net_put_in_front(struct ebpf_net *net)
 {
-    net->deferred = deferred;
+    struct device *d, *next;
+    int error;
+
+    HASH_ITER(hh, net->devices, d, next) {
+        error = !d->port && is_uplink(net, d) && ebpf_is_foreign(d->ifindex, net->maps)
+                    ? ebpf_attach_in_front(d->ifindex, net->maps->uplink_prog_fd)
+                    : 0;
+        if (error) {
+            log_info("%s: its program is replaced before its flows are known: %s", d->name, strerror(-error));
+        }
+    }
+}
+
+void ebpf_net_replace(struct ebpf_net *net)
+{
     settle(net);
+}
+
+bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex)
+{
+    struct device *d = device_find(net, ifindex);
+
+    return d && d->attached;
 }
 
 void ebpf_net_detach_uplinks(struct ebpf_net *net)
@@ -600,7 +626,7 @@ void ebpf_net_detach_uplinks(struct ebpf_net *net)
     struct device *d, *next;
 
     HASH_ITER(hh, net->devices, d, next) {
-        if (d->attached) {
+        if (d->attached || (net->maps->replaces && !d->port && ebpf_is_foreign(d->ifindex, net->maps))) {
             ebpf_detach(d->ifindex);
             d->attached = false;
         }

@@ -17,6 +17,8 @@
 
 LOG_MODULE("ebpf_ports");
 
+#define MAPS_MAX 64 /* that a program of ours uses */
+
 /* --- attaching --- */
 
 static int is_filter(const struct nlmsghdr *h, void *aux)
@@ -38,10 +40,10 @@ static bool has_filters(int ifindex, uint32_t side)
     return rtnl_ask_once(h, is_filter, &found) || found;
 }
 
-static int attach_at(enum bpf_tc_attach_point point, int ifindex, int prog_fd)
+static int attach_at(enum bpf_tc_attach_point point, int ifindex, int prog_fd, uint32_t handle)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY,
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle, .priority = EBPF_TC_PRIORITY,
                         .flags = BPF_TC_F_REPLACE);
     int error = bpf_tc_hook_create(&hook);
 
@@ -51,42 +53,92 @@ static int attach_at(enum bpf_tc_attach_point point, int ifindex, int prog_fd)
     return bpf_tc_attach(&hook, &opts);
 }
 
+static void detach_at(int ifindex, uint32_t handle)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = EBPF_TC_PRIORITY);
+
+    bpf_tc_detach(&hook, &opts);
+}
+
 int ebpf_attach(int ifindex, int prog_fd)
 {
-    return attach_at(BPF_TC_INGRESS, ifindex, prog_fd);
+    int error = attach_at(BPF_TC_INGRESS, ifindex, prog_fd, EBPF_TC_HANDLE);
+
+    if (!error) {
+        detach_at(ifindex, EBPF_TC_HANDLE_FRONT);
+    }
+    return error;
+}
+
+/* Of the programs of one priority the kernel (cls_bpf) asks the newest first. If it did not, the other version's would
+ * serve alone until it is replaced. */
+int ebpf_attach_in_front(int ifindex, int prog_fd)
+{
+    return attach_at(BPF_TC_INGRESS, ifindex, prog_fd, EBPF_TC_HANDLE_FRONT);
 }
 
 int ebpf_attach_egress(int ifindex, int prog_fd)
 {
-    return attach_at(BPF_TC_EGRESS, ifindex, prog_fd);
+    return attach_at(BPF_TC_EGRESS, ifindex, prog_fd, EBPF_TC_HANDLE);
 }
 
 void ebpf_detach(int ifindex)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
-    bpf_tc_detach(&hook, &opts);
+    detach_at(ifindex, EBPF_TC_HANDLE);
+    detach_at(ifindex, EBPF_TC_HANDLE_FRONT);
     if (!has_filters(ifindex, TC_H_MIN_INGRESS) && !has_filters(ifindex, TC_H_MIN_EGRESS)) {
-        hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* both: the qdisc itself */
-        bpf_tc_hook_destroy(&hook);
+        bpf_tc_hook_destroy(&hook); /* of both sides: the qdisc itself */
     }
+}
+
+/* A file descriptor of the program at our place, and what the kernel says of it (INFO may ask for ids of maps). */
+static int attached(int ifindex, enum bpf_tc_attach_point point, struct bpf_prog_info *info)
+{
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
+    _cleanup_close_ int fd = -1;
+    uint32_t len = sizeof(*info);
+    int error = bpf_tc_query(&hook, &opts);
+
+    if (error) {
+        return error;
+    }
+    fd = bpf_prog_get_fd_by_id(opts.prog_id);
+    return fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, info, &len);
 }
 
 bool ebpf_is_attached(int ifindex)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
     struct bpf_prog_info info = {0};
-    _cleanup_close_ int fd = -1;
-    uint32_t len = sizeof(info);
 
-    if (bpf_tc_query(&hook, &opts)) {
+    return !attached(ifindex, BPF_TC_INGRESS, &info) &&
+           (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"));
+}
+
+bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
+{
+    uint32_t used[MAPS_MAX];
+    struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uint64_t)(uintptr_t)used};
+
+    if (attached(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS, &info)) {
         return false;
     }
-    fd = bpf_prog_get_fd_by_id(opts.prog_id);
-    return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) &&
-           (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"));
+    for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX); i++) {
+        for (size_t j = 0; j < n; j++) {
+            if (used[i] == ids[j]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool ebpf_is_foreign(int ifindex, const struct ebpf_maps *maps)
+{
+    return ebpf_is_attached(ifindex) && !ebpf_attached_uses(ifindex, false, &maps->drops_id, 1);
 }
 
 /* --- netlink requests --- */

@@ -14,6 +14,7 @@
 
 #define EBPF_TC_PRIORITY 49152 /* behind what others attach (policing); host_guard.c's */
 #define EBPF_TC_HANDLE 1
+#define EBPF_TC_HANDLE_FRONT 2      /* ebpf_attach_in_front() */
 #define EBPF_PEER_MTU 65535         /* our ends of veths limit nothing: the other ends' MTUs do */
 #define EBPF_PEER_PREFIX "wrp"      /* our ends of INTERNAL ports */
 #define EBPF_FIB_DEVICE "wr-routes" /* and its other end, with a p */
@@ -27,14 +28,21 @@ bool ebpf_conf_is(const char *family, const char *device, const char *key, const
  * which has EBPF_PEER_MTU, in the namespace PEER_NETNS (a file descriptor, -1: this one). */
 int ebpf_veth_create(const char *name, uint32_t mtu, const struct eth_addr *mac, const char *peer, int peer_netns);
 
-/* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle. */
+/* Attaches PROG_FD to IFINDEX's clsact ingress, in place of what is there by our priority and handle, and of what was
+ * put in front of that. */
 int ebpf_attach(int ifindex, int prog_fd);
+/* The same, but what is there stays, and gets the packets for which PROG_FD says TC_ACT_UNSPEC. */
+int ebpf_attach_in_front(int ifindex, int prog_fd);
 /* The same for its clsact egress. */
 int ebpf_attach_egress(int ifindex, int prog_fd);
 /* Undoes that; the clsact goes, too, when nobody has a filter there any more. */
 void ebpf_detach(int ifindex);
 /* There is some program of the fast path on IFINDEX. */
 bool ebpf_is_attached(int ifindex);
+/* It, or with EGRESS that on the other side, uses one of the N maps IDS. */
+bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n);
+/* There is one, of another version: it does not use MAPS. */
+bool ebpf_is_foreign(int ifindex, const struct ebpf_maps *maps);
 
 /* The veth pair of an INTERNAL port: NAME is the host's end, the other one's name is written to RET_PEER (IFNAMSIZ
  * bytes). -EEXIST: there is a device NAME that is not ours. An existing pair of ours is adopted. */
@@ -68,9 +76,11 @@ typedef void ebpf_gone_fn(void *aux, uint32_t number);
 int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *gone, void *aux,
                  struct ebpf_net **ret_net);
 void ebpf_net_free(struct ebpf_net *net); /* uplinks stay attached */
+bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex);
 void ebpf_net_detach_uplinks(struct ebpf_net *net);
-/* While DEFERRED, programs that are attached already (another version's) are not replaced. */
-void ebpf_net_defer(struct ebpf_net *net, bool deferred);
+/* While maps->replaces, uplinks' programs of another version are not replaced. */
+void ebpf_net_put_in_front(struct ebpf_net *net); /* of them are ours now */
+void ebpf_net_replace(struct ebpf_net *net);      /* as `replaces` has been taken back */
 /* IFINDEX became, or ceased to be, the port NUMBER's device: it is no uplink then, and the port's flags are kept. */
 void ebpf_net_port_add(struct ebpf_net *net, int ifindex, uint32_t number);
 void ebpf_net_port_del(struct ebpf_net *net, int ifindex);

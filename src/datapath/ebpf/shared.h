@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 15
+#define EBPF_LAYOUT 16
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -197,6 +197,7 @@ struct ebpf_mask {
 
 #define EBPF_PORT_POLICED 2u /* meters EBPF_METER_POLICE_* + number say what it may receive */
 #define EBPF_PORT_PEER 1u    /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
+#define EBPF_PORT_LEARN 8u   /* another version's program is behind ours: what has no flow is left to it, and learned */
 #define EBPF_PORT_VETH 4u    /* takes a super-packet as it is, whatever the kernel has marked it with */
 
 struct ebpf_port {
@@ -294,6 +295,8 @@ enum ebpf_upcall_kind {
     EBPF_UPCALL_SAMPLE,  /* the headers of a packet of `arg` bytes on which the fast path runs the flow `id` */
     EBPF_UPCALL_OUTPUT,  /* arg: step of the flow `id` which user space is to do: a next hop whose neighbour is not
                             known, a frame that is too big for the path, or one that cannot be cut */
+    EBPF_UPCALL_LEARN,   /* the headers of a packet of `arg` bytes, which has no flow and which another version's
+                            program forwards (EBPF_PORT_LEARN) */
 };
 
 /* A ring record: this, then the frame from its Ethernet header on (without the tag that is in vlan). */

@@ -75,9 +75,20 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
         return TC_ACT_SHOT;                                                                                            \
     }
 
+/* The packet itself goes another way: headers suffice, and nothing is lost if there is no room. */
+INLINE bool is_copy(__u32 kind)
+{
+    return kind == EBPF_UPCALL_SAMPLE || kind == EBPF_UPCALL_LEARN;
+}
+
+INLINE bool is_translated(__u32 kind)
+{
+    return kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN || kind == EBPF_UPCALL_LEARN;
+}
+
 INLINE int no_room(__u32 kind)
 {
-    return kind == EBPF_UPCALL_SAMPLE ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
+    return is_copy(kind) ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
 }
 
 /* The packet goes up, if its port's budget allows; what is left of it here is to be dropped: returns TC_ACT_SHOT. */
@@ -93,14 +104,13 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     /* All of 64 bits, and not known to be less: before Linux 6.8 the verifier forgets a bound at a 32-bit move. */
     len = skb->len - s->base;
     barrier_var(len);
-    if (!c || !budget_take(c, s->in_port,
-                           kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN ? EBPF_COST_MISS : EBPF_COST_RUN)) {
+    if (!c || !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN)) {
         return no_room(kind);
     }
     if (len < ETH_HLEN || len > 66000) {
         return drop(DROP_TRUNCATED);
     }
-    if (kind == EBPF_UPCALL_SAMPLE) { /* headers suffice */
+    if (is_copy(kind)) {
         arg = len;
         len = len < 256 ? len : 256;
     }

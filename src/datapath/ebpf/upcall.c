@@ -51,7 +51,8 @@ static int receive(void *ctx, void *data, size_t size)
     packet_init(&p, u->buf, sizeof(u->buf), PACKET_HEADROOM);
     memcpy(p.data, record + 1, record->len);
     p.len = record->len;
-    if (record->kind == EBPF_UPCALL_SAMPLE && record->arg > p.len && record->arg < RX_BUF_SIZE - PACKET_HEADROOM) {
+    if ((record->kind == EBPF_UPCALL_SAMPLE || record->kind == EBPF_UPCALL_LEARN) && record->arg > p.len &&
+        record->arg < RX_BUF_SIZE - PACKET_HEADROOM) {
         memset(p.data + p.len, 0, record->arg - p.len); /* only headers are looked at */
         p.len = record->arg;
     }
@@ -80,6 +81,11 @@ static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *a
 
     u->turn = 0;
     ring_buffer__consume(u->ring);
+}
+
+void ebpf_upcalls_run(struct ebpf_upcalls *u)
+{
+    readable(-1, EV_READ, u);
 }
 
 int ebpf_upcalls_new(struct event_base *base, struct ebpf_maps *maps, ebpf_upcall_fn *fn, void *aux,

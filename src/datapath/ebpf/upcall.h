@@ -19,6 +19,8 @@ typedef void ebpf_upcall_fn(void *aux, const struct ebpf_upcall *upcall, struct 
 
 int ebpf_upcalls_new(struct event_base *base, struct ebpf_maps *maps, ebpf_upcall_fn *fn, void *aux,
                      struct ebpf_upcalls **ret_upcalls);
+/* Takes up to a turn's worth of what waits now. */
+void ebpf_upcalls_run(struct ebpf_upcalls *upcalls);
 void ebpf_upcalls_free(struct ebpf_upcalls *upcalls);
 
 #endif

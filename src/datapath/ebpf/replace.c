@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An upgrade with another layout of the maps: ours take the place of another version's, and no packet of a flow that it
+ * forwarded is lost.
+ *
+ * Problem: its maps cannot be read, so ours have no flows when the tables are complete. If its programs just made way,
+ * the next packets of all flows would come up at once: more than a port's budget and the ring have room for while this
+ * process is busy with the change (126 super-packets fill the ring). Idea: our programs are put in front of its. They
+ * forward what they have a flow for. Of what they have none for they send a copy of the headers up, of which the switch
+ * makes a flow as if it adopted one, and leave the packet to the program behind, which knows it. When hardly any such
+ * copies come any more ours take the other's place; the few flows that are left come up with their next packet.
+ *
+ * A process that ends meanwhile leaves both to forward; the next one goes on with what ours have learned, or, if it is
+ * of the other version, with its own.
+ *
+ * Left out: flows that neither version has. Nobody reads the ring of the other one, so until the change, some seconds
+ * after the start, their first packets are lost. Sets of Geneve options are learned after the change: their first
+ * packets come by the host's sockets.
+ */
+#include "base/log.h"
+#include "datapath/ebpf/ebpf_private.h"
+
+LOG_MODULE("ebpf_replace");
+
+#define TURN_USEC 100000
+#define TURNS_MIN 10 /* a flow of a packet a second is worth the wait */
+#define TURNS_MAX 50 /* where new flows never end */
+#define FEW 50       /* copies in a turn, which as misses a single port may send up */
+
+void ebpf_replace_learn(struct ebpf_datapath *dp, const struct flow_key *key)
+{
+    if (!dp->learning) {
+        return; /* what a process before us asked for: our tables may not be complete */
+    }
+    dp->learned++;
+    if (dp->callbacks.adopt && !megaflows_lookup(&dp->us->flows, key)) {
+        dp->callbacks.adopt(dp->callbacks.aux, key);
+    }
+}
+
+static void wait_turn(struct ebpf_datapath *dp)
+{
+    const struct timeval turn = {0, TURN_USEC};
+
+    dp->learned = 0;
+    event_add(dp->learn, &turn);
+}
+
+void ebpf_replace_begin(struct ebpf_datapath *dp)
+{
+    dp->learning = true;
+    dp->learn_turns = 0;
+    ebpf_ports_put_in_front(dp);
+    ebpf_net_put_in_front(dp->net);
+    log_info("flows of programs of another version are learned");
+    wait_turn(dp);
+}
+
+static void replace(struct ebpf_datapath *dp)
+{
+    dp->learning = dp->maps.replaces = false;
+    ebpf_ports_replace(dp);
+    ebpf_settle_ours(dp);
+    ebpf_detour_remove(dp->rundir, dp->detour);
+    ebpf_unpin_others(dp->rundir);
+    log_info("programs and maps of another version are replaced");
+}
+
+void ebpf_replace_turn(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
+{
+    struct ebpf_datapath *dp = dp_;
+
+    ebpf_upcalls_run(dp->upcalls); /* if this process did not run for a while, they have not been heard */
+    dp->learn_turns++;
+    if (dp->learn_turns < TURNS_MIN || (dp->learn_turns < TURNS_MAX && dp->learned > FEW)) {
+        wait_turn(dp);
+        return;
+    }
+    replace(dp);
+}

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known flows at thousands of packets a second, through VXLAN and GRE and both ways, lose nothing: while a new version with another
+layout of the maps takes over, and while ports, tunnels, bridges and flows that are not theirs change, or their next hop does."""
+import json
+import os
+import pathlib
+import re
+import signal
+import threading
+import time
+
+import pytest
+from datapaths import bpf_refusal
+from world import run, wait_for
+
+STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
+KINDS = ("vxlan", "gre")
+RATE, FLOWS = 2000, 4
+
+
+def vm_up(cloud, hv, n):
+    """A VM of bridge N that knows its neighbours."""
+    ns, vm, host = cloud.hv_ns(hv), cloud.world.netns(f"vm{n}{hv}"), hv[2:]
+    cloud.world.veth(vm, "eth0", ns, f"tap{n}")
+    cloud.world.sysctl(ns, **{f"net__ipv6__conf__tap{n}__disable_ipv6": 1})
+    cloud.world.sysctl(vm, net__ipv6__conf__eth0__disable_ipv6=1)
+    cloud.world.ip(vm, "link", "set", "eth0", "address", f"02:00:00:00:0{n}:0{host}", "mtu", "1400", "up")
+    cloud.world.ip(vm, "addr", "add", f"10.9.{n}.{host}/24", "dev", "eth0")
+    for other in {"1", "2"} - {host}:
+        cloud.world.ip(vm, "neigh", "add", f"10.9.{n}.{other}", "lladdr", f"02:00:00:00:0{n}:0{other}", "dev", "eth0", "nud", "permanent")
+    cloud.world.ip(ns, "link", "set", f"tap{n}", "up")
+
+
+def bridge_up(cloud, hv, other, n):
+    """A bridge whose flows lead from the VM to the tunnel and back; it has them again by itself after a restart."""
+    vm_up(cloud, hv, n)
+    cloud.vsctl(hv, "add-br", f"br{n}", "--", "set-fail-mode", f"br{n}", "secure", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port",
+                f"br{n}", f"tun{n}", "--", "set", "Interface", f"tun{n}", f"type={KINDS[n]}", f"options:key={90 + n}",
+                f'options:remote_ip="{cloud.local_ip(other)}"')
+    for source, target in ((f"tap{n}", f"tun{n}"), (f"tun{n}", f"tap{n}")):
+        cloud.ofctl(hv, "add-flow", f"br{n}", f"in_port={source},actions=output:{target}")
+
+
+@pytest.fixture(scope="module")
+def cloud(cloud_factory):
+    if bpf_refusal():
+        pytest.skip(bpf_refusal())
+    cloud = cloud_factory(datapath="ebpf")
+    cloud.switches_up("hv1", "hv2")
+    for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
+        for n in range(len(KINDS)):
+            bridge_up(cloud, hv, other, n)
+    # What was an uplink, until the switch is away.
+    cloud.world.ip(cloud.hv_ns("hv2"), "link", "add", "spare", "type", "veth", "peer", "name", "sparep")
+    cloud.world.ip(cloud.hv_ns("hv2"), "addr", "add", "10.99.0.1/24", "dev", "spare")
+    cloud.world.ip(cloud.hv_ns("hv2"), "link", "set", "spare", "up")
+    return cloud
+
+
+def drops(cloud, hv):
+    """What the switch dropped so far."""
+    return {name: int(total) for name, total in re.findall(r"^drop_(\w+) .*total: ([1-9]\d*)", cloud.appctl(hv, "coverage/show"), re.M)}
+
+
+@pytest.fixture
+def streams(cloud):
+    """A function that ends the streams and fails if they were touched; it returns their longest pause."""
+    pairs = [f"{cloud.world.name}-vm{n}{source},{cloud.world.name}-vm{n}{target},10.9.{n}.{target[2:]}" for n in range(len(KINDS))
+             for source, target in (("hv1", "hv2"), ("hv2", "hv1"))]
+    (cloud.world.dir / "streams.log").unlink(missing_ok=True)
+    cloud.world.spawn("streams", ["/usr/bin/python3", "-B", STREAMS, RATE, FLOWS, *pairs], ready="ready")
+
+    def assert_untouched(order=True):
+        assert cloud.world.kill("streams", signal.SIGINT) == 0, cloud.world.log("streams")
+        report = json.loads(cloud.world.log("streams").splitlines()[-1])
+        touched = {pair: seen for pair, seen in report.items() if seen["sent"] < 100 or seen["lost"] or seen["twice"] or
+                   (order and seen["late"])}
+        assert not touched, (touched, {hv: drops(cloud, hv) for hv in cloud.hypervisors})
+        return max(seen["pause"] for seen in report.values())
+    yield assert_untouched
+    cloud.world.kill("streams", signal.SIGINT)  # after a failure
+
+
+def test_unrelated_changes(cloud, streams):
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+    world.ip(ns, "link", "add", "other", "type", "veth", "peer", "name", "otherp")
+    world.ip(ns, "link", "set", "other", "up")
+    for _ in range(2):
+        for link, kind in (("other", ""), ("inner", "internal"), ("tun8", "vxlan"), ("tun8", "gre"), ("tun8", "geneve")):
+            options = ["options:key=98", "options:remote_ip=10.201.1.77"] if link == "tun8" else []
+            cloud.vsctl("hv2", "add-port", "br0", link, "--", "set", "Interface", link, f'type="{kind}"', *options)
+            cloud.vsctl("hv2", "del-port", "br0", link)
+        cloud.vsctl("hv2", "add-br", "br8", "--", "add-port", "br8", "other")
+        cloud.ofctl("hv2", "add-flow", "br8", "priority=9,udp,actions=drop")
+        cloud.vsctl("hv2", "del-br", "br8")
+    world.ip(ns, "link", "del", "other")
+    streams()
+
+
+def test_other_next_hop(cloud, streams):
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+    router = json.loads(world.ip(f"{world.name}-rt", "-j", "link", "show", "u2").stdout)[0]["address"]
+    for _ in range(2):
+        world.ip(ns, "neigh", "replace", "10.201.2.9", "lladdr", router, "dev", "und0", "nud", "permanent")
+        world.ip(ns, "route", "add", "10.201.1.2", "via", "10.201.2.9")
+        world.ip(ns, "addr", "add", "10.201.2.44/24", "dev", "und0")
+        time.sleep(0.15)  # as long as the programs believe what they know, and longer
+        world.ip(ns, "addr", "del", "10.201.2.44/24", "dev", "und0")
+        world.ip(ns, "route", "del", "10.201.1.2")
+        world.ip(ns, "neigh", "del", "10.201.2.9", "dev", "und0")
+    streams(order=False)  # the kernel keeps packets until it has asked a neighbour
+
+
+class Slowed:
+    """The process runs a quarter of the time, in pieces, so that nothing that it does is done at once."""
+
+    def __init__(self, pid):
+        self.pid, self.ended = pid, threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.ended.wait(0.01):
+            os.kill(self.pid, signal.SIGSTOP)
+            time.sleep(0.03)
+            os.kill(self.pid, signal.SIGCONT)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
+def programs(cloud, hv, link):
+    shown = json.loads(cloud.world.sh(cloud.hv_ns(hv), "tc", "-j", "filter", "show", "dev", link, "ingress").stdout or "[]")
+    return [filter["options"]["prog"]["id"] for filter in shown if "prog" in filter.get("options", {})]
+
+
+def test_other_layout(cloud, streams):
+    """The new version is killed while it learns the flows, and the next goes on; of the old one nothing is left."""
+    links = ("tap0", "tap1", "und0")
+    before = {link: programs(cloud, "hv2", link) for link in links}
+    assert all(len(ids) == 1 for ids in before.values()) and len(programs(cloud, "hv2", "spare")) == 1
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    pins = pathlib.Path("/sys/fs/bpf/warren", re.sub("[/.]", "_", str(cloud.rundir("hv2")).lstrip("/")))
+    next(pins.iterdir()).rename(pins / "layout0")
+    cloud.world.ip(cloud.hv_ns("hv2"), "addr", "flush", "dev", "spare")
+    for event in ("flows of programs of another version are learned", "programs and maps of another version are replaced"):
+        (cloud.world.dir / "switchd-hv2.log").write_text("")
+        cloud.switchd_up("hv2")
+        assert {link: programs(cloud, "hv2", link)[-1:] for link in links} == before  # not before the tables are complete
+        with Slowed(cloud.world.pid("switchd-hv2")):
+            wait_for(event, lambda e=event: e in cloud.world.log("switchd-hv2"), 60)
+        if "learned" in event:
+            assert all(len(programs(cloud, "hv2", link)) == 2 for link in links)
+            cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 20)
+    after = {link: programs(cloud, "hv2", link) for link in links}
+    assert all(len(after[link]) == 1 and after[link] != before[link] for link in links) and not programs(cloud, "hv2", "spare")
+    assert [path.name for path in pins.iterdir()] != ["layout0"] and len(list(pins.iterdir())) == 1
+    pause = streams()
+    shown = cloud.appctl("hv2", "dpctl/show")
+    assert "missed:0" in shown or pause > 0.5, (pause, shown)  # what was seen in a second was learned, and did not come up
