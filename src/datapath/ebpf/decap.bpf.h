@@ -7,7 +7,7 @@
  * outer_parse() only looks; a packet that is not (certainly) a tunnel packet of ours goes on into the host's stack,
  * which also reassembles fragments and hands what arrives for a tunnel's UDP port (or GRE) to the userspace datapath's
  * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options that were
- * not seen before.
+ * not seen before, lengths that are not the frame's, wrong IPv4 checksums.
  *
  * An outer UDP checksum is not verified: the inner packet has checksums of its own. The kernel tells BPF when a device
  * has verified it (bpf_csum_level()) or summed the packet up (bpf_csum_update()); where neither holds, somebody would
@@ -169,6 +169,27 @@ INLINE bool is_local(struct scratch *s, const struct ebpf_config *c, const struc
     return true;
 }
 
+/* The sum of an IPv4 header without options is right. */
+INLINE bool ip4_sum_is_right(const struct w_ip4 *ip)
+{
+    const __u16 *w = (const __u16 *)(const void *)ip;
+    __u32 sum = 0;
+
+#pragma unroll
+    for (int i = 0; i < (int)sizeof(*ip) / 2; i++) {
+        sum += w[i];
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    return ((sum + (sum >> 16)) & 0xffff) == 0xffff;
+}
+
+/* What a header says of the bytes from OFS on is what there is: no padding, nothing missing. Those of super-packets are
+ * made by the kernel, and may be zero. */
+INLINE bool length_is_right(struct __sk_buff *skb, __u32 ofs, __be16 len)
+{
+    return skb->gso_size || bpf_ntohs(len) == skb->len - ofs;
+}
+
 /* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and s->base, where the inner frame begins. The
  * key must be zero before; after another answer than OUTER_OK it is rubbish. */
 GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
@@ -193,7 +214,8 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         ofs = ETH_HLEN + sizeof(*ip);
         make_linear(skb, ofs + 8);
         ip = at(skb, ETH_HLEN, sizeof(*ip));
-        if (!ip || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff)) {
+        if (!ip || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
+            !length_is_right(skb, ETH_HLEN, ip->tot_len) || !ip4_sum_is_right(ip)) {
             return OUTER_NONE;
         }
         proto = ip->proto;
@@ -212,7 +234,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         ofs = ETH_HLEN + sizeof(*ip);
         make_linear(skb, ofs + 8);
         ip = at(skb, ETH_HLEN, sizeof(*ip));
-        if (!ip) {
+        if (!ip || bpf_ntohl(ip->ver_tc_flow) >> 28 != 6 || !length_is_right(skb, ofs, ip->plen)) {
             return OUTER_NONE;
         }
         proto = ip->next;
@@ -231,7 +253,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     if (proto == IP_PROTO_UDP) {
         struct w_udp *udp = at(skb, ofs, sizeof(*udp));
 
-        if (!udp) {
+        if (!udp || !length_is_right(skb, ofs, udp->len)) {
             return OUTER_NONE;
         }
         udp_dst = udp->dst;
