@@ -201,7 +201,7 @@ static WR_UNUSED void random_actions(struct list *l, struct packet *p, bool nest
 }
 
 /* Of as little as a few frames, and so slow that nothing comes back while a test waits. */
-static void random_meters(struct dp_meter_config *configs)
+static WR_UNUSED void random_meters(struct dp_meter_config *configs)
 {
     for (uint32_t i = 0; i < N_METERS; i++) {
         uint32_t burst = 1 + rnd(8);

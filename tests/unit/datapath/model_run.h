@@ -22,7 +22,7 @@ struct round {
 };
 
 /* P in a tunnel's packet that arrives at the uplink of every world; it is P's metadata, too. */
-static struct packet *wrapped(struct packet *p, enum tunnel_type kind, bool v6)
+static WR_UNUSED struct packet *wrapped(struct packet *p, enum tunnel_type kind, bool v6)
 {
     struct flow_tunnel tunnel = {
         .id = htobe64(5), .src = model_address(v6, 2), .dst = model_address(v6, 1), .flags = FLOW_TNL_KEY, .ttl = 64};
@@ -44,7 +44,7 @@ static WR_UNUSED void round_done(struct round *r)
     packet_free(r->outer);
 }
 
-static void twin_round(struct round *r)
+static WR_UNUSED void twin_round(struct round *r)
 {
     _cleanup_(packet_freep) struct packet *p = packet_clone(r->in.p);
     struct twin t = {.p = p, .hash = flow_key_hash5(&r->key)};
@@ -96,7 +96,7 @@ static bool await(struct world *w, const struct round *r, bool *ret_fast)
 enum verdict { REFUSED, SAME, DIFFERENT };
 
 /* R through W by LIST. REFUSED: the kernel takes no such packet from a socket. */
-static enum verdict run_in(struct world *w, const struct round *r, const struct list *list, bool *ret_fast)
+static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, const struct list *list, bool *ret_fast)
 {
     static const struct virtio_net_hdr plain;
     const struct packet *p = r->outer ? r->outer : r->in.p;
@@ -127,7 +127,7 @@ static enum verdict run_in(struct world *w, const struct round *r, const struct 
     return verdict;
 }
 
-static void tell(struct world *w, const struct round *r)
+static WR_UNUSED void tell(struct world *w, const struct round *r)
 {
     _cleanup_strbuf_ struct strbuf b = {0};
 

@@ -42,7 +42,7 @@ struct twin_meter {
     int64_t burst, tokens; /* bits or packets */
 };
 static struct twin_meter twin_meters[N_METERS];
-static bool twin_unsure; /* a meter had just about enough */
+static bool twin_unsure; /* a meter had just about enough, or the like */
 
 static void outputs_clear(struct outputs *all)
 {
@@ -117,10 +117,29 @@ static void twin_tunnelled(const struct twin *t, struct output *o)
     canonical(o->outer + 14, o->outer_len - 14, kind);
 }
 
+/* Where the L2 header ends: behind two tags at most. */
+static size_t twin_l2(const struct packet *p)
+{
+    size_t at = 14;
+
+    for (int i = 0; i < 2 && at + 4 <= p->len; i++) {
+        uint16_t type = (uint16_t)(p->data[at - 2] << 8 | p->data[at - 1]);
+
+        if (type != ETH_TYPE_VLAN && type != ETH_TYPE_SVLAN) {
+            break;
+        }
+        at += 4;
+    }
+    return at;
+}
+
 static void twin_sent(const struct twin *t, uint32_t port, struct packet *frame, bool cut)
 {
     struct output *o = outputs_add(&want, port, frame, cut);
 
+    if (port < PORT_TUNNEL && frame->len < 20 && twin_l2(frame) > 14) {
+        twin_unsure = true; /* the kernel at the other end drops it: there is too little behind the tag */
+    }
     if (port >= PORT_TUNNEL && port < PORT_TUNNEL + N_TUNNEL_TYPES) {
         twin_tunnelled(t, o);
     }
@@ -185,22 +204,6 @@ static void twin_output(const struct twin *t, uint32_t port)
         return;
     }
     each_frame(t->p, twin_send_frame, &s);
-}
-
-/* Where the L2 header ends: behind two tags at most. */
-static size_t twin_l2(const struct packet *p)
-{
-    size_t at = 14;
-
-    for (int i = 0; i < 2 && at + 4 <= p->len; i++) {
-        uint16_t type = (uint16_t)(p->data[at - 2] << 8 | p->data[at - 1]);
-
-        if (type != ETH_TYPE_VLAN && type != ETH_TYPE_SVLAN) {
-            break;
-        }
-        at += 4;
-    }
-    return at;
 }
 
 static void twin_reread(struct packet *p)

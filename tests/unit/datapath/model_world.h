@@ -128,7 +128,8 @@ static void port_add(struct world *w, uint32_t want, const struct dp_port_spec *
 
 static void world_devices(void)
 {
-    RUN("ip link set lo up && ip link add in0 type veth peer name in1 && ip link add out0 type veth peer name out1 && "
+    RUN("sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0 && ip link set lo up && ip link add in0 type "
+        "veth peer name in1 && ip link add out0 type veth peer name out1 && "
         "ip link add out2 type veth peer name out3 && "
         "ip link add und0 address 02:00:00:00:00:01 type veth peer name und1 address 02:00:00:00:00:02 && "
         "for d in in0 in1 out0 out1 out2 out3 und1; do sysctl -qw net.ipv6.conf.$d.disable_ipv6=1; done; "

@@ -383,7 +383,6 @@ static bool ip_options(struct arrival *a)
 {
     uint8_t nops[40];
     uint32_t words = 1 + rnd(10);
-    struct arrival plain = *a;
 
     if (a->v6) {
         return false;
@@ -393,7 +392,6 @@ static bool ip_options(struct arrival *a)
     ip4(a)->ver_ihl = (uint8_t)(0x45 + words);
     ip4(a)->tot_len = htobe16((uint16_t)(a->p->len));
     ip_sum(a);
-    (void)plain;
     return true;
 }
 
@@ -457,7 +455,7 @@ static bool udp_shorter(struct arrival *a)
 {
     size_t len = a->p->len - l4_ofs(a), by = 1 + rnd(20);
 
-    if (a->kind == TUNNEL_GRE || a->inner->len < 14 + by) {
+    if (a->kind == TUNNEL_GRE || a->inner->len < 24 + by) { /* who receives it drops what ends in a tag */
         return false;
     }
     ((struct udp_hdr *)(void *)l4(a))->len = htobe16((uint16_t)(len - by));
