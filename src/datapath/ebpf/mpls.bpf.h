@@ -23,13 +23,15 @@ INLINE bool is_mpls(__be16 type)
     return type == T_MPLS || type == T_MPLS_MCAST;
 }
 
-/* All tags are in the frame, and the kernel takes it for IP. */
+/* All tags are in the frame, and the kernel takes it for IP, of which bytes may be taken: it leaves IPv6 its 40. */
 INLINE long mpls_begin(struct __sk_buff *skb, struct scratch *s)
 {
     if (bpf_skb_load_bytes(skb, 12, &s->eth_type, 2)) {
         return -1;
     }
-    if ((skb->vlan_present || !is_taken_for_ip(skb)) && dress_as_ip(skb, s)) {
+    if ((skb->vlan_present || !is_taken_for_ip(skb) ||
+         (skb->protocol == T_IPV6 && skb->len < L2_MAX + 40 + 2 * LABEL)) &&
+        dress_as_ip(skb, s)) {
         return -1;
     }
     s->shape = ~0u; /* skb->protocol is not to be believed */
