@@ -6,6 +6,7 @@
 #include "model_twin.h"
 
 #include "model_packet.h"
+#include "packet/tunnel_opts.h"
 
 struct list {
     size_t len;
@@ -29,8 +30,20 @@ static struct dp_action *list_add_u32(struct list *l, enum dp_action_type type, 
     return list_add(l, type, sizeof(struct dp_action), arg);
 }
 
+/* Of few sets, so that each is used again. */
+static uint32_t random_options(void)
+{
+    uint8_t opts[] = {1, 2, (uint8_t)(3 + rnd(9)), 1, 5, 6, 7, (uint8_t)rnd(4), 1, 2, 4, 0};
+    uint32_t id;
+
+    opts[2] |= rnd(2) ? 0x80 : 0; /* critical */
+    assert_int_equal(tunnel_opts_intern(opts, rnd(2) ? 8 : 12, &id), 0);
+    return id;
+}
+
 static void random_output(struct list *l)
 {
+    uint32_t kind = rnd(N_TUNNEL_TYPES);
     struct dp_action_tunnel *set;
     bool v6 = !rnd(3);
 
@@ -38,15 +51,23 @@ static void random_output(struct list *l)
         list_add_u32(l, DP_ACTION_OUTPUT, rnd(20) ? (rnd(2) ? PORT_OUT : PORT_OUT2) : PORT_NONE);
         return;
     }
-    set = list_add(l, DP_ACTION_SET_TUNNEL, sizeof(*set), 0);
-    set->tunnel = (struct flow_tunnel){
-        .id = htobe64(1 + rnd(3)),
-        .src = model_address(v6, 1),
-        .dst = model_address(v6, 2),
-        .flags = (uint16_t)((rnd(8) ? FLOW_TNL_KEY : 0) | (rnd(2) ? FLOW_TNL_DF : 0) | (rnd(4) ? 0 : FLOW_TNL_CSUM)),
-        .tos = (uint8_t)(rnd(2) * 4),
-        .ttl = 64};
-    list_add_u32(l, DP_ACTION_OUTPUT, PORT_TUNNEL + rnd(N_TUNNEL_TYPES));
+    if (rnd(10)) { /* else the one before, or nobody says where to */
+        set = list_add(l, DP_ACTION_SET_TUNNEL, sizeof(*set), 0);
+        set->tunnel =
+            (struct flow_tunnel){.id = htobe64(1 + rnd(3)),
+                                 .dst = model_address(v6, 2),
+                                 .flags = (uint16_t)((rnd(8) ? FLOW_TNL_KEY : 0) | (rnd(2) ? FLOW_TNL_DF : 0) |
+                                                     (rnd(4) ? 0 : FLOW_TNL_CSUM) | (rnd(8) ? 0 : FLOW_TNL_OAM)),
+                                 .tos = (uint8_t)(rnd(2) * 4),
+                                 .ttl = (uint8_t)(rnd(8) ? 1 + rnd(255) : 0)};
+        if (rnd(10)) { /* else the route's choice */
+            set->tunnel.src = model_address(v6, 1);
+        }
+        if (kind == TUNNEL_GENEVE && !rnd(3)) {
+            set->tunnel.opts_id = random_options();
+        }
+    }
+    list_add_u32(l, DP_ACTION_OUTPUT, PORT_TUNNEL + kind);
 }
 
 /* A SET of some of those fields that P has. */
@@ -72,7 +93,7 @@ static void random_set(struct list *l, struct packet *p)
 
         one = *set;
         one.h.arg = set->h.arg | what; /* one may change what another is for */
-        if (what != DP_SET_MARK && rnd(3) && twin_edit(copy, &one.h)) {
+        if (rnd(3) && (what != DP_SET_MARK || !rnd(4)) && twin_edit(copy, &one.h)) {
             set->h.arg |= what;
         }
     }

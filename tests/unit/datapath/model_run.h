@@ -5,6 +5,9 @@
  * test program includes this once. */
 #include "model_twin.h"
 
+#include <bpf/bpf.h>
+
+#include "datapath/ebpf/detour.h"
 #include "datapath/format.h"
 #include "model_list.h"
 
@@ -93,6 +96,19 @@ static bool await(struct world *w, const struct round *r, bool *ret_fast)
     return same && !w->n_misses && !w->n_unfaithful;
 }
 
+/* Half of the fast path's packets find the detour's device, where there is one, and half do not. */
+static void toss_detour(const struct world *w)
+{
+    uint32_t zero = 0, ifindex = if_nametoindex(EBPF_DETOUR_PREFIX "0");
+    int fd = eb_of(w->dp)->maps.detours_fd;
+
+    if (ifindex && rnd(2)) {
+        assert_int_equal(bpf_map_update_elem(fd, &zero, &ifindex, BPF_ANY), 0);
+    } else {
+        bpf_map_delete_elem(fd, &zero);
+    }
+}
+
 enum verdict { REFUSED, SAME, DIFFERENT };
 
 /* R through W by LIST. REFUSED: the kernel takes no such packet from a socket. */
@@ -113,6 +129,9 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
         for (uint32_t i = 0; i < N_METERS; i++) {
             assert_int_equal(dp_meter_set(w->dp, i + 1, &r->meters[i]), 0);
         }
+    }
+    if (w->is_fast) {
+        toss_detour(w);
     }
     drops_note(w);
     w->n_misses = w->n_slow = w->n_unfaithful = 0;

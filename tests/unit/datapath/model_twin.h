@@ -101,19 +101,22 @@ struct twin {
 static void twin_tunnelled(const struct twin *t, struct output *o)
 {
     enum tunnel_type kind = (enum tunnel_type)(o->port - PORT_TUNNEL);
-    bool v4 = ip_addr_is_v4mapped(&t->tunnel->dst);
+    struct flow_tunnel tunnel = *t->tunnel;
+    bool v4 = ip_addr_is_v4mapped(&tunnel.dst);
     _cleanup_(packet_freep) struct packet *whole = packet_clone(o->p);
 
-    tunnel_push(whole, kind, t->tunnel, tunnel_sport(t->hash), model_udp_dst[kind], true);
-    o->outer_len = 14 + tunnel_hdr_len(kind, t->tunnel, true);
+    tunnel.src = ip_addr_is_zero(&tunnel.src) ? model_address(!v4, 1) : tunnel.src;
+    tunnel.ttl = tunnel.ttl ? tunnel.ttl : 64;
+    tunnel_push(whole, kind, &tunnel, tunnel_sport(t->hash), model_udp_dst[kind], true);
+    o->outer_len = 14 + tunnel_hdr_len(kind, &tunnel, true);
     memcpy(o->outer, (uint8_t[]){2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, v4 ? 8 : 0x86, v4 ? 0 : 0xdd}, 14);
     memcpy(o->outer + 14, whole->data, o->outer_len - 14);
     if (!v4) {
-        __be32 word = htobe32(0x60000000u | (uint32_t)t->tunnel->tos << 20 | ZERO_LABEL_OF(t->hash));
+        __be32 word = htobe32(0x60000000u | (uint32_t)tunnel.tos << 20 | ZERO_LABEL_OF(t->hash));
 
         memcpy(o->outer + 14, &word, 4);
     }
-    o->sum = kind != TUNNEL_GRE && (!v4 || t->tunnel->flags & FLOW_TNL_CSUM) ? SUM_RIGHT : SUM_NONE;
+    o->sum = kind != TUNNEL_GRE && (!v4 || tunnel.flags & FLOW_TNL_CSUM) ? SUM_RIGHT : SUM_NONE;
     canonical(o->outer + 14, o->outer_len - 14, kind);
 }
 

@@ -235,6 +235,21 @@ static void test_labels_far_back(void **state WR_UNUSED)
     check();
 }
 
+/* The kernel takes a small frame out of an IPv6 tunnel for IPv6, of which a label could not be taken. */
+static void test_label_of_small_out_of_tunnel(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    frame_in(MACS "8847"
+                  "00010140" IPV4_UDP "0000"
+                  "01020304"
+                  "000000000000",
+             0, 0);
+    r.outer = wrapped(r.in.p, TUNNEL_GRE, true);
+    add_mpls(DP_ACTION_POP_MPLS, ETH_TYPE_IPV4);
+    add_out(PORT_OUT);
+    check();
+}
+
 /* A small tagged frame out of an IPv6 tunnel: its headers are where they are looked for. */
 static void test_small_tagged_out_of_tunnel(void **state WR_UNUSED)
 {
@@ -284,10 +299,15 @@ static void test_what_meters_count(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hash_behind_edits),          cmocka_unit_test(test_cfi_goes_up),
-        cmocka_unit_test(test_unfinished_below_labels),    cmocka_unit_test(test_outer_sum_of_unfinished),
-        cmocka_unit_test(test_label_behind_tunnel),        cmocka_unit_test(test_labels_far_back),
-        cmocka_unit_test(test_small_tagged_out_of_tunnel), cmocka_unit_test(test_what_meters_count),
+        cmocka_unit_test(test_hash_behind_edits),
+        cmocka_unit_test(test_cfi_goes_up),
+        cmocka_unit_test(test_unfinished_below_labels),
+        cmocka_unit_test(test_outer_sum_of_unfinished),
+        cmocka_unit_test(test_label_behind_tunnel),
+        cmocka_unit_test(test_labels_far_back),
+        cmocka_unit_test(test_label_of_small_out_of_tunnel),
+        cmocka_unit_test(test_small_tagged_out_of_tunnel),
+        cmocka_unit_test(test_what_meters_count),
     };
 
     return cmocka_run_group_tests(tests, worlds_setup, worlds_teardown);
