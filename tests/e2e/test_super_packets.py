@@ -99,6 +99,7 @@ def test_whole_with_a_tag(cloud):
 
 
 TRUNK = {f"{kind}@7": [[*reads[0][:3], 7]] for kind, reads in WHOLE.items()}
+TWO_TAGS = {f"{kind}@7.8": [[*reads[0][:3], [7, 8]]] for kind, reads in WHOLE.items()}
 
 
 @pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
@@ -111,16 +112,16 @@ def test_whole_in_a_vlan_of_the_vm(cloud, n):
 
 @pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
 def test_two_tags(cloud, n):
-    """User space cuts what goes into a tunnel behind two tags."""
-    pieces = {f"{kind}@7.8": [[0, 0, 1000, [7, 8]]] * 20 for kind in WHOLE}
-    wait_whole(cloud, n, pieces, tuple(pieces))
+    wait_whole(cloud, n, TWO_TAGS, tuple(TWO_TAGS))
+    with Frozen(cloud):
+        assert pass_on(cloud, n, tuple(TWO_TAGS)) == TWO_TAGS
 
 
 @pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
 def test_cut_by_the_device(cloud, n):
-    """An underlay without offloads has the kernel cut what was put into the tunnel: each piece is right, in a VLAN as well."""
-    kinds = (*WHOLE, *TRUNK)
-    pieces = {kind: [[0, 0, 1000, reads[0][3]]] * 20 for kind, reads in {**WHOLE, **TRUNK}.items()}
+    """An underlay without offloads has the kernel cut what was put into the tunnel: each piece is right, in VLANs as well."""
+    pieces = {kind: [[0, 0, 1000, reads[0][3]]] * 20 for kind, reads in {**WHOLE, **TRUNK, **TWO_TAGS}.items()}
+    kinds = tuple(pieces)
     cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "off")
     try:
         wait_whole(cloud, n, pieces, kinds)
@@ -132,7 +133,7 @@ def test_cut_by_the_device(cloud, n):
 
 # --- several outputs
 
-BOTH = {**WHOLE, **TRUNK}
+TAGS = {**WHOLE, **TRUNK, **TWO_TAGS}
 
 
 class Bridges:
@@ -166,15 +167,14 @@ class Bridges:
             for tap in self.taps.get(hv, []):
                 self.cloud.world.ip(self.cloud.hv_ns(hv), "link", "del", tap)
 
-    def assert_whole(self, whole=None):
+    def assert_whole(self):
         """At every tap but "from"; then by the fast path alone."""
-        whole = whole or BOTH
         targets = [(hv, tap) for hv, taps in self.taps.items() for tap in taps if tap != "from"]
         for target in targets:
-            wait_whole(self.cloud, "from", whole, tuple(whole), target)
+            wait_whole(self.cloud, "from", TAGS, tuple(TAGS), target)
         with Frozen(self.cloud):
             for target in targets:
-                assert pass_on(self.cloud, "from", tuple(whole), target) == whole, target
+                assert pass_on(self.cloud, "from", tuple(TAGS), target) == TAGS, target
 
 
 PAIRS = [(n, (n + more) % len(TUNNELS)) for n in range(len(TUNNELS)) for more in range(3)]

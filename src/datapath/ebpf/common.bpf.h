@@ -83,9 +83,10 @@ struct scratch {
     __u32 slot;               /* that lookup() found */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
     __be16 eth_type;
-    __u16 gso_mark;       /* MARK_* */
-    struct flow_vlan tag; /* that lay beside the frame and is in it while it is encapsulated; no TPID: none */
-    __u8 frame_tags[8];   /* those that are in the frame, while it is encapsulated */
+    __u16 gso_mark;        /* MARK_* */
+    struct flow_vlan tag;  /* that lay beside the frame and is in it while it is encapsulated; no TPID: none */
+    struct flow_vlan tag2; /* behind it, of a super-packet */
+    __u8 frame_tags[8];    /* those that are in the frame, while it is encapsulated */
     __u32 n_frame_tags;
     struct bpf_fib_lookup fib;
     struct hop hop;

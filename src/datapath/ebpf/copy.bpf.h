@@ -41,7 +41,7 @@ GLOBAL int save(struct __sk_buff *skb, struct scratch *s)
     v->tags = s->tags;
     v->beside = skb->vlan_present ? 1 : 0;
     v->protocol = skb->protocol;
-    v->vlan = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
+    v->vlan = tag_of(skb);
     v->mark = skb->mark;
     v->priority = skb->priority;
     if (bpf_skb_load_bytes(skb, 0, &v->dst, ETH_HLEN)) { /* and what comes behind it */

@@ -64,7 +64,7 @@ INLINE long detour_tags(struct __sk_buff *skb, struct scratch *s, struct detoure
         if (tag_beside(skb, s)) {
             return -1;
         }
-        d->tags[i] = (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
+        d->tags[i] = tag_of(skb);
         d->n_tags = i + 1;
         if (pop_vlan(skb, s)) {
             return -1;

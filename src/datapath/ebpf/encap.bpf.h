@@ -22,6 +22,7 @@
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
+#include "datapath/ebpf/set.bpf.h"
 #include "datapath/ebpf/upcall.bpf.h"
 
 #define AF_INET_ 2
@@ -223,10 +224,10 @@ INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_
     ip->dst = t->dst;
 }
 
-/* Of the inner frame's header that is written again when it is encapsulated: with the tag, if it lay beside. */
+/* Of the inner frame's header that is written again when it is encapsulated: with the tags that were taken off. */
 INLINE __u32 inner_len(const struct scratch *s)
 {
-    return s->tag.tpid ? ETH_HLEN + TAG_LEN : ETH_HLEN;
+    return s->tag.tpid ? (s->tag2.tpid ? ETH_HLEN + 2 * TAG_LEN : ETH_HLEN + TAG_LEN) : ETH_HLEN;
 }
 
 /* The length of the outer headers without options, in a form that shows the verifier its bounds (compared, it is not
@@ -234,7 +235,7 @@ INLINE __u32 inner_len(const struct scratch *s)
 INLINE __u64 head_bounded(__u64 len)
 {
     _Static_assert(HEAD_MAX - HEAD_MIN < 64, "mask");
-    _Static_assert(HEAD_MIN + 63 + ETH_HLEN + TAG_LEN <= sizeof(((struct scratch *)0)->buf), "fits");
+    _Static_assert(HEAD_MIN + 63 + ETH_HLEN + 2 * TAG_LEN <= sizeof(((struct scratch *)0)->buf), "fits");
     len = (len - HEAD_MIN) & 63;
     barrier_var(len);
     return len + HEAD_MIN;
@@ -287,7 +288,8 @@ INLINE long write_headers(struct __sk_buff *skb, struct scratch *s, const struct
 
         inner->type = s->tag.tpid;
         vlan->tci = s->tag.tci;
-        vlan->type = s->eth_type;
+        vlan->type = s->tag2.tpid ? s->tag2.tpid : s->eth_type;
+        vlan[1] = (struct w_vlan){s->tag2.tci, s->eth_type}; /* or what nobody reads */
     } else {
         inner->type = s->eth_type;
     }
@@ -346,19 +348,35 @@ INLINE long store_frame_tags(struct __sk_buff *skb, struct scratch *s, __u32 ofs
                                : bpf_skb_store_bytes(skb, ofs + ETH_HLEN, s->frame_tags, TAG_LEN, 0);
 }
 
-INLINE long take_plain_tag(struct __sk_buff *skb, struct scratch *s)
+/* Takes a plain tag off, or a super-packet's two (has_plain_tags()). */
+INLINE long take_plain_tags(struct __sk_buff *skb, struct scratch *s)
 {
-    s->tag.tpid = (__be16)skb->vlan_proto;
-    s->tag.tci = bpf_htons(skb->vlan_tci);
+    s->tag = tag_of(skb);
+    if (s->tags) {
+        if (pop_vlan(skb, s)) {
+            return -1;
+        }
+        s->tag2 = tag_of(skb); /* which the kernel has taken out of the frame */
+        s->eth_type = s->key.eth_type;
+    }
     return bpf_skb_vlan_pop(skb);
 }
 
-INLINE long put_tag_back(struct __sk_buff *skb, struct scratch *s)
+static __attribute__((noinline)) long put_tags_back(struct __sk_buff *skb, struct scratch *s)
 {
-    __be16 tpid = s->tag.tpid;
+    struct flow_vlan tag = s->tag, tag2 = s->tag2;
 
-    s->tag.tpid = 0;
-    return tpid ? bpf_skb_vlan_push(skb, tpid, bpf_ntohs(s->tag.tci)) : 0;
+    s->tag.tpid = s->tag2.tpid = 0;
+    if (tag2.tpid && push_vlan(skb, s, tag2)) {
+        return -1;
+    }
+    return tag.tpid ? push_vlan(skb, s, tag) : 0;
+}
+
+/* As has_plain_tag(); or it is a super-packet, with two tags of which one is in the frame. */
+INLINE bool has_plain_tags(struct __sk_buff *skb, const struct scratch *s)
+{
+    return has_plain_tag(skb, s) || (skb->gso_size && skb->vlan_present && s->tags == 1);
 }
 
 /* Takes the outer headers off again that make_room() had put on. The kernel took the packet for the outer IP version,
@@ -374,13 +392,12 @@ INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
     if (!r && skb->gso_size && skb->protocol != eth.type) {
         r = tell_protocol(skb);
     }
-    return r ? r : put_tag_back(skb, s);
+    return r ? r : put_tags_back(skb, s);
 }
 
 INLINE __u64 encap_flags(const struct scratch *s, const struct ebpf_tunnel *t)
 {
-    return BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
-           (s->tag.tpid ? BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN + TAG_LEN) : BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN)) |
+    return BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2((__u64)inner_len(s)) |
            (t->ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) |
            (t->kind == EBPF_GRE ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
 }
@@ -400,10 +417,10 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     if (s->encap) {
         r = undo_encap(skb, s);
     } else {
-        s->tag.tpid = 0;
+        s->tag.tpid = s->tag2.tpid = 0;
     }
-    if (!r && has_plain_tag(skb, s)) {
-        r = take_plain_tag(skb, s);
+    if (!r && has_plain_tags(skb, s)) {
+        r = take_plain_tags(skb, s);
     } else if (!r && (skb->vlan_present || !is_taken_for_ip(skb))) {
         r = dress_as_ip(skb, s);
     }
@@ -416,7 +433,7 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, encap_flags(s, t));
     if (r == -EALREADY_) {
         if (skb->gso_size) {
-            return put_tag_back(skb, s) ? -1 : RUN_UP;
+            return put_tags_back(skb, s) ? -1 : RUN_UP;
         }
         s->again = true;
         r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO);
@@ -485,7 +502,9 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
         return RUN_UP;
     }
-    if (skb->gso_size && !s->encap && (!s->l4 || s->tags || (skb->vlan_present && !has_plain_tag(skb, s)))) {
+    /* Two tags are not for copies, which are taken out again, where there is no detour. */
+    if (skb->gso_size && !s->encap &&
+        (!s->l4 || (s->tags && !last) || ((s->tags || skb->vlan_present) && !has_plain_tags(skb, s)))) {
         return RUN_UP;
     }
     mode = sum_mode(skb, s, t);

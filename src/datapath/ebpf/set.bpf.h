@@ -326,6 +326,12 @@ INLINE long set_nd(struct __sk_buff *skb, struct scratch *s, const struct ebpf_s
 
 /* --- VLAN --- */
 
+/* The tag that is beside the frame. */
+INLINE struct flow_vlan tag_of(struct __sk_buff *skb)
+{
+    return (struct flow_vlan){.tpid = (__be16)skb->vlan_proto, .tci = bpf_htons(skb->vlan_tci)};
+}
+
 /* The outermost tag is beside the frame. Where dress_as_ip() left it inside, the kernel does not see it, and is told.
  */
 INLINE long tag_beside(struct __sk_buff *skb, struct scratch *s)
