@@ -107,7 +107,11 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     if (!c || !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN)) {
         return no_room(kind);
     }
-    if (len < ETH_HLEN || len > 66000) {
+    if (len < ETH_HLEN) {
+        return drop(DROP_TRUNCATED);
+    }
+    barrier_var(len); /* or the compiler would compare another register, of which Linux 6.1 learns nothing */
+    if (len > 66000) {
         return drop(DROP_TRUNCATED);
     }
     if (is_copy(kind)) {
