@@ -171,6 +171,14 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         return save(skb, s) ? drop(DROP_BAD_ACTION) : RUN_ON;
     case EBPF_OP_RESTORE:
         return restore(skb, s) ? drop(DROP_BAD_ACTION) : RUN_ON;
+    case EBPF_OP_ASIDE:
+        if (copy_aside(skb, s, number)) {
+            return drop(DROP_BAD_ACTION);
+        }
+        s->skip = number + step->arg + 1;
+        return RUN_ON;
+    case EBPF_OP_ASIDE_END:
+        return TC_ACT_SHOT; /* the copy */
     case EBPF_OP_OPTS:
         if (step->arg > sizeof(s->opts) - EBPF_OPTS_STEP) {
             return drop(DROP_BAD_ACTION);
@@ -244,11 +252,11 @@ INLINE bool is_stuck(struct __sk_buff *skb, const struct scratch *s)
 }
 
 /* A flow with FLAGS (EBPF_FLOW_*) cannot do this packet: MPLS and something that is left to the device, or a frame from
- * which the kernel may take no bytes; headers farther back than what a clone can put back, or tags that nobody has
- * counted. */
+ * which the kernel may take no bytes; headers farther back than what a clone can put back, or no detour for one that
+ * puts nothing back; or tags that nobody has counted. */
 static __attribute__((noinline)) bool must_punt(struct __sk_buff *skb, struct scratch *s, __u32 flags)
 {
-    return is_vlan(s->key.eth_type) ||
+    return is_vlan(s->key.eth_type) || (flags & EBPF_FLOW_ASIDE && !detour_device()) ||
            (flags & EBPF_FLOW_SAVE && s->l4 > s->base + ETH_HLEN + EBPF_SAVED - L4_EDITED) ||
            (flags & EBPF_FLOW_MPLS && (s->len < MPLS_SMALLEST || skb->gso_size || is_partial(skb)));
 }
@@ -306,30 +314,9 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 
 /* --- at the detour's device --- */
 
-/* A packet that comes back from the detour goes on where it was. */
-GLOBAL int run_on(struct __sk_buff *skb, struct scratch *s)
-{
-    struct run run = {.skb = skb, .s = s, .action = RUN_ON};
-    int action;
-    __u32 n;
-
-    if (!s) {
-        return TC_ACT_SHOT;
-    }
-    action = detour_end(skb, s);
-    if (action != RUN_ON) {
-        return action;
-    }
-    n = s->slot;
-    run.slot = bpf_map_lookup_elem(&slots, &n);
-    if (!run.slot) {
-        return drop(DROP_BAD_ACTION);
-    }
-    bpf_loop(run.slot->n_steps, run_next, &run, 0);
-    return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
-}
-
-/* The step for which the copy in hand was made, by send_aside(). */
+/* The step for which the copy in hand was made, by send_aside(); RUN_ON: those behind it are to be run, by
+ * copy_aside().
+ */
 GLOBAL int run_aside(struct __sk_buff *skb, struct scratch *s)
 {
     struct ebpf_slot *slot;
@@ -348,8 +335,28 @@ GLOBAL int run_aside(struct __sk_buff *skb, struct scratch *s)
     if (!slot || !step) {
         return drop(DROP_BAD_ACTION);
     }
+    if (step->op == EBPF_OP_ASIDE) {
+        s->shape = ~0u; /* as behind the detour */
+        s->skip = number + 1;
+        return RUN_ON;
+    }
     action = tunnel_output(skb, s, step, number, true);
     return action == RUN_UP ? upcall(skb, s, EBPF_UPCALL_OUTPUT, number, slot->id) : action;
+}
+
+/* The packet's list goes on at s->skip. (Part of the program itself: for Linux 6.1 there is not stack enough for one
+ * more function in front of a step.) */
+INLINE int run_rest(struct __sk_buff *skb, struct scratch *s)
+{
+    struct run run = {.skb = skb, .s = s, .action = RUN_ON};
+    __u32 n = s->slot;
+
+    run.slot = bpf_map_lookup_elem(&slots, &n);
+    if (!run.slot) {
+        return drop(DROP_BAD_ACTION);
+    }
+    bpf_loop(run.slot->n_steps, run_next, &run, 0);
+    return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
 }
 
 #endif

@@ -66,6 +66,7 @@ struct saved {
 
 /* What is known of the packet in hand. Offsets count from skb->data, which begins with the frame, or with the outer
  * frame until decap() was called. What stands before `dst` goes with it through the detour (struct detoured). */
+#define STATE_LEN (sizeof(struct flow_key) + 14 * sizeof(__u32))
 struct scratch {
     struct flow_key key;
     __u32 base;        /* of the frame that `key` is of: 0, or behind the outer headers */
@@ -92,12 +93,13 @@ struct scratch {
     struct hop hop;
     struct saved saved;
     __u32 skip;   /* steps before this one are left out */
-    __u32 aside;  /* the step, + 1, for which a copy of the packet is on its way (send_aside()) */
+    __u32 aside;  /* the step, + 1, for which a copy of the packet is on its way (send_aside(), copy_aside()) */
     __u32 serial; /* of the last packet that went by the detour */
     __u8 buf[128];
     __u8 chunk[256];
-    __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP]; /* that OPTS steps gave */
-    __u32 hints[EBPF_HINTS];                     /* slot + 1 */
+    __u8 kept[STATE_LEN] __attribute__((aligned(8))); /* of this, while a copy goes its own way */
+    __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP];      /* that OPTS steps gave */
+    __u32 hints[EBPF_HINTS];                          /* slot + 1 */
     __u32 rough_hints[EBPF_HINTS];
     __u32 port_hints[EBPF_PORT_HINTS]; /* by ifindex */
     struct ip_addr local;              /* the address of this host that was asked for last, */
@@ -219,11 +221,11 @@ struct detoured {
     __be16 type;
     __u16 n_tags;
     struct flow_vlan tags[2]; /* the outermost first */
-    __u8 state[offsetof(struct scratch, dst)] __attribute__((aligned(8)));
+    __u8 state[STATE_LEN] __attribute__((aligned(8)));
 };
 _Static_assert(offsetof(struct detoured, type) == offsetof(struct detoured, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");
-_Static_assert(sizeof(((struct detoured *)0)->state) % 8 == 0, "copied by words");
+_Static_assert(STATE_LEN == offsetof(struct scratch, dst) && STATE_LEN % 8 == 0, "all of it, by words");
 
 /* By serial. The kernel hands packets on in batches, so there can be several. */
 struct {

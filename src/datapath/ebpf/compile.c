@@ -19,7 +19,8 @@ struct compiler {
     struct ebpf_program p;
     size_t room;
     bool impossible; /* the fast path cannot do it */
-    bool copy;       /* this is a clone that is not the last action */
+    bool copy;       /* this is a clone that is not the last action, */
+    bool aside;      /* whose changes cannot be taken back */
     bool dropped;
     bool metered; /* no step may be left out: meters count */
 };
@@ -200,7 +201,7 @@ static void set_arp(struct compiler *c, const struct dp_action_set *a)
 
 static void set_nd(struct compiler *c, const struct dp_action_set *a)
 {
-    c->impossible |= c->copy; /* its options may lie farther back than what can be taken back */
+    c->aside |= c->copy; /* its options may lie farther back than what can be taken back */
     step_add(c, EBPF_OP_SET_ND)->u.nd = (struct ebpf_set_nd){
         .target = a->key.nd_target,
         .m_target = a->mask.nd_target,
@@ -220,7 +221,7 @@ static void mpls(struct compiler *c, enum ebpf_op op, __be32 lse, __be32 mask, _
 {
     step_add(c, op)->u.mpls = (struct ebpf_mpls){.lse = lse, .mask = mask, .eth_type = eth_type};
     c->p.flags |= EBPF_FLOW_MPLS;
-    c->impossible |= c->copy; /* nor can these be taken back */
+    c->aside |= c->copy;
 }
 
 static void set_fields(struct compiler *c, const struct dp_action_set *a)
@@ -272,9 +273,14 @@ static void copy(struct compiler *c, const struct dp_action *actions, size_t len
         return;
     }
     c->copy = true;
+    c->aside = false;
     step_add(c, EBPF_OP_SAVE);
     compile(c, actions, len, depth);
-    step_add(c, EBPF_OP_RESTORE);
+    step_add(c, c->aside ? EBPF_OP_ASIDE_END : EBPF_OP_RESTORE);
+    if (c->aside) {
+        c->p.steps[from].op = EBPF_OP_ASIDE;
+        c->p.steps[from].arg = (uint32_t)(c->p.n - 1 - from);
+    }
     for (size_t i = from; i < c->p.n; i++) {
         struct ebpf_step *s = &c->p.steps[i];
 
@@ -282,7 +288,7 @@ static void copy(struct compiler *c, const struct dp_action *actions, size_t len
             s->skip = (uint16_t)(c->p.n - 1 - i);
         }
     }
-    c->p.flags |= EBPF_FLOW_SAVE;
+    c->p.flags |= c->aside ? EBPF_FLOW_ASIDE : EBPF_FLOW_SAVE;
     c->copy = c->dropped = false;
     c->tunnel = tunnel;
     c->trunc = trunc;

@@ -8,6 +8,9 @@
  * is remembered before it and put back behind it: tags, the mark, and EBPF_SAVED bytes behind the Ethernet header, in
  * which all headers that it can touch lie (must_punt() sees to that; compile.c lets nothing else into such a part).
  * Putting bytes back keeps the checksum that a device may have made of the packet.
+ *
+ * A part that changes more (MPLS labels, ND's options) is done by the program at the detour's device, with a copy of
+ * the packet. That takes longer, but nothing has to be put back.
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/encap.bpf.h"
@@ -101,6 +104,24 @@ GLOBAL int restore(struct __sk_buff *skb, struct scratch *s)
     }
     return v->len > ETH_HLEN &&
            bpf_skb_store_bytes(skb, ETH_HLEN, v->bytes, saved_less_one(v->len) + 1, BPF_F_RECOMPUTE_CSUM);
+}
+
+/* Has a copy of the packet do the steps behind NUMBER, as send_aside(). */
+GLOBAL int copy_aside(struct __sk_buff *skb, struct scratch *s, __u32 number)
+{
+    __u32 device = detour_device(), mark;
+
+    if (!s || !device || (s->encap && undo_encap(skb, s))) {
+        return -1;
+    }
+    __builtin_memcpy(s->kept, s, STATE_LEN);
+    mark = s->gso_mark;
+    s->aside = number + 1;
+    bpf_clone_redirect(skb, device, 0);
+    __builtin_memcpy(s, s->kept, STATE_LEN);
+    s->gso_mark = mark;
+    s->aside = 0;
+    return 0;
 }
 
 #endif

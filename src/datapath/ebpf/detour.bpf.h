@@ -120,12 +120,16 @@ static __attribute__((noinline)) int detour(struct __sk_buff *skb, struct scratc
 
 /* A frame on its way out by the detour's device, which has come back, is made what it was, and the scratch, too, but
  * for the mark: RUN_ON, the list goes on at s->skip; or a TC action. */
-INLINE int detour_end(struct __sk_buff *skb, struct scratch *s)
+GLOBAL int detour_end(struct __sk_buff *skb, struct scratch *s)
 {
-    struct w_detour *w = (struct w_detour *)(void *)s->chunk;
     struct detoured *d;
+    struct w_detour *w;
     __u32 index;
 
+    if (!s) {
+        return TC_ACT_SHOT;
+    }
+    w = (struct w_detour *)(void *)s->chunk;
     if (bpf_skb_load_bytes(skb, 0, w, sizeof(*w)) || w->magic != EBPF_DETOUR_MAGIC) {
         return TC_ACT_UNSPEC; /* somebody else's, to nobody */
     }

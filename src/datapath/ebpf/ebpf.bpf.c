@@ -113,12 +113,14 @@ SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
     struct scratch *s = scratch_get();
+    int action;
 
     if (!s) {
         return TC_ACT_UNSPEC;
     }
     if (s->aside) {
-        return run_aside(skb, s);
+        action = run_aside(skb, s);
+        return action == RUN_ON ? run_rest(skb, s) : action;
     }
     __builtin_memset(&s->key, 0, sizeof(s->key));
     switch (outer_parse(skb, s)) {
@@ -127,7 +129,11 @@ int uplink_ingress(struct __sk_buff *skb)
     case OUTER_DROP:
         return TC_ACT_SHOT;
     default:
-        return skb->ifindex == detour_device() ? run_on(skb, s) : TC_ACT_UNSPEC;
+        if (skb->ifindex != detour_device()) {
+            return TC_ACT_UNSPEC;
+        }
+        action = detour_end(skb, s);
+        return action == RUN_ON ? run_rest(skb, s) : action;
     }
 }
 

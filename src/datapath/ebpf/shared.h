@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 16
+#define EBPF_LAYOUT 17
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -75,7 +75,9 @@ enum ebpf_op {
     EBPF_OP_SET_MPLS,
     EBPF_OP_SAVE, /* a clone that is not the last action begins: RESTORE takes back all changes from here on */
     EBPF_OP_RESTORE,
-    EBPF_OP_OPTS, /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
+    EBPF_OP_ASIDE, /* as SAVE, of a part that changes what cannot be taken back: a copy does the `arg` steps behind */
+    EBPF_OP_ASIDE_END, /* the last of them */
+    EBPF_OP_OPTS,      /* u.opts: the bytes from `arg` on of the Geneve options of the next output that has some */
     EBPF_OP_MAX,
 };
 
@@ -169,6 +171,7 @@ struct ebpf_step {
 
 #define EBPF_FLOW_MPLS 1u       /* has MPLS steps */
 #define EBPF_FLOW_SAVE 2u       /* has SAVE steps */
+#define EBPF_FLOW_ASIDE 8u      /* has ASIDE steps */
 #define EBPF_FLOW_ONE_OUTPUT 4u /* outputs the packet once, to a netdev, and as the last step */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */

@@ -4,6 +4,7 @@
  */
 #include "ebpf_devices.h"
 
+#include "datapath/ebpf/detour.h"
 #include "datapath/ebpf/ebpf_private.h"
 
 /* --- truncated outputs --- */
@@ -291,6 +292,46 @@ static void test_copy_ends(void **state WR_UNUSED)
     forget(SENDS);
     bpf_map_delete_elem(maps.meters_fd, &id);
     assert_in_range(passed, 1, 4); /* the meter let some pass, and the list went on in any case */
+}
+
+/* A part whose changes cannot be taken back is done by a copy, at the detour's device; user space has all of it where
+ * there is none. It may end early, too. */
+static void test_copy_aside(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action clone;
+        struct dp_action_mpls push;
+        struct dp_action out, drop, rest;
+    } a = {.clone = {DP_ACTION_CLONE, offsetof(typeof(a), rest), 0},
+           .push = {{DP_ACTION_PUSH_MPLS, sizeof(a.push), 0}, htobe32(7 << 12 | 0x140), htobe16(ETH_TYPE_MPLS), 0},
+           .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT},
+           .drop = {DP_ACTION_DROP, sizeof(a.drop), DROP_METER},
+           .rest = {DP_ACTION_OUTPUT, sizeof(a.rest), PORT_OUT}};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct virtio_net_hdr h = {0};
+    struct ebpf_detour *detour;
+    uint8_t frame[64], out[256];
+    struct devices d;
+
+    NEEDS_BPF;
+    d = devices_up();
+    udp_frame(frame, 1, 2, 3, 4);
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_ASIDE);
+    expect_upcall(&d, &h, frame, 60, EBPF_UPCALL_PUNT);
+    if (!ebpf_detour_open(&maps, NULL, &detour)) {
+        last_upcall.kind = 0;
+        transmit(&d, &h, frame, 60);
+        assert_int_equal(emerged(&d, out, sizeof(out)), 64);
+        assert_memory_equal(out, frame, 12);
+        assert_memory_equal(out + 12, ((uint8_t[]){0x88, 0x47, 0, 0, 0x71, 0x40}), 6);
+        assert_memory_equal(out + 18, frame + 14, 46);
+        assert_int_equal(emerged(&d, out, sizeof(out)), 60);
+        assert_memory_equal(out, frame, 60);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(last_upcall.kind, 0);
+        ebpf_detour_close(detour, false);
+    }
+    forget(SENDS);
 }
 
 /* --- SCTP ports, neighbour discovery --- */
@@ -611,6 +652,7 @@ int main(void)
         cmocka_unit_test(test_trunc_unknown_csum),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_copy_ends),
+        cmocka_unit_test(test_copy_aside),
         cmocka_unit_test(test_sctp_ports),
         cmocka_unit_test(test_sctp_unfinished),
         cmocka_unit_test(test_nd),
