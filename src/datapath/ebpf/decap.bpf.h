@@ -172,13 +172,11 @@ INLINE bool is_local(struct scratch *s, const struct ebpf_config *c, const struc
 /* The sum of an IPv4 header without options is right. */
 INLINE bool ip4_sum_is_right(const struct w_ip4 *ip)
 {
-    const __u16 *w = (const __u16 *)(const void *)ip;
-    __u32 sum = 0;
+    const __u32 *w = (const __u32 *)(const void *)ip;
+    __u64 sum = (__u64)w[0] + w[1] + w[2] + w[3] + w[4];
 
-#pragma unroll
-    for (int i = 0; i < (int)sizeof(*ip) / 2; i++) {
-        sum += w[i];
-    }
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return ((sum + (sum >> 16)) & 0xffff) == 0xffff;
 }
