@@ -78,7 +78,8 @@ static WR_UNUSED unsigned int model_setting(const char *name, unsigned int other
 /* Until all that is wanted is there, or nothing more comes. *RET_FAST: the programs alone did it. */
 static bool await(struct world *w, const struct round *r, bool *ret_fast)
 {
-    int64_t until = time_mono_ms() + 100;
+    int64_t since = time_mono_ms();
+    unsigned int n = 0;
     bool lax = !r->in.sums_are_right, same;
 
     world_read(w);
@@ -86,7 +87,7 @@ static bool await(struct world *w, const struct round *r, bool *ret_fast)
     do {
         world_turn(w);
         world_read(w);
-    } while ((have.n < want.n || !same_drops(w)) && time_mono_ms() < until);
+    } while ((have.n < want.n || !same_drops(w)) && world_wait(n++, since));
     world_turn(w);
     world_read(w);
     same = same_outputs(lax, r->list.mpls) && same_drops(w);

@@ -209,6 +209,19 @@ static void world_turn(const struct world *w)
     event_base_loop(w->base, EVLOOP_NONBLOCK);
 }
 
+/* How long a world waits for what should come: long, for other work may keep the processor; short where faults are
+ * planted. */
+static int64_t patience_ms = 5000;
+
+/* The N-th time that something is not there yet. False: it does not come. */
+static bool world_wait(unsigned int n, int64_t since_ms)
+{
+    if (n > 3) {
+        usleep(100); /* for the kernel's own thread, which may have the packets */
+    }
+    return time_mono_ms() - since_ms < patience_ms;
+}
+
 static void drops_note(struct world *w)
 {
     memcpy(w->drops, dp_drops(w->dp), sizeof(w->drops));

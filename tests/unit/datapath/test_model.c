@@ -113,6 +113,7 @@ static void test_planted(void **state WR_UNUSED)
     bool fast;
 
     NEEDS_BPF;
+    patience_ms = 50;
     for (size_t i = 0; i < ARRAY_SIZE(types) * WORLDS; i++) {
         unsigned int tries = 0;
         bool noticed = false;
@@ -142,6 +143,7 @@ static void test_planted_in_packets(void **state WR_UNUSED)
     bool fast;
 
     NEEDS_BPF;
+    patience_ms = 50;
     for (unsigned int i = 0; i < 2 * WORLDS; i++) {
         unsigned int tries = 0;
         bool noticed = false;
