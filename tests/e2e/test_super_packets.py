@@ -218,16 +218,17 @@ def test_tunnels_of_all_forms(cloud, order):
 
 # --- the detour outlives its process
 
-STREAMS = {  # name: (VNI, device at hv2, what is sent); a UDP socket gets segments
-    "tap": (90, "tap6", tuple(WHOLE)),
-    "vm": (91, "veth6", tuple(kind for kind in WHOLE if kind.startswith("udp"))),
+STREAMS = {  # name: (VNI, device, what is sent, from where, by which IP version); a UDP socket gets segments
+    "tap": (90, "tap6", tuple(WHOLE), "hv1", "4"),
+    "vm": (91, "veth6", tuple(kind for kind in WHOLE if kind.startswith("udp")), "hv1", "4"),
+    "back": (92, "tap7", tuple(WHOLE), "hv2", "6"),  # nothing comes from there: what was known of it must stay known
 }
 STREAMS = {name: stream for name, stream in STREAMS.items() if stream[2]}
 
 
 def direct(cloud, hv, other, name):
     """A bridge whose flows lead from the tunnel to the device and back; it has them again by itself after a restart."""
-    vni, link, _ = STREAMS[name]
+    vni, link, _, _, family = STREAMS[name]
     bridge, tunnel = f"br-{name}", f"tun-{name}"
     if hv == "hv2" and name == "vm":
         vm = cloud.world.netns("vm")
@@ -241,7 +242,7 @@ def direct(cloud, hv, other, name):
         tap_up(cloud, hv, link)
     cloud.vsctl(hv, "add-br", bridge, "--", "set-fail-mode", bridge, "secure", "--", "add-port", bridge, link, "--", "add-port",
                 bridge, tunnel, "--", "set", "Interface", tunnel, "type=vxlan", f"options:key={vni}",
-                f'options:remote_ip="{cloud.local_ip(other, "4")}"')
+                f'options:remote_ip="{cloud.local_ip(other, family)}"')
     for source, target in ((link, tunnel), (tunnel, link)):
         cloud.ofctl(hv, "add-flow", bridge, f"in_port={source},actions=output:{target}")
 
@@ -255,14 +256,15 @@ def direct_bridges(cloud):
 
 
 class Stream:
-    """Super-packets on and on through VXLAN from hv1 to a device of hv2."""
+    """Super-packets on and on through VXLAN between devices of hv1 and hv2."""
 
     def __init__(self, cloud, name):
         self.cloud, self.world, self.tag = cloud, cloud.world, f"stream-{name}"
-        _, link, kinds = STREAMS[name]
-        target = (f"{cloud.world.name}-vm", "-") if name == "vm" else (cloud.hv_ns("hv2"), link)
+        _, link, kinds, sender, _ = STREAMS[name]
+        source, target = (cloud.hv_ns(hv) for hv in (sender, "hv1" if sender == "hv2" else "hv2"))
+        to = (f"{cloud.world.name}-vm", "-") if name == "vm" else (target, link)
         (self.world.dir / f"{self.tag}.log").unlink(missing_ok=True)
-        self.world.spawn(self.tag, ["/usr/bin/python3", "-B", STREAM, cloud.hv_ns("hv1"), link, *target, *kinds], ready="ready")
+        self.world.spawn(self.tag, ["/usr/bin/python3", "-B", STREAM, source, link, *to, *kinds], ready="ready")
 
     def stop(self):
         """By kind [sent, arrived whole, other packets that arrived]."""

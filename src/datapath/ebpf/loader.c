@@ -311,6 +311,28 @@ static void init_config(struct ebpf_config *c)
     c->layout = EBPF_LAYOUT;
 }
 
+/* Copies the map pinned at DIR/zero_takers into MAPS's: its form has nothing to do with the layout. Who sends nothing
+ * back would not be known again, and super-packets to it would be cut in user space. */
+static void take_zero_takers(const char *dir, void *maps)
+{
+    int to = bpf_map__fd(((struct ebpf_maps *)maps)->skel->maps.zero_takers);
+    _cleanup_free_ char *path = xasprintf("%s/zero_takers", dir);
+    _cleanup_close_ int from = bpf_obj_get(path);
+    struct bpf_map_info info = {0};
+    struct ip_addr addr, next;
+    uint32_t len = sizeof(info), one = 1;
+
+    if (from < 0 || bpf_obj_get_info_by_fd(from, &info, &len) || info.type != BPF_MAP_TYPE_LRU_HASH ||
+        info.key_size != sizeof(addr) || info.value_size != sizeof(one)) {
+        return;
+    }
+    /* Bounded: behind a key that went meanwhile the kernel begins anew. */
+    for (int i = 0; i < EBPF_NEXTHOPS_MAX && !bpf_map_get_next_key(from, i ? &addr : NULL, &next); i++) {
+        addr = next;
+        bpf_map_update_elem(to, &addr, &one, BPF_ANY);
+    }
+}
+
 static int prepare_dirs(const char *base, const char *dir)
 {
     int error = ensure_bpffs();
@@ -357,7 +379,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         return error;
     }
     init_config(m.config);
-    m.replaces = base && for_each_entry(base, dir, NULL, NULL);
+    m.replaces = base && for_each_entry(base, dir, m.adopted ? NULL : take_zero_takers, &m);
     m.pin_dir = TAKE_PTR(dir);
     *ret_maps = m;
     return 0;
