@@ -153,8 +153,8 @@ def test_other_layout(cloud, streams):
         with Slowed(cloud.world.pid("switchd-hv2")):
             wait_for(event, lambda e=event: e in cloud.world.log("switchd-hv2"), 60)
         if "learned" in event:
-            assert all(len(programs(cloud, "hv2", link)) == 2 for link in links)
             cloud.world.kill("switchd-hv2", signal.SIGKILL)
+            assert all(len(programs(cloud, "hv2", link)) == 2 for link in links)
     wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 20)
     after = {link: programs(cloud, "hv2", link) for link in links}
     assert all(len(after[link]) == 1 and after[link] != before[link] for link in links) and not programs(cloud, "hv2", "spare")
