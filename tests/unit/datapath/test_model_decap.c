@@ -8,7 +8,7 @@
 
 #include "packet/tunnel_opts.h"
 
-#define N_DECAP 3000 /* more by the environment: MODEL_PACKETS, with MODEL_SEED */
+#define N_DECAP 2000 /* more by the environment: MODEL_PACKETS, with MODEL_SEED */
 
 enum fate { TAKEN, MISSED /* with another key */, DROPPED, NOT_OURS };
 
@@ -747,7 +747,7 @@ static void test_planted(void **state WR_UNUSED)
 
     NEEDS_BPF;
     patience_ms = 10;
-    for (unsigned int i = 0; i < 100; i++) {
+    for (unsigned int i = 0; i < 40; i++) {
         struct arrival a;
 
         random_arrival(&a);
