@@ -511,7 +511,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (mode == SUM_SLOW || s->tags + skb->vlan_present > 2) {
         return RUN_UP;
     }
-    if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + L3_MIN))) {
+    if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + s->tags * TAG_LEN + L3_MIN))) {
         return RUN_UP; /* a copy has no other way to its neighbour; a frame that small could not be had back */
     }
     s->base = 0;

@@ -196,13 +196,16 @@ INLINE long tell_protocol(struct __sk_buff *skb)
 
 /* Takes BY bytes out behind the Ethernet header, which is rubbish then, so that L3_LEN bytes are left behind it. The
  * kernel refuses to leave less than what skb->protocol says is there, but takes the frame for IPv4 if it looks so.
- * Fewer than L3_MIN bytes cannot be done: padding would be refused for what is noted as encapsulated (make_room()). */
+ * Fewer than L3_MIN bytes cannot be done: padding would be refused for what is noted as encapsulated (make_room()).
+ * Linux 6.1 does not count tags in the frame among them (load_frame_tags()). */
 #define L3_MIN 20
+#define L3_MIN_IPV6 (40 + 2 * 4)
 INLINE long shrink(struct __sk_buff *skb, __u32 by, __u32 l3_len, __u64 flags)
 {
     __be16 ip = T_IPV4;
 
-    if (l3_len < 40 && skb->protocol == T_IPV6 && (bpf_skb_store_bytes(skb, 12, &ip, 2, 0) || tell_protocol(skb))) {
+    if (l3_len < L3_MIN_IPV6 && skb->protocol == T_IPV6 &&
+        (bpf_skb_store_bytes(skb, 12, &ip, 2, 0) || tell_protocol(skb))) {
         return -1;
     }
     return bpf_skb_adjust_room(skb, -(__s32)by, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_FIXED_GSO);

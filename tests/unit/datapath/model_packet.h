@@ -273,6 +273,9 @@ static void make_packet(struct making *m, struct model_packet *ret, bool supers)
 
     m->v6 = rnd(2);
     m->proto = (m->v6 ? protos6 : protos4)[rnd(super ? 4 : ARRAY_SIZE(protos4))];
+    if (super && !kernel_at_least(6, 2)) {
+        m->proto = IP_PROTO_TCP; /* its packet sockets know no super-packets of UDP */
+    }
     make_l2(m, super);
     make_type(m, m->v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4, super, &len_at);
     m->l3 = m->n;
@@ -331,7 +334,7 @@ static WR_UNUSED void random_packet(struct model_packet *ret, bool offloads)
             m.n = m.l3 = m.l4 = m.csum = 0;
             m.fragment = m.later = false;
             *ret = (struct model_packet){0};
-            make_packet(&m, ret, offloads && kernel_at_least(6, 2));
+            make_packet(&m, ret, offloads);
         } while (ret->h.flags && !offloads);
         ret->p = packet_new(m.b, m.n);
     } else {
