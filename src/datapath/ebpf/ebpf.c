@@ -408,7 +408,8 @@ static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *d
             log_info("all that a switch before left is settled");
             return;
         }
-        if (now - used < ADOPT_IDLE_MS && dp->callbacks.adopt) {
+        /* A flow that was made for one packet has not been used, and may be quite new. */
+        if ((!used || now - used < ADOPT_IDLE_MS) && dp->callbacks.adopt) {
             dp->callbacks.adopt(dp->callbacks.aux, &key);
         }
         ebpf_flows_drop_orphan(dp->flows, &key, now);
