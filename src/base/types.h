@@ -76,6 +76,11 @@ static inline __u32 dp_port_u32(dp_port_t p)
 struct eth_addr {
     __u8 a[6];
 } WR_EVEN;
+/* Multicast or broadcast. */
+static inline _Bool eth_addr_is_group(const struct eth_addr *a)
+{
+    return a->a[0] & 1;
+}
 
 /* An IPv6 address, or an IPv4 address in its mapped form ::ffff:a.b.c.d where a comment says so. */
 struct ip_addr {

@@ -77,7 +77,7 @@ int bridge_add_static_mac(struct bridge *br, uint16_t vlan, struct eth_addr mac,
     if (!p) {
         return -ENODEV;
     }
-    if (mac.a[0] & 1 || vlan > 4095) {
+    if (eth_addr_is_group(&mac) || vlan > 4095) {
         return -EINVAL;
     }
     mac_table_set_static(&br->macs, vlan, mac, bundle_lead(p)->ofp_port, time_mono_ms());

@@ -313,7 +313,7 @@ enum bundle_verdict bundle_admit(const struct port *port, struct eth_addr dst)
     if (b->settings.mode == BOND_ACTIVE_BACKUP) {
         return active ? BUNDLE_ACCEPT : BUNDLE_DROP;
     }
-    if (dst.a[0] & 1 && !active && !b->settings.all_members_active) {
+    if (eth_addr_is_group(&dst) && !active && !b->settings.all_members_active) {
         return BUNDLE_DROP;
     }
     return BUNDLE_DROP_IF_MOVED;

@@ -62,6 +62,18 @@ static inline uint32_t cls_hash_finish(uint64_t h)
     return (uint32_t)(h ^ (h >> 32));
 }
 
+/* Of a whole key, as it is. */
+static inline uint32_t cls_hash_key(const struct flow_key *key)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)key;
+    uint64_t h = 0;
+
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        h = cls_hash_add(h, w[i]);
+    }
+    return cls_hash_finish(h);
+}
+
 /* Picks FLOW's words under MASK into OUT (n of them) and hashes them. */
 static inline uint32_t cls_mask_pick(const struct cls_mask *mask, const struct flow *flow, uint64_t *out)
 {

@@ -558,7 +558,7 @@ struct eth_addr ports_choose_mac(const struct configurator *c, const struct cbri
     struct eth_addr best = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
     const char *hwaddr = ovsdb_row_map_string(cb->row, "other_config", "hwaddr");
     if (hwaddr) {
-        if (!eth_addr_parse(hwaddr, &best) && !(best.a[0] & 1)) {
+        if (!eth_addr_parse(hwaddr, &best) && !eth_addr_is_group(&best)) {
             return best;
         }
         log_limited(LOG_LEVEL_WARN, "bridge %s: other_config:hwaddr=%s is no unicast address: ignored", cb->name,

@@ -431,7 +431,7 @@ int iface_config_parse(const struct iface_row *row, struct port_config *ret_conf
             warn_unknown(config.kind == PORT_SYSTEM ? "system" : "internal", row->options[o].key, message);
         }
     }
-    if (row->hwaddr && *row->hwaddr && (eth_addr_parse(row->hwaddr, &config.mac) || (config.mac.a[0] & 1))) {
+    if (row->hwaddr && *row->hwaddr && (eth_addr_parse(row->hwaddr, &config.mac) || eth_addr_is_group(&config.mac))) {
         strbuf_addf(message, "%smac \"%s\" is no unicast Ethernet address", message->len ? "; " : "", row->hwaddr);
         error = -EINVAL;
     }

@@ -160,7 +160,7 @@ bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, of
     struct mac_entry *e;
     bool changed;
 
-    if (mac.a[0] & 1) {
+    if (eth_addr_is_group(&mac)) {
         return false;
     }
     e = find(t, vlan, mac);

@@ -74,18 +74,13 @@ struct megaflows {
     struct neighbours neighbours;
 };
 
-/* ---- the table of them ---- */
-
-static uint32_t hash_mask(const struct flow_key *key)
+/* The datapath goes on without us, and the next process takes its flows over. */
+static bool outlives_us(const struct megaflows *m)
 {
-    const uint64_t *w = (const uint64_t *)(const void *)key;
-    uint64_t h = 0;
-
-    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
-        h = cls_hash_add(h, w[i]);
-    }
-    return cls_hash_finish(h);
+    return m->sw->dp->class->settle;
 }
+
+/* ---- the table of them ---- */
 
 static struct megaflow_mask *find_mask(const struct megaflows *m, const struct flow_key *key, uint32_t hash)
 {
@@ -104,7 +99,7 @@ static struct megaflow_mask *find_mask(const struct megaflows *m, const struct f
 static struct megaflow_mask *get_mask(struct megaflows *m, const struct flow_key *key)
 {
     const uint64_t *w = (const uint64_t *)(const void *)key;
-    uint32_t hash = hash_mask(key);
+    uint32_t hash = cls_hash_key(key);
     struct megaflow_mask *mask = find_mask(m, key, hash);
 
     if (!mask) {
@@ -418,8 +413,7 @@ static void foresee(struct megaflows *m, const struct flow_key *key, int64_t now
     struct flow_key keys[NEIGHBOUR_KEYS];
     unsigned int n = neighbour_keys(key, keys);
 
-    if (!n || !m->sw->dp->class->settle || m->by_key.n > MEGAFLOW_FEW / 2 ||
-        !neighbours_ask(&m->neighbours, key, now)) {
+    if (!n || !outlives_us(m) || m->by_key.n > MEGAFLOW_FEW / 2 || !neighbours_ask(&m->neighbours, key, now)) {
         return;
     }
     for (unsigned int i = 0; i < n; i++) {
@@ -520,7 +514,7 @@ void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow
 {
     struct switch_ *sw = aux;
     struct megaflows *m = sw->megaflows;
-    const struct megaflow_mask *mask = find_mask(m, flow->mask, hash_mask(flow->mask));
+    const struct megaflow_mask *mask = find_mask(m, flow->mask, cls_hash_key(flow->mask));
     struct megaflow *f = mask ? find(m, flow->key, mask, hash_key(mask, flow->key)) : NULL;
     struct xlate_out out;
 
@@ -571,7 +565,7 @@ static bool is_stale(const struct megaflows *m, const struct megaflow *f)
 
 static int64_t idle_limit(const struct megaflows *m)
 {
-    bool kept = m->idle_ms == MEGAFLOW_IDLE_MS && m->sw->dp->class->settle && m->by_key.n <= MEGAFLOW_FEW;
+    bool kept = m->idle_ms == MEGAFLOW_IDLE_MS && outlives_us(m) && m->by_key.n <= MEGAFLOW_FEW;
 
     return kept ? MEGAFLOW_KEPT_MS : m->idle_ms;
 }

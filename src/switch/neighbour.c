@@ -13,11 +13,6 @@
 #define ND_FIRST 133
 #define ND_LAST 137
 
-static bool is_group(struct eth_addr a)
-{
-    return a.a[0] & 1;
-}
-
 /* The two stations and the family they talk in; what is the same in all of their packets. */
 static struct flow_key pair_of(const struct flow_key *key)
 {
@@ -83,7 +78,7 @@ static bool is_nd(const struct flow_key *key)
 
 unsigned int neighbour_keys(const struct flow_key *key, struct flow_key ret[static NEIGHBOUR_KEYS])
 {
-    if (is_group(key->eth_src) || is_group(key->eth_dst)) {
+    if (eth_addr_is_group(&key->eth_src) || eth_addr_is_group(&key->eth_dst)) {
         return 0;
     }
     switch (ntohs(key->eth_type)) {
@@ -96,21 +91,10 @@ unsigned int neighbour_keys(const struct flow_key *key, struct flow_key ret[stat
     }
 }
 
-static uint32_t hash_pair(const struct flow_key *key)
-{
-    const struct flow_key pair = pair_of(key);
-    const uint64_t *w = (const uint64_t *)(const void *)&pair;
-    uint64_t h = 0;
-
-    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
-        h = cls_hash_add(h, w[i]);
-    }
-    return cls_hash_finish(h);
-}
-
 bool neighbours_ask(struct neighbours *n, const struct flow_key *key, int64_t now)
 {
-    uint32_t pair = hash_pair(key), at = pair % NEIGHBOUR_SEEN;
+    const struct flow_key stations = pair_of(key);
+    uint32_t pair = cls_hash_key(&stations), at = pair % NEIGHBOUR_SEEN;
 
     if (n->seen[at].pair == pair && n->seen[at].seen_ms && now - n->seen[at].seen_ms < NEIGHBOUR_AGAIN_MS) {
         return false;

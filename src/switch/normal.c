@@ -233,7 +233,7 @@ static void learn(struct xlate_ctx *x, const struct port *in_lead, uint16_t vlan
 {
     struct xlate_effect *e;
 
-    if (x->s.flow.key.eth_src.a[0] & 1 || !learns(x->s.br, vlan)) {
+    if (eth_addr_is_group(&x->s.flow.key.eth_src) || !learns(x->s.br, vlan)) {
         return;
     }
     e = xlate_effect_put(x, XLATE_EFFECT_MAC);
@@ -289,7 +289,7 @@ static void forward(struct xlate_ctx *x, const struct port *in_lead, const struc
     const struct mac_entry *e = NULL;
     struct port *out;
 
-    if (!(dst.a[0] & 1) && learns(br, v->vid)) {
+    if (!eth_addr_is_group(&dst) && learns(br, v->vid)) {
         e = look_up_mac(x, v->vid, dst);
     }
     out = e ? bridge_port_by_ofp(br, e->port) : NULL;

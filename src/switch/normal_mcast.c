@@ -160,7 +160,7 @@ bool xlate_mcast(struct xlate_ctx *x, const struct port *in_lead, const struct x
     bool ipv4 = key->eth_type == htons(0x0800), ipv6 = key->eth_type == htons(0x86dd);
     struct mcast_walk w = {.x = x, .in_lead = in_lead, .v = v};
 
-    if (!x->s.br->mcast || !(key->eth_dst.a[0] & 1) || !memcmp(&key->eth_dst, &broadcast, sizeof broadcast) ||
+    if (!x->s.br->mcast || !eth_addr_is_group(&key->eth_dst) || !memcmp(&key->eth_dst, &broadcast, sizeof broadcast) ||
         (!ipv4 && !ipv6)) {
         return false;
     }

@@ -31,7 +31,7 @@ INLINE bool set_pkt_type(struct __sk_buff *skb, const struct eth_addr *mac)
     }
     const __u16 *w = (const __u16 *)(const void *)&eth->dst, *m = (const __u16 *)(const void *)mac;
 
-    if (eth->dst.a[0] & 1) {
+    if (eth_addr_is_group(&eth->dst)) {
         type = (w[0] & w[1] & w[2]) == 0xffff ? PT_BROADCAST : PT_MULTICAST;
     } else if (!((w[0] ^ m[0]) | (w[1] ^ m[1]) | (w[2] ^ m[2]))) {
         type = PT_HOST;
