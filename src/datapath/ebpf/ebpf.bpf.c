@@ -120,21 +120,21 @@ int uplink_ingress(struct __sk_buff *skb)
     }
     if (s->aside) {
         action = run_aside(skb, s);
-        return action == RUN_ON ? run_rest(skb, s) : action;
-    }
-    __builtin_memset(&s->key, 0, sizeof(s->key));
-    switch (outer_parse(skb, s)) {
-    case OUTER_OK:
-        return receive(skb, s, bpf_map_lookup_elem(&ports, &s->in_port), s->base);
-    case OUTER_DROP:
-        return TC_ACT_SHOT;
-    default:
-        if (skb->ifindex != detour_device()) {
-            return TC_ACT_UNSPEC;
+    } else {
+        __builtin_memset(&s->key, 0, sizeof(s->key));
+        switch (outer_parse(skb, s)) {
+        case OUTER_OK:
+            return receive(skb, s, bpf_map_lookup_elem(&ports, &s->in_port), s->base);
+        case OUTER_DROP:
+            return TC_ACT_SHOT;
+        default:
+            if (skb->ifindex != detour_device()) {
+                return TC_ACT_UNSPEC;
+            }
+            action = detour_end(skb, s);
         }
-        action = detour_end(skb, s);
-        return action == RUN_ON ? run_rest(skb, s) : action;
     }
+    return action == RUN_ON ? run_rest(skb, s) : action;
 }
 
 /* User space asks a meter about a frame of the slow path. */

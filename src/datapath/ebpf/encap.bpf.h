@@ -151,14 +151,7 @@ INLINE __u32 outer_ip_len(struct __sk_buff *skb, struct scratch *s, __u32 outer)
     if (!skb->gso_size) {
         return skb->len + outer + tag;
     }
-    if (s->key.ip_proto == IP_PROTO_TCP) {
-        struct w_tcp *tcp = at(skb, s->l4, sizeof(*tcp));
-
-        headers += tcp ? (bpf_ntohs(tcp->off_flags) >> 12) * 4 : 60;
-    } else {
-        headers += 8;
-    }
-    return headers + skb->gso_size + outer;
+    return headers + super_l4_len(skb, s, s->l4, 60) + skb->gso_size + outer;
 }
 
 /* --- the headers --- */

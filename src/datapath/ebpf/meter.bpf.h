@@ -11,7 +11,7 @@
 /* Frames that the packet will be on the wire. What VMs send says of how many it is made only later. */
 INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
 {
-    __u32 size = skb->gso_size, l4 = s->encap + s->l4, headers = l4 + 8;
+    __u32 size = skb->gso_size, l4 = s->encap + s->l4, headers;
 
     if (!size) {
         return 1;
@@ -19,11 +19,7 @@ INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
     if (skb->gso_segs) {
         return skb->gso_segs;
     }
-    if (s->key.ip_proto == IP_PROTO_TCP) {
-        struct w_tcp *tcp = at(skb, l4, sizeof(*tcp));
-
-        headers = l4 + (tcp ? (bpf_ntohs(tcp->off_flags) >> 12) * 4 : sizeof(*tcp));
-    }
+    headers = l4 + super_l4_len(skb, s, l4, sizeof(struct w_tcp));
     return headers < skb->len ? (skb->len - headers + size - 1) / size : 1;
 }
 

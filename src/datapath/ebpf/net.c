@@ -319,15 +319,15 @@ static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d
     return !bpf_map_lookup_elem(net->maps->ifindexes_fd, &d->ifindex, &number);
 }
 
-static bool is_uplink(const struct ebpf_net *net, const struct device *d)
+/* Unless it is_unclaimed_port(). */
+static bool is_uplink(const struct device *d)
 {
-    return d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d) &&
-           !is_unclaimed_port(net, d);
+    return d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d);
 }
 
 static void settle_uplink(struct ebpf_net *net, struct device *d)
 {
-    bool want = is_uplink(net, d);
+    bool want = is_uplink(d);
     int error;
 
     if (want == d->attached || is_unclaimed_port(net, d) ||
@@ -600,7 +600,7 @@ void ebpf_net_put_in_front(struct ebpf_net *net)
     int error;
 
     HASH_ITER(hh, net->devices, d, next) {
-        error = !d->port && is_uplink(net, d) && ebpf_is_foreign(d->ifindex, net->maps)
+        error = !d->port && is_uplink(d) && !is_unclaimed_port(net, d) && ebpf_is_foreign(d->ifindex, net->maps)
                     ? ebpf_attach_in_front(d->ifindex, net->maps->uplink_prog_fd)
                     : 0;
         if (error) {

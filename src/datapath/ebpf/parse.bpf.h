@@ -121,6 +121,19 @@ INLINE void *at(struct __sk_buff *skb, __u32 ofs, __u32 size)
     return p + size > data_end_of(skb) ? NULL : p;
 }
 
+/* The length of a super-packet's L4 header at OFS: UDP's, or TCP's, which is TCP_OTHERWISE if it cannot be looked at.
+ */
+INLINE __u32 super_l4_len(struct __sk_buff *skb, const struct scratch *s, __u32 ofs, __u32 tcp_otherwise)
+{
+    struct w_tcp *tcp;
+
+    if (s->key.ip_proto != IP_PROTO_TCP) {
+        return sizeof(struct w_udp);
+    }
+    tcp = at(skb, ofs, sizeof(*tcp));
+    return tcp ? (bpf_ntohs(tcp->off_flags) >> 12) * 4 : tcp_otherwise;
+}
+
 /* The first WANT bytes (of those that there are) are linear. */
 INLINE bool is_linear(struct __sk_buff *skb, __u32 want)
 {

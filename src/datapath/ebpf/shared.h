@@ -302,6 +302,12 @@ enum ebpf_upcall_kind {
                             program forwards (EBPF_PORT_LEARN) */
 };
 
+/* The packet itself goes another way: headers suffice, and nothing is lost if there is no room. */
+static inline _Bool ebpf_upcall_is_copy(__u32 kind)
+{
+    return kind == EBPF_UPCALL_SAMPLE || kind == EBPF_UPCALL_LEARN;
+}
+
 /* A ring record: this, then the frame from its Ethernet header on (without the tag that is in vlan). */
 struct ebpf_upcall {
     __u32 kind;

@@ -75,12 +75,6 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
         return TC_ACT_SHOT;                                                                                            \
     }
 
-/* The packet itself goes another way: headers suffice, and nothing is lost if there is no room. */
-INLINE bool is_copy(__u32 kind)
-{
-    return kind == EBPF_UPCALL_SAMPLE || kind == EBPF_UPCALL_LEARN;
-}
-
 INLINE bool is_translated(__u32 kind)
 {
     return kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN || kind == EBPF_UPCALL_LEARN;
@@ -88,7 +82,7 @@ INLINE bool is_translated(__u32 kind)
 
 INLINE int no_room(__u32 kind)
 {
-    return is_copy(kind) ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
+    return ebpf_upcall_is_copy(kind) ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
 }
 
 /* The packet goes up, if its port's budget allows; what is left of it here is to be dropped: returns TC_ACT_SHOT. */
@@ -114,7 +108,7 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     if (len > 66000) {
         return drop(DROP_TRUNCATED);
     }
-    if (is_copy(kind)) {
+    if (ebpf_upcall_is_copy(kind)) {
         arg = len;
         len = len < 256 ? len : 256;
     }

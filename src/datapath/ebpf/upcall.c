@@ -51,8 +51,7 @@ static int receive(void *ctx, void *data, size_t size)
     packet_init(&p, u->buf, sizeof(u->buf), PACKET_HEADROOM);
     memcpy(p.data, record + 1, record->len);
     p.len = record->len;
-    if ((record->kind == EBPF_UPCALL_SAMPLE || record->kind == EBPF_UPCALL_LEARN) && record->arg > p.len &&
-        record->arg < RX_BUF_SIZE - PACKET_HEADROOM) {
+    if (ebpf_upcall_is_copy(record->kind) && record->arg > p.len && record->arg < RX_BUF_SIZE - PACKET_HEADROOM) {
         memset(p.data + p.len, 0, record->arg - p.len); /* only headers are looked at */
         p.len = record->arg;
     }

@@ -169,6 +169,7 @@ void us_receive(struct us_port *port, struct packet *p)
 {
     struct us_datapath *dp = port->dp;
     struct flow_key key;
+    size_t hdr_len;
 
     port->stats.rx_packets++;
     port->stats.rx_bytes += p->len;
@@ -179,8 +180,9 @@ void us_receive(struct us_port *port, struct packet *p)
     }
     p->in_port = port->number;
     flow_key_extract(p, &key);
-    if (packet_is_gso(p) && packet_gso_hdr_len(p)) {
-        p->offload.hdr_len = (uint16_t)packet_gso_hdr_len(p);
+    hdr_len = packet_is_gso(p) ? packet_gso_hdr_len(p) : 0;
+    if (hdr_len) {
+        p->offload.hdr_len = (uint16_t)hdr_len;
     }
     if (policer_is_on(&port->policer) && !police(port, p)) {
         port->stats.rx_dropped++;
