@@ -15,10 +15,11 @@ its unix socket. Every address lives inside these namespaces only.
 import json
 import os
 import pathlib
+import re
 import urllib.error
 import urllib.request
 
-from world import PATIENCE, LabError, World, run, wait_for
+from world import PATIENCE, PINS, LabError, World, pin_name, run, wait_for
 
 OVERHEAD = {"4": 50, "6": 70}  # outer Ethernet-to-VXLAN bytes; GRE and Geneve without options need no more
 UNDERLAY_MTU = 1500
@@ -47,6 +48,10 @@ class Cloud:
 
     def rundir(self, hv):
         return self.dir / hv
+
+    def pins(self, hv):
+        """Where the programs and maps of HV's switch are pinned."""
+        return PINS / pin_name(self.rundir(hv))
 
     def hv_ns(self, hv):
         return f"{self.world.name}-{hv}"
@@ -216,6 +221,15 @@ class Cloud:
 
     def appctl(self, hv, *args, check=True):
         return self.tool(hv, "ovs-appctl", *args, check=check).stdout
+
+    def counter(self, hv, event):
+        """How often EVENT has happened so far; one that there is not is an error."""
+        return int(self.appctl(hv, "coverage/read-counter", event))
+
+    def drops(self, hv):
+        """What was dropped so far, by reason."""
+        shown = re.findall(r"^drop_(\w+) .*total: ([1-9]\d*)", self.appctl(hv, "coverage/show"), re.M)
+        return {reason: int(total) for reason, total in shown}
 
     def tunnel_remotes(self, hv):
         """The remote ends that HV has a tunnel port to."""

@@ -57,6 +57,14 @@ def netns_list():
     return os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
 
 
+PINS = pathlib.Path("/sys/fs/bpf/warren")
+
+
+def pin_name(rundir):
+    """What the switch of RUNDIR calls what outlives it."""
+    return re.sub("[/.]", "_", str(rundir).lstrip("/"))
+
+
 class World:
     def __init__(self, name, root="/run"):
         self.name = name
@@ -191,15 +199,14 @@ class World:
 
     def _pins(self):
         """Directories of pinned BPF maps of switches whose rundirs are below ours."""
-        pins = pathlib.Path("/sys/fs/bpf/warren")
-        return [path for path in pins.iterdir() if path.name.startswith(self._pin_prefix())] if pins.is_dir() else []
+        return [path for path in PINS.iterdir() if path.name.startswith(self._pin_prefix())] if PINS.is_dir() else []
 
     def _detours(self):
         """Namespaces of detours (docs/architecture.md) of those switches."""
         return [name for name in netns_list() if re.match(r"wr-detour\d-" + re.escape(self._pin_prefix()), name)]
 
     def _pin_prefix(self):
-        return str(self.dir).lstrip("/").replace("/", "_").replace(".", "_") + "_"
+        return pin_name(self.dir) + "_"
 
     def _gone(self, pid):
         child = self.children.get(pid)

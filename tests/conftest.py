@@ -17,7 +17,7 @@ import pytest
 TREE = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e")]
 from cloud import DATAPATH, Cloud  # noqa: E402
-from datapaths import DATAPATHS, bpf_refusal  # noqa: E402
+from datapaths import DATAPATHS, bpf_refusal, need_bpf  # noqa: E402
 
 BUILD = os.environ.get("WARREN_BUILD", "build")
 _numbers = itertools.count(1)
@@ -61,8 +61,8 @@ def free_port(first):
 @pytest.fixture(scope="module", params=DATAPATHS)
 def datapath(request):
     """For cloud_factory(): a test that asks for it runs on each datapath, or on those that it is parametrized with (indirectly)."""
-    if request.param == "ebpf" and bpf_refusal():
-        pytest.skip(bpf_refusal())
+    if request.param == "ebpf":
+        need_bpf()
     return None if request.param == "default" else request.param
 
 

@@ -20,6 +20,12 @@ BPF_PROG_LOAD, SCHED_CLS = 5, 3
 one_datapath = pytest.mark.parametrize("datapath", ["default"], indirect=True)
 
 
+def need_bpf():
+    """Skips where the eBPF datapath cannot run."""
+    if bpf_refusal():
+        pytest.skip(bpf_refusal())
+
+
 @functools.cache
 def bpf_refusal():
     """Why the eBPF datapath cannot run here, or None."""

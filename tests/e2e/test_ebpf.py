@@ -2,7 +2,6 @@
 """The eBPF datapath outlives its process: killed at random moments under a 1 kHz probe no packet is lost, a new process
 takes ports and flows over, and --detach-datapath removes every trace."""
 import json
-import pathlib
 import random
 import re
 import signal
@@ -105,6 +104,20 @@ def fast_flows(cloud, hv):
             for line in cloud.appctl(hv, "dpctl/dump-flows").splitlines() if "packets:" in line}
 
 
+def switches_killed(cloud):
+    for hv in ("hv1", "hv2"):
+        cloud.world.kill(f"switchd-{hv}", signal.SIGKILL)
+
+
+def switches_settled(cloud, *hypervisors):
+    """Starts them, and waits until they have taken over what was left."""
+    for hv in hypervisors:
+        (cloud.world.dir / f"switchd-{hv}.log").write_text("")
+        cloud.switchd_up(hv, *ARGS)
+    for hv in hypervisors:
+        wait_for("the flows to be settled", lambda hv=hv: "is settled" in cloud.world.log(f"switchd-{hv}"), 60)
+
+
 @pytest.mark.alone
 def test_killed_and_started_again(cloud):
     probes = [Probe(cloud, "red1", "red2"), Probe(cloud, "red3", "red1")]
@@ -113,27 +126,13 @@ def test_killed_and_started_again(cloud):
         time.sleep(random.uniform(0, 0.3))
         cloud.world.kill("switchd-hv1", signal.SIGKILL)
         time.sleep(random.uniform(0.2, 1))
-        cloud.switchd_up("hv1", *ARGS)
-        wait_for("the flows to be settled", lambda: cloud.world.log("switchd-hv1").count("is settled") >= 1, 60)
-        (cloud.world.dir / "switchd-hv1.log").write_text("")
+        switches_settled(cloud, "hv1")
     for probe in probes:
         sent, lost = probe.stop()
         assert sent > 1000 and lost == 0, (probe.tag, sent, lost)
 
 
-def switches_killed(cloud):
-    for hv in ("hv1", "hv2"):
-        cloud.world.kill(f"switchd-{hv}", signal.SIGKILL)
-
-
-def switches_settled(cloud):
-    for hv in ("hv1", "hv2"):
-        (cloud.world.dir / f"switchd-{hv}.log").write_text("")
-        cloud.switchd_up(hv, *ARGS)
-    for hv in ("hv1", "hv2"):
-        wait_for("the flows to be settled", lambda hv=hv: "is settled" in cloud.world.log(f"switchd-{hv}"), 60)
-
-
+@pytest.mark.alone
 def test_neighbours_are_kept_while_it_is_away(cloud):
     """Stations that have just begun to talk ask each other soon after whether they are still there, every second here; no
     switch saw that before it went away. Nor does another process between lose what nobody has asked yet."""
@@ -154,7 +153,7 @@ def test_neighbours_are_kept_while_it_is_away(cloud):
         wait_for(f"{source} to reach {target}",
                  lambda s=source, t=target: vm_sh(cloud, s, "ping", "-n", "-c1", "-W1", t)[0] == 0, 10)
     switches_killed(cloud)
-    switches_settled(cloud)
+    switches_settled(cloud, "hv1", "hv2")
     switches_killed(cloud)
     for n, (source, target) in enumerate(ways):
         cloud.world.spawn(f"kept{n}", ["ping", "-q", "-n", "-c", "100", "-i", "0.05", "-W", "1", target],
@@ -163,7 +162,7 @@ def test_neighbours_are_kept_while_it_is_away(cloud):
         wait_for("its end", lambda n=n: "received" in cloud.world.log(f"kept{n}"), 20)
         assert "100 received" in cloud.world.log(f"kept{n}"), (source, target, cloud.world.log(f"kept{n}"))
         cloud.world.kill(f"kept{n}")
-    switches_settled(cloud)
+    switches_settled(cloud, "hv1", "hv2")
 
 
 def test_taken_over_flows_count(cloud):
@@ -177,11 +176,11 @@ def test_taken_over_flows_count(cloud):
 @pytest.mark.alone
 def test_other_layout_is_replaced(cloud):
     """An upgrade with another map layout: the old programs serve until the new tables are complete."""
-    old = pins(cloud, "hv1") / "layout0"
+    old = cloud.pins("hv1") / "layout0"
     probe = Probe(cloud, "red1", "red2")
     time.sleep(0.3)
     cloud.world.kill("switchd-hv1", signal.SIGKILL)
-    next(pins(cloud, "hv1").iterdir()).rename(old)
+    next(cloud.pins("hv1").iterdir()).rename(old)
     (cloud.world.dir / "switchd-hv1.log").write_text("")
     cloud.switchd_up("hv1", *ARGS)
     wait_for("the programs to be replaced",
@@ -192,24 +191,14 @@ def test_other_layout_is_replaced(cloud):
     assert not old.exists()
 
 
-def coverage(cloud, hv, event):
-    found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl(hv, "coverage/show"), re.M)
-    return int(found[1]) if found else 0
-
-
 def test_samples_agree(cloud):
     """Every packet of the fast path translated again: whatever it did was right."""
     cloud.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:fast-path-sample=1")
     wait_for("samples", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=3, wait=1) == 3
-             and coverage(cloud, "hv1", "megaflow_sample") > 20, 10)
+             and cloud.counter("hv1", "megaflow_sample") > 20, 10)
     assert cloud.ping("red1", cloud.vms["red3"]["ip"], count=3) == 3
-    assert coverage(cloud, "hv1", "megaflow_sample_mismatch") == 0
+    assert cloud.counter("hv1", "megaflow_sample_mismatch") == 0
     cloud.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "fast-path-sample")
-
-
-def pins(cloud, hv):
-    name = str(cloud.rundir(hv)).lstrip("/").replace("/", "_").replace(".", "_")
-    return pathlib.Path("/sys/fs/bpf/warren") / name
 
 
 def bpf_ids(kind, ids):
@@ -218,9 +207,9 @@ def bpf_ids(kind, ids):
 
 
 def test_ends_and_is_detached(cloud):
-    assert pins(cloud, "hv1").is_dir()
+    assert cloud.pins("hv1").is_dir()
     run_ids = {"map": {json.loads(run("bpftool", "-j", "map", "show", "pinned", path).stdout)["id"]
-                       for path in pins(cloud, "hv1").rglob("*") if path.is_file() and "link" not in path.name},
+                       for path in cloud.pins("hv1").rglob("*") if path.is_file() and "link" not in path.name},
                "prog": {int(n) for line in json.loads(cloud.world.ip(cloud.hv_ns("hv1"), "-j", "link").stdout)
                         for n in re.findall(r"\bid (\d+)", cloud.world.sh(cloud.hv_ns("hv1"), "tc", "filter", "show", "dev",
                                                                         line["ifname"], "ingress", check=False).stdout)}}
@@ -234,7 +223,7 @@ def test_ends_and_is_detached(cloud):
     ns = cloud.hv_ns("hv1")
     run("nsenter", f"--net=/run/netns/{ns}", cloud.program("warren-switchd"), "--rundir", cloud.rundir("hv1"),
         "--detach-datapath")
-    assert not pins(cloud, "hv1").exists()
+    assert not cloud.pins("hv1").exists()
     links = json.loads(cloud.world.ip(ns, "-j", "link").stdout)
     assert not [link["ifname"] for link in links if link["ifname"].startswith("wr")]
     filters = [cloud.world.sh(ns, "tc", "filter", "show", "dev", link["ifname"], "ingress", check=False).stdout

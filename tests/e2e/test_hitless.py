@@ -4,13 +4,12 @@ layout of the maps takes over, and while ports, tunnels, bridges and flows that 
 import json
 import os
 import pathlib
-import re
 import signal
 import threading
 import time
 
 import pytest
-from datapaths import bpf_refusal
+from datapaths import need_bpf
 from world import run, wait_for
 
 STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
@@ -43,8 +42,7 @@ def bridge_up(cloud, hv, other, n):
 
 @pytest.fixture(scope="module")
 def cloud(cloud_factory):
-    if bpf_refusal():
-        pytest.skip(bpf_refusal())
+    need_bpf()
     cloud = cloud_factory(datapath="ebpf")
     cloud.switches_up("hv1", "hv2")
     for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
@@ -55,11 +53,6 @@ def cloud(cloud_factory):
     cloud.world.ip(cloud.hv_ns("hv2"), "addr", "add", "10.99.0.1/24", "dev", "spare")
     cloud.world.ip(cloud.hv_ns("hv2"), "link", "set", "spare", "up")
     return cloud
-
-
-def drops(cloud, hv):
-    """What the switch dropped so far."""
-    return {name: int(total) for name, total in re.findall(r"^drop_(\w+) .*total: ([1-9]\d*)", cloud.appctl(hv, "coverage/show"), re.M)}
 
 
 @pytest.fixture
@@ -75,7 +68,7 @@ def streams(cloud):
         report = json.loads(cloud.world.log("streams").splitlines()[-1])
         touched = {pair: seen for pair, seen in report.items() if seen["sent"] < 100 or seen["lost"] or seen["twice"] or
                    (order and seen["late"])}
-        assert not touched, (touched, {hv: drops(cloud, hv) for hv in cloud.hypervisors})
+        assert not touched, (touched, {hv: cloud.drops(hv) for hv in cloud.hypervisors})
         return max(seen["pause"] for seen in report.values())
     yield assert_untouched
     cloud.world.kill("streams", signal.SIGINT)  # after a failure
@@ -143,7 +136,7 @@ def test_other_layout(cloud, streams):
     before = {link: programs(cloud, "hv2", link) for link in links}
     assert all(len(ids) == 1 for ids in before.values()) and len(programs(cloud, "hv2", "spare")) == 1
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
-    pins = pathlib.Path("/sys/fs/bpf/warren", re.sub("[/.]", "_", str(cloud.rundir("hv2")).lstrip("/")))
+    pins = cloud.pins("hv2")
     next(pins.iterdir()).rename(pins / "layout0")
     cloud.world.ip(cloud.hv_ns("hv2"), "addr", "flush", "dev", "spare")
     for event in ("flows of programs of another version are learned", "programs and maps of another version are replaced"):

@@ -27,15 +27,10 @@ def ping(cloud, count):
     return int(re.search(r"(\d+) received", shown)[1])
 
 
-def coverage(cloud, event):
-    found = re.search(rf"^{event} .*total: (\d+)", cloud.appctl("hv1", "coverage/show"), re.M)
-    return int(found[1]) if found else 0
-
-
 def test_share(cloud):
     for share, at_least, at_most in ((0, 0, 0), (1, 100, 150), (10, 1, 40)):
         cloud.vsctl("hv1", "set", "Open_vSwitch", ".", f"other_config:fast-path-sample={share}")
-        before = coverage(cloud, "megaflow_sample")
+        before = cloud.counter("hv1", "megaflow_sample")
         assert ping(cloud, 50) == 50
-        assert at_least <= coverage(cloud, "megaflow_sample") - before <= at_most, share
-    assert coverage(cloud, "megaflow_sample_mismatch") == 0
+        assert at_least <= cloud.counter("hv1", "megaflow_sample") - before <= at_most, share
+    assert cloud.counter("hv1", "megaflow_sample_mismatch") == 0

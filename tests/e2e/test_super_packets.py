@@ -9,8 +9,8 @@ import re
 import signal
 
 import pytest
-from datapaths import bpf_refusal
-from world import run, wait_for
+from datapaths import need_bpf
+from world import pin_name, run, wait_for
 
 TAPS = pathlib.Path(__file__).with_name("taps.py")
 STREAM = pathlib.Path(__file__).with_name("super_stream.py")
@@ -42,8 +42,7 @@ def switch_up(cloud, hv, other):
 
 @pytest.fixture(scope="module")
 def cloud(cloud_factory):
-    if bpf_refusal():
-        pytest.skip(bpf_refusal())
+    need_bpf()
     cloud = cloud_factory(datapath="ebpf")
     cloud.hypervisors = ["hv1", "hv2"]
     cloud.underlay_up(cloud.hypervisors)
@@ -285,12 +284,9 @@ def assert_untouched(streams):
     """Whatever happened since they began: all arrived, and whole."""
     for name, stream in streams.items():
         for kind, (sent, whole, other) in stream.stop().items():
-            assert sent > 100 and whole == sent and not other, (name, kind, sent, whole, other, dropped(stream.cloud))
-
-
-def dropped(cloud):
-    """What the switches dropped since they began, which tells a loss of theirs from one of the machine's or the test's."""
-    return {hv: re.findall(r"^(drop_\w+) .*total: ([1-9]\d*)", cloud.appctl(hv, "coverage/show"), re.M) for hv in cloud.hypervisors}
+            # What the switches dropped tells a loss of theirs from one of the machine's or the test's.
+            assert sent > 100 and whole == sent and not other, (
+                name, kind, sent, whole, other, {hv: stream.cloud.drops(hv) for hv in stream.cloud.hypervisors})
 
 
 def detours(cloud, hv):
@@ -301,8 +297,7 @@ def detours(cloud, hv):
 
 
 def namespaces(cloud, hv):
-    pin = re.sub("[/.]", "_", str(cloud.rundir(hv)).lstrip("/"))
-    return sorted(pathlib.Path("/run/netns").glob(f"wr-detour*-{pin}"))
+    return sorted(pathlib.Path("/run/netns").glob(f"wr-detour*-{pin_name(cloud.rundir(hv))}"))
 
 
 def settled(cloud, hv):
@@ -366,7 +361,7 @@ def test_other_layout_without_loss(direct_bridges, streams):
     cloud = direct_bridges
     before = detours(cloud, "hv2")
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
-    pins = pathlib.Path("/sys/fs/bpf/warren", re.sub("[/.]", "_", str(cloud.rundir("hv2")).lstrip("/")))
+    pins = cloud.pins("hv2")
     next(pins.iterdir()).rename(pins / "layout0")
     cloud.switchd_up("hv2")
     assert len(detours(cloud, "hv2")) == 2  # the process is ready, but not settled

@@ -54,7 +54,7 @@ table=23,actions=output:2
 
 
 def count(hv, reason):
-    return int(hv.appctl("hv1", "coverage/read-counter", f"drop_{reason}"))
+    return hv.counter("hv1", f"drop_{reason}")
 
 
 def checksum(data):

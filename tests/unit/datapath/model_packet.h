@@ -30,14 +30,9 @@ struct making {
 
 static void *make_room(struct making *m, size_t n)
 {
-    uint8_t *at = m->b + m->n;
-
-    for (size_t i = 0; i < n; i++) {
-        at[i] = (uint8_t)rnd(256);
-    }
     m->n += n;
     assert_in_range(m->n, 1, sizeof(m->b));
-    return at;
+    return random_bytes(m->b + m->n - n, n);
 }
 
 static void make_be16(struct making *m, uint16_t v)

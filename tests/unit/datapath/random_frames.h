@@ -23,15 +23,19 @@ struct builder {
     size_t n;
 };
 
-static void *put(struct builder *f, size_t n)
+/* Fills N bytes at P; returns P. */
+static void *random_bytes(uint8_t *p, size_t n)
 {
-    uint8_t *p = f->b + f->n;
-
     for (size_t i = 0; i < n; i++) {
         p[i] = (uint8_t)rnd(256);
     }
-    f->n += n;
     return p;
+}
+
+static void *put(struct builder *f, size_t n)
+{
+    f->n += n;
+    return random_bytes(f->b + f->n - n, n);
 }
 
 static void put_be16(struct builder *f, uint16_t v)

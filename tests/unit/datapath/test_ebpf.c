@@ -299,18 +299,6 @@ static void test_verify(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
-static uint64_t dropped(uint32_t reason)
-{
-    _cleanup_free_ uint64_t *counts = xcalloc((size_t)maps.n_cpus, sizeof(*counts));
-    uint64_t sum = 0;
-
-    assert_int_equal(bpf_map_lookup_elem(maps.drops_fd, &reason, counts), 0);
-    for (int i = 0; i < maps.n_cpus; i++) {
-        sum += counts[i];
-    }
-    return sum;
-}
-
 /* A port's misses beyond its budget are dropped and counted; another port's are not touched. */
 static void test_budget(void **state WR_UNUSED)
 {
@@ -323,7 +311,7 @@ static void test_budget(void **state WR_UNUSED)
     maps.config->upcall_rate = EBPF_COST_MISS; /* one a second */
     maps.config->upcall_burst = 5 * EBPF_COST_MISS;
     maps.ports[PORT_IN].tokens = maps.config->upcall_burst;
-    before = dropped(DROP_UPCALL_QUEUE);
+    before = drops_of(&maps, DROP_UPCALL_QUEUE);
     for (unsigned int i = 0; i < 20; i++) {
         last_upcall.kind = 0;
         n = sizeof(data);
@@ -332,7 +320,7 @@ static void test_budget(void **state WR_UNUSED)
         came += last_upcall.kind == EBPF_UPCALL_MISS;
     }
     assert_in_range(came, 5, 7);
-    assert_int_equal(dropped(DROP_UPCALL_QUEUE) - before, 20 - came);
+    assert_int_equal(drops_of(&maps, DROP_UPCALL_QUEUE) - before, 20 - came);
     maps.config->upcall_rate = 0;
 }
 
@@ -362,11 +350,11 @@ static void test_learn(void **state WR_UNUSED)
     maps.config->upcall_rate = 1;
     maps.ports[PORT_IN].tokens = 0;
     last_upcall.kind = 0;
-    before = dropped(DROP_UPCALL_QUEUE);
+    before = drops_of(&maps, DROP_UPCALL_QUEUE);
     assert_int_equal(run_prog(maps.port_prog_fd, frame, sizeof(frame), data, &n), TC_ACT_UNSPEC);
     event_base_loop(base, EVLOOP_NONBLOCK);
     assert_int_equal(last_upcall.kind, 0);
-    assert_int_equal(dropped(DROP_UPCALL_QUEUE), before);
+    assert_int_equal(drops_of(&maps, DROP_UPCALL_QUEUE), before);
     maps.config->upcall_rate = 0;
     put_flow(13, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
     assert_int_equal(run_prog(maps.port_prog_fd, frame, sizeof(frame), data, &n), TC_ACT_REDIRECT);

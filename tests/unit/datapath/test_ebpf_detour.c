@@ -44,18 +44,6 @@ static int teardown(void **state WR_UNUSED)
     return 0;
 }
 
-static uint64_t drops_of(uint32_t reason)
-{
-    _cleanup_free_ uint64_t *n = xcalloc((size_t)maps.n_cpus, sizeof(*n));
-    uint64_t sum = 0;
-
-    assert_int_equal(bpf_map_lookup_elem(maps.drops_fd, &reason, n), 0);
-    for (int i = 0; i < maps.n_cpus; i++) {
-        sum += n[i];
-    }
-    return sum;
-}
-
 /* What nobody sent there goes nowhere: a frame that is not ours stays as it is, one with a serial that nobody gave is
  * dropped. */
 static void test_end(void **state WR_UNUSED)
@@ -69,13 +57,13 @@ static void test_end(void **state WR_UNUSED)
         uint8_t in[PRIVATE + 60] = {2, [12] = 0x81, 0, 0, 0, ETH_TYPE_IPV4 >> 8, ETH_TYPE_IPV4 & 255}, out[256];
         DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = sizeof(in), .data_out = out,
                             .data_size_out = sizeof(out), .repeat = 1);
-        uint64_t before = drops_of(DROP_BAD_ACTION);
+        uint64_t before = drops_of(&maps, DROP_BAD_ACTION);
 
         memcpy(in + 2, &serial, 4);
         memcpy(in + 8, &magic, 4);
         assert_int_equal(bpf_prog_test_run_opts(maps.uplink_prog_fd, &opts), 0);
         assert_int_equal(opts.retval, foreign ? (uint32_t)TC_ACT_UNSPEC : TC_ACT_SHOT);
-        assert_int_equal(drops_of(DROP_BAD_ACTION) - before, !foreign);
+        assert_int_equal(drops_of(&maps, DROP_BAD_ACTION) - before, !foreign);
         assert_int_equal(opts.data_size_out, sizeof(in));
         assert_memory_equal(out, in, sizeof(in));
     }
