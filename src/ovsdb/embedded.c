@@ -21,12 +21,18 @@ struct ovsdb_embedded {
     struct child *server; /* NULL: somebody else's server is at the socket */
 };
 
-/* Does anybody listen there? */
+/* Does a server answer there? (RFC 7047, 4.1.11.) One of a process before us that was killed still listens when it is
+ * about to end. */
 static bool answers(const struct remote *remote)
 {
+    static const char echo[] = "{\"method\":\"echo\",\"params\":[],\"id\":0}";
+    static const struct timeval patience = {.tv_sec = START_WAIT_MS / 1000};
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char c;
 
-    return fd >= 0 && !connect(fd, (const struct sockaddr *)&remote->addr, remote->addr_len);
+    return fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) &&
+           !connect(fd, (const struct sockaddr *)&remote->addr, remote->addr_len) &&
+           send(fd, echo, sizeof echo - 1, MSG_NOSIGNAL) == sizeof echo - 1 && recv(fd, &c, 1, 0) == 1;
 }
 
 static int make_database(const struct ovsdb_embedded_options *o, char **ret_error)

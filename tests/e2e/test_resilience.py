@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import threading
 import time
 
 import pytest
@@ -154,6 +155,20 @@ def test_switch_killed(two, datapath):
     if probe:
         sent, lost = probe.stop()
         assert lost == 0, (sent, lost)
+
+
+def test_started_while_the_former_server_ends(two):
+    """The database's server ends a moment after its switch: who comes between does not take it for one that stays."""
+    server = children(two.world.pid("switchd-hv2"), "ovsdb-server")[0]
+    os.kill(server, signal.SIGSTOP)
+    two.world.kill("switchd-hv2", signal.SIGKILL)
+    later = threading.Timer(0.5, os.kill, (server, signal.SIGCONT))
+    later.start()
+    two.switchd_up("hv2")
+    later.join()
+    assert start_time(server) is None
+    assert "br-int" in two.vsctl("hv2", "list-br")
+    wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1) == 1, 40)
 
 
 def test_terms_leave_status_0(cloud):
