@@ -1,34 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "switch/megaflow.h"
+#include "switch/megaflow_private.h"
 
 #include <utlist.h>
 
 #include "base/coverage.h"
-#include "base/hash_index.h"
 #include "base/log.h"
-#include "base/strbuf.h"
-#include "datapath/format.h"
-#include "switch/admission.h"
 #include "switch/cls_mask.h"
 #include "switch/meter_table.h"
-#include "switch/neighbour.h"
-#include "switch/translate.h"
 
 LOG_MODULE("megaflow");
 COVERAGE(upcall_miss);
 COVERAGE(upcall_slow);
 COVERAGE(megaflow_add);
-COVERAGE(megaflow_foreseen);
 COVERAGE(megaflow_not_admitted);
 COVERAGE(megaflow_remove);
-COVERAGE(megaflow_revalidate);
-COVERAGE(megaflow_sample);
-COVERAGE(megaflow_sample_mismatch);
 
-#define SLICE_FLOWS 32        /* between looks at the clock */
-#define SLICE_MS 2            /* of each turn of the event loop */
-#define SYNC_MAX_FLOWS 20000  /* whose counters are read in one go */
-#define PASS_PAUSE_USEC 10000 /* between two passes, when changes keep coming */
+#define SYNC_MAX_FLOWS 20000 /* whose counters are read in one go */
 
 /* Megaflows share masks: there are few of them. */
 struct megaflow_mask {
@@ -38,44 +25,7 @@ struct megaflow_mask {
     uint8_t n_words, words[FLOW_KEY_U64S]; /* where the mask is not zero */
 };
 
-struct megaflow {
-    struct flow_key key; /* masked */
-    struct megaflow_mask *mask;
-    uint32_t hash;
-    dp_flow_id id;
-    void *actions; /* as installed */
-    size_t actions_len;
-    struct xlate_effect *effects;
-    size_t n_effects;
-    const uint64_t **deps; /* counters of what its translation depends on */
-    size_t n_deps;
-    struct dp_flow_stats stats; /* as of the last read; all of it has been pushed */
-    int64_t created_ms;
-    uint64_t generation; /* of the tables that it was last translated with */
-    struct megaflow *prev, *next;
-};
-
-struct megaflows {
-    struct switch_ *sw;
-    struct hash_index by_key;
-    struct megaflow *list;
-    struct hash_index masks;
-    struct event *event;
-    struct megaflow *cursor;         /* next one of the pass; NULL: none runs */
-    bool pass_reads;                 /* this pass reads all counters, not only those of stale flows */
-    uint64_t pass_generation;        /* when it began */
-    int64_t pass_began_ms, stats_ms; /* this pass; the last one that read counters, to its end */
-    dp_flow_id next_id;
-    uint64_t n_revalidated;
-    unsigned int pushing; /* depth of push_stats() */
-    size_t max_flows;
-    int64_t idle_ms;
-    struct admission admission;
-    struct neighbours neighbours;
-};
-
-/* The datapath goes on without us, and the next process takes its flows over. */
-static bool outlives_us(const struct megaflows *m)
+bool megaflows_outlive_us(const struct megaflows *m)
 {
     return m->sw->dp->class->settle;
 }
@@ -143,6 +93,28 @@ static struct megaflow *find(const struct megaflows *m, const struct flow_key *k
     return NULL;
 }
 
+struct megaflow *megaflow_find(const struct megaflows *m, const struct flow_key *key, const struct flow_key *mask_key)
+{
+    const struct megaflow_mask *mask = find_mask(m, mask_key, cls_hash_key(mask_key));
+
+    return mask ? find(m, key, mask, hash_key(mask, key)) : NULL;
+}
+
+bool megaflow_covers(const struct megaflows *m, const struct flow_key *key)
+{
+    _cleanup_free_ void **masks = hash_index_list(&m->masks);
+    bool found = false;
+
+    for (size_t i = 0; masks && i < m->masks.n && !found; i++) {
+        const struct megaflow_mask *mask = masks[i];
+        struct flow_key masked;
+
+        flow_key_and(&masked, key, &mask->key);
+        found = find(m, &masked, mask, hash_key(mask, &masked));
+    }
+    return found;
+}
+
 /* Its hash is known. */
 static void add(struct megaflows *m, struct megaflow *f)
 {
@@ -189,8 +161,7 @@ static void forget(struct megaflows *m, struct megaflow *f)
     free(f);
 }
 
-/* The datapath says a last time what it counted. */
-static void remove_flow(struct megaflows *m, struct megaflow *f)
+void megaflow_remove(struct megaflows *m, struct megaflow *f)
 {
     struct dp_flow_stats stats;
 
@@ -200,8 +171,7 @@ static void remove_flow(struct megaflows *m, struct megaflow *f)
     forget(m, f);
 }
 
-/* False when the datapath does not know the flow any more: then it is forgotten. */
-static bool pull_stats(struct megaflows *m, struct megaflow *f)
+bool megaflow_pull_stats(struct megaflows *m, struct megaflow *f)
 {
     struct dp_flow_stats stats;
     int error = dp_flow_get_stats(m->sw->dp, f->id, &stats);
@@ -287,28 +257,35 @@ static bool mask_suffices(const struct flow_key *have, const struct flow_key *ne
     return true;
 }
 
-/* The port that the packet came in by is the switch's. One that is not may be a port of the process before us which
- * will be added in a moment, and whose flows still forward: a megaflow that drops would be in their way. */
-static bool has_port(const struct xlate_out *out)
+bool megaflow_has_port(const struct xlate_out *out)
 {
     return out->bridge || out->drop != DROP_NO_PORT;
 }
 
-/* Makes the installed flow what OUT says. False when it had to go. */
-static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *out)
+bool megaflow_does(const struct megaflow *f, const struct xlate_out *out)
 {
     struct detour slow;
     const void *actions;
     size_t len;
 
-    if (!mask_suffices(&f->mask->key, &out->mask) || !has_port(out)) {
-        remove_flow(m, f);
+    installed_actions(out, &slow, &actions, &len);
+    return len == f->actions_len && !memcmp(actions, f->actions, len);
+}
+
+bool megaflow_update(struct megaflows *m, struct megaflow *f, struct xlate_out *out)
+{
+    struct detour slow;
+    const void *actions;
+    size_t len;
+
+    if (!mask_suffices(&f->mask->key, &out->mask) || !megaflow_has_port(out)) {
+        megaflow_remove(m, f);
         return false;
     }
     installed_actions(out, &slow, &actions, &len);
     if (len != f->actions_len || memcmp(actions, f->actions, len)) {
         if (put(m, f, actions, len)) {
-            remove_flow(m, f);
+            megaflow_remove(m, f);
             return false;
         }
         free(f->actions);
@@ -319,25 +296,10 @@ static bool update(struct megaflows *m, struct megaflow *f, struct xlate_out *ou
     return true;
 }
 
-/* Counters first: they belong to the rules of the former translation. */
-static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
-{
-    struct xlate_out out;
-    uint64_t generation = m->sw->generation;
-
-    coverage_inc(megaflow_revalidate);
-    m->n_revalidated++;
-    translate(&(struct xlate_in){.sw = m->sw, .key = &f->key, .now = now}, &out);
-    if (update(m, f, &out)) {
-        f->generation = generation;
-    }
-    xlate_out_done(&out);
-}
-
 /* ---- upcalls ---- */
 
-static void install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
-                    int64_t now)
+void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
+                      int64_t now)
 {
     struct megaflow_mask *mask = get_mask(m, &out->mask);
     struct flow_key masked;
@@ -354,7 +316,7 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     if (f) {
         put_mask(m, mask); /* F has it as well */
         /* Another packet of the flow was on its way up as well, or the flow is stale. */
-        if (pull_stats(m, f) && update(m, f, out)) {
+        if (megaflow_pull_stats(m, f) && megaflow_update(m, f, out)) {
             f->generation = generation;
         }
         return;
@@ -391,47 +353,6 @@ static void install(struct megaflows *m, const struct flow_key *key, struct xlat
     add(m, f);
 }
 
-/* There is a megaflow, whichever its mask, for packets with KEY. */
-static bool has_flow_for(const struct megaflows *m, const struct flow_key *key)
-{
-    _cleanup_free_ void **masks = hash_index_list(&m->masks);
-    bool found = false;
-
-    for (size_t i = 0; masks && i < m->masks.n && !found; i++) {
-        const struct megaflow_mask *mask = masks[i];
-        struct flow_key masked;
-
-        flow_key_and(&masked, key, &mask->key);
-        found = find(m, &masked, mask, hash_key(mask, &masked));
-    }
-    return found;
-}
-
-/* Megaflows for what the sender of a packet with KEY will ask and answer its neighbour (neighbour.h). */
-static void foresee(struct megaflows *m, const struct flow_key *key, int64_t now)
-{
-    struct flow_key keys[NEIGHBOUR_KEYS];
-    unsigned int n = neighbour_keys(key, keys);
-
-    if (!n || !outlives_us(m) || m->by_key.n > MEGAFLOW_FEW / 2 || !neighbours_ask(&m->neighbours, key, now)) {
-        return;
-    }
-    for (unsigned int i = 0; i < n; i++) {
-        uint64_t generation = m->sw->generation;
-        struct xlate_out out;
-
-        if (has_flow_for(m, &keys[i])) {
-            continue;
-        }
-        translate(&(struct xlate_in){.sw = m->sw, .key = &keys[i], .now = now}, &out);
-        if (!out.slow && out.drop == DROP_NONE) {
-            coverage_inc(megaflow_foreseen);
-            install(m, &keys[i], &out, generation, now);
-        }
-        xlate_out_done(&out);
-    }
-}
-
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
 {
     struct switch_ *sw = aux;
@@ -457,8 +378,8 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */
         xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
                           (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
-        if (has_port(&out)) {
-            install(sw->megaflows, upcall->key, &out, generation, now);
+        if (megaflow_has_port(&out)) {
+            megaflow_install(sw->megaflows, upcall->key, &out, generation, now);
         }
     }
     if (out.actions_len) {
@@ -469,208 +390,9 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         }
     }
     if (upcall->reason == DP_UPCALL_MISS && !out.slow && out.drop == DROP_NONE) {
-        foresee(sw->megaflows, upcall->key, now);
+        megaflow_foresee(sw->megaflows, upcall->key, now);
     }
     xlate_out_done(&out);
-}
-
-void megaflow_adopt(void *aux, const struct flow_key *key)
-{
-    struct switch_ *sw = aux;
-    uint64_t generation = sw->generation;
-    int64_t now = time_mono_ms();
-    struct xlate_out out;
-
-    translate(&(struct xlate_in){.sw = sw, .key = key, .now = now}, &out);
-    if (has_port(&out)) {
-        install(sw->megaflows, key, &out, generation, now);
-    }
-    xlate_out_done(&out);
-}
-
-static bool same_actions(const struct megaflow *f, const struct xlate_out *out)
-{
-    struct detour slow;
-    const void *actions;
-    size_t len;
-
-    installed_actions(out, &slow, &actions, &len);
-    return len == f->actions_len && !memcmp(actions, f->actions, len);
-}
-
-static void tell_mismatch(const struct dp_flow *flow, const struct xlate_out *out, bool faithful)
-{
-    _cleanup_strbuf_ struct strbuf b = {0};
-
-    dp_key_format(flow->key, flow->mask, &b);
-    strbuf_addf(&b, ": the datapath did ");
-    dp_actions_format(flow->actions, flow->actions_len, &b);
-    strbuf_addf(&b, "; right is ");
-    dp_actions_format(out->actions, out->actions_len, &b);
-    log_limited(LOG_LEVEL_ERR, "a megaflow is removed: %s%s", strbuf_str(&b), faithful ? "" : " (its maps differ)");
-}
-
-void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful)
-{
-    struct switch_ *sw = aux;
-    struct megaflows *m = sw->megaflows;
-    const struct megaflow_mask *mask = find_mask(m, flow->mask, cls_hash_key(flow->mask));
-    struct megaflow *f = mask ? find(m, flow->key, mask, hash_key(mask, flow->key)) : NULL;
-    struct xlate_out out;
-
-    coverage_inc(megaflow_sample);
-    /* A flow that a change has overtaken is about to be mended, and proves nothing. */
-    if (!f || f->generation != sw->generation || sw->restore_wait) {
-        return;
-    }
-    translate(&(struct xlate_in){.sw = sw, .key = key, .now = time_mono_ms()}, &out);
-    if (!faithful || !same_actions(f, &out)) {
-        coverage_inc(megaflow_sample_mismatch);
-        tell_mismatch(flow, &out, faithful);
-        remove_flow(m, f);
-    }
-    xlate_out_done(&out);
-}
-
-/* ---- passes ---- */
-
-static void schedule(struct megaflows *m, long usec)
-{
-    const struct timeval tv = {0, usec};
-
-    event_add(m->event, &tv);
-}
-
-static void start_pass(struct megaflows *m, int64_t now, bool reads)
-{
-    m->pass_began_ms = now;
-    m->cursor = m->list;
-    m->pass_reads = reads;
-    m->pass_generation = m->sw->generation;
-}
-
-/* Has anything changed since that the flow's translation looked at? */
-static bool is_stale(const struct megaflows *m, const struct megaflow *f)
-{
-    if (m->sw->full_generation > f->generation) {
-        return true;
-    }
-    for (size_t i = 0; i < f->n_deps; i++) {
-        if (*f->deps[i] > f->generation) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int64_t idle_limit(const struct megaflows *m)
-{
-    bool kept = m->idle_ms == MEGAFLOW_IDLE_MS && outlives_us(m) && m->by_key.n <= MEGAFLOW_FEW;
-
-    return kept ? MEGAFLOW_KEPT_MS : m->idle_ms;
-}
-
-/* Counters, idleness and, when something changed, translation of one flow. */
-static void visit(struct megaflows *m, struct megaflow *f, int64_t now)
-{
-    bool stale = f->generation != m->sw->generation && is_stale(m, f);
-
-    if (!stale) {
-        f->generation = m->sw->generation;
-    }
-    if ((!stale && !m->pass_reads) || !pull_stats(m, f)) {
-        return;
-    }
-    if (now - MAX(f->created_ms, f->stats.used_ms) >= idle_limit(m)) {
-        remove_flow(m, f);
-    } else if (stale) {
-        revalidate(m, f, now);
-    }
-}
-
-/* Goes on with the pass until its end (true) or, unless UNBOUNDED, the end of the slice. */
-static bool run_slice(struct megaflows *m, int64_t now, bool unbounded)
-{
-    int64_t until = time_mono_ms() + SLICE_MS;
-    unsigned int n = 0;
-
-    while (m->cursor) {
-        struct megaflow *f = m->cursor;
-
-        m->cursor = f->next;
-        visit(m, f, now);
-        if (++n % SLICE_FLOWS == 0 && !unbounded && time_mono_ms() >= until) {
-            break;
-        }
-    }
-    if (m->cursor) {
-        return false;
-    }
-    if (m->pass_reads) {
-        m->stats_ms = MAX(m->stats_ms, m->pass_began_ms);
-    }
-    return true;
-}
-
-static void go_on(struct megaflows *m, int64_t now)
-{
-    if (!run_slice(m, now, false)) {
-        schedule(m, 0);
-    } else if (m->pass_generation != m->sw->generation && m->list) {
-        start_pass(m, now, false);
-        schedule(m, PASS_PAUSE_USEC);
-    }
-}
-
-static void on_event(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
-{
-    struct megaflows *m = aux;
-
-    int64_t now = time_mono_ms();
-
-    if (m->sw->restore_wait) {
-        return; /* what the datapath still does is right, what the tables say is not yet */
-    }
-    if (!m->cursor) {
-        start_pass(m, now, false);
-    }
-    go_on(m, now);
-}
-
-void megaflows_changed(struct megaflows *m)
-{
-    if (m->list && !event_pending(m->event, EV_TIMEOUT, NULL)) {
-        schedule(m, 0);
-    }
-}
-
-void megaflow_tick(struct switch_ *sw, int64_t now)
-{
-    struct megaflows *m = sw->megaflows;
-
-    if (sw->restore_wait) {
-        return;
-    }
-    if (!m->cursor || !m->pass_reads) {
-        start_pass(m, now, true); /* it does also what the pass that it may cut short was for */
-    }
-    go_on(m, now);
-}
-
-void megaflow_revalidate_all(struct switch_ *sw)
-{
-    struct megaflows *m = sw->megaflows;
-
-    /* A pass may itself change tables (learned flows that traffic brings back), but not for ever: three settle it. */
-    for (int i = 0; i < 3; i++) {
-        int64_t now = time_mono_ms();
-
-        start_pass(m, now, true);
-        run_slice(m, now, true);
-        if (m->pass_generation == sw->generation) {
-            break;
-        }
-    }
 }
 
 void megaflow_sync_stats(struct switch_ *sw)
@@ -683,7 +405,7 @@ void megaflow_sync_stats(struct switch_ *sw)
         return; /* the passes read them once a second, in slices */
     }
     DL_FOREACH_SAFE(m->list, f, next) {
-        pull_stats(m, f);
+        megaflow_pull_stats(m, f);
     }
     m->stats_ms = MAX(m->stats_ms, began);
 }
@@ -707,7 +429,7 @@ void megaflow_sync_removed(struct switch_ *sw)
     }
     DL_FOREACH_SAFE(sw->megaflows->list, f, next) {
         if (uses_removed_rule(f)) {
-            pull_stats(sw->megaflows, f);
+            megaflow_pull_stats(sw->megaflows, f);
         }
     }
 }
@@ -722,7 +444,7 @@ void megaflow_flush(struct switch_ *sw)
     struct megaflows *m = sw->megaflows;
 
     while (m && m->list) {
-        remove_flow(m, m->list);
+        megaflow_remove(m, m->list);
     }
 }
 
@@ -759,7 +481,7 @@ void megaflow_flush_bridge(struct bridge *br)
     }
     DL_FOREACH_SAFE(m->list, f, next) {
         if (is_of(f, br)) {
-            remove_flow(m, f);
+            megaflow_remove(m, f);
         }
     }
 }
@@ -816,7 +538,7 @@ struct megaflows *megaflows_create(struct switch_ *sw)
     m->sw = sw;
     m->max_flows = MEGAFLOW_DEFAULT_LIMIT;
     m->idle_ms = MEGAFLOW_IDLE_MS;
-    m->event = event_new(sw->base, -1, 0, on_event, m);
+    m->event = event_new(sw->base, -1, 0, megaflows_on_event, m);
     if (!m->event) {
         free(m);
         return NULL;
@@ -830,7 +552,7 @@ void megaflows_destroy(struct megaflows *m)
         return;
     }
     while (m->list) {
-        remove_flow(m, m->list);
+        megaflow_remove(m, m->list);
     }
     event_free(m->event);
     hash_index_done(&m->by_key);
