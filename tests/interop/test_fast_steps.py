@@ -8,7 +8,8 @@ import struct
 
 import pytest
 from captures import rdpcap  # noqa: F401  (scapy, its warnings silenced)
-from scapy.all import (ARP, UDP, Ether, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IP, IPv6, Raw, SCTP, SCTPChunkData, raw)
+from scapy.all import (ARP, ICMP, TCP, UDP, Dot1Q, Ether, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, IP, IPv6, Raw,
+                       SCTP, SCTPChunkData, raw)
 from scapy.contrib.mpls import MPLS
 from test_normal_modes import Wire
 from world import wait_for
@@ -18,6 +19,7 @@ V4 = Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.2")
 V6 = Ether(src=A, dst=B) / IPv6(src="fd00::1", dst="fd00::2", hlim=255)
 PAYLOAD = bytes(range(200))
 SECRET = 0x1234567890abcdef
+ROUTED = "set_field:02:00:00:00:00:0f->eth_src,set_field:02:00:00:00:00:0e->eth_dst,dec_ttl"
 
 
 def solicitation(target, address):
@@ -43,7 +45,13 @@ FLOWS = {
             "mpls,mpls_label=6,actions=dec_mpls_ttl,output:2",
             "arp,arp_tpa=10.0.0.1,actions=set_field:%d->tun_metadata0,set_field:5->tun_metadata1,output:9" % SECRET,
             "arp,arp_tpa=10.0.0.2,actions=set_field:%d->tun_metadata0,output:9" % (SECRET + 1),
-            "arp,arp_tpa=10.0.0.3,actions=output:9,output:2"],
+            "arp,arp_tpa=10.0.0.3,actions=output:9,output:2",
+            "tcp,nw_dst=10.0.0.7,actions=output:9",
+            "tcp,nw_dst=10.0.0.8,actions=%s,set_field:10.1.0.8->nw_dst,set_field:10.2.0.1->nw_src,set_field:99->tcp_dst,output:9" % ROUTED,
+            "tcp6,ipv6_dst=fd00::8,actions=%s,set_field:fd02::1->ipv6_src,set_field:5->tcp_src,output:9" % ROUTED,
+            "tcp,dl_vlan=5,actions=strip_vlan,%s,output:9" % ROUTED,
+            "dl_vlan=6,actions=strip_vlan,output:9",
+            "tcp,nw_dst=10.0.0.9,actions=mod_vlan_vid:7,output:9"],
     "hv2": ["tun_metadata0=%d,tun_metadata1=5,actions=output:4" % SECRET,
             "tun_metadata0=%d,actions=output:5" % (SECRET + 1),
             "priority=1,actions=output:6"],
@@ -132,3 +140,51 @@ def test_frame(hvs, datapath, name):
                 assert passed_on(hvs, sent, want) == want
         for hv in hvs.hypervisors:
             assert "dp:userspace" not in hvs.appctl(hv, "dpctl/dump-flows")
+
+
+# --- too big for the tunnel
+
+ROOM = 1500 - 20 - 8 - 8 - 14  # of an IP packet without tags in Geneve over IPv4
+
+
+def big(last, *tags):
+    frame = Ether(src=A, dst=B)
+    for tag in tags:
+        frame /= Dot1Q(vlan=tag)
+    return frame / IP(src="10.0.0.1", dst=f"10.0.0.{last}", flags="DF", tos=8) / TCP(sport=7, dport=80) / Raw(bytes(1440))
+
+
+def big6(last):
+    return Ether(src=A, dst=B) / IPv6(src="fd00::1", dst=f"fd00::{last}", fl=5) / TCP(sport=7, dport=80) / Raw(bytes(1420))
+
+
+def too_big(mtu, sent, *tags):
+    """What a router would say of SENT to its sender, who knows the packet as it has sent it."""
+    frame = Ether(src=B, dst=A)
+    for tag in tags:
+        frame /= Dot1Q(vlan=tag)
+    if IP in sent:
+        answer = IP(src=sent[IP].dst, dst=sent[IP].src, tos=0xc0, id=0) / ICMP(type=3, code=4, nexthopmtu=mtu)
+        return frame / answer / Raw(raw(sent[IP])[:576 - 28])
+    answer = IPv6(src=sent[IPv6].dst, dst=sent[IPv6].src) / ICMPv6PacketTooBig(mtu=mtu)
+    return frame / answer / Raw(raw(sent[IPv6])[:1280 - 48])
+
+
+TOO_BIG = {
+    "as it is": (big(7), too_big(ROOM, big(7))),
+    "translated": (big(8), too_big(ROOM, big(8))),
+    "translated, IPv6": (big6(8), too_big(ROOM, big6(8))),
+    "a tag off": (big(10, 5), too_big(ROOM, big(10), 5)),
+    "one of two tags off": (big(10, 6, 5), too_big(ROOM - 4, big(10), 6, 5)),
+    "a tag on": (big(9), too_big(ROOM - 4, big(9))),
+}
+
+
+@pytest.mark.parametrize("name", TOO_BIG)
+def test_too_big_is_told(hvs, name):
+    """Whatever the flow makes of the packet; also by the flow that its first packet has brought."""
+    sent, want = TOO_BIG[name]
+    sent, want = raw(sent), {1: [raw(want)]}
+    wait_for("an answer", lambda: passed_on(hvs, sent, want) == want, 10)
+    for _ in range(3):
+        assert passed_on(hvs, sent, want) == want

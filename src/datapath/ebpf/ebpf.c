@@ -39,7 +39,7 @@ static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct
     }
 }
 
-/* One output of a flow that the fast path left to us. */
+/* One output of a flow that the fast path left to us. P is what it was made of the packet with KEY. */
 static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, dp_flow_id id,
                        uint32_t number)
 {
@@ -112,7 +112,7 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
         upcall_slow(dp, p, &key, u->arg);
         break;
     case EBPF_UPCALL_OUTPUT:
-        run_output(dp, p, &key, u->id, u->arg);
+        run_output(dp, p, &u->key, u->id, u->arg);
         break;
     case EBPF_UPCALL_PUNT: {
         uint64_t hits = dp->us->hits;

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 17
+#define EBPF_LAYOUT 18
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -314,12 +314,13 @@ struct ebpf_upcall {
     __u32 arg;
     __u32 len; /* of the frame */
     __u32 in_port;
-    __u32 pkt_mark;
+    __u32 mark, priority;  /* as steps have set them */
     struct flow_vlan vlan; /* as on the wire, with the CFI bit; no TPID: there is none */
     __u32 gso_size;        /* 0: no super-packet */
     __u32 hash;            /* OUTPUT: the flow's, which its packets are encapsulated by */
-    __u64 id;              /* of the flow, where there is one */
-    struct flow_tunnel tunnel;
+    __u32 pad;
+    __u64 id;            /* of the flow, where there is one */
+    struct flow_key key; /* its tunnel; OUTPUT: of the packet as it came, before any step */
 };
 
 _Static_assert(sizeof(struct ebpf_step) == 64, "ebpf_step layout");
@@ -327,7 +328,7 @@ _Static_assert(sizeof(struct ebpf_opts) == 256, "ebpf_opts layout");
 _Static_assert(sizeof(struct ebpf_slot) == 512, "ebpf_slot layout");
 _Static_assert(sizeof(struct ebpf_mask) == 176, "ebpf_mask layout");
 _Static_assert(sizeof(struct ebpf_port) == 64, "ebpf_port layout");
-_Static_assert(sizeof(struct ebpf_upcall) == 40 + 48, "ebpf_upcall layout");
+_Static_assert(sizeof(struct ebpf_upcall) == 48 + 168, "ebpf_upcall layout");
 
 /* The hash of KEY under MASK, whose index is part of it; the same function on both sides. Two chains, so that the
  * processor can run them side by side; every step is a bijection of its input, so that no two keys that differ in one

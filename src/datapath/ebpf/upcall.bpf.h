@@ -48,12 +48,13 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     u->arg = arg;
     u->len = len;
     u->in_port = s->in_port;
-    u->pkt_mark = s->key.pkt_mark;
+    u->mark = skb->mark;
+    u->priority = skb->priority;
     u->vlan = (struct flow_vlan){0};
     u->gso_size = skb->gso_size;
     u->hash = s->hash;
     u->id = id;
-    u->tunnel = s->key.tunnel;
+    u->key = s->key;
     if (!s->base && skb->vlan_present) {
         u->vlan.tpid = (__be16)skb->vlan_proto;
         u->vlan.tci = bpf_htons(skb->vlan_tci);

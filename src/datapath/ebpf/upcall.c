@@ -56,8 +56,9 @@ static int receive(void *ctx, void *data, size_t size)
         p.len = record->arg;
     }
     p.in_port = dp_port(record->in_port);
-    p.pkt_mark = record->pkt_mark;
-    p.tunnel = record->tunnel;
+    p.pkt_mark = record->mark;
+    p.priority = record->priority;
+    p.tunnel = record->key.tunnel;
     p.flow_hash = record->hash;
     p.edited = record->kind == EBPF_UPCALL_OUTPUT;
     if (record->vlan.tpid) {

@@ -2,7 +2,8 @@
 /*
  * Path MTU discovery through tunnels: what a router would tell the sender of a packet that does not fit (RFC 1191, RFC
  * 8201), said by the switch in the name of the packet's destination, because in the sender's network there is no
- * router.
+ * router. The sender knows nothing of what the flow has made of its packet (other addresses, tags, ports), so the
+ * answer goes to whom the packet came from, and quotes it, as the key says that it was.
  */
 #include <endian.h>
 
@@ -83,12 +84,29 @@ static void write_ipv6(uint8_t *to, const struct packet *p, size_t n, unsigned i
         csum_finish(csum_bytes(csum_pseudo6(&src, &dst, IP_PROTO_ICMPV6, (uint32_t)icmp_len), icmp, icmp_len));
 }
 
+/* A copy of P with the L3 and L4 header that it came in with. */
+static struct packet *as_it_came(const struct packet *p, const struct flow_key *key)
+{
+    struct packet *was = packet_clone(p);
+    struct flow_key all;
+
+    memset(&all, 0xff, sizeof(all));
+    all.ipv6_label = htobe32(0xfffff);
+    if (key->eth_type == htobe16(ETH_TYPE_IPV6)) {
+        packet_set_ipv6(was, key, &all);
+    } else {
+        packet_set_ipv4(was, key, &all);
+    }
+    packet_set_tp(was, key, &all);
+    return was;
+}
+
 void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flow_key *key, unsigned int mtu)
 {
     struct us_port *port = us_port_find(dp, key->in_port);
     bool v6 = key->eth_type == htobe16(ETH_TYPE_IPV6);
     size_t headers = (v6 ? sizeof(struct ipv6_hdr) : sizeof(struct ipv4_hdr)) + sizeof(struct icmp_too_big), n;
-    struct packet *answer;
+    struct packet *answer, *was;
     struct eth_hdr *eth;
 
     if (!port || port->gone || port->ops == &us_tunnel_ops || !may_answer(p, key) ||
@@ -99,14 +117,18 @@ void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flo
     answer = packet_new(NULL, sizeof(*eth) + headers + n);
     eth = (struct eth_hdr *)(void *)answer->data;
     *eth = (struct eth_hdr){.dst = key->eth_src, .src = key->eth_dst, .type = key->eth_type};
+    was = as_it_came(p, key);
     if (v6) {
-        write_ipv6((uint8_t *)(eth + 1), p, n, mtu);
+        write_ipv6((uint8_t *)(eth + 1), was, n, mtu);
     } else {
-        write_ipv4((uint8_t *)(eth + 1), p, n, mtu);
+        write_ipv4((uint8_t *)(eth + 1), was, n, mtu);
     }
-    if (key->vlan[0].tci) {
-        packet_push_vlan(answer, key->vlan[0]);
+    for (size_t i = ARRAY_SIZE(key->vlan); i-- > 0;) {
+        if (key->vlan[i].tci) {
+            packet_push_vlan(answer, key->vlan[i]);
+        }
     }
     port->ops->send(port, answer, key, NULL);
     packet_free(answer);
+    packet_free(was);
 }

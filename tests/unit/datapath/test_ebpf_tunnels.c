@@ -471,7 +471,7 @@ static void test_options_in(void **state WR_UNUSED)
         out_len = sizeof(out);
         assert_int_equal(run_geneve(inner, other, out, &out_len), TC_ACT_SHOT);
         assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
-        assert_int_equal(last_upcall.tunnel.opts_id, other);
+        assert_int_equal(last_upcall.key.tunnel.opts_id, other);
         forget(SENDS);
     }
     ebpf_opts_free(table);
