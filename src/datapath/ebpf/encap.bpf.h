@@ -95,6 +95,9 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     __builtin_memset(&hop->dst, 0, sizeof(hop->dst));
     if (r != BPF_FIB_LKUP_RET_SUCCESS) {
         nh->expires_ns = 0;
+        if (hop->ifindex) { /* without a neighbour the kernel tells no path's MTU */
+            bpf_check_mtu(skb, hop->ifindex, &hop->mtu, 0, 0);
+        }
         return;
     }
     hop->mtu = s->fib.mtu_result < 0xffff ? s->fib.mtu_result : 0xffff;
