@@ -104,6 +104,36 @@ def test_other_next_hop(cloud, streams):
     streams(order=False)  # the kernel keeps packets until it has asked a neighbour
 
 
+def filters(cloud, hv, link):
+    """(priority, kind or program's name) of each filter at its ingress, anybody's."""
+    shown = json.loads(cloud.world.sh(cloud.hv_ns(hv), "tc", "-j", "filter", "show", "dev", link, "ingress").stdout or "[]")
+    return [(filter["pref"], filter["options"].get("prog", {}).get("name", filter["kind"])) for filter in shown
+            if "options" in filter]
+
+
+def test_filters_of_others(cloud):
+    """Who adds a filter with no priority gets one from the kernel, and it stays his."""
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+    kinds = {"u32": ["match", "u32", "0", "0xffffffff", "at", "0"], "bpf": ["bytecode", "1,6 0 0 0"]}
+    for kind, words in kinds.items():
+        for datapath_type, program in (("system", "port_ingress"), ("netdev", "warren_guard_in")):
+            link = f"{kind}-{datapath_type}"
+            world.ip(ns, "link", "add", link, "type", "veth", "peer", "name", f"{link}p")
+            world.sysctl(ns, **{f"net__ipv6__conf__{link}__disable_ipv6": 1})
+            world.sh(ns, "tc", "qdisc", "add", "dev", link, "clsact")
+            world.sh(ns, "tc", "filter", "add", "dev", link, "ingress", "protocol", "all", kind, *words, "classid", "1:1")
+            theirs = filters(cloud, "hv2", link)
+            assert theirs
+            cloud.vsctl("hv2", "add-br", "br8", "--", "set", "Bridge", "br8", f"datapath_type={datapath_type}", "--",
+                        "add-port", "br8", link)
+            assert "[]" in cloud.vsctl("hv2", "--columns=error", "list", "Interface", link)
+            both = filters(cloud, "hv2", link)
+            assert program in [name for _, name in both] and all(filter in both for filter in theirs), (link, both)
+            cloud.vsctl("hv2", "del-br", "br8")
+            assert filters(cloud, "hv2", link) == theirs, link
+            world.ip(ns, "link", "del", link)
+
+
 class Slowed:
     """The process runs a quarter of the time, in pieces, so that nothing that it does is done at once."""
 

@@ -7,8 +7,6 @@
 
 #include "base/util.h"
 
-/* Where others are unlikely to be: after everything of lower number. */
-#define GUARD_PRIORITY 49152
 #define GUARD_HANDLE 1
 
 static int no_print(enum libbpf_print_level level WR_UNUSED, const char *fmt WR_UNUSED, va_list args WR_UNUSED)
@@ -40,7 +38,7 @@ int host_guard_add(int ifindex, const char *name)
     if (error && error != -EEXIST) {
         return error;
     }
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY,
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY,
                         .flags = BPF_TC_F_REPLACE);
     return bpf_tc_attach(&hook, &opts);
 }
@@ -48,7 +46,7 @@ int host_guard_add(int ifindex, const char *name)
 bool host_guard_is(int ifindex, const char *name)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY);
     struct bpf_prog_info info = {0};
     uint32_t len = sizeof(info);
 
@@ -63,7 +61,7 @@ bool host_guard_is(int ifindex, const char *name)
 void host_guard_del(int ifindex)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = GUARD_PRIORITY);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY);
 
     bpf_tc_detach(&hook, &opts);
 }
