@@ -134,6 +134,26 @@ def test_filters_of_others(cloud):
             world.ip(ns, "link", "del", link)
 
 
+def test_promiscuity_is_taken_back(cloud):
+    """What a port needs of its device goes with it, unless it was there before."""
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+
+    def promiscuous():
+        return [link["ifname"] for link in json.loads(world.ip(ns, "-j", "link").stdout)
+                if link["ifname"] in ("theirs", "ours") and "PROMISC" in link["flags"]]
+    for link, words in (("ours", []), ("theirs", ["promisc", "on"])):
+        world.ip(ns, "link", "add", link, "type", "veth", "peer", "name", f"{link}p")
+        world.ip(ns, "link", "set", link, *words, "up")
+    cloud.vsctl("hv2", "add-br", "br8", "--", "add-port", "br8", "ours", "--", "add-port", "br8", "theirs")
+    assert sorted(promiscuous()) == ["ours", "theirs"]
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    cloud.switchd_up("hv2")  # another process knows, too
+    cloud.vsctl("hv2", "del-br", "br8")
+    assert promiscuous() == ["theirs"]
+    for link in ("ours", "theirs"):
+        world.ip(ns, "link", "del", link)
+
+
 class Slowed:
     """The process runs a quarter of the time, in pieces, so that nothing that it does is done at once."""
 

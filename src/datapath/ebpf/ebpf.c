@@ -572,6 +572,7 @@ int dp_ebpf_detach(const char *dir)
         log_err("the list of devices: %s", strerror(errno));
         return -errno;
     }
+    ebpf_pinned_ports(dir, ebpf_port_forget);
     for (size_t i = 0; links[i].if_index; i++) {
         /* One of a userspace datapath's (host_guard.h) stays. */
         if (ebpf_is_attached((int)links[i].if_index) || host_guard_is((int)links[i].if_index, HOST_GUARD_INNER)) {

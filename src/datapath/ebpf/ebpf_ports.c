@@ -9,8 +9,6 @@
 #include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #include "base/log.h"
 #include "base/slow_close.h"
@@ -91,18 +89,24 @@ static void stats_clear(struct ebpf_datapath *dp, uint32_t number)
     bpf_map_update_elem(dp->maps.port_stats_fd, &number, zero, BPF_ANY);
 }
 
-/* Without a socket to hold it, PACKET_MR_PROMISC would end with the process, and forwarding must not. */
-static void set_promisc(const char *name)
+/* Without a socket to hold it, PACKET_MR_PROMISC would end with the process, and forwarding must not. Whether it is
+ * ours to take back is remembered, or known from a program of another version: somebody else may have set it before. */
+static void set_promisc(struct ebpf_datapath *dp, const struct fast_port *port)
 {
-    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq ifr = {0};
+    bool other_version = dp->maps.replaces && ebpf_is_foreign(port->ifindex, &dp->maps);
 
-    strncpy(ifr.ifr_name, name, sizeof(ifr.ifr_name) - 1);
-    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &ifr)) {
-        return;
+    if (ebpf_promisc(port->ifindex, true) || other_version) {
+        dp->maps.ports[port->number].flags |= EBPF_PORT_PROMISC;
     }
-    ifr.ifr_flags |= IFF_PROMISC;
-    ioctl(fd, SIOCSIFFLAGS, &ifr);
+}
+
+void ebpf_port_forget(const struct ebpf_port *p)
+{
+    /* A number may have come to mean another device. */
+    if (p->flags & EBPF_PORT_PROMISC && ebpf_is_attached((int)p->ifindex)) {
+        ebpf_promisc((int)p->ifindex, false);
+    }
+    ebpf_detach((int)p->ifindex);
 }
 
 static int attach(struct ebpf_datapath *dp, const struct fast_port *port)
@@ -138,13 +142,16 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
 
 static void netdev_stop(struct ebpf_datapath *dp, struct fast_port *port)
 {
+    struct ebpf_port p = dp->maps.ports[port->number];
+
     for (uint32_t key = port->number + EBPF_METER_POLICE_BITS; key <= port->number + EBPF_METER_POLICE_PACKETS;
          key += EBPF_METER_POLICE_PACKETS - EBPF_METER_POLICE_BITS) {
         bpf_map_delete_elem(dp->maps.meters_fd, &key);
     }
+    p.ifindex = (uint32_t)port->ifindex; /* also if the device is gone */
     dp->maps.ports[port->number].ifindex = 0;
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
-    ebpf_detach(port->ifindex);
+    ebpf_port_forget(&p);
     ebpf_net_port_del(dp->net, port->ifindex);
 }
 
@@ -218,7 +225,8 @@ static bool name_taken(const struct ebpf_datapath *dp, const char *name)
 /* A port that is not configured any more. */
 static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
 {
-    int ifindex = (int)dp->maps.ports[number].ifindex;
+    const struct ebpf_port p = dp->maps.ports[number];
+    int ifindex = (int)p.ifindex;
     char name[IFNAMSIZ];
 
     dp->maps.ports[number].ifindex = 0;
@@ -227,7 +235,7 @@ static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
         return;
     }
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
-    ebpf_detach(ifindex);
+    ebpf_port_forget(&p);
     ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
     if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
         ebpf_leaving_add(&dp->removed, ifindex);
@@ -377,7 +385,7 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
         free(us->name);
         us->name = xstrdup(spec->name);
     } else if (spec->kind == DP_PORT_SYSTEM) {
-        set_promisc(spec->name);
+        set_promisc(dp, port);
     }
     HASH_ADD(hh, dp->ports, number, sizeof(port->number), port);
     *ret_port = number;

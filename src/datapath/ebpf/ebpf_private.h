@@ -71,6 +71,8 @@ int eb_port_add(struct datapath *dp, const struct dp_port_spec *spec, dp_port_t 
 int eb_port_del(struct datapath *dp, dp_port_t number);
 void eb_wait_removed(struct datapath *dp);
 int eb_port_get_stats(struct datapath *dp, dp_port_t number, struct dp_port_stats *ret_stats);
+/* Takes from the device of P, which is no port any more, what it had as one. */
+void ebpf_port_forget(const struct ebpf_port *p);
 uint8_t ebpf_tunnel_kind(enum dp_port_kind kind);
 /* The device of the port NUMBER went away. */
 void ebpf_ports_gone(void *dp, uint32_t number);

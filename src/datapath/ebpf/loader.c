@@ -183,6 +183,24 @@ void ebpf_unpin_others(const char *rundir)
     for_each_entry(base, dir, remove_layout, NULL);
 }
 
+void ebpf_pinned_ports(const char *rundir, void (*fn)(const struct ebpf_port *port))
+{
+    _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base), *path = xasprintf("%s/ports", dir);
+    _cleanup_close_ int fd = bpf_obj_get(path);
+    struct bpf_map_info info = {0};
+    struct ebpf_port port;
+    uint32_t len = sizeof(info);
+
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) || info.value_size != sizeof(port)) {
+        return;
+    }
+    for (uint32_t i = 1; i < EBPF_PORTS_MAX && !bpf_map_lookup_elem(fd, &i, &port); i++) {
+        if (port.ifindex) {
+            fn(&port);
+        }
+    }
+}
+
 int ebpf_unpin(const char *rundir)
 {
     _cleanup_free_ char *base = pin_base(rundir);

@@ -46,6 +46,8 @@ void ebpf_unload(struct ebpf_maps *maps);
 size_t ebpf_other_maps(const char *rundir, uint32_t *ret_ids, size_t max);
 /* Removes what another layout left pinned for RUNDIR. */
 void ebpf_unpin_others(const char *rundir);
+/* Calls FN with each netdev's port in the maps that are pinned for RUNDIR, if their layout is ours. */
+void ebpf_pinned_ports(const char *rundir, void (*fn)(const struct ebpf_port *port));
 /* Removes the pins of RUNDIR. */
 int ebpf_unpin(const char *rundir);
 

@@ -10,7 +10,9 @@
 #include <linux/veth.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "datapath/rtnl.h"
@@ -223,6 +225,20 @@ int ebpf_link_up(int ifindex)
 
     ifi->ifi_flags = ifi->ifi_change = IFF_UP;
     return rtnl_ask_once(h, NULL, NULL);
+}
+
+bool ebpf_promisc(int ifindex, bool on)
+{
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq ifr = {0};
+
+    /* Unlike those of rtnetlink, these flags are as people set them: packet sockets do not show. */
+    if (fd < 0 || !if_indextoname((unsigned int)ifindex, ifr.ifr_name) || ioctl(fd, SIOCGIFFLAGS, &ifr) ||
+        !!(ifr.ifr_flags & IFF_PROMISC) == on) {
+        return false;
+    }
+    ifr.ifr_flags = (short)(ifr.ifr_flags ^ IFF_PROMISC);
+    return !ioctl(fd, SIOCSIFFLAGS, &ifr);
 }
 
 static int link_set_mac(int ifindex, const struct eth_addr *mac)

@@ -45,6 +45,9 @@ bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
 /* There is one, of another version: it does not use MAPS. */
 bool ebpf_is_foreign(int ifindex, const struct ebpf_maps *maps);
 
+/* Sets IFF_PROMISC or takes it back. Did that change anything? */
+bool ebpf_promisc(int ifindex, bool on);
+
 /* The veth pair of an INTERNAL port: NAME is the host's end, the other one's name is written to RET_PEER (IFNAMSIZ
  * bytes). -EEXIST: there is a device NAME that is not ours. An existing pair of ours is adopted. */
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex);

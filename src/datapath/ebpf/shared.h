@@ -202,6 +202,7 @@ struct ebpf_mask {
 #define EBPF_PORT_PEER 1u    /* a veth whose other end is in another network namespace: bpf_redirect_peer() works */
 #define EBPF_PORT_LEARN 8u   /* another version's program is behind ours: what has no flow is left to it, and learned */
 #define EBPF_PORT_VETH 4u    /* takes a super-packet as it is, whatever the kernel has marked it with */
+#define EBPF_PORT_PROMISC 16u /* user space's: IFF_PROMISC of the device is ours to take back */
 
 struct ebpf_port {
     __u32 ifindex;       /* 0: no such port, or a tunnel */
