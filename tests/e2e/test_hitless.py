@@ -10,7 +10,7 @@ import time
 
 import pytest
 from datapaths import need_bpf
-from world import run, wait_for
+from world import netns_list, run, wait_for
 
 STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
 KINDS = ("vxlan", "gre")
@@ -19,7 +19,9 @@ RATE, FLOWS = 2000, 4
 
 def vm_up(cloud, hv, n):
     """A VM of bridge N that knows its neighbours."""
-    ns, vm, host = cloud.hv_ns(hv), cloud.world.netns(f"vm{n}{hv}"), hv[2:]
+    ns, vm, host = cloud.hv_ns(hv), f"{cloud.world.name}-vm{n}{hv}", hv[2:]
+    if vm not in netns_list():
+        cloud.world.netns(f"vm{n}{hv}")
     cloud.world.veth(vm, "eth0", ns, f"tap{n}")
     cloud.world.sysctl(ns, **{f"net__ipv6__conf__tap{n}__disable_ipv6": 1})
     cloud.world.sysctl(vm, net__ipv6__conf__eth0__disable_ipv6=1)
@@ -178,6 +180,40 @@ class Slowed:
 def programs(cloud, hv, link):
     shown = json.loads(cloud.world.sh(cloud.hv_ns(hv), "tc", "-j", "filter", "show", "dev", link, "ingress").stdout or "[]")
     return [filter["options"]["prog"]["id"] for filter in shown if "prog" in filter.get("options", {})]
+
+
+@pytest.mark.parametrize("pins", ["port_stats", "*"])
+def test_pins_are_taken_away(cloud, streams, pins):
+    """The maps live by the programs, which forward on until the next process has learned their flows from them; what of the
+    maps is still pinned is of no use without the rest."""
+    cloud.allowed_warnings += ["are pinned there: they are made anew"]
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    gone = list(cloud.pins("hv2").glob(f"layout*/{pins}"))
+    assert gone
+    for path in gone:
+        path.unlink()
+    before = programs(cloud, "hv2", "tap0")
+    (cloud.world.dir / "switchd-hv2.log").write_text("")
+    cloud.switchd_up("hv2")
+    assert programs(cloud, "hv2", "tap0")[-1:] == before
+    wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 60)
+    after = {link: programs(cloud, "hv2", link) for link in ("tap0", "tap1", "und0", "spare")}
+    assert all(len(ids) == 1 and ids != before for ids in after.values())
+    streams()
+
+
+def test_port_is_made_again_while_nobody_looks(cloud):
+    """What another device of that name is to have, it has at once, and not only when all is settled."""
+    world, vm = cloud.world, f"{cloud.world.name}-vm0hv1"
+    world.sh(vm, "ping", "-c1", "-W1", "10.9.0.2")
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    world.ip(cloud.hv_ns("hv2"), "link", "del", "tap0")
+    vm_up(cloud, "hv2", 0)
+    (cloud.world.dir / "switchd-hv2.log").write_text("")
+    cloud.switchd_up("hv2")
+    assert "1 received" in world.sh(vm, "ping", "-c1", "-W1", "10.9.0.2", check=False).stdout
+    assert "is settled" not in cloud.world.log("switchd-hv2")
+    wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 60)
 
 
 def test_other_layout(cloud, streams):

@@ -536,6 +536,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->meter_admits = ebpf_meter_admits;
     dp->us->police_admits = ebpf_police_admits;
     dp->us->owner = dp;
+    dp->strangers = rundir && ebpf_ports_have_strangers(dp);
+    dp->maps.replaces |= dp->strangers;
     dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
         ebpf_ports_adopt(dp);

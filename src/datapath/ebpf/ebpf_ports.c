@@ -270,8 +270,8 @@ static void take_from_fast_path(struct ebpf_datapath *dp, const struct dp_port_s
     if (number) {
         drop_unclaimed(dp, number);
         dp->numbers[number] = 0;
-        ebpf_flows_drop_orphans_of(dp->flows, number,
-                                   time_mono_ms()); /* they would lead nowhere until all is settled */
+        /* They would lead nowhere until all is settled. */
+        ebpf_flows_drop_orphans_of(dp->flows, number, false, time_mono_ms());
     }
     ebpf_leaving_remove(&dp->removed);
     if (spec->kind == DP_PORT_INTERNAL) {
@@ -447,16 +447,31 @@ int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_port_sta
 
 /* --- taking over from a process before us --- */
 
+/* The device of the port went while nobody looked. Flows that lead there alone would lead nowhere until all is settled,
+ * although there may be another device of that name by now. */
+static void port_lost(struct ebpf_datapath *dp, uint32_t number)
+{
+    bpf_map_delete_elem(dp->maps.ifindexes_fd, &dp->maps.ports[number].ifindex);
+    dp->maps.ports[number].ifindex = 0;
+    ebpf_flows_drop_orphans_of(dp->flows, number, true, time_mono_ms());
+}
+
 void ebpf_ports_adopt(struct ebpf_datapath *dp)
 {
     const struct ebpf_config *c = dp->maps.config;
+    char name[IFNAMSIZ];
     uint32_t last = 0;
 
     dp->numbers = xcalloc(EBPF_PORTS_MAX, 1);
     for (uint32_t i = 1; i < EBPF_PORTS_MAX; i++) {
-        if (dp->maps.ports[i].ifindex) {
+        if (!dp->maps.ports[i].ifindex) {
+            continue;
+        }
+        last = i;
+        if (if_indextoname(dp->maps.ports[i].ifindex, name)) {
             dp->numbers[i] = PORT_UNCLAIMED;
-            last = i;
+        } else {
+            port_lost(dp, i);
         }
     }
     for (uint32_t i = 0; i < c->n_tunnels; i++) {
@@ -466,6 +481,30 @@ void ebpf_ports_adopt(struct ebpf_datapath *dp)
         }
     }
     dp->us->next_port = last + 1 < EBPF_PORTS_MAX ? last + 1 : 1;
+}
+
+/* Maps of programs that a process before us may have attached, ours among them. How many; RET_IDS has room for
+ * 1 + OTHER_MAPS_MAX. */
+static size_t known_maps(const struct ebpf_datapath *dp, uint32_t *ret_ids)
+{
+    ret_ids[0] = dp->maps.drops_id;
+    return 1 + (dp->rundir ? ebpf_other_maps(dp->rundir, &ret_ids[1], OTHER_MAPS_MAX) : 0);
+}
+
+bool ebpf_ports_have_strangers(const struct ebpf_datapath *dp)
+{
+    struct if_nameindex *links = if_nameindex();
+    uint32_t ids[1 + OTHER_MAPS_MAX];
+    size_t n = known_maps(dp, ids);
+    bool found = false;
+
+    for (size_t i = 0; links && links[i].if_index && !found; i++) {
+        found = ebpf_is_attached((int)links[i].if_index) && !ebpf_attached_uses((int)links[i].if_index, false, ids, n);
+    }
+    if (links) {
+        if_freenameindex(links);
+    }
+    return found;
 }
 
 /* What a process before us left on the device is nobody's now: a guard where user space has no port, a program of
@@ -481,14 +520,14 @@ static bool is_left_over(struct ebpf_datapath *dp, int ifindex, const uint32_t *
         return true;
     }
     return !port && !ebpf_net_is_uplink(dp->net, ifindex) && ebpf_is_attached(ifindex) &&
-           ebpf_attached_uses(ifindex, false, ids, n);
+           (dp->strangers || ebpf_attached_uses(ifindex, false, ids, n));
 }
 
 static void drop_left_over(struct ebpf_datapath *dp)
 {
     struct if_nameindex *links = if_nameindex();
-    uint32_t ids[1 + OTHER_MAPS_MAX] = {dp->maps.drops_id};
-    size_t n = 1 + (dp->rundir ? ebpf_other_maps(dp->rundir, &ids[1], OTHER_MAPS_MAX) : 0);
+    uint32_t ids[1 + OTHER_MAPS_MAX];
+    size_t n = known_maps(dp, ids);
 
     for (size_t i = 0; links && links[i].if_index; i++) {
         if (!is_left_over(dp, (int)links[i].if_index, ids, n)) {

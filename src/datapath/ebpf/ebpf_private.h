@@ -50,6 +50,7 @@ struct ebpf_datapath {
     bool learning;
     uint8_t *numbers;         /* by number: a former process's ports; NULL when nothing was adopted */
     bool unsettled, settling; /* orphans may be left; they are being handed over */
+    bool strangers;           /* programs serve whose maps are pinned nowhere */
     bool leaving;             /* the kernel goes on without us */
     struct fast_port *ports;
     struct ebpf_leaving removed; /* devices of INTERNAL ports */
@@ -79,6 +80,8 @@ void ebpf_ports_gone(void *dp, uint32_t number);
 /* The numbers of ports in adopted maps are theirs until they are added again, or are not by the time of settling. */
 void ebpf_ports_adopt(struct ebpf_datapath *dp);
 void ebpf_ports_settle(struct ebpf_datapath *dp);
+/* Are there programs whose maps are neither ours nor pinned for another layout? */
+bool ebpf_ports_have_strangers(const struct ebpf_datapath *dp);
 /* Our programs in front of another version's, and then in place of them and of those on what are no ports now. */
 void ebpf_ports_put_in_front(struct ebpf_datapath *dp);
 void ebpf_ports_replace(struct ebpf_datapath *dp);

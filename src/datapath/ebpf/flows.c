@@ -339,30 +339,36 @@ void ebpf_flows_drop_orphan(struct ebpf_flows *f, const struct flow_key *key, in
     }
 }
 
-static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uint32_t number)
+static const struct ebpf_step *step_of(const struct ebpf_flows *f, const struct ebpf_slot *s, uint32_t i)
+{
+    return i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+}
+
+/* It comes from the port NUMBER, or leads there, and ALONE: nowhere else. */
+static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uint32_t number, bool alone)
 {
     const struct ebpf_slot *s = &f->maps->slots[o->slot];
+    bool there = false, elsewhere = false;
 
     if (dp_port_u32(s->key.in_port) == number) {
         return true;
     }
     for (uint32_t i = 0; i < s->n_steps; i++) {
-        const struct ebpf_step *step =
-            i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+        const struct ebpf_step *step = step_of(f, s, i);
+        bool output = step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC || step->op == EBPF_OP_TUNNEL;
 
-        if ((step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC) && step->port == number) {
-            return true;
-        }
+        there |= output && step->port == number;
+        elsewhere |= output && step->port != number;
     }
-    return false;
+    return there && !(alone && elsewhere);
 }
 
-void ebpf_flows_drop_orphans_of(struct ebpf_flows *f, uint32_t number, int64_t now_ms)
+void ebpf_flows_drop_orphans_of(struct ebpf_flows *f, uint32_t number, bool alone, int64_t now_ms)
 {
     struct orphan *o, *next;
 
     HASH_ITER(hh, f->orphans, o, next) {
-        if (orphan_is_of(f, o, number)) {
+        if (orphan_is_of(f, o, number, alone)) {
             orphan_bury(f, o, now_ms);
         }
     }
@@ -440,7 +446,7 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     if (!s || i >= s->n_steps) {
         return -ENOENT;
     }
-    *ret_step = i < EBPF_STEPS_INLINE ? s->steps[i] : f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+    *ret_step = *step_of(f, s, i);
     return 0;
 }
 
@@ -589,7 +595,7 @@ void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *f, void (*fn)(void
         const struct ebpf_slot *s = &f->maps->slots[o->slot];
 
         for (uint32_t i = 0; i < s->n_steps; i++) {
-            fn(aux, i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE]);
+            fn(aux, step_of(f, s, i));
         }
     }
 }

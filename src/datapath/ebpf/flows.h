@@ -38,8 +38,8 @@ bool ebpf_flows_next_orphan(const struct ebpf_flows *flows, struct flow_key *ret
                             int64_t *ret_used_ms);
 /* Removes the first orphan, if it still has KEY. */
 void ebpf_flows_drop_orphan(struct ebpf_flows *flows, const struct flow_key *key, int64_t now_ms);
-/* Removes the orphans that come from or lead to the port NUMBER. */
-void ebpf_flows_drop_orphans_of(struct ebpf_flows *flows, uint32_t number, int64_t now_ms);
+/* Removes the orphans that come from or lead to the port NUMBER, with ALONE those that lead nowhere else. */
+void ebpf_flows_drop_orphans_of(struct ebpf_flows *flows, uint32_t number, bool alone, int64_t now_ms);
 void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *flows,
                                      void (*fn)(void *aux, const struct ebpf_step *step), void *aux);
 /* Ends quarantines; call it about once a second. */

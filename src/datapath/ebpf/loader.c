@@ -215,12 +215,14 @@ int ebpf_unpin(const char *rundir)
 
 /* --- loading --- */
 
+/* -ESTALE, noted: some maps are pinned and some are not. What is in the ones speaks of the others, and a first start
+ * that was killed meanwhile has nothing to lose. */
 static int set_pins(struct ebpf_bpf *skel, const char *dir, bool *ret_adopted)
 {
+    size_t found = 0, missing = 0;
     struct bpf_map *map;
     char path[4096];
 
-    *ret_adopted = true;
     bpf_object__for_each_map(map, skel->obj)
     {
         /* The kernel shows a devmap with a flag that nobody may ask for, so libbpf would not know it again. */
@@ -228,15 +230,15 @@ static int set_pins(struct ebpf_bpf *skel, const char *dir, bool *ret_adopted)
             continue;
         }
         snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
-        if (access(path, F_OK)) {
-            *ret_adopted = false;
-        }
+        *(access(path, F_OK) ? &missing : &found) += 1;
         int error = bpf_map__set_pin_path(map, path);
         if (error) {
             return error;
         }
     }
-    return 0;
+    *ret_adopted = !missing;
+    refusal.pins_mismatch = found && missing;
+    return refusal.pins_mismatch ? -ESTALE : 0;
 }
 
 static int open_skeleton(const char *dir, struct ebpf_bpf **ret_skel, bool *ret_adopted)
@@ -382,7 +384,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     }
     error = open_skeleton(dir, &m.skel, &m.adopted);
     if (error && refusal.pins_mismatch) {
-        log_warn("%s: pinned maps of another form are replaced; forwarding starts anew", dir);
+        log_warn("%s: maps of another form, or not all, are pinned there: they are made anew", dir);
         remove_layout(dir, NULL);
         error = make_dir(dir);
         error = error ? error : open_skeleton(dir, &m.skel, &m.adopted);

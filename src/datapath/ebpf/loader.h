@@ -8,7 +8,7 @@
  * is the run directory's (slashes become dots), so that several switches on a machine do not meet. Maps are pinned by
  * name; programs live by their attachments. A later process finds the maps, adopts them when their layout is the same
  * (EBPF_LAYOUT and all sizes), and replaces the programs by its own over the same maps. Maps of another layout are left
- * alone until the new ones serve.
+ * alone until the new ones serve; so are those whose pins somebody took away, which their programs hold.
  *
  * Left out: attaching (ports.h), what the maps hold (flows.h, ports.h).
  */
@@ -22,7 +22,7 @@ struct ebpf_maps {
     struct ebpf_bpf *skel;
     char *pin_dir;     /* NULL: nothing is pinned */
     bool adopted;      /* the maps were there */
-    bool replaces;     /* maps of another layout were there: their programs serve until ours are attached */
+    bool replaces;     /* other maps were there: their programs serve until ours are attached */
     uint32_t drops_id; /* of a map that each program uses: tells programs over these maps from others */
     struct ebpf_config *config;
     struct ebpf_port *ports; /* EBPF_PORTS_MAX */
