@@ -126,8 +126,60 @@ static void test_pidfile(void **state WR_UNUSED)
     rmdir(dir);
 }
 
+/* In a process of its own: takes the file at PATH as soon as GO ends, says in TRIED whether it has it, and holds it
+ * until END ends. */
+static void take_pidfile(const char *path, int go, int tried, int end)
+{
+    struct pidfile p = {0};
+    char byte;
+    (void)!read(go, &byte, 1);
+    int error = pidfile_create(path, &p);
+    byte = !error ? 'y' : error == -EBUSY ? 'n' : '?';
+    (void)!write(tried, &byte, 1);
+    (void)!read(end, &byte, 1);
+    _exit(0);
+}
+
+/* Of some that start at once, one runs. */
+static void test_pidfile_race(void **state WR_UNUSED)
+{
+    char dir[] = "/tmp/pidfile-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    _cleanup_free_ char *path = xasprintf("%s/x.pid", dir);
+    for (int round = 0; round < 50; round++) {
+        int go[2], tried[2], end[2], won = 0;
+        assert_true(!pipe(go) && !pipe(tried) && !pipe(end));
+        for (int i = 0; i < 4; i++) {
+            if (!fork()) {
+                close(go[1]);
+                close(end[1]);
+                take_pidfile(path, go[0], tried[1], end[0]);
+            }
+        }
+        close(go[0]);
+        close(go[1]);
+        for (int i = 0; i < 4; i++) {
+            char byte = 0;
+            assert_int_equal(read(tried[0], &byte, 1), 1);
+            assert_int_not_equal(byte, '?');
+            won += byte == 'y';
+        }
+        assert_int_equal(won, 1);
+        close(end[0]);
+        close(end[1]);
+        close(tried[0]);
+        close(tried[1]);
+        for (int i = 0; i < 4; i++) {
+            wait(NULL);
+        }
+    }
+    unlink(path);
+    rmdir(dir);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pidfile), cmocka_unit_test(test_links)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pidfile), cmocka_unit_test(test_pidfile_race),
+                                       cmocka_unit_test(test_links)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
