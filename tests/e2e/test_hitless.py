@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Known flows at thousands of packets a second, through VXLAN and GRE and both ways, lose nothing: while a new version with another
 layout of the maps takes over, and while ports, tunnels, bridges and flows that are not theirs change, or their next hop does."""
+import ipaddress
 import json
 import os
 import pathlib
@@ -200,6 +201,24 @@ def test_pins_are_taken_away(cloud, streams, pins):
     after = {link: programs(cloud, "hv2", link) for link in ("tap0", "tap1", "und0", "spare")}
     assert all(len(ids) == 1 and ids != before for ids in after.values())
     streams()
+
+
+def local_addresses(cloud, hv):
+    """To which tunnel packets are taken for ours."""
+    path = next(cloud.pins(hv).rglob("local_addrs"))
+    keys = [bytes(int(byte, 16) for byte in entry["key"]) for entry in json.loads(run("bpftool", "-j", "map", "dump", "pinned", path).stdout)]
+    return {str(ipaddress.IPv6Address(key).ipv4_mapped or ipaddress.IPv6Address(key)) for key in keys}
+
+
+def test_address_goes_while_nobody_looks(cloud):
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+    world.ip(ns, "addr", "add", "10.99.7.7/24", "dev", "und0")
+    wait_for("the address to be known", lambda: "10.99.7.7" in local_addresses(cloud, "hv2"), 5)
+    world.kill("switchd-hv2", signal.SIGKILL)
+    world.ip(ns, "addr", "del", "10.99.7.7/24", "dev", "und0")
+    cloud.switchd_up("hv2")
+    found = {a["local"] for link in json.loads(world.ip(ns, "-j", "addr").stdout) for a in link["addr_info"]}
+    assert local_addresses(cloud, "hv2") == found
 
 
 def test_port_is_made_again_while_nobody_looks(cloud):

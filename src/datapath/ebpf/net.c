@@ -418,16 +418,40 @@ static void read_events(struct ebpf_net *net)
     }
 }
 
+/* Addresses that went while nobody listened, to this process or one before: tunnel packets to them are not ours. */
+static void forget_old_addresses(struct ebpf_net *net)
+{
+    struct ip_addr addr, next;
+    bool more = !bpf_map_get_next_key(net->maps->local_addrs_fd, NULL, &next);
+
+    while (more) {
+        addr = next;
+        more = !bpf_map_get_next_key(net->maps->local_addrs_fd, &addr, &next);
+        if (!address_find(net, -1, &addr)) {
+            addr_map_set(net, &addr, false);
+        }
+    }
+}
+
 static int read_all(struct ebpf_net *net)
 {
+    struct address *a, *next_a;
+    struct device *d, *next;
     int error;
 
-    for (struct address *a = net->addresses, *next; a; a = next) {
-        next = a->next;
-        address_del(net, a);
+    DL_FOREACH_SAFE(net->addresses, a, next_a) {
+        DL_DELETE(net->addresses, a);
+        free(a);
+    }
+    HASH_ITER(hh, net->devices, d, next) {
+        d->n_addrs = 0;
     }
     error = dump(net, RTM_GETLINK);
-    return error ? error : dump(net, RTM_GETADDR);
+    error = error ? error : dump(net, RTM_GETADDR);
+    if (!error) {
+        forget_old_addresses(net);
+    }
+    return error;
 }
 
 static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *net_)
