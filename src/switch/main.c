@@ -4,8 +4,10 @@
  * datapath and its bridges (bridge.h), the configurator, the control socket; and takes them apart in the opposite
  * order.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -134,8 +136,23 @@ static int ctl_exit(void *aux, size_t n, const char *const *args, struct strbuf 
                : 0;
 }
 
+/* Control sockets of processes that were killed: we have the pid file, so theirs are nobody's. */
+static void remove_old_sockets(const char *rundir)
+{
+    DIR *d = opendir(rundir);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (!fnmatch("ovs-vswitchd.*.ctl", e->d_name, 0)) {
+            unlinkat(dirfd(d), e->d_name, 0);
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+}
+
 static int start_control(struct switchd *s, const char *rundir)
 {
+    remove_old_sockets(rundir);
     _cleanup_free_ char *path = xasprintf("%s/ovs-vswitchd.%d.ctl", rundir, (int)getpid());
     int error = unixctl_create(s->daemon.base, path, &s->unixctl);
     if (error) {

@@ -203,6 +203,21 @@ def test_pins_are_taken_away(cloud, streams, pins):
     streams()
 
 
+def test_filters_are_removed(cloud):
+    """By somebody, of a port and of an uplink: they are there again at once, and after a start, too."""
+    cloud.allowed_warnings += ["somebody removed our filter"]
+    world, ns, vm = cloud.world, cloud.hv_ns("hv2"), f"{cloud.world.name}-vm0hv1"
+    for away in (False, True):
+        if away:
+            world.kill("switchd-hv2", signal.SIGKILL)
+        for link in ("tap0", "und0"):
+            world.sh(ns, "tc", "qdisc", "del", "dev", link, "clsact")
+        if away:
+            cloud.switchd_up("hv2")
+        wait_for("the programs", lambda: all(programs(cloud, "hv2", link) for link in ("tap0", "und0")), 5)
+        assert "1 received" in world.sh(vm, "ping", "-c1", "-W1", "10.9.0.2", check=False).stdout
+
+
 def local_addresses(cloud, hv):
     """To which tunnel packets are taken for ours."""
     path = next(cloud.pins(hv).rglob("local_addrs"))

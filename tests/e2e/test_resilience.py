@@ -149,6 +149,7 @@ def test_switch_killed(two, datapath):
     else:
         assert two.ping("red1", two.vms["red2"]["ip"], count=2, wait=1) == 0
     two.switchd_up("hv2")
+    assert len(list(two.rundir("hv2").glob("ovs-vswitchd.*.ctl"))) == 1  # not the killed one's
     wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1, wait=1) == 1, 40)
     wait_for("a flow that nobody has had before", lambda: two.ping("red3", two.vms["red1"]["ip"], count=1, wait=1) == 1, 40)
     assert_connected(two)

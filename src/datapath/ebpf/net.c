@@ -33,7 +33,8 @@ struct device {
     bool reserved;  /* a port that the fast path keeps off: no uplink */
     bool attached;  /* as an uplink */
     unsigned int n_addrs;
-    bool peer_stale; /* the other end's address must be asked for */
+    bool peer_stale;   /* the other end's address must be asked for */
+    bool filter_stale; /* a filter was removed, ours maybe */
     UT_hash_handle hh;
 };
 
@@ -221,6 +222,39 @@ static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
     }
 }
 
+/* --- filters --- */
+
+static void read_filter_gone(struct ebpf_net *net, const struct nlmsghdr *h)
+{
+    const struct tcmsg *tc = mnl_nlmsg_get_payload(h);
+    struct device *d = device_find(net, tc->tcm_ifindex);
+
+    if (d) {
+        d->filter_stale = true;
+    }
+}
+
+/* Without our program a port would be dead, its packets the host's own, and an uplink's tunnels slow. */
+static void settle_filter(struct ebpf_net *net, struct device *d)
+{
+    bool stale = d->filter_stale && (d->port || d->attached);
+    int error;
+
+    d->filter_stale = false;
+    if (!stale || ebpf_is_attached(d->ifindex)) {
+        return;
+    }
+    if (d->port) {
+        net->maps->ports[d->port].flags &= ~EBPF_PORT_LEARN; /* another version's program is gone, too */
+    }
+    error = ebpf_attach(d->ifindex, d->port ? net->maps->port_prog_fd : net->maps->uplink_prog_fd);
+    if (!error) {
+        log_warn("%s: somebody removed our filter: it is there again", d->name);
+    } else if (error != -ENODEV) {
+        log_err("%s: somebody removed our filter, and it cannot be attached again: %s", d->name, strerror(-error));
+    }
+}
+
 /* --- requests --- */
 
 static int read_message(const struct nlmsghdr *h, void *net)
@@ -233,6 +267,10 @@ static int read_message(const struct nlmsghdr *h, void *net)
     case RTM_NEWADDR:
     case RTM_DELADDR:
         read_addr(net, h);
+        break;
+    case RTM_DELQDISC:
+    case RTM_DELTFILTER:
+        read_filter_gone(net, h);
         break;
     default:
         break;
@@ -352,6 +390,7 @@ static void settle(struct ebpf_net *net)
     struct device *d, *next;
 
     HASH_ITER(hh, net->devices, d, next) {
+        settle_filter(net, d);
         if (d->port) {
             settle_port(net, d);
         } else {
@@ -492,7 +531,7 @@ static int join(struct mnl_socket *socket, const int *groups, size_t n)
 
 static int open_sockets(struct ebpf_net *net)
 {
-    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR};
+    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_TC};
     static const int route_groups[] = {RTNLGRP_LINK,      RTNLGRP_NEIGH,     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
                                        RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
     int one = 1, size = 1 << 20, error;
