@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -321,6 +322,21 @@ static int add_signal(struct daemon *d, int sig, struct event **ret)
     return *ret && !event_add(*ret, NULL) ? 0 : -ENOMEM;
 }
 
+/* As many files as may be had: sockets of ports, connections and bridges are many more than the 1024 that a shell or
+ * systemd begins with for the sake of programs that use select(). */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= limit.rlim_max) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit)) {
+        log_warn("cannot have more than the present number of open files: %s", strerror(errno));
+    }
+}
+
 int daemon_init(struct daemon *d, const char *name, const char *summary, const struct daemon_option *options,
                 size_t n_options, int argc, char **argv)
 {
@@ -342,6 +358,7 @@ int daemon_init(struct daemon *d, const char *name, const char *summary, const s
         return status;
     }
     signal(SIGPIPE, SIG_IGN);
+    raise_file_limit();
     d->base = event_base_new();
     if (!d->base || add_signal(d, SIGTERM, &p->sigterm) || add_signal(d, SIGINT, &p->sigint)) {
         log_err("cannot make the event loop");

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -189,6 +190,25 @@ static void sigterm_ends_the_loop_with_status_0(void **state)
     daemon_done(&d);
 }
 
+/* More ports than the 1024 files that most processes begin with. */
+static void as_many_files_as_may_be_had(void **state)
+{
+    struct rlimit before, limit, after;
+    struct daemon d;
+    char out[256];
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(init(&d, "--host h", out, sizeof out), DAEMON_GO);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &after), 0);
+    assert_int_equal(after.rlim_cur, before.rlim_max);
+    daemon_done(&d);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +219,7 @@ int main(void)
         cmocka_unit_test(bad_file),
         cmocka_unit_test(help_and_version),
         cmocka_unit_test(sigterm_ends_the_loop_with_status_0),
+        cmocka_unit_test(as_many_files_as_may_be_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
