@@ -570,6 +570,7 @@ int dp_ebpf_detach(const char *dir)
 {
     struct if_nameindex *links = if_nameindex();
 
+    libbpf_set_print(NULL); /* most devices have nothing of ours, not even a place for it */
     if (!links) {
         log_err("the list of devices: %s", strerror(errno));
         return -errno;

@@ -353,13 +353,20 @@ static void take_zero_takers(const char *dir, void *maps)
     }
 }
 
+/* Says itself what could not be made. */
 static int prepare_dirs(const char *base, const char *dir)
 {
     int error = ensure_bpffs();
 
-    error = error ? error : make_dir(BPFFS "/warren");
+    if (error) {
+        return error;
+    }
+    error = make_dir(BPFFS "/warren");
     error = error ? error : make_dir(base);
     error = error ? error : make_dir(dir);
+    if (error) {
+        log_err("%s: %s", dir, strerror(-error));
+    }
     return error;
 }
 
@@ -378,7 +385,6 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     if (dir) {
         error = prepare_dirs(base, dir);
         if (error) {
-            log_err("%s: %s", dir, strerror(-error));
             return error;
         }
     }
