@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 
@@ -72,6 +73,44 @@ int64_t time_mono_ms(void)
 int64_t time_wall_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);
+}
+
+static int make_directory(const char *path)
+{
+    struct stat st;
+
+    if (!mkdir(path, 0755)) {
+        return 0;
+    }
+    if (errno != EEXIST) {
+        return -errno;
+    }
+    return !stat(path, &st) && S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
+int make_parents(const char *file)
+{
+    _cleanup_free_ char *path = xstrdup(file);
+
+    for (char *p = path; (p = strchr(p, '/')); p++) {
+        if (p == path) {
+            continue;
+        }
+        *p = '\0';
+        int error = make_directory(path);
+        if (error) {
+            return error;
+        }
+        *p = '/';
+    }
+    return 0;
+}
+
+int make_directories(const char *path)
+{
+    int error = make_parents(path);
+
+    return error ? error : make_directory(path);
 }
 
 bool kernel_at_least(unsigned int want_major, unsigned int want_minor)

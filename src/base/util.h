@@ -79,6 +79,11 @@ char *xasprintf(const char *fmt, ...) WR_PRINTF(1, 2);
 int64_t time_mono_ms(void);
 int64_t time_wall_ms(void);
 
+/* Makes the directory PATH and its parents that are missing, as `mkdir -p` does. Negative errno if it cannot be had. */
+int make_directories(const char *path) WR_MUST_CHECK;
+/* The same for the directory that FILE is in. */
+int make_parents(const char *file) WR_MUST_CHECK;
+
 /* Whether the kernel that runs is Linux MAJOR.MINOR or newer. */
 bool kernel_at_least(unsigned int major, unsigned int minor);
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* warren-controller: options, the database, the API until SIGTERM. */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/daemon.h"
 #include "base/log.h"
@@ -11,12 +10,17 @@
 
 LOG_MODULE("controller");
 
+#define DEFAULT_RUNDIR "/run/warren"
+#define DEFAULT_DB_FILE "/var/lib/warren/warren.db"
+
 static const struct daemon_option options[] = {
     {"overlay-db", DAEMON_STRING, NULL,
      "the Warren database: one remote, or several by comma (default: run one here, at unix:RUNDIR/overlay.sock)",
      .argument = "REMOTE"},
-    {"rundir", DAEMON_STRING, "/run/warren", "where the socket of the database that is run here is", .argument = "DIR"},
-    {"db-file", DAEMON_STRING, NULL, "file of the database that is run here (default RUNDIR/warren.db)",
+    {"rundir", DAEMON_STRING, DEFAULT_RUNDIR, "where the socket of the database that is run here is",
+     .argument = "DIR"},
+    {"db-file", DAEMON_STRING, NULL,
+     "file of the database that is run here (default " DEFAULT_DB_FILE "; with another rundir, RUNDIR/warren.db)",
      .argument = "FILE"},
     {"overlay-listen", DAEMON_STRING, NULL, "further remote of the database that is run here, as ptcp:6650:192.0.2.1",
      .argument = "REMOTE"},
@@ -38,37 +42,21 @@ struct controller {
     bool ready;
 };
 
-static int make_directories(const char *path)
-{
-    _cleanup_free_ char *copy = xstrdup(path);
-
-    for (char *p = copy + 1;; p++) {
-        if (*p && *p != '/') {
-            continue;
-        }
-        char c = *p;
-        *p = '\0';
-        if (mkdir(copy, 0755) && errno != EEXIST) {
-            return -errno;
-        }
-        *p = c;
-        if (!c) {
-            return 0;
-        }
-    }
-}
-
 static int start_database(struct controller *c, char **ret_remote)
 {
     struct daemon *d = &c->daemon;
-    const char *rundir = daemon_string(d, "rundir");
-    _cleanup_free_ char *default_file = xasprintf("%s/warren.db", rundir);
+    const char *rundir = daemon_string(d, "rundir"), *file = daemon_string(d, "db-file");
+    _cleanup_free_ char *other_file = xasprintf("%s/warren.db", rundir);
     _cleanup_free_ char *schema = xasprintf("%s/warren.ovsschema", daemon_string(d, "schemadir"));
     _cleanup_free_ char *socket = xasprintf("%s/overlay.sock", rundir),
                         *control = xasprintf("%s/overlay-db.ctl", rundir);
     _cleanup_free_ char *pidfile = xasprintf("%s/overlay-db.pid", rundir), *why = NULL;
+
+    if (!file) {
+        file = strcmp(rundir, DEFAULT_RUNDIR) ? other_file : DEFAULT_DB_FILE;
+    }
     struct ovsdb_embedded_options o = {
-        .db_file = daemon_string(d, "db-file") ? daemon_string(d, "db-file") : default_file,
+        .db_file = file,
         .schema_file = schema,
         .socket = socket,
         .control = control,

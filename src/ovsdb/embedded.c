@@ -48,7 +48,12 @@ static int make_database(const struct ovsdb_embedded_options *o, char **ret_erro
         *ret_error = xasprintf("schema %s: %s", o->schema_file, strerror(errno));
         return error;
     }
-    int error = child_run(argv, &why);
+    int error = make_parents(o->db_file);
+    if (error) {
+        *ret_error = xasprintf("directory of %s: %s", o->db_file, strerror(-error));
+        return error;
+    }
+    error = child_run(argv, &why);
     if (error) {
         *ret_error = xasprintf("cannot make the database %s: %s", o->db_file, why);
     } else {

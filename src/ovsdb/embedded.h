@@ -2,8 +2,8 @@
 #ifndef WARREN_OVSDB_EMBEDDED_H
 #define WARREN_OVSDB_EMBEDDED_H
 /*
- * The embedded default of a daemon that was given no database: makes the file by `ovsdb-tool create` if it is missing
- * and runs `ovsdb-server` on it as a child, restarted when it dies, ended with us.
+ * The embedded default of a daemon that was given no database: makes the file by `ovsdb-tool create`, and its
+ * directory, if it is missing and runs `ovsdb-server` on it as a child, restarted when it dies, ended with us.
  * If a live ovsdb-server answers at the socket already, that one is used and none is started.
  */
 #include "base/util.h"

@@ -55,30 +55,6 @@ struct switchd {
     bool cleanup;
 };
 
-static int make_directories(const char *path)
-{
-    _cleanup_free_ char *copy = xstrdup(path);
-    for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        if (mkdir(copy, 0755) && errno != EEXIST) {
-            return -errno;
-        }
-        *slash = '/';
-    }
-    return mkdir(copy, 0755) && errno != EEXIST ? -errno : 0;
-}
-
-static int make_parent(const char *file)
-{
-    _cleanup_free_ char *copy = xstrdup(file);
-    char *slash = strrchr(copy, '/');
-    if (!slash || slash == copy) {
-        return 0;
-    }
-    *slash = '\0';
-    return make_directories(copy);
-}
-
 static int start_database(struct switchd *s, const char *rundir)
 {
     struct daemon *d = &s->daemon;
@@ -92,11 +68,6 @@ static int start_database(struct switchd *s, const char *rundir)
     if (!file) {
         file = strcmp(rundir, DEFAULT_RUNDIR) ? other_file : DEFAULT_DB_FILE;
     }
-    int error = make_parent(file);
-    if (error) {
-        log_err("directory of %s: %s", file, strerror(-error));
-        return error;
-    }
     struct ovsdb_embedded_options o = {
         .db_file = file,
         .schema_file = schema,
@@ -106,7 +77,7 @@ static int start_database(struct switchd *s, const char *rundir)
         .tls_from_ssl_table = true,
         .extra_remote = "db:Open_vSwitch,Open_vSwitch,manager_options",
     };
-    error = ovsdb_embedded_start(d->base, &o, &s->database, &why);
+    int error = ovsdb_embedded_start(d->base, &o, &s->database, &why);
     if (error) {
         log_err("database: %s", why ? why : strerror(-error));
         return error;
