@@ -16,6 +16,7 @@ from world import netns_list, run, wait_for
 STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
 KINDS = ("vxlan", "gre")
 RATE, FLOWS = 2000, 4
+PRIORITY, FORMER_PRIORITY = 53248, 49152  # of our filters
 
 
 def vm_up(cloud, hv, n):
@@ -250,14 +251,32 @@ def test_port_is_made_again_while_nobody_looks(cloud):
     wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 60)
 
 
-def test_other_layout(cloud, streams):
+def to_former_priority(cloud, hv):
+    """The programs are where versions before had them, in front of where they are now."""
+    ns, pin = cloud.hv_ns(hv), pathlib.Path(f"/sys/fs/bpf/{cloud.world.name}-moved")
+    for link in json.loads(cloud.world.ip(ns, "-j", "link").stdout):
+        for program in programs(cloud, hv, link["ifname"]):
+            run("bpftool", "prog", "pin", "id", program, pin)
+            place = ["dev", link["ifname"], "ingress", "protocol", "all"]
+            for change in (["add", *place, "pref", FORMER_PRIORITY, "handle", 1, "bpf", "direct-action", "object-pinned", pin],
+                           ["del", *place, "pref", PRIORITY, "handle", 1, "bpf"]):
+                run("nsenter", f"--net=/run/netns/{ns}", "tc", "filter", *change)
+            pin.unlink()
+
+
+@pytest.mark.parametrize("former_priority", [False, True])
+def test_other_layout(cloud, streams, former_priority):
     """The new version is killed while it learns the flows, and the next goes on; of the old one nothing is left."""
     links = ("tap0", "tap1", "und0")
     before = {link: programs(cloud, "hv2", link) for link in links}
-    assert all(len(ids) == 1 for ids in before.values()) and len(programs(cloud, "hv2", "spare")) == 1
+    assert all(len(ids) == 1 for ids in before.values())
+    cloud.world.ip(cloud.hv_ns("hv2"), "addr", "replace", "10.99.0.1/24", "dev", "spare")
+    wait_for("an uplink that is to be none", lambda: len(programs(cloud, "hv2", "spare")) == 1)
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
     pins = cloud.pins("hv2")
     next(pins.iterdir()).rename(pins / "layout0")
+    if former_priority:
+        to_former_priority(cloud, "hv2")
     cloud.world.ip(cloud.hv_ns("hv2"), "addr", "flush", "dev", "spare")
     for event in ("flows of programs of another version are learned", "programs and maps of another version are replaced"):
         (cloud.world.dir / "switchd-hv2.log").write_text("")
@@ -271,6 +290,7 @@ def test_other_layout(cloud, streams):
     wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 20)
     after = {link: programs(cloud, "hv2", link) for link in links}
     assert all(len(after[link]) == 1 and after[link] != before[link] for link in links) and not programs(cloud, "hv2", "spare")
+    assert {pref for link in links for pref, _ in filters(cloud, "hv2", link)} == {PRIORITY}
     assert [path.name for path in pins.iterdir()] != ["layout0"] and len(list(pins.iterdir())) == 1
     pause = streams()
     shown = cloud.appctl("hv2", "dpctl/show")

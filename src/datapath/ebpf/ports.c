@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "datapath/rtnl.h"
+#include "datapath/tc_filter.h"
 
 LOG_MODULE("ebpf_ports");
 
@@ -42,33 +43,38 @@ static bool has_filters(int ifindex, uint32_t side)
     return rtnl_ask_once(h, is_filter, &found) || found;
 }
 
-static int attach_at(enum bpf_tc_attach_point point, int ifindex, int prog_fd, uint32_t handle)
-{
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle, .priority = EBPF_TC_PRIORITY,
-                        .flags = BPF_TC_F_REPLACE);
-    int error = bpf_tc_hook_create(&hook);
+static const char *const program_names[] = {"port_ingress", "uplink_ingress", NULL};
 
-    if (error && error != -EEXIST) {
-        return error;
-    }
-    return bpf_tc_attach(&hook, &opts);
+static struct tc_filter filter_at(int ifindex, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
+{
+    return (struct tc_filter){ifindex, point, priority, handle};
 }
 
-static void detach_at(int ifindex, uint32_t handle)
+/* Where our program is, or would be. */
+static struct tc_filter filter_of(int ifindex, enum bpf_tc_attach_point point)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = EBPF_TC_PRIORITY);
+    struct tc_filter f = filter_at(ifindex, point, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
+    struct tc_filter once = filter_at(ifindex, point, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
 
-    bpf_tc_detach(&hook, &opts);
+    return !tc_filter_is(&f, program_names) && tc_filter_is(&once, program_names) ? once : f;
+}
+
+static void detach_at(int ifindex, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
+{
+    struct tc_filter f = filter_at(ifindex, point, priority, handle);
+
+    tc_filter_detach(&f, program_names);
 }
 
 int ebpf_attach(int ifindex, int prog_fd)
 {
-    int error = attach_at(BPF_TC_INGRESS, ifindex, prog_fd, EBPF_TC_HANDLE);
+    struct tc_filter f = filter_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
+    int error = tc_filter_attach(&f, prog_fd);
 
     if (!error) {
-        detach_at(ifindex, EBPF_TC_HANDLE_FRONT);
+        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
+        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE_FRONT);
+        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE_FRONT);
     }
     return error;
 }
@@ -77,47 +83,41 @@ int ebpf_attach(int ifindex, int prog_fd)
  * serve alone until it is replaced. */
 int ebpf_attach_in_front(int ifindex, int prog_fd)
 {
-    return attach_at(BPF_TC_INGRESS, ifindex, prog_fd, EBPF_TC_HANDLE_FRONT);
+    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS);
+
+    f.handle = EBPF_TC_HANDLE_FRONT;
+    return tc_filter_attach(&f, prog_fd);
 }
 
 int ebpf_attach_egress(int ifindex, int prog_fd)
 {
-    return attach_at(BPF_TC_EGRESS, ifindex, prog_fd, EBPF_TC_HANDLE);
+    struct tc_filter f = filter_at(ifindex, BPF_TC_EGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
+    int error = tc_filter_attach(&f, prog_fd);
+
+    if (!error) {
+        detach_at(ifindex, BPF_TC_EGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
+    }
+    return error;
 }
 
 void ebpf_detach(int ifindex)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
-    detach_at(ifindex, EBPF_TC_HANDLE);
-    detach_at(ifindex, EBPF_TC_HANDLE_FRONT);
+    for (uint32_t handle = EBPF_TC_HANDLE; handle <= EBPF_TC_HANDLE_FRONT; handle++) {
+        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, handle);
+        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, handle);
+    }
     if (!has_filters(ifindex, TC_H_MIN_INGRESS) && !has_filters(ifindex, TC_H_MIN_EGRESS)) {
         bpf_tc_hook_destroy(&hook); /* of both sides: the qdisc itself */
     }
 }
 
-/* A file descriptor of the program at our place, and what the kernel says of it (INFO may ask for ids of maps). */
-static int attached(int ifindex, enum bpf_tc_attach_point point, struct bpf_prog_info *info)
-{
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = point);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = EBPF_TC_HANDLE, .priority = EBPF_TC_PRIORITY);
-    _cleanup_close_ int fd = -1;
-    uint32_t len = sizeof(*info);
-    int error = bpf_tc_query(&hook, &opts);
-
-    if (error) {
-        return error;
-    }
-    fd = bpf_prog_get_fd_by_id(opts.prog_id);
-    return fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, info, &len);
-}
-
 bool ebpf_is_attached(int ifindex)
 {
-    struct bpf_prog_info info = {0};
+    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS);
 
-    return !attached(ifindex, BPF_TC_INGRESS, &info) &&
-           (!strcmp(info.name, "port_ingress") || !strcmp(info.name, "uplink_ingress"));
+    return tc_filter_is(&f, program_names);
 }
 
 bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
@@ -125,7 +125,9 @@ bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
     uint32_t used[MAPS_MAX];
     struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uint64_t)(uintptr_t)used};
 
-    if (attached(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS, &info)) {
+    struct tc_filter f = filter_of(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+
+    if (tc_filter_info(&f, &info)) {
         return false;
     }
     for (uint32_t i = 0; i < MIN(info.nr_map_ids, MAPS_MAX); i++) {

@@ -11,9 +11,7 @@
 #include <event2/event.h>
 
 #include "datapath/ebpf/loader.h"
-#include "datapath/userspace/host_guard.h"
 
-#define EBPF_TC_PRIORITY HOST_GUARD_PRIORITY
 #define EBPF_TC_HANDLE 1
 #define EBPF_TC_HANDLE_FRONT 2      /* ebpf_attach_in_front() */
 #define EBPF_PEER_MTU 65535         /* our ends of veths limit nothing: the other ends' MTUs do */

@@ -6,6 +6,7 @@
 #include <linux/pkt_cls.h>
 
 #include "base/util.h"
+#include "datapath/tc_filter.h"
 
 #define GUARD_HANDLE 1
 
@@ -25,43 +26,47 @@ static int load_drop_all(const char *name)
     return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
 }
 
+static struct tc_filter filter_at(int ifindex, uint32_t priority)
+{
+    return (struct tc_filter){ifindex, BPF_TC_INGRESS, priority, GUARD_HANDLE};
+}
+
+static void detach_at(int ifindex, uint32_t priority)
+{
+    static const char *const names[] = {HOST_GUARD, HOST_GUARD_INNER, NULL};
+    struct tc_filter f = filter_at(ifindex, priority);
+
+    tc_filter_detach(&f, names);
+}
+
 int host_guard_add(int ifindex, const char *name)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
+    struct tc_filter f = filter_at(ifindex, TC_FILTER_PRIORITY);
 
     libbpf_set_print(no_print);
     _cleanup_close_ int fd = load_drop_all(name);
     if (fd < 0) {
         return fd;
     }
-    int error = bpf_tc_hook_create(&hook);
-    if (error && error != -EEXIST) {
-        return error;
+    int error = tc_filter_attach(&f, fd);
+    if (!error) {
+        detach_at(ifindex, TC_FILTER_PRIORITY_ONCE);
     }
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = fd, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY,
-                        .flags = BPF_TC_F_REPLACE);
-    return bpf_tc_attach(&hook, &opts);
+    return error;
 }
 
 bool host_guard_is(int ifindex, const char *name)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY);
-    struct bpf_prog_info info = {0};
-    uint32_t len = sizeof(info);
+    const char *const names[] = {name, NULL};
+    struct tc_filter f = filter_at(ifindex, TC_FILTER_PRIORITY);
+    struct tc_filter once = filter_at(ifindex, TC_FILTER_PRIORITY_ONCE);
 
     libbpf_set_print(no_print);
-    if (bpf_tc_query(&hook, &opts)) {
-        return false;
-    }
-    _cleanup_close_ int fd = bpf_prog_get_fd_by_id(opts.prog_id);
-    return fd >= 0 && !bpf_obj_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, name);
+    return tc_filter_is(&f, names) || tc_filter_is(&once, names);
 }
 
 void host_guard_del(int ifindex)
 {
-    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS);
-    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = GUARD_HANDLE, .priority = HOST_GUARD_PRIORITY);
-
-    bpf_tc_detach(&hook, &opts);
+    detach_at(ifindex, TC_FILTER_PRIORITY);
+    detach_at(ifindex, TC_FILTER_PRIORITY_ONCE);
 }

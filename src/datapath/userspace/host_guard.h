@@ -12,11 +12,6 @@
 
 #include <stdbool.h>
 
-/* Of its filter, and of the fast path's, which are never on one device. Behind those of others (policing). Not the
- * kernel's choice for who asks for none, 49152: two kinds of filter cannot share a priority, and of one kind ours would
- * take the other's place. */
-#define HOST_GUARD_PRIORITY 53248
-
 /* Names of the program: of a userspace datapath, and of one inside an eBPF datapath, which can be left behind. */
 #define HOST_GUARD "warren_guard"
 #define HOST_GUARD_INNER "warren_guard_in"
