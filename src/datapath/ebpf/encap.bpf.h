@@ -18,6 +18,9 @@
  *
  * A copy of a super-packet is encapsulated by itself (send_aside()), so that the kernel's note of that is on the copy
  * alone: the packet goes into tunnels of other forms, and to ports, as if it had never been near a tunnel.
+ *
+ * A connection whose super-packets go up because of their outer checksum (csum.bpf.h) has small packets, too, which
+ * must not overtake them: TCP would take that for losses. So they follow while the ring is not empty (must_follow()).
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
@@ -466,6 +469,40 @@ INLINE bool send_aside(struct __sk_buff *skb, struct scratch *s, __u32 number)
     return true;
 }
 
+#define RISEN_MAX 1024 /* a power of 2 */
+#define FOLLOW_NS (64ull << 20)
+
+/* By the flow's hash: when a packet of its went up, in units of 2^20 ns, and the hash in the upper half. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, RISEN_MAX);
+    __type(key, __u32);
+    __type(value, __u64);
+} risen SEC(".maps");
+
+/* RUN_UP; what comes of this flow soon must not overtake the packet. */
+INLINE int rise(const struct scratch *s)
+{
+    __u32 index = s->hash & (RISEN_MAX - 1);
+    __u64 *when = bpf_map_lookup_elem(&risen, &index);
+
+    if (when) {
+        *when = (__u64)s->hash << 32 | (__u32)(bpf_ktime_get_coarse_ns() >> 20);
+    }
+    return RUN_UP;
+}
+
+/* A packet of this flow may be on its way through user space. Not believed for long: nobody may be there to empty the
+ * ring. */
+INLINE bool must_follow(const struct scratch *s)
+{
+    __u32 index = s->hash & (RISEN_MAX - 1);
+    __u64 *when = bpf_map_lookup_elem(&risen, &index), then = when ? *when : 0;
+
+    return then >> 32 == s->hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
+           bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+}
+
 /* Sends the frame, or a copy of it, through the tunnel of STEP, which is the list's step NUMBER. RUN_UP: user space
  * must do that. Otherwise, LAST: a TC action that ends the program; if not, the frame may be left encapsulated
  * (s->encap), and what is returned means nothing. */
@@ -504,7 +541,10 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         return RUN_UP;
     }
     mode = sum_mode(skb, s, t);
-    if (mode == SUM_SLOW || s->tags + skb->vlan_present > 2) {
+    if (mode == SUM_SLOW) {
+        return rise(s);
+    }
+    if (s->tags + skb->vlan_present > 2 || (has_outer_csum(t) && must_follow(s))) {
         return RUN_UP;
     }
     if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + s->tags * TAG_LEN + L3_MIN))) {
