@@ -188,3 +188,28 @@ def test_too_big_is_told(hvs, name):
     hvs.world.ip(hvs.hv_ns("hv1"), "neigh", "flush", "dev", "und0")
     for _ in range(3):
         assert passed_on(hvs, sent, want) == want
+
+
+RULES = {"mark": (("fwmark", "5"), "egress_pkt_mark=5"), "source": (("from", "10.201.1.2"), "local_ip=10.201.1.2")}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_routing_rules(hvs, name):
+    """The host's rules choose the route of tunnel packets, whoever sends them."""
+    selector, option = RULES[name]
+    ns, (sent, want) = hvs.hv_ns("hv1"), FRAMES["no options"]
+    sent, want = raw(sent), {k: [raw(f)] for k, f in want.items()}
+    commands = (("route", "add", "default", "via", "10.201.1.1", "table", "100"), ("rule", "add", *selector, "lookup", "100"),
+                ("route", "add", "blackhole", "10.201.2.0/24"))
+    wait_for("the frame to pass", lambda: passed_on(hvs, sent, want) == want, 10)
+    for command in commands:
+        hvs.world.ip(ns, *command)
+    try:
+        hvs.vsctl("hv1", "set", "Interface", "tun", f"options:{option}")
+        wait_for("the frame to pass", lambda: passed_on(hvs, sent, want) == want, 10)
+        for _ in range(5):
+            assert passed_on(hvs, sent, want) == want
+    finally:
+        hvs.vsctl("hv1", "remove", "Interface", "tun", "options", option.partition("=")[0])
+        for what, _, *words in reversed(commands):
+            hvs.world.ip(ns, what, "del", *words)

@@ -525,12 +525,15 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     outer = outer_len(t);
     len = s->len;
     port = step->port;
+    if (s->encap) {
+        s->base = s->encap - (inner_len(s) - ETH_HLEN);
+    }
+    if (skb->mark && c->rules_by_mark) {
+        return RUN_UP;
+    }
     if (!nexthop(skb, s, c, t) || !s->hop.ifindex) {
         count_tx_drop(port, DROP_TUNNEL_NO_ROUTE);
         return TC_ACT_SHOT;
-    }
-    if (s->encap) {
-        s->base = s->encap - (inner_len(s) - ETH_HLEN);
     }
     if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
         return RUN_UP;

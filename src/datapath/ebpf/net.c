@@ -5,6 +5,7 @@
  * it only says that they changed: the programs ask the kernel themselves, and keep the answer no longer.
  */
 #include <bpf/bpf.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
@@ -504,13 +505,53 @@ static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *n
     settle(net);
 }
 
-/* What changed does not matter, nor whether a message was lost. */
+static int read_rule(const struct nlmsghdr *h, void *by_mark)
+{
+    const struct nlattr *attr;
+
+    mnl_attr_for_each(attr, h, sizeof(struct fib_rule_hdr))
+    {
+        *(bool *)by_mark |= mnl_attr_get_type(attr) == FRA_FWMARK || mnl_attr_get_type(attr) == FRA_FWMASK;
+    }
+    return MNL_CB_OK;
+}
+
+/* Whether there are routing rules that look at marks. Not known: as before. */
+static void read_rules(struct ebpf_net *net)
+{
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETRULE, NLM_F_DUMP);
+    bool by_mark = false;
+
+    mnl_nlmsg_put_extra_header(h, sizeof(struct fib_rule_hdr));
+    if (!rtnl_dump(&net->rtnl, h, read_rule, &by_mark)) {
+        __atomic_store_n(&net->maps->config->rules_by_mark, by_mark, __ATOMIC_RELAXED);
+    }
+}
+
+static int note_rule(const struct nlmsghdr *h, void *rules)
+{
+    *(bool *)rules |= h->nlmsg_type == RTM_NEWRULE || h->nlmsg_type == RTM_DELRULE;
+    return MNL_CB_OK;
+}
+
+/* What changed does not matter, but for whether it was a rule. */
 static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_)
 {
     struct ebpf_net *net = net_;
     char buf[32768];
+    bool rules = false;
+    ssize_t n;
 
-    while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR) {
+    while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) >= 0 || errno == ENOBUFS || errno == EINTR) {
+        if (n >= 0) {
+            mnl_cb_run(buf, (size_t)n, 0, 0, note_rule, &rules);
+        } else {
+            rules |= errno == ENOBUFS; /* one may be lost */
+        }
+    }
+    if (rules) {
+        read_rules(net);
     }
     __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE);
 }
@@ -584,6 +625,7 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
     if (error) {
         goto fail;
     }
+    read_rules(net);
     net->maps->config->generation++; /* what changed while nobody listened */
     settle(net);
     *ret_net = net;

@@ -275,8 +275,8 @@ struct ebpf_config {
     __u32 upcall_rate, upcall_burst; /* per port; tokens/s, tokens; rate 0: no limit */
     __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
     __u32 n_tunnels;
-    __u32 generation; /* raised when routes or neighbours changed: what nexthops know is old */
-    __u32 pad;
+    __u32 generation;    /* raised when routes or neighbours changed: what nexthops know is old */
+    __u32 rules_by_mark; /* the host chooses routes by marks, which next hops are not kept by */
     struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
 };
 

@@ -158,7 +158,7 @@ static bool is_unfinished(const struct packet *p, const struct flow_key *key, si
 /* The largest TCP payload that the sender's packets towards us can have had, by the route back. */
 static uint16_t mss_of(struct us_port *port, const struct packet *p, size_t hdr_len)
 {
-    unsigned int mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &p->tunnel.src, port->dp->now_ms);
+    unsigned int mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &p->tunnel.src, &p->tunnel.dst, 0, port->dp->now_ms);
     size_t overhead = tunnel_hdr_len(tunnel_kind_of(port), &p->tunnel, true) + hdr_len;
 
     return mtu > overhead + 536 ? (uint16_t)MIN(mtu - overhead, 65535u) : 536;
@@ -360,7 +360,7 @@ static enum drop_reason tunnel_send(struct us_port *port, struct packet *p, cons
         return send_one(port, p, key, &fragments);
     }
     overhead = (unsigned int)(tunnel_hdr_len(tunnel_kind_of(port), tunnel, true) + p->l3_ofs);
-    mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &tunnel->dst, port->dp->now_ms);
+    mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &tunnel->dst, &tunnel->src, p->pkt_mark, port->dp->now_ms);
     us_too_big(port->dp, p, key, mtu > overhead ? mtu - overhead : 0);
     return reason;
 }

@@ -26,8 +26,15 @@ LOG_MODULE("tunnel_tx");
 #define SOCKET_BUFFER (4 << 20)
 #define DEFAULT_TTL 64
 
+/* What the host's routing rules choose a route by. */
+struct way {
+    struct ip_addr dst, src; /* src: zero if the route is to say it */
+    uint32_t mark;
+};
+
 struct route {
-    struct ip_addr dst, src;
+    struct way way;
+    struct ip_addr src;
     unsigned int mtu;
     int64_t expires_ms; /* 0: empty */
 };
@@ -117,15 +124,24 @@ static void sockaddr_of(struct target *t, const struct ip_addr *dst, bool v4, ui
 }
 
 /* Asks the kernel's routes by connecting a UDP socket, which sends nothing. */
-static int route_resolve(const struct ip_addr *dst, struct route *ret_route)
+static int route_resolve(const struct way *way, struct route *ret_route)
 {
-    bool v4 = ip_addr_is_v4mapped(dst);
+    bool v4 = ip_addr_is_v4mapped(&way->dst);
     _cleanup_close_ int fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct route r = {.dst = *dst};
+    struct route r = {.way = *way};
     struct target t;
     socklen_t len = sizeof(r.mtu);
 
-    sockaddr_of(&t, dst, v4, 9);
+    if (fd >= 0 && way->mark) {
+        setsockopt(fd, SOL_SOCKET, SO_MARK, &way->mark, sizeof(way->mark));
+    }
+    if (fd >= 0 && !ip_addr_is_zero(&way->src)) {
+        sockaddr_of(&t, &way->src, v4, 0);
+        if (bind(fd, (struct sockaddr *)&t.addr, t.addr_len)) {
+            return -errno;
+        }
+    }
+    sockaddr_of(&t, &way->dst, v4, 9);
     if (fd < 0 || connect(fd, (struct sockaddr *)&t.addr, t.addr_len) ||
         getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &r.mtu, &len) ||
         getsockname(fd, (struct sockaddr *)&t.addr, &t.addr_len)) {
@@ -140,15 +156,21 @@ static int route_resolve(const struct ip_addr *dst, struct route *ret_route)
     return 0;
 }
 
-static int route_get(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms, const struct route **ret_route)
+static bool way_is(const struct way *a, const struct way *b)
 {
-    uint32_t h = (dst->be32[0] ^ dst->be32[1] ^ dst->be32[2] ^ dst->be32[3]) * 0x9e3779b1u;
+    return !memcmp(&a->dst, &b->dst, sizeof(a->dst)) && !memcmp(&a->src, &b->src, sizeof(a->src)) && a->mark == b->mark;
+}
+
+static int route_get(struct tunnel_tx *tx, const struct way *way, int64_t now_ms, const struct route **ret_route)
+{
+    const struct ip_addr *dst = &way->dst;
+    uint32_t h = (dst->be32[0] ^ dst->be32[1] ^ dst->be32[2] ^ dst->be32[3] ^ way->mark) * 0x9e3779b1u;
     struct route *r = &tx->routes[h >> 16 & (N_ROUTES - 1)];
     int error;
 
-    if (r->expires_ms <= now_ms || memcmp(&r->dst, dst, sizeof(*dst))) {
+    if (r->expires_ms <= now_ms || !way_is(&r->way, way)) {
         r->expires_ms = 0;
-        error = route_resolve(dst, r);
+        error = route_resolve(way, r);
         if (error) {
             return error;
         }
@@ -158,18 +180,19 @@ static int route_get(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t no
     return 0;
 }
 
-unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)
+unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, const struct ip_addr *src, uint32_t mark,
+                           int64_t now_ms)
 {
     const struct route *route;
 
-    return route_get(tx, dst, now_ms, &route) ? 1500 : route->mtu;
+    return route_get(tx, &(struct way){*dst, *src, mark}, now_ms, &route) ? 1500 : route->mtu;
 }
 
 struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)
 {
     const struct route *route;
 
-    return route_get(tx, dst, now_ms, &route) ? (struct ip_addr){0} : route->src;
+    return route_get(tx, &(struct way){.dst = *dst}, now_ms, &route) ? (struct ip_addr){0} : route->src;
 }
 
 static enum drop_reason reason_of(int error)
@@ -233,7 +256,11 @@ static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct
     }
     t->fd = *fd;
     sockaddr_of(t, &tunnel->dst, t->v4, 0);
-    if (!t->v4) {
+    if (t->v4) {
+        struct in_pktinfo info = {.ipi_spec_dst.s_addr = tunnel->src.be32[3]};
+
+        add_cmsg(t, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info)); /* for routing rules: it is in the header anyway */
+    } else {
         struct in6_pktinfo info = {0};
 
         memcpy(&info.ipi6_addr, &tunnel->src, sizeof(info.ipi6_addr));
@@ -304,7 +331,8 @@ static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, cons
     int error = errno;
     const struct route *route;
 
-    if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) && !route_get(tx, &tunnel->dst, now_ms, &route)) {
+    if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) &&
+        !route_get(tx, &(struct way){tunnel->dst, tunnel->src, p->pkt_mark}, now_ms, &route)) {
         return send_fragments(tx, t, p, route->mtu);
     }
     if (error == EINVAL && !t->v4 && !tx->no_label) {
@@ -387,7 +415,7 @@ enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uin
 
     tunnel.ttl = tunnel.ttl ? tunnel.ttl : DEFAULT_TTL;
     if (ip_addr_is_zero(&tunnel.src)) {
-        error = route_get(tx, &tunnel.dst, now_ms, &route);
+        error = route_get(tx, &(struct way){.dst = tunnel.dst, .mark = p->pkt_mark}, now_ms, &route);
         if (error) {
             return reason_of(-error);
         }
