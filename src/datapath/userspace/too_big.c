@@ -18,7 +18,6 @@
 #define ICMPV4_MAX 576  /* RFC 1812, 4.3.2.3 */
 #define ICMPV6_MAX 1280 /* RFC 4443, 2.4 (c) */
 #define IPV4_MTU_MIN 68 /* RFC 791 */
-#define IPV6_MTU_MIN 1280
 
 struct icmp_too_big {
     struct icmp_hdr icmp;
@@ -109,10 +108,10 @@ void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flo
     struct packet *answer, *was;
     struct eth_hdr *eth;
 
-    if (!port || port->gone || port->ops == &us_tunnel_ops || !may_answer(p, key) ||
-        mtu < (v6 ? IPV6_MTU_MIN : IPV4_MTU_MIN)) {
+    if (!port || port->gone || port->ops == &us_tunnel_ops || !may_answer(p, key) || (!v6 && mtu < IPV4_MTU_MIN)) {
         return;
     }
+    mtu = v6 ? MAX(mtu, IPV6_MTU_MIN) : mtu; /* what is no bigger than that goes in fragments of the outer packet */
     n = MIN(p->len - p->l3_ofs, (v6 ? ICMPV6_MAX : ICMPV4_MAX) - headers);
     answer = packet_new(NULL, sizeof(*eth) + headers + n);
     eth = (struct eth_hdr *)(void *)answer->data;

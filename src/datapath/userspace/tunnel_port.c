@@ -20,6 +20,7 @@
 #include "datapath/userspace/userspace.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/segment.h"
 
 LOG_MODULE("tunnel");
 
@@ -333,35 +334,68 @@ static enum drop_reason send_one(struct us_port *port, struct packet *p, const s
                           p->edited ? p->flow_hash : flow_key_hash5(key), p, tunnel, port->dp->now_ms);
 }
 
-static bool may_be_fragmented(const struct packet *p, const struct flow_key *key)
+/* The length of the IP packet that P is, or of the largest one that it will be cut into. */
+static size_t ip_len(const struct packet *p)
 {
-    return key->eth_type == htobe16(ETH_TYPE_IPV4) && p->l3_ofs && !p->offload.gso_type &&
+    return (packet_is_gso(p) ? packet_gso_hdr_len(p) + p->offload.gso_size : p->len) - p->l3_ofs;
+}
+
+/* P does not fit into a tunnel that takes IP packets of MTU bytes, and its sender can do nothing about it: IPv4 without
+ * DF; IPv6 of a size that every link takes (RFC 8200, 5). */
+static bool may_be_fragmented(const struct packet *p, const struct flow_key *key, unsigned int mtu)
+{
+    if (!p->l3_ofs) {
+        return false;
+    }
+    if (key->eth_type == htobe16(ETH_TYPE_IPV6)) {
+        return mtu < IPV6_MTU_MIN && ip_len(p) <= IPV6_MTU_MIN;
+    }
+    return key->eth_type == htobe16(ETH_TYPE_IPV4) &&
            !(((const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs))->frag_off & htobe16(IPV4_DF));
+}
+
+/* How large an IP packet may be that TUNNEL takes as P's frame. */
+static unsigned int room_in(struct us_port *port, const struct packet *p, const struct flow_tunnel *tunnel)
+{
+    unsigned int overhead = (unsigned int)(tunnel_hdr_len(tunnel_kind_of(port), tunnel, true) + p->l3_ofs);
+    unsigned int mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &tunnel->dst, &tunnel->src, p->pkt_mark, port->dp->now_ms);
+
+    return mtu > overhead ? mtu - overhead : 0;
+}
+
+/* The outer packets are cut although they should not be. */
+static enum drop_reason send_fragments(struct us_port *port, struct packet *p, const struct flow_key *key,
+                                       const struct flow_tunnel *tunnel)
+{
+    struct flow_tunnel fragments = *tunnel;
+
+    fragments.flags &= (uint16_t)~FLOW_TNL_DF;
+    return send_one(port, p, key, &fragments);
 }
 
 static enum drop_reason tunnel_send(struct us_port *port, struct packet *p, const struct flow_key *key,
                                     const struct flow_tunnel *tunnel)
 {
-    struct flow_tunnel fragments;
-    unsigned int overhead, mtu;
     enum drop_reason reason;
+    unsigned int room;
 
     if (!tunnel || ip_addr_is_zero(&tunnel->dst)) {
         return DROP_BAD_ACTION; /* nobody said where to */
     }
+    if (packet_is_gso(p)) { /* one of its segments may fit, and must not go twice */
+        room = room_in(port, p, tunnel);
+        if (ip_len(p) > room && may_be_fragmented(p, key, room)) {
+            return send_fragments(port, p, key, tunnel);
+        }
+    }
     reason = send_one(port, p, key, tunnel);
-    if (reason != DROP_TUNNEL_TOO_BIG) {
-        return reason;
+    if (reason == DROP_TUNNEL_TOO_BIG) {
+        room = room_in(port, p, tunnel);
+        if (may_be_fragmented(p, key, room)) {
+            return send_fragments(port, p, key, tunnel);
+        }
+        us_too_big(port->dp, p, key, room);
     }
-    if (may_be_fragmented(p, key)) {
-        /* Its sender can do nothing about it, so the outer packet is cut although it should not be. */
-        fragments = *tunnel;
-        fragments.flags &= (uint16_t)~FLOW_TNL_DF;
-        return send_one(port, p, key, &fragments);
-    }
-    overhead = (unsigned int)(tunnel_hdr_len(tunnel_kind_of(port), tunnel, true) + p->l3_ofs);
-    mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &tunnel->dst, &tunnel->src, p->pkt_mark, port->dp->now_ms);
-    us_too_big(port->dp, p, key, mtu > overhead ? mtu - overhead : 0);
     return reason;
 }
 

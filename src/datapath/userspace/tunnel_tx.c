@@ -25,6 +25,7 @@ LOG_MODULE("tunnel_tx");
 #define N_ROUTES 256 /* a power of 2 */
 #define SOCKET_BUFFER (4 << 20)
 #define DEFAULT_TTL 64
+#define N_EARS 3
 
 /* What the host's routing rules choose a route by. */
 struct way {
@@ -41,6 +42,7 @@ struct route {
 
 struct tunnel_tx {
     int raw4, udp6, gre6;   /* -1: not open yet */
+    int ears[N_EARS];       /* -1: not open */
     uint32_t priorities[3]; /* SO_PRIORITY of each as it is set now */
     uint16_t next_id;       /* of fragmented IPv4 packets */
     bool no_label;          /* the host gives flow labels to those who ask for them, and to nobody else */
@@ -64,29 +66,7 @@ struct target {
     size_t control_len;
 };
 
-struct tunnel_tx *tunnel_tx_new(void)
-{
-    struct tunnel_tx *tx = xcalloc(1, sizeof(*tx));
-
-    tx->raw4 = tx->udp6 = tx->gre6 = -1;
-    tx->next_id = (uint16_t)time_mono_ms();
-    return tx;
-}
-
-void tunnel_tx_free(struct tunnel_tx *tx)
-{
-    if (tx) {
-        closep(&tx->raw4);
-        closep(&tx->udp6);
-        closep(&tx->gre6);
-        for (size_t i = 0; i < ARRAY_SIZE(tx->segments); i++) {
-            packet_done(&tx->segments[i]);
-        }
-        free(tx);
-    }
-}
-
-/* A raw socket that only sends: its filter refuses every packet that the kernel would copy to it. */
+/* A raw socket that receives nothing: its filter refuses every packet that the kernel would copy to it. */
 static int raw_socket(int family, int protocol, int *fd)
 {
     struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -109,6 +89,56 @@ static int raw_socket(int family, int protocol, int *fd)
     setsockopt(s, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
     *fd = s;
     return 0;
+}
+
+/* Routers on the way may have a smaller MTU, and say so in ICMP errors about our tunnel packets. The kernel notes that
+ * for its routes, the fast path's too, if there is a raw socket of the packet's protocol; over IPv6 only if that is to
+ * hear of errors, and then the next message would fail, so it is none that sends. GRE's over IPv4 is the one that
+ * receives. That nobody empties the queues of errors does no harm. */
+static void open_ears(struct tunnel_tx *tx)
+{
+    static const int what[N_EARS][2] = {{AF_INET, IPPROTO_UDP}, {AF_INET6, IPPROTO_UDP}, {AF_INET6, IPPROTO_GRE}};
+    int one = 1, size = 1;
+
+    for (size_t i = 0; i < N_EARS; i++) {
+        int error = raw_socket(what[i][0], what[i][1], &tx->ears[i]);
+
+        if (error && error != -EAFNOSUPPORT) {
+            log_info("path MTUs that routers tell are not heard: %s", strerror(-error));
+        } else if (!error && what[i][0] == AF_INET6) {
+            setsockopt(tx->ears[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+            setsockopt(tx->ears[i], IPPROTO_IPV6, IPV6_RECVERR, &one, sizeof(one));
+        }
+    }
+}
+
+struct tunnel_tx *tunnel_tx_new(void)
+{
+    struct tunnel_tx *tx = xcalloc(1, sizeof(*tx));
+
+    tx->raw4 = tx->udp6 = tx->gre6 = -1;
+    tx->next_id = (uint16_t)time_mono_ms();
+    for (size_t i = 0; i < N_EARS; i++) {
+        tx->ears[i] = -1;
+    }
+    open_ears(tx);
+    return tx;
+}
+
+void tunnel_tx_free(struct tunnel_tx *tx)
+{
+    if (tx) {
+        closep(&tx->raw4);
+        closep(&tx->udp6);
+        closep(&tx->gre6);
+        for (size_t i = 0; i < N_EARS; i++) {
+            closep(&tx->ears[i]);
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(tx->segments); i++) {
+            packet_done(&tx->segments[i]);
+        }
+        free(tx);
+    }
 }
 
 static void sockaddr_of(struct target *t, const struct ip_addr *dst, bool v4, uint16_t port)
@@ -161,11 +191,18 @@ static bool way_is(const struct way *a, const struct way *b)
     return !memcmp(&a->dst, &b->dst, sizeof(a->dst)) && !memcmp(&a->src, &b->src, sizeof(a->src)) && a->mark == b->mark;
 }
 
-static int route_get(struct tunnel_tx *tx, const struct way *way, int64_t now_ms, const struct route **ret_route)
+/* Where WAY's route is kept, or another's. */
+static struct route *route_of(struct tunnel_tx *tx, const struct way *way)
 {
     const struct ip_addr *dst = &way->dst;
     uint32_t h = (dst->be32[0] ^ dst->be32[1] ^ dst->be32[2] ^ dst->be32[3] ^ way->mark) * 0x9e3779b1u;
-    struct route *r = &tx->routes[h >> 16 & (N_ROUTES - 1)];
+
+    return &tx->routes[h >> 16 & (N_ROUTES - 1)];
+}
+
+static int route_get(struct tunnel_tx *tx, const struct way *way, int64_t now_ms, const struct route **ret_route)
+{
+    struct route *r = route_of(tx, way);
     int error;
 
     if (r->expires_ms <= now_ms || !way_is(&r->way, way)) {
@@ -328,11 +365,14 @@ static enum drop_reason send_fragments(struct tunnel_tx *tx, struct target *t, c
 static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, const struct flow_tunnel *tunnel,
                                     const struct packet *p, int64_t now_ms)
 {
-    int error = errno;
+    const struct way way = {tunnel->dst, tunnel->src, p->pkt_mark};
     const struct route *route;
+    int error = errno;
 
-    if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) &&
-        !route_get(tx, &(struct way){tunnel->dst, tunnel->src, p->pkt_mark}, now_ms, &route)) {
+    if (error == EMSGSIZE) {
+        route_of(tx, &way)->expires_ms = 0; /* the kernel has heard more of its MTU since */
+    }
+    if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) && !route_get(tx, &way, now_ms, &route)) {
         return send_fragments(tx, t, p, route->mtu);
     }
     if (error == EINVAL && !t->v4 && !tx->no_label) {
@@ -402,6 +442,18 @@ static enum drop_reason send_super(struct tunnel_tx *tx, struct target *t, const
     return first;
 }
 
+/* P is too big for a socket that would not say so: raw sockets of GRE over IPv6 cut packets also if told not to. */
+static bool is_too_big(struct tunnel_tx *tx, const struct target *t, enum tunnel_type kind, const struct packet *p,
+                       const struct flow_tunnel *tunnel, int64_t now_ms)
+{
+    size_t len = packet_is_gso(p) ? packet_gso_hdr_len(p) + p->offload.gso_size : p->len;
+    const struct route *route;
+
+    return !t->v4 && kind == TUNNEL_GRE && tunnel->flags & FLOW_TNL_DF &&
+           !route_get(tx, &(struct way){tunnel->dst, tunnel->src, p->pkt_mark}, now_ms, &route) &&
+           tunnel_hdr_len(kind, tunnel, true) + len > route->mtu;
+}
+
 enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uint16_t udp_dst, uint32_t hash,
                                 struct packet *p, const struct flow_tunnel *tunnel_, int64_t now_ms)
 {
@@ -424,6 +476,9 @@ enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uin
     error = target_init(tx, kind, &tunnel, hash, p, &t);
     if (error) {
         return reason_of(-error);
+    }
+    if (is_too_big(tx, &t, kind, p, &tunnel, now_ms)) {
+        return DROP_TUNNEL_TOO_BIG;
     }
     if (packet_is_gso(p)) {
         return send_super(tx, &t, &e, p, &tunnel, now_ms);

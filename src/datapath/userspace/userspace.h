@@ -144,6 +144,8 @@ int us_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packet
 bool us_meter_admits(struct us_datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
 void us_meters_done(struct us_datapath *dp);
 
+#define IPV6_MTU_MIN 1280u /* RFC 8200, 5 */
+
 /* too_big.c: P, which came in with KEY, did not fit into a tunnel that takes IP packets of at most MTU bytes. Its
  * sender is told so, if the packet is one that may be answered. */
 void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flow_key *key, unsigned int mtu);
