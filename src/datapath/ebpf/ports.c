@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "datapath/rtnl.h"
 #include "datapath/tc_filter.h"
+#include "datapath/userspace/host_guard.h"
 
 LOG_MODULE("ebpf_ports");
 
@@ -43,7 +44,9 @@ static bool has_filters(int ifindex, uint32_t side)
     return rtnl_ask_once(h, is_filter, &found) || found;
 }
 
+/* A device's place is that of the programs or of the guard, and goes from one to the other. */
 static const char *const program_names[] = {"port_ingress", "uplink_ingress", NULL};
+static const char *const all_names[] = {"port_ingress", "uplink_ingress", HOST_GUARD, HOST_GUARD_INNER, NULL};
 
 static struct tc_filter filter_at(int ifindex, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
 {
@@ -63,7 +66,7 @@ static void detach_at(int ifindex, enum bpf_tc_attach_point point, uint32_t prio
 {
     struct tc_filter f = filter_at(ifindex, point, priority, handle);
 
-    tc_filter_detach(&f, program_names);
+    tc_filter_detach(&f, all_names);
 }
 
 int ebpf_attach(int ifindex, int prog_fd)

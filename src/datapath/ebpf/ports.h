@@ -34,7 +34,7 @@ int ebpf_attach(int ifindex, int prog_fd);
 int ebpf_attach_in_front(int ifindex, int prog_fd);
 /* The same for its clsact egress. */
 int ebpf_attach_egress(int ifindex, int prog_fd);
-/* Undoes that; the clsact goes, too, when nobody has a filter there any more. */
+/* Undoes that, and takes a guard away (host_guard.h); the clsact goes, too, when nobody has a filter there any more. */
 void ebpf_detach(int ifindex);
 /* There is some program of the fast path on IFINDEX. */
 bool ebpf_is_attached(int ifindex);
