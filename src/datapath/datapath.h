@@ -78,9 +78,13 @@ struct dp_callbacks {
     void (*upcall)(void *aux, const struct dp_upcall *upcall);
     /* The port's netdev went away or failed: the port still exists until dp_port_del(). */
     void (*port_gone)(void *aux, dp_port_t port);
-    /* After dp_settle(): a flow of a process before us with (masked) key KEY still forwards. The handler translates KEY
-     * and puts what comes of it; what is not put again with this key is removed. May be NULL. */
-    void (*adopt)(void *aux, const struct flow_key *key);
+    /* After dp_settle(): FLOW (key, mask and used_ms; no actions, no counters) of a process before us still forwards.
+     * First the handler is to learn from each what its packets have taught; true: that was something new, and may be
+     * what others teach something by. The oldest come first. May be NULL. */
+    bool (*learn)(void *aux, const struct dp_flow *flow);
+    /* Then the handler translates each one's key and puts what comes of it; what is not put again with this key and
+     * mask is removed. May be NULL. */
+    void (*adopt)(void *aux, const struct dp_flow *flow);
     /* A packet with KEY was handled by FLOW, one in so many (dp_set_sample()): does that hold? FAITHFUL: the datapath
      * did what FLOW says, as far as it can tell. May be NULL; the handler may delete the flow. */
     void (*sample)(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful);
@@ -174,7 +178,7 @@ void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_miss
 
 /* A datapath may outlive the process (eBPF): a new process finds ports and flows forwarding as they were. Ports that
  * are added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what
- * they should be), what nobody took over is handed to callbacks->adopt and removed, little by little. */
+ * they should be), what nobody took over is handed to callbacks->learn and ->adopt and removed, little by little. */
 bool dp_settle(struct datapath *dp, bool complete);
 /* Of the packets that megaflows handle, one in ONE_IN goes to callbacks->sample as well; 0: none. */
 void dp_set_sample(struct datapath *dp, uint32_t one_in);

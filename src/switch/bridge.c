@@ -45,6 +45,7 @@ int switch_create_class(struct event_base *base, const struct dp_class *class, s
     struct switch_ *sw = xcalloc(1, sizeof *sw);
     const struct dp_callbacks callbacks = {.upcall = megaflow_upcall,
                                            .port_gone = on_port_gone,
+                                           .learn = megaflow_learn,
                                            .adopt = megaflow_adopt,
                                            .sample = megaflow_sample,
                                            .aux = sw};

@@ -225,7 +225,7 @@ struct bridge {
     struct meter_table *meters;     /* meter_table.h */
     struct action_ref *action_refs; /* action_refs.h */
     struct flow_saver *saver;       /* flow_save.h; NULL: flows are not saved */
-    bool restored;                  /* its flows came from the process before us */
+    int64_t restored_ms;            /* when its flows came from the process before us; 0: they did not */
     struct bridge_hooks hooks;
     void *server; /* the OpenFlow server's own */
     UT_hash_handle hh;

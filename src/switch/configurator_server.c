@@ -192,13 +192,14 @@ static void apply_fail_mode(const struct configurator *c, struct cbridge *cb)
     }
     cb->fail_open = false;
     cb->contact_ms = time_mono_ms();
-    cb->bridge->restored = false;
+    cb->bridge->restored_ms = 0;
     if (controlled) {
         remove_saved(c, cb);
         return;
     }
-    cb->bridge->restored = start_saving(c, cb, fresh);
-    if (!cb->bridge->restored && wanted == FAIL_STANDALONE) {
+    if (start_saving(c, cb, fresh)) {
+        cb->bridge->restored_ms = time_mono_ms();
+    } else if (wanted == FAIL_STANDALONE) {
         add_normal(cb, 0);
     }
 }

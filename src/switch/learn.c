@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The learn action: a flow made from the packet at hand. It takes effect as MODIFY_STRICT that adds (an upsert), so
- * that traffic refreshes the learned flow's hard timeout. With a limit, a new flow is made only while its table holds
- * fewer flows of its cookie; those that are there are refreshed all the same.
+ * that traffic refreshes the learned flow's hard timeout; traffic of before it was last changed leaves it alone. With a
+ * limit, a new flow is made only while its table holds fewer flows of its cookie; those that are there are refreshed
+ * all the same.
  */
 #include "switch/translate_private.h"
 
@@ -124,8 +125,15 @@ static int count_one(void *aux, const struct rule *rule WR_UNUSED)
     return 0;
 }
 
-/* Is there room for CHANGE under LEARN's limit, or is the flow there already? */
-static bool fits(struct bridge *br, const struct ofpact_learn *learn, const struct flow_change *change)
+static struct rule *find_learned(const struct bridge *br, const struct flow_change *change)
+{
+    struct cls_rule *r = classifier_find_exact(&br->tables[change->table].cls, &change->match, change->priority);
+
+    return r ? CONTAINER_OF(r, struct rule, cls) : NULL;
+}
+
+/* Is there room for another flow under LEARN's limit? */
+static bool fits(struct bridge *br, const struct ofpact_learn *learn)
 {
     const struct flow_filter filter = {.table = learn->table,
                                        .out_port = OFPP_ANY,
@@ -134,7 +142,7 @@ static bool fits(struct bridge *br, const struct ofpact_learn *learn, const stru
                                        .hidden = true};
     uint32_t n = 0;
 
-    if (!learn->limit || classifier_find_exact(&br->tables[learn->table].cls, &change->match, change->priority)) {
+    if (!learn->limit) {
         return true;
     }
     flow_table_for_each(br, &filter, count_one, &n);
@@ -145,12 +153,14 @@ bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const stru
 {
     struct flow_change change;
     struct ofpacts acts = {0};
+    const struct rule *rule;
     bool there;
     int error = 0;
 
     learn_make(learn, flow, &change, &acts);
-    there = fits(br, learn, &change);
-    if (there && !dry) {
+    rule = find_learned(br, &change);
+    there = rule || fits(br, learn);
+    if (there && !dry && !(rule && now < rule->modified_ms)) {
         error = flow_table_apply(br, &change, now);
     }
     if (error) {
@@ -158,6 +168,27 @@ bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const stru
     }
     ofpacts_done(&acts);
     return there && !error;
+}
+
+void learn_again(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t seen_ms,
+                 int64_t now)
+{
+    bool over = learn->hard_timeout && now - seen_ms >= learn->hard_timeout * INT64_C(1000);
+    struct flow_change change;
+    struct ofpacts acts = {0};
+    struct rule *rule;
+
+    learn_make(learn, flow, &change, &acts);
+    /* A bridge that has its flows from the process before us has those that were learned, too. One that it had deleted
+     * comes back by what came since then. */
+    if (!over && (seen_ms >= br->restored_ms || find_learned(br, &change))) {
+        learn_apply(br, learn, flow, seen_ms, false);
+        rule = find_learned(br, &change);
+        if (rule) {
+            rule_credit(rule, 0, 0, now);
+        }
+    }
+    ofpacts_done(&acts);
 }
 
 static void put_effect(struct xlate_ctx *x, const struct ofpact_learn *learn)

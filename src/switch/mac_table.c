@@ -164,7 +164,7 @@ bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, of
         return false;
     }
     e = find(t, vlan, mac);
-    if (e && e->is_static) {
+    if (e && (e->is_static || now < e->used_ms)) {
         return false;
     }
     if (!e) {
@@ -184,7 +184,7 @@ bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, of
         e->port = port;
         link_entry(t, e);
     }
-    e->used_ms = MAX(e->used_ms, now);
+    e->used_ms = now;
     if (changed) {
         mark_dirty(t, e);
     }
@@ -211,7 +211,7 @@ void mac_table_lock(struct mac_table *t, uint16_t vlan, struct eth_addr mac, int
     struct mac_entry *e = find(t, vlan, mac);
 
     if (e) {
-        e->locked_until_ms = now + MAC_TABLE_LOCK_MS;
+        e->locked_until_ms = MAX(e->locked_until_ms, now + MAC_TABLE_LOCK_MS);
         t->last_lock_ms = MAX(t->last_lock_ms, e->locked_until_ms);
     }
 }

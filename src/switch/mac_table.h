@@ -73,7 +73,8 @@ void mac_table_init(struct mac_table *t);
 void mac_table_done(struct mac_table *t);
 /* New limits; what is too much is evicted. Returns true when lookups may change. */
 bool mac_table_set_limits(struct mac_table *t, size_t max, int64_t age_ms);
-/* Learns or refreshes. True when a lookup's answer changed (new entry, other port). Multicast addresses are ignored. */
+/* Learns or refreshes from a packet of the time NOW, which may be a while ago: what came later stays. True when a
+ * lookup's answer changed (new entry, other port). Multicast addresses are ignored. */
 bool mac_table_learn(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now);
 /* Adds or changes a static entry. */
 void mac_table_set_static(struct mac_table *t, uint16_t vlan, struct eth_addr mac, ofp_port_t port, int64_t now);

@@ -245,7 +245,7 @@ static void take_effects(struct megaflow *f, struct xlate_out *out)
     out->n_effects = 0;
 }
 
-static bool mask_suffices(const struct flow_key *have, const struct flow_key *need)
+bool megaflow_mask_suffices(const struct flow_key *have, const struct flow_key *need)
 {
     const uint64_t *h = (const uint64_t *)(const void *)have, *n = (const uint64_t *)(const void *)need;
 
@@ -278,7 +278,7 @@ bool megaflow_update(struct megaflows *m, struct megaflow *f, struct xlate_out *
     const void *actions;
     size_t len;
 
-    if (!mask_suffices(&f->mask->key, &out->mask) || !megaflow_has_port(out)) {
+    if (!megaflow_mask_suffices(&f->mask->key, &out->mask) || !megaflow_has_port(out)) {
         megaflow_remove(m, f);
         return false;
     }
@@ -299,7 +299,7 @@ bool megaflow_update(struct megaflows *m, struct megaflow *f, struct xlate_out *
 /* ---- upcalls ---- */
 
 void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
-                      int64_t now)
+                      int64_t now, bool worth)
 {
     struct megaflow_mask *mask = get_mask(m, &out->mask);
     struct flow_key masked;
@@ -326,7 +326,7 @@ void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xl
         log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
         return;
     }
-    if (!admission_ask(&m->admission, hash, now)) {
+    if (!worth && !admission_ask(&m->admission, hash, now)) {
         put_mask(m, mask);
         coverage_inc(megaflow_not_admitted);
         return;
@@ -379,7 +379,7 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
                           (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
         if (megaflow_has_port(&out)) {
-            megaflow_install(sw->megaflows, upcall->key, &out, generation, now);
+            megaflow_install(sw->megaflows, upcall->key, &out, generation, now, false);
         }
     }
     if (out.actions_len) {

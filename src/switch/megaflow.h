@@ -36,8 +36,10 @@ struct megaflows *megaflows_create(struct switch_ *sw);
 void megaflows_destroy(struct megaflows *m);
 /* The datapath's upcall callback; AUX is the switch. */
 void megaflow_upcall(void *aux, const struct dp_upcall *upcall);
-/* The datapath's adopt callback: a flow that a process before us left in it becomes one of ours. */
-void megaflow_adopt(void *aux, const struct flow_key *key);
+/* The datapath's learn callback: what the packets of a flow that a process before us left in it have taught. */
+bool megaflow_learn(void *aux, const struct dp_flow *flow);
+/* The datapath's adopt callback: such a flow becomes one of ours. */
+void megaflow_adopt(void *aux, const struct dp_flow *flow);
 /* The datapath's sample callback: translates KEY again, and if that is not what the flow did, removes it, loudly. */
 void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful);
 /* Some change: start a sweep soon. */

@@ -58,9 +58,12 @@ bool megaflow_covers(const struct megaflows *m, const struct flow_key *key);
 /* The port that the packet came in by is the switch's. One that is not may be a port of the process before us which
  * will be added in a moment, and whose flows still forward: a megaflow that drops would be in their way. */
 bool megaflow_has_port(const struct xlate_out *out);
-/* A megaflow for packets like that of KEY: OUT, its translation, began at GENERATION. */
+/* Does a megaflow of mask HAVE tell all that a translation NEEDs to look at? */
+bool megaflow_mask_suffices(const struct flow_key *have, const struct flow_key *need);
+/* A megaflow for packets like that of KEY: OUT, its translation, began at GENERATION. WORTH: it is, whatever
+ * admission.h thinks. */
 void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
-                      int64_t now);
+                      int64_t now, bool worth);
 /* What OUT says is what is installed. */
 bool megaflow_does(const struct megaflow *f, const struct xlate_out *out);
 /* Makes the installed flow what OUT says. False when it had to go. */

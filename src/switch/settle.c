@@ -17,7 +17,7 @@ static uint64_t look_at_tables(const struct switch_ *sw, bool *ret_programmed)
             newest = MAX(newest, br->tables[i].changed);
         }
         programmed |= flow_table_count(br) > 1;
-        restored &= br->restored;
+        restored &= br->restored_ms != 0;
     }
     *ret_programmed = programmed || restored;
     return newest;

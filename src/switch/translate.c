@@ -776,3 +776,17 @@ void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t pa
         run_effect(&effects[i], packets, bytes, tcp_flags, used_ms);
     }
 }
+
+void xlate_effects_learn(const struct xlate_effect *effects, size_t n, int64_t seen_ms, int64_t now)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct xlate_effect *e = &effects[i];
+
+        if (e->type == XLATE_EFFECT_LEARN) {
+            learn_again(e->bridge, e->learn, e->flow, seen_ms, now);
+        } else if (e->type == XLATE_EFFECT_RULE ||
+                   (e->type == XLATE_EFFECT_MAC && now - seen_ms < e->bridge->macs.age_ms)) {
+            run_effect(e, 0, 0, 0, seen_ms);
+        }
+    }
+}

@@ -118,6 +118,9 @@ void xlate_scratch_destroy(struct switch_ *sw);
 /* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */
 void xlate_effects_run(const struct xlate_effect *effects, size_t n, uint64_t packets, uint64_t bytes,
                        uint16_t tcp_flags, int64_t used_ms);
+/* What traffic has taught that was seen at SEEN_MS and before, by a process before us: addresses and learned flows that
+ * are not too old at NOW. Nothing is counted. */
+void xlate_effects_learn(const struct xlate_effect *effects, size_t n, int64_t seen_ms, int64_t now);
 /* FLOW, a packet of BR (NULL: of a bridge that nobody knows), with every field that it has, in ovs-ofctl's syntax. */
 void flow_format_all(const struct bridge *br, const struct flow *flow, struct strbuf *b);
 void xlate_effects_free(struct xlate_effect *effects, size_t n);

@@ -187,8 +187,12 @@ void xlate_mirror_output(struct xlate_ctx *x, const struct port *port);
 /* learn.c: the change that LEARN asks for on FLOW. ACTS gets the new flow's actions and is the caller's. */
 void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struct flow_change *ret,
                 struct ofpacts *acts);
-/* Carries it out; DRY: not really. Is the flow there then? */
+/* Carries it out for a packet of the time NOW; DRY: not really. Is the flow there then? */
 bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry);
+/* Carries it out, at NOW, as it was when a packet came at SEEN_MS and before. Who used the flow since then is not
+ * known, so it is idle from now on. */
+void learn_again(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t seen_ms,
+                 int64_t now);
 void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn);
 
 static inline bool vlan_present(struct flow_vlan v)

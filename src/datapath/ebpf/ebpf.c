@@ -14,9 +14,11 @@
 LOG_MODULE("dp_ebpf");
 
 #define TICK_MS 1000
-#define ADOPT_SLICE 100 /* orphans at a time, so that packets are not kept waiting */
+#define ADOPT_SLICE 20 /* orphans between looks at the clock */
+#define ADOPT_MS 2     /* at a time, so that packets are not kept waiting */
 #define ADOPT_USEC 10000
-#define ADOPT_IDLE_MS 100000 /* who was idle so long is not worth a translation */
+#define ADOPT_IDLE_MS 100000 /* who was idle so long does not become a flow of ours */
+#define LEARN_ROUNDS 3       /* at most; what is learned by what was learned is rare */
 
 static char *rundir;
 
@@ -395,24 +397,60 @@ static void remember_remote(void *dp_, const struct ebpf_step *step)
     }
 }
 
+/* One flow of a process before us: learned from or, when nothing more is to be learned, adopted. */
+static void settle_orphan(struct ebpf_datapath *dp, const struct ebpf_orphan *o, int64_t now)
+{
+    const struct dp_callbacks *cb = &dp->callbacks;
+    const struct dp_flow flow = {.key = &o->key, .mask = &o->mask, .stats.used_ms = o->used_ms};
+    bool learns = dp->learn_rounds < LEARN_ROUNDS;
+
+    if (learns) {
+        dp->learned_any |= cb->learn && cb->learn(cb->aux, &flow);
+    } else if (now - o->used_ms < ADOPT_IDLE_MS && cb->adopt) {
+        cb->adopt(cb->aux, &flow);
+    }
+    ebpf_flows_next_orphan(dp->flows, o->at, !learns, now);
+}
+
+/* All orphans have had their turn. False: that was all. */
+static bool next_round(struct ebpf_datapath *dp)
+{
+    if (dp->learn_rounds == LEARN_ROUNDS) {
+        return false;
+    }
+    dp->learn_rounds = dp->learned_any ? dp->learn_rounds + 1 : LEARN_ROUNDS;
+    dp->learned_any = false;
+    ebpf_flows_first_orphan(dp->flows);
+    return true;
+}
+
+/* False: none is left. */
+static bool settle_some(struct ebpf_datapath *dp, int64_t now)
+{
+    struct ebpf_orphan o;
+
+    for (int i = 0; i < ADOPT_SLICE; i++) {
+        if (ebpf_flows_orphan(dp->flows, &o)) {
+            settle_orphan(dp, &o, now);
+        } else if (!next_round(dp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void on_adopt(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
 {
     struct ebpf_datapath *dp = dp_;
     const struct timeval soon = {0, ADOPT_USEC};
-    struct flow_key key, mask;
-    int64_t now = time_mono_ms(), used;
+    int64_t now = time_mono_ms(), until = now + ADOPT_MS;
 
-    for (int i = 0; i < ADOPT_SLICE; i++) {
-        if (!ebpf_flows_next_orphan(dp->flows, &key, &mask, &used)) {
+    for (; now < until; now = time_mono_ms()) {
+        if (!settle_some(dp, now)) {
             dp->unsettled = dp->settling = false;
             log_info("all that a switch before left is settled");
             return;
         }
-        /* A flow that was made for one packet has not been used, and may be quite new. */
-        if ((!used || now - used < ADOPT_IDLE_MS) && dp->callbacks.adopt) {
-            dp->callbacks.adopt(dp->callbacks.aux, &key);
-        }
-        ebpf_flows_drop_orphan(dp->flows, &key, now);
     }
     event_add(dp->adopt, &soon);
 }
@@ -422,6 +460,7 @@ void ebpf_settle_ours(struct ebpf_datapath *dp)
     const struct timeval now = {0, 0};
 
     ebpf_ports_settle(dp);
+    ebpf_flows_first_orphan(dp->flows);
     event_add(dp->adopt, &now);
 }
 

@@ -45,6 +45,8 @@ struct ebpf_datapath {
     struct ebpf_upcalls *upcalls;
     struct event *tick;
     struct event *adopt;               /* a slice of orphans */
+    unsigned int learn_rounds;         /* through them, so far */
+    bool learned_any;                  /* in this round */
     struct event *learn;               /* replace.c's turns */
     unsigned int learn_turns, learned; /* so far; packets in this turn */
     bool learning;

@@ -35,6 +35,7 @@ struct dead {
 struct orphan {
     uint64_t hash;
     uint32_t slot;
+    uint64_t used_ns; /* when they were put in order */
     UT_hash_handle hh;
 };
 
@@ -43,6 +44,7 @@ struct ebpf_flows {
     const struct ebpf_opts_table *opts; /* may be NULL */
     struct flow *by_id;
     struct orphan *orphans; /* by hash */
+    struct orphan *orphan;  /* the one at hand */
     struct dead *dead;      /* in the order of their ends */
     uint32_t *free_slots;
     size_t n_free;
@@ -55,10 +57,12 @@ struct ebpf_flows {
 
 static struct dp_flow_stats slot_stats(const struct ebpf_slot *s)
 {
+    uint64_t packets = __atomic_load_n(&s->packets, __ATOMIC_RELAXED);
+
     return (struct dp_flow_stats){
-        .packets = __atomic_load_n(&s->packets, __ATOMIC_RELAXED),
+        .packets = packets,
         .bytes = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED),
-        .used_ms = (int64_t)(__atomic_load_n(&s->used_ns, __ATOMIC_RELAXED) / 1000000),
+        .used_ms = packets ? (int64_t)(__atomic_load_n(&s->used_ns, __ATOMIC_RELAXED) / 1000000) : 0,
         .tcp_flags = (uint16_t)__atomic_load_n(&s->tcp_flags, __ATOMIC_RELAXED),
     };
 }
@@ -153,9 +157,9 @@ static void mask_put(struct ebpf_flows *f, uint32_t index)
 
 /* --- slots --- */
 
-/* Fills a free slot and brings it to life. */
+/* Fills a free slot and brings it to life. USED_NS: as of a packet then, which brought the flow about. */
 static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, uint32_t mask,
-                      const struct ebpf_program *p, uint32_t *ret_slot)
+                      const struct ebpf_program *p, uint64_t used_ns, uint32_t *ret_slot)
 {
     uint32_t inline_n = (uint32_t)MIN(p->n, (size_t)EBPF_STEPS_INLINE), more_n = (uint32_t)p->n - inline_n, more = 0;
     struct ebpf_slot *s;
@@ -173,7 +177,8 @@ static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key
     s->id = id;
     s->n_steps = (uint32_t)p->n;
     s->more = more;
-    s->packets = s->bytes = s->used_ns = s->tcp_flags = 0;
+    s->packets = s->bytes = s->tcp_flags = 0;
+    s->used_ns = used_ns;
     s->flags = p->flags;
     memset(s->steps, 0, sizeof(s->steps));
     if (p->n) {
@@ -262,7 +267,7 @@ static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key
     if (slot_does(f, &f->maps->slots[old], program)) {
         return 0;
     }
-    if (!slot_make(f, flow->id, key, flow->mask, program, &slot)) {
+    if (!slot_make(f, flow->id, key, flow->mask, program, f->maps->slots[old].used_ns, &slot)) {
         remove_flow(f, flow, now_ms);
         return -ENOSPC;
     }
@@ -287,6 +292,9 @@ static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key
 
 static void orphan_free(struct ebpf_flows *f, struct orphan *o)
 {
+    if (f->orphan == o) {
+        f->orphan = o->hh.next;
+    }
     HASH_DEL(f->orphans, o);
     free(o);
 }
@@ -316,26 +324,44 @@ static void take_over(struct ebpf_flows *f, struct flow *flow)
     orphan_free(f, o);
 }
 
-bool ebpf_flows_next_orphan(const struct ebpf_flows *f, struct flow_key *ret_key, struct flow_key *ret_mask,
-                            int64_t *ret_used_ms)
+static int by_use(const struct orphan *a, const struct orphan *b)
+{
+    return a->used_ns < b->used_ns ? -1 : a->used_ns > b->used_ns;
+}
+
+void ebpf_flows_first_orphan(struct ebpf_flows *f)
+{
+    for (struct orphan *o = f->orphans; o; o = o->hh.next) {
+        o->used_ns = f->maps->slots[o->slot].used_ns;
+    }
+    HASH_SRT(hh, f->orphans, by_use);
+    f->orphan = f->orphans;
+}
+
+bool ebpf_flows_orphan(const struct ebpf_flows *f, struct ebpf_orphan *ret)
 {
     const struct ebpf_slot *s;
 
-    if (!f->orphans) {
+    if (!f->orphan) {
         return false;
     }
-    s = &f->maps->slots[f->orphans->slot];
-    *ret_key = s->key;
-    *ret_mask = f->maps->masks[s->mask].mask;
-    *ret_used_ms = (int64_t)(s->used_ns / 1000000);
+    s = &f->maps->slots[f->orphan->slot];
+    *ret = (struct ebpf_orphan){.key = s->key,
+                                .mask = f->maps->masks[s->mask].mask,
+                                .used_ms = (int64_t)(s->used_ns / 1000000),
+                                .at = f->orphan->slot};
     return true;
 }
 
-void ebpf_flows_drop_orphan(struct ebpf_flows *f, const struct flow_key *key, int64_t now_ms)
+void ebpf_flows_next_orphan(struct ebpf_flows *f, uint32_t at, bool drop, int64_t now_ms)
 {
-    /* The first one, unless it was taken over meanwhile. */
-    if (f->orphans && !memcmp(&f->maps->slots[f->orphans->slot].key, key, sizeof(*key))) {
-        orphan_bury(f, f->orphans, now_ms);
+    if (!f->orphan || f->orphan->slot != at) {
+        return; /* it was taken over */
+    }
+    if (drop) {
+        orphan_bury(f, f->orphan, now_ms);
+    } else {
+        f->orphan = f->orphan->hh.next;
     }
 }
 
@@ -400,7 +426,7 @@ int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *k
         HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
         return change(f, flow, key, program, now_ms);
     }
-    if (!slot_make(f, id, key, mask_index, program, &slot)) {
+    if (!slot_make(f, id, key, mask_index, program, (uint64_t)now_ms * 1000000, &slot)) {
         mask_put(f, mask_index);
         free(flow);
         return -ENOSPC;

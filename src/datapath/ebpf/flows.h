@@ -33,11 +33,17 @@ int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, s
 /* The Geneve options, by number, of the flow's I-th step, a tunnel output; 0: none. -ENOENT; errors as
  * tunnel_opts_intern()'s. */
 int ebpf_flows_options(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, uint32_t *ret_opts_id);
-/* The first orphan; false when there is none (left). */
-bool ebpf_flows_next_orphan(const struct ebpf_flows *flows, struct flow_key *ret_key, struct flow_key *ret_mask,
-                            int64_t *ret_used_ms);
-/* Removes the first orphan, if it still has KEY. */
-void ebpf_flows_drop_orphan(struct ebpf_flows *flows, const struct flow_key *key, int64_t now_ms);
+/* Orphans one after the other, in the order of their last use as it was at the first one. `at` says which one it is. */
+struct ebpf_orphan {
+    struct flow_key key, mask;
+    int64_t used_ms; /* or when it was made */
+    uint32_t at;
+};
+void ebpf_flows_first_orphan(struct ebpf_flows *flows);
+/* The one at hand; false when there is none (left). */
+bool ebpf_flows_orphan(const struct ebpf_flows *flows, struct ebpf_orphan *ret);
+/* On to the next, if the one at hand is still AT; DROP: that one is removed. */
+void ebpf_flows_next_orphan(struct ebpf_flows *flows, uint32_t at, bool drop, int64_t now_ms);
 /* Removes the orphans that come from or lead to the port NUMBER, with ALONE those that lead nowhere else. */
 void ebpf_flows_drop_orphans_of(struct ebpf_flows *flows, uint32_t number, bool alone, int64_t now_ms);
 void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *flows,

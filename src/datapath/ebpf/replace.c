@@ -6,9 +6,10 @@
  * Problem: its maps cannot be read, so ours have no flows when the tables are complete. If its programs just made way,
  * the next packets of all flows would come up at once: more than a port's budget and the ring have room for while this
  * process is busy with the change (126 super-packets fill the ring). Idea: our programs are put in front of its. They
- * forward what they have a flow for. Of what they have none for they send a copy of the headers up, of which the switch
- * makes a flow as if it adopted one, and leave the packet to the program behind, which knows it. When hardly any such
- * copies come any more ours take the other's place; the few flows that are left come up with their next packet.
+ * forward what they have a flow for. Of what they have none for they send a copy of the headers up, which teaches the
+ * switch at first, and of which it then makes a flow as if it adopted one; the packet is left to the program behind,
+ * which knows it. When hardly any such copies come any more ours take the other's place; the few flows that are left
+ * come up with their next packet.
  *
  * A process that ends meanwhile leaves both to forward; the next one goes on with what ours have learned, or, if it is
  * of the other version, with its own.
@@ -23,18 +24,28 @@
 LOG_MODULE("ebpf_replace");
 
 #define TURN_USEC 100000
-#define TURNS_MIN 10 /* a flow of a packet a second is worth the wait */
-#define TURNS_MAX 50 /* where new flows never end */
-#define FEW 50       /* copies in a turn, which as misses a single port may send up */
+#define TURNS_FIRST 3 /* in which packets only teach, so that no flow is made before both of its ends are known */
+#define TURNS_MIN 10  /* a flow of a packet a second is worth the wait */
+#define TURNS_MAX 50  /* where new flows never end */
+#define FEW 50        /* copies in a turn, which as misses a single port may send up */
 
 void ebpf_replace_learn(struct ebpf_datapath *dp, const struct flow_key *key)
 {
-    if (!dp->learning) {
+    struct flow_key all;
+    const struct dp_flow flow = {.key = key, .mask = &all, .stats.used_ms = time_mono_ms()};
+
+    memset(&all, 0xff, sizeof(all)); /* a packet tells everything of itself */
+    if (!dp->learning || !dp->callbacks.learn || !dp->callbacks.adopt) {
         return; /* what a process before us asked for: our tables may not be complete */
     }
     dp->learned++;
-    if (dp->callbacks.adopt && !megaflows_lookup(&dp->us->flows, key)) {
-        dp->callbacks.adopt(dp->callbacks.aux, key);
+    if (megaflows_lookup(&dp->us->flows, key)) {
+        return;
+    }
+    if (dp->learn_turns < TURNS_FIRST) {
+        dp->callbacks.learn(dp->callbacks.aux, &flow);
+    } else {
+        dp->callbacks.adopt(dp->callbacks.aux, &flow);
     }
 }
 

@@ -236,6 +236,66 @@ static bool is_port_out(void *aux WR_UNUSED, uint32_t port)
 }
 
 /* A list with a port of user space is user space's as a whole, wherever in it the port stands. */
+static uint8_t orphan_at(uint32_t *ret_at)
+{
+    struct ebpf_orphan o;
+
+    if (!ebpf_flows_orphan(flows, &o)) {
+        return 0;
+    }
+    *ret_at = o.at;
+    return o.key.eth_dst.a[5];
+}
+
+/* What a process before us left comes in the order of its use, or of its making; twice, if asked so. */
+static void test_orphans(void **state WR_UNUSED)
+{
+    static const int64_t made_ms[] = {3000, 1000, 4000, 2000};
+    const struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
+    struct flow_key mask = {.eth_dst = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}}, key = {.eth_dst = {{2}}};
+    struct ebpf_program program, drop = {0};
+    struct dp_flow_stats stats;
+    uint32_t at = 0;
+
+    NEEDS_BPF;
+    ebpf_compile(&ops, &key, &mask, &out, sizeof(out), &program);
+    for (uint8_t i = 0; i < ARRAY_SIZE(made_ms); i++) {
+        key.eth_dst.a[5] = i + 1;
+        assert_int_equal(ebpf_flows_put(flows, 100 + i, &key, &mask, &program, made_ms[i]), 0);
+        assert_int_equal(ebpf_flows_get_stats(flows, 100 + i, &stats), 0);
+        assert_int_equal(stats.used_ms, 0); /* by a packet that was counted */
+    }
+    key.eth_dst.a[5] = 2; /* what a flow does is changed: that is no use */
+    assert_int_equal(ebpf_flows_put(flows, 101, &key, &mask, &drop, 9000), 0);
+    ebpf_flows_free(flows);
+    maps.adopted = true;
+    flows = ebpf_flows_new(&maps, NULL);
+    maps.adopted = false;
+    assert_int_equal(orphan_at(&at), 0);
+    ebpf_flows_first_orphan(flows);
+    for (const char *order = "\2\4\1\3"; *order; order++) {
+        assert_int_equal(orphan_at(&at), *order);
+        ebpf_flows_next_orphan(flows, at, false, 0);
+    }
+    assert_int_equal(orphan_at(&at), 0);
+    ebpf_flows_first_orphan(flows);
+    assert_int_equal(orphan_at(&at), 2);
+    ebpf_flows_next_orphan(flows, at, true, 0);
+    assert_int_equal(orphan_at(&at), 4);
+    key.eth_dst.a[5] = 4; /* is taken over */
+    assert_int_equal(ebpf_flows_put(flows, 1, &key, &mask, &program, 9000), 0);
+    ebpf_flows_next_orphan(flows, at, true, 0);
+    assert_int_equal(ebpf_flows_get_stats(flows, 1, &stats), 0);
+    ebpf_flows_first_orphan(flows);
+    assert_int_equal(orphan_at(&at), 1);
+    ebpf_flows_next_orphan(flows, at, true, 0);
+    assert_int_equal(orphan_at(&at), 3);
+    ebpf_flows_next_orphan(flows, at, true, 0);
+    assert_int_equal(orphan_at(&at), 0);
+    forget(1);
+    free(program.steps);
+}
+
 static void test_userspace_port(void **state WR_UNUSED)
 {
     const struct ebpf_compile_ops some = {.tunnel = no_tunnel, .userspace = is_port_out};
@@ -520,7 +580,7 @@ int main(void)
         cmocka_unit_test(test_keys),        cmocka_unit_test(test_set_fields),     cmocka_unit_test(test_masks),
         cmocka_unit_test(test_change),      cmocka_unit_test(test_verify),         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_learn),       cmocka_unit_test(test_encapsulation),  cmocka_unit_test(test_decapsulation),
-        cmocka_unit_test(test_stuck_super), cmocka_unit_test(test_userspace_port),
+        cmocka_unit_test(test_stuck_super), cmocka_unit_test(test_userspace_port), cmocka_unit_test(test_orphans),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -29,6 +29,23 @@ static void test_learn_and_move(void **state WR_UNUSED)
     mac_table_done(&t);
 }
 
+/* Packets of which we hear late, as by counters. */
+static void test_older_changes_nothing(void **state WR_UNUSED)
+{
+    struct mac_table t;
+
+    mac_table_init(&t);
+    mac_table_learn(&t, 0, mac(1), ofp_port(1), 5000);
+    assert_false(mac_table_learn(&t, 0, mac(1), ofp_port(2), 4999));
+    assert_int_equal(ofp_port_u32(mac_table_lookup(&t, 0, mac(1), 5000)->port), 1);
+    assert_int_equal(mac_table_lookup(&t, 0, mac(1), 5000)->used_ms, 5000);
+    mac_table_lock(&t, 0, mac(1), 5000);
+    mac_table_lock(&t, 0, mac(1), 1000);
+    assert_true(mac_entry_is_locked(mac_table_lookup(&t, 0, mac(1), 5000), 5000 + MAC_TABLE_LOCK_MS - 1));
+    assert_true(mac_table_learn(&t, 0, mac(1), ofp_port(2), 5000));
+    mac_table_done(&t);
+}
+
 static void test_ageing(void **state WR_UNUSED)
 {
     struct mac_table t;
@@ -122,7 +139,8 @@ static void test_lock(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learn_and_move), cmocka_unit_test(test_ageing), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_learn_and_move), cmocka_unit_test(test_older_changes_nothing),
+        cmocka_unit_test(test_ageing),         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_fair_eviction),  cmocka_unit_test(test_lock),
     };
 

@@ -249,6 +249,166 @@ static void test_sample(void **state)
     xlate_out_done(&out);
 }
 
+/* ---- flows of a process before us ---- */
+
+struct left {
+    struct flow_key key, mask;
+    struct dp_flow flow;
+};
+
+/* As that process's megaflow for packets like P from port IN was, last used AGE_MS ago. */
+static void left_by(struct left *l, struct env *e, unsigned int in, struct packet *p, int64_t age_ms)
+{
+    struct xlate_out out;
+    struct flow_key key;
+
+    p->in_port = dp_port(in);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    translate(&(struct xlate_in){.sw = e->sw, .key = &key, .now = time_mono_ms()}, &out);
+    l->mask = out.mask;
+    flow_key_and(&l->key, &key, &out.mask);
+    l->flow = (struct dp_flow){.key = &l->key, .mask = &l->mask, .stats.used_ms = time_mono_ms() - age_ms};
+    xlate_out_done(&out);
+}
+
+static bool learn(struct env *e, struct left *l, size_t n)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        any |= megaflow_learn(e->sw, &l[i].flow);
+    }
+    return any;
+}
+
+static void adopt(struct env *e, struct left *l, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        megaflow_adopt(e->sw, &l[i].flow);
+    }
+}
+
+static unsigned int place(struct env *e, uint8_t station)
+{
+    const struct mac_entry *m =
+        mac_table_lookup(&e->br->macs, 0, (struct eth_addr){{2, 0, 0, 0, 0, station}}, time_mono_ms());
+
+    return m ? ofp_port_u32(m->port) : 0;
+}
+
+/* Each needs the address that the other teaches: both come out right at once, and nothing is left to mend. */
+static void test_adopted_addresses(void **state)
+{
+    struct env *e = *state;
+    struct left l[2];
+    uint64_t n;
+
+    env_flow(e->br, "actions=normal");
+    left_by(&l[0], e, 1, env_udp(2, 1, 0), 50000);
+    left_by(&l[1], e, 2, env_udp(1, 2, 0), 40000);
+    assert_true(learn(e, l, 2));
+    assert_false(learn(e, l, 2));
+    assert_int_equal(megaflow_count(e->sw), 0);
+    adopt(e, l, 2);
+    assert_int_equal(megaflow_count(e->sw), 2);
+    n = megaflow_n_revalidated(e->sw);
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_n_revalidated(e->sw), n);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "1");
+    assert_int_equal(packets(e, "actions=drop"), 2); /* none is counted but ours */
+}
+
+/* Who moved is where it was last, whichever flow is looked at first; what a packet has taught us meanwhile stands. */
+static void test_adopted_addresses_that_moved(void **state)
+{
+    struct env *e = *state;
+    struct left l[4];
+
+    env_flow(e->br, "actions=normal");
+    left_by(&l[0], e, 2, env_udp(1, 2, 0), 20000);
+    left_by(&l[1], e, 3, env_udp(1, 2, 0), 30000);
+    left_by(&l[2], e, 1, env_udp(2, 1, 0), 100);
+    left_by(&l[3], e, 3, env_udp(2, 4, 0), 400000); /* beyond the age of addresses */
+    env_in(e, 3, env_udp(2, 1, 0));
+    learn(e, l, 4);
+    assert_int_equal(place(e, 2), 2);
+    assert_int_equal(place(e, 1), 3);
+    assert_int_equal(mac_table_count(&e->br->macs), 2);
+    l[1].flow.stats.used_ms = time_mono_ms();
+    learn(e, l, 4);
+    assert_int_equal(place(e, 2), 3);
+}
+
+/* A flow that does not tell the address, as it was made by other tables. */
+static void test_adopted_from_other_tables(void **state)
+{
+    struct env *e = *state;
+    struct left l;
+
+    env_flow(e->br, "in_port=1,actions=output:2");
+    left_by(&l, e, 1, env_udp(2, 1, 0), 10);
+    env_flow(e->br, "in_port=1,actions=normal");
+    assert_false(learn(e, &l, 1));
+    adopt(e, &l, 1);
+    assert_int_equal(mac_table_count(&e->br->macs), 0);
+    assert_int_equal(megaflow_count(e->sw), 0);
+}
+
+#define LEARNED(n) "table=1,priority=32768,dl_dst=02:00:00:00:00:0" #n ",actions=drop"
+
+/* A learned flow as old as the packet, not made if it would be over, and not changed by what is older than it. */
+static void test_adopted_learn_actions(void **state)
+{
+    struct env *e = *state;
+    struct left l[3];
+    int64_t now = time_mono_ms();
+
+    env_flow(e->br, "actions=learn(table=1,idle_timeout=30,hard_timeout=300,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],"
+                    "output:NXM_OF_IN_PORT[]),resubmit(,1)");
+    env_flow(e->br, "table=1,priority=0,actions=flood");
+    env_in(e, 1, env_udp(2, 1, 0));
+    left_by(&l[0], e, 1, env_udp(2, 1, 0), 100000);
+    left_by(&l[1], e, 2, env_udp(1, 2, 0), 60000);
+    left_by(&l[2], e, 3, env_udp(1, 4, 0), 301000);
+    megaflow_flush(e->sw);
+    env_del(e->br, "table=1,dl_dst=02:00:00:00:00:01");
+    learn(e, l, 3);
+    adopt(e, l, 3);
+    assert_in_range(env_rule(e->br, LEARNED(2))->modified_ms, now - 60000, now - 59000);
+    switch_tick(e->sw, now + 29000); /* nobody knows how long it has been idle */
+    assert_non_null(env_rule(e->br, LEARNED(2)));
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    assert_string_equal(env_in(e, 2, env_udp(1, 2, 0)), "1");
+    assert_null(env_rule(e->br, LEARNED(4)));
+    left_by(&l[2], e, 3, env_udp(1, 2, 0), 70000);
+    learn(e, l, 3);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    l[2].flow.stats.used_ms = time_mono_ms();
+    learn(e, l, 3);
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3");
+}
+
+/* A bridge that has its flows again: those that were learned and deleted come back only by what came since then. */
+static void test_adopted_in_a_restored_bridge(void **state)
+{
+    struct env *e = *state;
+    struct left l;
+
+    env_flow(e->br, "actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])");
+    left_by(&l, e, 2, env_udp(1, 2, 0), 1000);
+    e->br->restored_ms = time_mono_ms() - 500;
+    learn(e, &l, 1);
+    assert_null(env_rule(e->br, LEARNED(2)));
+    l.flow.stats.used_ms += 600;
+    learn(e, &l, 1);
+    assert_non_null(env_rule(e->br, LEARNED(2)));
+}
+
+/* ---- */
+
 static bool settle(struct datapath *dp WR_UNUSED, bool complete WR_UNUSED)
 {
     return false;
@@ -283,10 +443,23 @@ static void test_neighbours(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {
-        T(test_every_rule_counts),        T(test_counters_over_changes), T(test_idle),           T(test_limit),
-        T(test_revalidation_by_the_loop), T(test_port_removal),          T(test_bridge_removal), T(test_unknown_port),
-        T(test_missing_netdev),           T(test_fine_revalidation),     T(test_sample),         T(test_neighbours)};
+    const struct CMUnitTest tests[] = {T(test_every_rule_counts),
+                                       T(test_counters_over_changes),
+                                       T(test_idle),
+                                       T(test_limit),
+                                       T(test_revalidation_by_the_loop),
+                                       T(test_port_removal),
+                                       T(test_bridge_removal),
+                                       T(test_unknown_port),
+                                       T(test_missing_netdev),
+                                       T(test_fine_revalidation),
+                                       T(test_sample),
+                                       T(test_neighbours),
+                                       T(test_adopted_addresses),
+                                       T(test_adopted_addresses_that_moved),
+                                       T(test_adopted_from_other_tables),
+                                       T(test_adopted_learn_actions),
+                                       T(test_adopted_in_a_restored_bridge)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
