@@ -79,8 +79,8 @@ struct dp_callbacks {
     /* The port's netdev went away or failed: the port still exists until dp_port_del(). */
     void (*port_gone)(void *aux, dp_port_t port);
     /* After dp_settle(): FLOW (key, mask and used_ms; no actions, no counters) of a process before us still forwards.
-     * First the handler is to learn from each what its packets have taught; true: that was something new, and may be
-     * what others teach something by. The oldest come first. May be NULL. */
+     * First the handler is to learn from each what its packets have taught, if it was ever used; true: that was
+     * something new, and may be what others teach something by. The oldest come first. May be NULL. */
     bool (*learn)(void *aux, const struct dp_flow *flow);
     /* Then the handler translates each one's key and puts what comes of it; what is not put again with this key and
      * mask is removed. May be NULL. */
@@ -143,8 +143,8 @@ int dp_port_get_stats(struct datapath *dp, dp_port_t port, struct dp_port_stats 
 int dp_port_set_policing(struct datapath *dp, dp_port_t port, const struct dp_policing *policing);
 
 /* Adds the megaflow FLOW->id, or changes its actions when it is there (its key and mask must then be the same; counters
- * stay). -EEXIST: another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath
- * cannot do. */
+ * stay). FLOW->stats.used_ms: when there was a packet for it, which it did not count itself; 0: none yet. -EEXIST:
+ * another id has the same key and mask; -EINVAL: malformed; -EOPNOTSUPP: an action that this datapath cannot do. */
 int dp_flow_put(struct datapath *dp, const struct dp_flow *flow);
 /* -ENOENT if there is none. RET_STATS (may be NULL) gets the final counters. */
 int dp_flow_del(struct datapath *dp, dp_flow_id id, struct dp_flow_stats *ret_stats);

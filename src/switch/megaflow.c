@@ -186,10 +186,14 @@ bool megaflow_pull_stats(struct megaflows *m, struct megaflow *f)
     return true;
 }
 
-static int put(struct megaflows *m, const struct megaflow *f, const void *actions, size_t len)
+static int put(struct megaflows *m, const struct megaflow *f, const void *actions, size_t len, int64_t used_ms)
 {
-    const struct dp_flow flow = {
-        .id = f->id, .key = &f->key, .mask = &f->mask->key, .actions = actions, .actions_len = len};
+    const struct dp_flow flow = {.id = f->id,
+                                 .key = &f->key,
+                                 .mask = &f->mask->key,
+                                 .actions = actions,
+                                 .actions_len = len,
+                                 .stats.used_ms = used_ms};
 
     return dp_flow_put(m->sw->dp, &flow);
 }
@@ -284,7 +288,7 @@ bool megaflow_update(struct megaflows *m, struct megaflow *f, struct xlate_out *
     }
     installed_actions(out, &slow, &actions, &len);
     if (len != f->actions_len || memcmp(actions, f->actions, len)) {
-        if (put(m, f, actions, len)) {
+        if (put(m, f, actions, len, f->stats.used_ms)) {
             megaflow_remove(m, f);
             return false;
         }
@@ -299,7 +303,7 @@ bool megaflow_update(struct megaflows *m, struct megaflow *f, struct xlate_out *
 /* ---- upcalls ---- */
 
 void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
-                      int64_t now, bool worth)
+                      enum megaflow_origin origin, int64_t used_ms, int64_t now)
 {
     struct megaflow_mask *mask = get_mask(m, &out->mask);
     struct flow_key masked;
@@ -326,7 +330,7 @@ void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xl
         log_limited(LOG_LEVEL_WARN, "%zu megaflows are the limit: new ones go packet by packet", m->max_flows);
         return;
     }
-    if (!worth && !admission_ask(&m->admission, hash, now)) {
+    if (origin == MEGAFLOW_ASKED && !admission_ask(&m->admission, hash, now)) {
         put_mask(m, mask);
         coverage_inc(megaflow_not_admitted);
         return;
@@ -337,7 +341,7 @@ void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xl
     f->mask = mask;
     f->hash = hash;
     f->id = ++m->next_id;
-    error = put(m, f, actions, len);
+    error = put(m, f, actions, len, used_ms);
     if (error) {
         log_limited(LOG_LEVEL_WARN, "the datapath refuses a megaflow: %s", strerror(-error));
         put_mask(m, mask);
@@ -379,7 +383,7 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
                           (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
         if (megaflow_has_port(&out)) {
-            megaflow_install(sw->megaflows, upcall->key, &out, generation, now, false);
+            megaflow_install(sw->megaflows, upcall->key, &out, generation, MEGAFLOW_ASKED, now, now);
         }
     }
     if (out.actions_len) {
@@ -390,7 +394,7 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
         }
     }
     if (upcall->reason == DP_UPCALL_MISS && !out.slow && out.drop == DROP_NONE) {
-        megaflow_foresee(sw->megaflows, upcall->key, now);
+        megaflow_foresee(sw->megaflows, upcall->key, out.actions, out.actions_len, now);
     }
     xlate_out_done(&out);
 }

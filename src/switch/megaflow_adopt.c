@@ -11,8 +11,9 @@
  * datapath asks again while anything is learned. What came later, by packets of our own time, is not touched by what
  * was before (mac_table.h, learn.c).
  *
- * Limits: who sent nothing for longer than megaflows are kept is not known any more. What decides by contents that no
- * megaflow matches, as the members of multicast groups, teaches nothing.
+ * Of a flow that was only foreseen no packet says anything. Limits: who sent nothing for longer than megaflows are kept
+ * is not known any more. What decides by contents that no megaflow matches, as the members of multicast groups, teaches
+ * nothing.
  */
 #include "base/coverage.h"
 #include "switch/megaflow_private.h"
@@ -27,7 +28,9 @@ static bool translate_left(struct switch_ *sw, const struct dp_flow *flow, int64
         xlate_out_done(ret);
         return false;
     }
-    xlate_effects_learn(ret->effects, ret->n_effects, flow->stats.used_ms, now);
+    if (flow->stats.used_ms) {
+        xlate_effects_learn(ret->effects, ret->n_effects, flow->stats.used_ms, now);
+    }
     return true;
 }
 
@@ -37,7 +40,7 @@ bool megaflow_learn(void *aux, const struct dp_flow *flow)
     uint64_t generation = sw->generation;
     struct xlate_out out;
 
-    if (translate_left(sw, flow, time_mono_ms(), &out)) {
+    if (flow->stats.used_ms && translate_left(sw, flow, time_mono_ms(), &out)) {
         xlate_out_done(&out);
     }
     return sw->generation != generation;
@@ -51,19 +54,21 @@ void megaflow_adopt(void *aux, const struct dp_flow *flow)
     struct xlate_out out;
 
     if (translate_left(sw, flow, now, &out)) {
-        megaflow_install(sw->megaflows, flow->key, &out, generation, now, true);
+        megaflow_install(sw->megaflows, flow->key, &out, generation, MEGAFLOW_LEFT, flow->stats.used_ms, now);
         xlate_out_done(&out);
     }
 }
 
-void megaflow_foresee(struct megaflows *m, const struct flow_key *key, int64_t now)
+void megaflow_foresee(struct megaflows *m, const struct flow_key *key, const void *actions, size_t actions_len,
+                      int64_t now)
 {
-    struct flow_key keys[NEIGHBOUR_KEYS];
+    struct flow_key keys[NEIGHBOUR_KEYS + 1];
     unsigned int n = neighbour_keys(key, keys);
 
     if (!n || !megaflows_outlive_us(m) || m->by_key.n > MEGAFLOW_FEW / 2 || !neighbours_ask(&m->neighbours, key, now)) {
         return;
     }
+    n += neighbour_answer(key, actions, actions_len, &keys[n]);
     for (unsigned int i = 0; i < n; i++) {
         uint64_t generation = m->sw->generation;
         struct xlate_out out;
@@ -74,7 +79,7 @@ void megaflow_foresee(struct megaflows *m, const struct flow_key *key, int64_t n
         translate(&(struct xlate_in){.sw = m->sw, .key = &keys[i], .now = now}, &out);
         if (!out.slow && out.drop == DROP_NONE) {
             coverage_inc(megaflow_foreseen);
-            megaflow_install(m, &keys[i], &out, generation, now, true);
+            megaflow_install(m, &keys[i], &out, generation, MEGAFLOW_FORESEEN, 0, now);
         }
         xlate_out_done(&out);
     }

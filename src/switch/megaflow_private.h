@@ -60,10 +60,13 @@ bool megaflow_covers(const struct megaflows *m, const struct flow_key *key);
 bool megaflow_has_port(const struct xlate_out *out);
 /* Does a megaflow of mask HAVE tell all that a translation NEEDs to look at? */
 bool megaflow_mask_suffices(const struct flow_key *have, const struct flow_key *need);
-/* A megaflow for packets like that of KEY: OUT, its translation, began at GENERATION. WORTH: it is, whatever
- * admission.h thinks. */
+/* Who wants a megaflow: a packet that came up (one of many in a storm is not worth it: admission.h), a process before
+ * us whose flow it was, or nobody yet, as it was foreseen. */
+enum megaflow_origin { MEGAFLOW_ASKED, MEGAFLOW_LEFT, MEGAFLOW_FORESEEN };
+/* A megaflow for packets like that of KEY, the last of which was there at USED_MS (0: none): OUT, its translation,
+ * began at GENERATION. */
 void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xlate_out *out, uint64_t generation,
-                      int64_t now, bool worth);
+                      enum megaflow_origin origin, int64_t used_ms, int64_t now);
 /* What OUT says is what is installed. */
 bool megaflow_does(const struct megaflow *f, const struct xlate_out *out);
 /* Makes the installed flow what OUT says. False when it had to go. */
@@ -76,8 +79,9 @@ void megaflow_remove(struct megaflows *m, struct megaflow *f);
 /* megaflow_sweep.c: `event`'s callback. */
 void megaflows_on_event(evutil_socket_t fd, short what, void *aux);
 
-/* megaflow_adopt.c: megaflows for what the sender of a packet with KEY will ask and answer its neighbour
- * (neighbour.h). */
-void megaflow_foresee(struct megaflows *m, const struct flow_key *key, int64_t now);
+/* megaflow_adopt.c: megaflows for what the sender of a packet with KEY will ask and answer its neighbour, and for the
+ * neighbour's answer (neighbour.h). ACTIONS are the packet's. */
+void megaflow_foresee(struct megaflows *m, const struct flow_key *key, const void *actions, size_t actions_len,
+                      int64_t now);
 
 #endif

@@ -91,6 +91,80 @@ unsigned int neighbour_keys(const struct flow_key *key, struct flow_key ret[stat
     }
 }
 
+/* What ACTIONS make of the packet *AT, and where it leaves. False: another packet than one that only changed its tags,
+ * or not just one. */
+static bool follow(const void *actions, size_t len, struct flow_key *at)
+{
+    bool out = false;
+
+    DP_ACTION_FOR_EACH(a, actions, len) {
+        switch ((enum dp_action_type)a->type) {
+        case DP_ACTION_OUTPUT:
+            if (out) {
+                return false;
+            }
+            at->in_port = dp_port(a->arg);
+            out = true;
+            break;
+        case DP_ACTION_SET_TUNNEL:
+            at->tunnel = ((const struct dp_action_tunnel *)(const void *)a)->tunnel;
+            break;
+        case DP_ACTION_PUSH_VLAN:
+            at->vlan[1] = at->vlan[0];
+            at->vlan[0] = ((const struct dp_action_vlan *)(const void *)a)->vlan;
+            at->vlan[0].tci |= htons(FLOW_VLAN_PRESENT);
+            break;
+        case DP_ACTION_POP_VLAN:
+            at->vlan[0] = at->vlan[1];
+            at->vlan[1] = (struct flow_vlan){0};
+            break;
+        case DP_ACTION_SET: {
+            const struct dp_action_set *s = (const struct dp_action_set *)(const void *)a;
+
+            if (a->arg & ~DP_SET_VLAN) {
+                return false;
+            }
+            at->vlan[0].tci = (at->vlan[0].tci & ~s->mask.vlan[0].tci) | (s->key.vlan[0].tci & s->mask.vlan[0].tci);
+            break;
+        }
+        case DP_ACTION_METER:
+        case DP_ACTION_SET_PRIORITY:
+            break;
+        default:
+            return false;
+        }
+    }
+    return out;
+}
+
+bool neighbour_answer(const struct flow_key *key, const void *actions, size_t actions_len, struct flow_key *ret)
+{
+    struct flow_key keys[NEIGHBOUR_KEYS], at = *key;
+    struct flow_tunnel t;
+
+    at.tunnel = (struct flow_tunnel){0};
+    at.pkt_mark = 0;
+    if (!follow(actions, actions_len, &at)) {
+        return false;
+    }
+    t = at.tunnel;
+    if (memcmp(&t, &(struct flow_tunnel){0}, sizeof t) != 0) {
+        if (!memcmp(&t.src, &(struct ip_addr){0}, sizeof t.src)) {
+            return false;
+        }
+        at.tunnel = (struct flow_tunnel){.id = t.id, .src = t.dst, .dst = t.src, .flags = t.flags & FLOW_TNL_KEY};
+    }
+    at.eth_src = key->eth_dst;
+    at.eth_dst = key->eth_src;
+    at.ip_src = key->ip_dst;
+    at.ip_dst = key->ip_src;
+    if (!neighbour_keys(&at, keys)) {
+        return false;
+    }
+    *ret = keys[0];
+    return true;
+}
+
 bool neighbours_ask(struct neighbours *n, const struct flow_key *key, int64_t now)
 {
     const struct flow_key stations = pair_of(key);

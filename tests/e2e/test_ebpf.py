@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+from test_hitless import STREAMS
 from world import LabError, run, wait_for
 
 ARGS = ("--datapath=ebpf",)
@@ -132,12 +133,11 @@ def test_killed_and_started_again(cloud):
         assert sent > 1000 and lost == 0, (probe.tag, sent, lost)
 
 
-@pytest.mark.alone
-def test_neighbours_are_kept_while_it_is_away(cloud):
-    """Stations that have just begun to talk ask each other soon after whether they are still there, every second here; no
-    switch saw that before it went away. Nor does another process between lose what nobody has asked yet."""
-    ends = {"red1": "fd78::1", "red2": "fd78::2", "red3": "fd78::3"}
-    for name, address in ends.items():
+@pytest.fixture(scope="module")
+def curious(cloud):
+    """The VMs ask each other every second whether they are still there; their addresses of both families."""
+    ends = {name: (cloud.vms[name]["ip"], f"fd78::{name[-1]}") for name in ("red1", "red2", "red3")}
+    for name, (_, address) in ends.items():
         ns = cloud.vms[name]["ns"]
         cloud.world.ip(ns, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
         for family in ("ipv4", "ipv6"):
@@ -145,13 +145,23 @@ def test_neighbours_are_kept_while_it_is_away(cloud):
             cloud.world.sh(ns, "sysctl", "-qw", f"{neigh}.base_reachable_time_ms=500", f"{neigh}.delay_first_probe_time=1",
                            f"{neigh}.retrans_time_ms=200")
         cloud.world.ip(ns, "neigh", "flush", "all")
-    for hv in ("hv1", "hv2"):
-        cloud.appctl(hv, "revalidator/purge")
-    ways = [(a, target) for a, b in (("red1", "red2"), ("red3", "red1"), ("red2", "red3"))
-            for target in (cloud.vms[b]["ip"], ends[b])]
+    return ends
+
+
+def reach(cloud, ways):
     for source, target in ways:
         wait_for(f"{source} to reach {target}",
                  lambda s=source, t=target: vm_sh(cloud, s, "ping", "-n", "-c1", "-W1", t)[0] == 0, 10)
+
+
+@pytest.mark.alone
+def test_neighbours_are_kept_while_it_is_away(cloud, curious):
+    """Stations that have just begun to talk ask each other soon after whether they are still there, every second here; no
+    switch saw that before it went away. Nor does another process between lose what nobody has asked yet."""
+    for hv in ("hv1", "hv2"):
+        cloud.appctl(hv, "revalidator/purge")
+    ways = [(a, target) for a, b in (("red1", "red2"), ("red3", "red1"), ("red2", "red3")) for target in curious[b]]
+    reach(cloud, ways)
     switches_killed(cloud)
     switches_settled(cloud, "hv1", "hv2")
     switches_killed(cloud)
@@ -163,6 +173,27 @@ def test_neighbours_are_kept_while_it_is_away(cloud):
         assert "100 received" in cloud.world.log(f"kept{n}"), (source, target, cloud.world.log(f"kept{n}"))
         cloud.world.kill(f"kept{n}")
     switches_settled(cloud, "hv1", "hv2")
+
+
+@pytest.mark.alone
+def test_silent_receivers_answer_while_it_is_away(cloud, curious):
+    """They were known when the streams began, and never send anything but that they are still there."""
+    pairs = [(a, b, target) for a, b in (("red1", "red2"), ("red3", "red1")) for target in curious[b]]
+    reach(cloud, [(a, target) for a, _, target in pairs])
+    for name in curious:  # nobody else has a question
+        cloud.world.ip(cloud.vms[name]["ns"], "neigh", "flush", "all")
+    for hv in ("hv1", "hv2"):
+        cloud.appctl(hv, "revalidator/purge")
+    for a, b, target in pairs:
+        cloud.world.ip(cloud.vms[a]["ns"], "neigh", "replace", target, "lladdr", cloud.vms[b]["mac"], "dev", "eth0", "nud", "stale")
+    names = [f"{cloud.vms[a]['ns']},{cloud.vms[b]['ns']},{target}" for a, b, target in pairs]
+    cloud.world.spawn("oneway", ["/usr/bin/python3", "-B", STREAMS, 50, 1, *names], ready="ready")
+    switches_killed(cloud)
+    time.sleep(4)  # as long as a neighbour is asked before it is given up, and longer
+    assert cloud.world.kill("oneway", signal.SIGINT) == 0, cloud.world.log("oneway")
+    report = json.loads(cloud.world.log("oneway").splitlines()[-1])
+    switches_settled(cloud, "hv1", "hv2")
+    assert not {name: seen["lost"] for name, seen in report.items() if seen["lost"] or seen["sent"] < 100}
 
 
 def test_taken_over_flows_count(cloud):

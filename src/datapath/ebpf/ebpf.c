@@ -207,7 +207,7 @@ static int fast_put(struct ebpf_datapath *dp, const struct dp_flow *flow)
         return 0; /* the fast path never sees its packets */
     }
     compile(dp, flow, &program);
-    error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, time_mono_ms());
+    error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, flow->stats.used_ms, time_mono_ms());
     free(program.steps);
     return error;
 }
@@ -406,7 +406,7 @@ static void settle_orphan(struct ebpf_datapath *dp, const struct ebpf_orphan *o,
 
     if (learns) {
         dp->learned_any |= cb->learn && cb->learn(cb->aux, &flow);
-    } else if (now - o->used_ms < ADOPT_IDLE_MS && cb->adopt) {
+    } else if ((!o->used_ms || now - o->used_ms < ADOPT_IDLE_MS) && cb->adopt) { /* never used: it may be quite new */
         cb->adopt(cb->aux, &flow);
     }
     ebpf_flows_next_orphan(dp->flows, o->at, !learns, now);

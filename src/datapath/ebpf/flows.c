@@ -157,7 +157,7 @@ static void mask_put(struct ebpf_flows *f, uint32_t index)
 
 /* --- slots --- */
 
-/* Fills a free slot and brings it to life. USED_NS: as of a packet then, which brought the flow about. */
+/* Fills a free slot and brings it to life, as of a packet at USED_NS. */
 static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, uint32_t mask,
                       const struct ebpf_program *p, uint64_t used_ns, uint32_t *ret_slot)
 {
@@ -401,7 +401,7 @@ void ebpf_flows_drop_orphans_of(struct ebpf_flows *f, uint32_t number, bool alon
 }
 
 int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
-                   const struct ebpf_program *program, int64_t now_ms)
+                   const struct ebpf_program *program, int64_t used_ms, int64_t now_ms)
 {
     struct flow *flow;
     uint32_t mask_index, slot;
@@ -426,7 +426,7 @@ int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *k
         HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
         return change(f, flow, key, program, now_ms);
     }
-    if (!slot_make(f, id, key, mask_index, program, (uint64_t)now_ms * 1000000, &slot)) {
+    if (!slot_make(f, id, key, mask_index, program, (uint64_t)used_ms * 1000000, &slot)) {
         mask_put(f, mask_index);
         free(flow);
         return -ENOSPC;

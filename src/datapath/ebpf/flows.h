@@ -18,10 +18,10 @@ struct ebpf_flows;
 /* OPTS (may be NULL) says which Geneve options of adopted flows still mean what they did. */
 struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps, const struct ebpf_opts_table *opts);
 void ebpf_flows_free(struct ebpf_flows *flows); /* the maps' contents stay */
-/* Makes the flow ID, or changes what it does. -ENOSPC: no room for it (nothing is changed: a former version of the flow
- * is removed). */
+/* Makes the flow ID, as of a packet at USED_MS (0: none yet), or changes what it does. -ENOSPC: no room for it (nothing
+ * is changed: a former version of the flow is removed). */
 int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
-                   const struct ebpf_program *program, int64_t now_ms);
+                   const struct ebpf_program *program, int64_t used_ms, int64_t now_ms);
 /* -ENOENT. */
 int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms);
 int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
@@ -36,7 +36,7 @@ int ebpf_flows_options(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i
 /* Orphans one after the other, in the order of their last use as it was at the first one. `at` says which one it is. */
 struct ebpf_orphan {
     struct flow_key key, mask;
-    int64_t used_ms; /* or when it was made */
+    int64_t used_ms; /* 0: never */
     uint32_t at;
 };
 void ebpf_flows_first_orphan(struct ebpf_flows *flows);

@@ -183,7 +183,7 @@ struct ebpf_slot {
     __u32 n_steps;
     __u32 more; /* where in the steps map the list goes on behind the inline steps */
     __u64 packets, bytes;
-    __u64 used_ns;   /* CLOCK_MONOTONIC; of the packet that it was made for, too, which is not counted */
+    __u64 used_ns;   /* CLOCK_MONOTONIC; also of a packet that was not counted, for which it was made */
     __u64 tcp_flags; /* host order */
     __u32 flags;     /* EBPF_FLOW_* */
     __u32 pad[7];

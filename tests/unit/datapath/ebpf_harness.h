@@ -123,7 +123,7 @@ static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flo
     if (want_op) {
         assert_int_equal(program.steps[0].op, want_op);
     }
-    assert_int_equal(ebpf_flows_put(flows, id, key, mask, &program, 0), 0);
+    assert_int_equal(ebpf_flows_put(flows, id, key, mask, &program, 0, 0), 0);
     free(program.steps);
 }
 

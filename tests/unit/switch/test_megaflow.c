@@ -335,6 +335,10 @@ static void test_adopted_addresses_that_moved(void **state)
     learn(e, l, 4);
     assert_int_equal(place(e, 2), 2);
     assert_int_equal(place(e, 1), 3);
+    l[3].flow.stats.used_ms = 0; /* foreseen, and never used */
+    assert_false(learn(e, &l[3], 1));
+    adopt(e, &l[3], 1);
+    assert_int_equal(megaflow_count(e->sw), 2);
     assert_int_equal(mac_table_count(&e->br->macs), 2);
     l[1].flow.stats.used_ms = time_mono_ms();
     learn(e, l, 4);
@@ -419,6 +423,7 @@ static void test_neighbours(void **state)
 {
     struct env *e = *state;
     struct dp_class outliving = fake_dp_class;
+    char *text;
 
     env_flow(e->br, "ip,actions=output:2");
     env_flow(e->br, "arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=output:2,output:3");
@@ -437,6 +442,13 @@ static void test_neighbours(void **state)
     /* What would be dropped is left to a packet that comes. */
     env_in(e, 3, env_udp(3, 4, 0));
     assert_int_equal(megaflow_count(e->sw), 5);
+    /* The receiver's answer to the sender, which in_port 2 alone may give. */
+    env_flow(e->br, "priority=40000,arp,in_port=2,dl_dst=02:00:00:00:00:05,arp_spa=10.0.0.6,actions=output:1");
+    megaflow_flush(e->sw);
+    env_in(e, 1, env_udp(6, 5, 0));
+    text = env_megaflow(e);
+    assert_non_null(strstr(text, "in_port(2),eth(dst=02:00:00:00:00:05)"));
+    free(text);
     e->sw->dp->class = &fake_dp_class;
 }
 

@@ -80,7 +80,7 @@ static void on_miss(void *aux WR_UNUSED, const struct dp_upcall *u)
     actions = (const struct dp_action *)(const void *)out.actions;
     flow_key_and(&masked, u->key, &out.mask);
     ebpf_compile(&ops, &masked, &out.mask, actions, out.actions_len, &program);
-    assert_int_equal(ebpf_flows_put(flows, next_id, &masked, &out.mask, &program, 0), 0);
+    assert_int_equal(ebpf_flows_put(flows, next_id, &masked, &out.mask, &program, 0, 0), 0);
     free(program.steps);
     assert_int_equal(dp_flow_put(us, &(struct dp_flow){.id = next_id,
                                                        .key = &masked,

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/util.h"
+#include "packet/drop.h"
 #include "packet/packet.h"
 #include "switch/neighbour.h"
 
@@ -117,6 +118,80 @@ static void test_where(void **state WR_UNUSED)
     }
 }
 
+/* From 02:00:00:00:00:02 (10.0.0.2), as Linux answers a question to it alone. */
+static const uint8_t arp_answer[] = {
+    0x02, 0x00, 0x00, 0x00, 0x00, 0x01, 0x02, 0x00, 0x00, 0x00, 0x00, 0x02, 0x08, 0x06,
+    0x00, 0x01, 0x08, 0x00, 0x06, 0x04, 0x00, 0x02, 0x02, 0x00, 0x00, 0x00, 0x00, 0x02,
+    0x0a, 0x00, 0x00, 0x02, 0x02, 0x00, 0x00, 0x00, 0x00, 0x01, 0x0a, 0x00, 0x00, 0x01,
+};
+#define OUT(p)                                                                                                         \
+    {                                                                                                                  \
+        DP_ACTION_OUTPUT, sizeof(struct dp_action), p                                                                  \
+    }
+
+/* It comes from where the packet goes, with the tags that it has there. */
+static void test_answer(void **state WR_UNUSED)
+{
+    static const struct dp_action out = OUT(9);
+    static const struct {
+        struct dp_action pop;
+        struct dp_action_vlan push;
+        struct dp_action out;
+    } retagged = {{DP_ACTION_POP_VLAN, sizeof(struct dp_action), 0},
+                  {{DP_ACTION_PUSH_VLAN, sizeof(struct dp_action_vlan), 0}, {0x0081, 0x0600}, 0},
+                  OUT(9)};
+    struct flow_key key = key_of((struct frame)FRAME(udp4)), want = key_of((struct frame)FRAME(arp_answer)), is;
+
+    want.in_port = dp_port(9);
+    assert_true(neighbour_answer(&key, &out, sizeof out, &is));
+    assert_memory_equal(&is, &want, sizeof want);
+    key.pkt_mark = 4;
+    key.tunnel = (struct flow_tunnel){.id = 1, .src.b = {1}, .dst.b = {2}};
+    key.vlan[0] = (struct flow_vlan){.tpid = htons(0x8100), .tci = htons(0x1005)};
+    want.vlan[0] = (struct flow_vlan){.tpid = htons(0x8100), .tci = htons(0x1006)};
+    assert_true(neighbour_answer(&key, &retagged, sizeof retagged, &is));
+    assert_memory_equal(&is, &want, sizeof want);
+    key = key_of((struct frame)FRAME(udp6));
+    assert_true(neighbour_answer(&key, &out, sizeof out, &is));
+    assert_int_equal(is.tp_src, htons(136));
+    assert_memory_equal(&is.nd_target, &key.ip_dst, sizeof is.nd_target);
+    assert_memory_equal(&is.ip_dst, &key.ip_src, sizeof is.ip_dst);
+    assert_memory_equal(&is.eth_src, &key.eth_dst, sizeof is.eth_src);
+}
+
+static void test_answer_by_tunnel(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action_tunnel tunnel;
+        struct dp_action out;
+    } a = {{{DP_ACTION_SET_TUNNEL, sizeof a.tunnel, 0},
+            {.id = htobe64(77), .src.b = {1}, .dst.b = {2}, .flags = FLOW_TNL_KEY | FLOW_TNL_DF, .ttl = 64}},
+           OUT(9)};
+    struct flow_key key = key_of((struct frame)FRAME(udp4)), want = key_of((struct frame)FRAME(arp_answer)), is;
+
+    want.in_port = dp_port(9);
+    want.tunnel = (struct flow_tunnel){.id = htobe64(77), .src.b = {2}, .dst.b = {1}, .flags = FLOW_TNL_KEY};
+    assert_true(neighbour_answer(&key, &a, sizeof a, &is));
+    assert_memory_equal(&is, &want, sizeof want);
+    memset(&a.tunnel.tunnel.src, 0, sizeof a.tunnel.tunnel.src); /* the route's choice */
+    assert_false(neighbour_answer(&key, &a, sizeof a, &is));
+}
+
+static void test_no_answer(void **state WR_UNUSED)
+{
+    const struct dp_action flood[] = {OUT(9), OUT(8)}, drop = {DP_ACTION_DROP, sizeof drop, DROP_ACTION};
+    const struct {
+        struct dp_action_set set;
+        struct dp_action out;
+    } route = {{.h = {DP_ACTION_SET, sizeof route.set, DP_SET_ETH}}, OUT(9)};
+    struct flow_key key = key_of((struct frame)FRAME(udp4)), arp = key_of((struct frame)FRAME(arp_request)), is;
+
+    assert_false(neighbour_answer(&key, flood, sizeof flood, &is));
+    assert_false(neighbour_answer(&key, &drop, sizeof drop, &is));
+    assert_false(neighbour_answer(&key, &route, sizeof route, &is));
+    assert_false(neighbour_answer(&arp, flood, sizeof flood[0], &is));
+}
+
 static void test_nothing_to_ask(void **state WR_UNUSED)
 {
     static const struct frame frames[] = {FRAME(arp_request), FRAME(arp_request_to_all), FRAME(solicit), FRAME(advert)};
@@ -163,8 +238,13 @@ static void test_not_too_many(void **state WR_UNUSED)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_where),
-                                       cmocka_unit_test(test_nothing_to_ask), cmocka_unit_test(test_once_in_a_while),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),
+                                       cmocka_unit_test(test_where),
+                                       cmocka_unit_test(test_answer),
+                                       cmocka_unit_test(test_answer_by_tunnel),
+                                       cmocka_unit_test(test_no_answer),
+                                       cmocka_unit_test(test_nothing_to_ask),
+                                       cmocka_unit_test(test_once_in_a_while),
                                        cmocka_unit_test(test_not_too_many)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
