@@ -223,7 +223,9 @@ def test_of_whom_it_is(hv):
     def vsctl_away(*words):
         socket, db = hv.rundir("hv1") / "away.sock", hv.rundir("hv1") / "conf.db"
         command = shlex.join(["ovs-vsctl", "--no-wait", f"--db=unix:{socket}", *words])
-        return lambda: run("ovsdb-server", "--unixctl=none", f"--remote=punix:{socket}", f"--run={command}", db)
+        argv = ["ovsdb-server", "--unixctl=none", f"--remote=punix:{socket}", f"--run={command}", db]
+        # The server of the switch that was killed has the database for another moment.
+        return lambda: wait_for("the database", lambda: run(*argv, check=False).returncode == 0)
 
     program(hv)
     restart(hv, meanwhile=vsctl_away("set-fail-mode", BR, "standalone"))
