@@ -12,10 +12,12 @@
 The controller runs in the host's own namespace, so that the CLI and `openstack` reach it; agents reach the overlay database by
 its unix socket. Every address lives inside these namespaces only.
 """
+import contextlib
 import json
 import os
 import pathlib
 import re
+import signal
 import urllib.error
 import urllib.request
 
@@ -118,6 +120,29 @@ class Cloud:
             for hv in hypervisors:
                 self.switchd_up(hv)
 
+    @contextlib.contextmanager
+    def switches_frozen(self):
+        """They do nothing meanwhile: only the fast path forwards."""
+        pids = [self.world.pid(f"switchd-{hv}") for hv in self.hypervisors]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def switches_again(self, *hypervisors):
+        """Starts switches that have ended, and waits until they have taken over what was left."""
+        def settled(hv):
+            return self.world.log(f"switchd-{hv}").count("is settled")
+        before = {hv: settled(hv) for hv in hypervisors}
+        with self.world.together():
+            for hv in hypervisors:
+                self.switchd_up(hv)
+        for hv in hypervisors:
+            wait_for(f"the flows of {hv} to be settled", lambda hv=hv: settled(hv) > before[hv], 60)
+
     # ---- the API
 
     def request(self, method, path, body=None):
@@ -207,6 +232,11 @@ class Cloud:
         return None
 
     # ---- the ovs tools, as an operator runs them
+
+    def tunnel_port(self, hv, bridge, name, kind, key, other, family=None):
+        """What tells ovs-vsctl to give HV's BRIDGE a tunnel port that leads to OTHER, over IP version FAMILY (see local_ip())."""
+        return ["--", "add-port", bridge, name, "--", "set", "Interface", name, f"type={kind}", f"options:key={key}",
+                f'options:remote_ip="{self.local_ip(other, family)}"', f'options:local_ip="{self.local_ip(hv, family)}"']
 
     def tool(self, hv, *argv, check=True, timeout=30, stdin=None):
         env = ["env", f"OVS_RUNDIR={self.rundir(hv)}"]

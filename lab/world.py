@@ -94,9 +94,13 @@ class World:
     def ip(self, netns, *args):
         return run("ip", "-n", netns, *args)
 
+    def ip_batch(self, netns, commands):
+        """COMMANDS of ip, each without that word, by one process."""
+        run("ip", "-n", netns, "-batch", "-", stdin="".join(f"{command}\n" for command in commands))
+
     def sysctl(self, netns, **values):
-        for key, value in values.items():
-            self.sh(netns, "sysctl", "-qw", f"{key.replace('__', '.')}={value}")
+        if values:
+            self.sh(netns, "sysctl", "-qw", *[f"{key.replace('__', '.')}={value}" for key, value in values.items()])
 
     def sh(self, netns, *argv, check=True, timeout=60):
         """Runs a command inside a namespace."""

@@ -11,15 +11,13 @@ import pytest
 from test_hitless import STREAMS
 from world import LabError, run, wait_for
 
-ARGS = ("--datapath=ebpf",)
-
 
 @pytest.fixture(scope="module")
 def cloud(cloud_factory):
-    cloud = cloud_factory()
+    cloud = cloud_factory(datapath="ebpf")
     cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "reset by peer", "refused", "No such file"]
     try:
-        cloud.up(("hv1", "hv2"), port=cloud.api_port, switchd_args=ARGS)
+        cloud.up(("hv1", "hv2"), port=cloud.api_port)
     except LabError as error:
         if re.search("BPF programs cannot be loaded .*(CAP_BPF|has no BPF)", str(error)):
             pytest.skip("BPF is not permitted here")
@@ -110,15 +108,6 @@ def switches_killed(cloud):
         cloud.world.kill(f"switchd-{hv}", signal.SIGKILL)
 
 
-def switches_settled(cloud, *hypervisors):
-    """Starts them, and waits until they have taken over what was left."""
-    for hv in hypervisors:
-        (cloud.world.dir / f"switchd-{hv}.log").write_text("")
-        cloud.switchd_up(hv, *ARGS)
-    for hv in hypervisors:
-        wait_for("the flows to be settled", lambda hv=hv: "is settled" in cloud.world.log(f"switchd-{hv}"), 60)
-
-
 @pytest.mark.alone
 def test_killed_and_started_again(cloud):
     probes = [Probe(cloud, "red1", "red2"), Probe(cloud, "red3", "red1")]
@@ -127,7 +116,7 @@ def test_killed_and_started_again(cloud):
         time.sleep(random.uniform(0, 0.3))
         cloud.world.kill("switchd-hv1", signal.SIGKILL)
         time.sleep(random.uniform(0.2, 1))
-        switches_settled(cloud, "hv1")
+        cloud.switches_again("hv1")
     for probe in probes:
         sent, lost = probe.stop()
         assert sent > 1000 and lost == 0, (probe.tag, sent, lost)
@@ -163,7 +152,7 @@ def test_neighbours_are_kept_while_it_is_away(cloud, curious):
     ways = [(a, target) for a, b in (("red1", "red2"), ("red3", "red1"), ("red2", "red3")) for target in curious[b]]
     reach(cloud, ways)
     switches_killed(cloud)
-    switches_settled(cloud, "hv1", "hv2")
+    cloud.switches_again("hv1", "hv2")
     switches_killed(cloud)
     for n, (source, target) in enumerate(ways):
         cloud.world.spawn(f"kept{n}", ["ping", "-q", "-n", "-c", "100", "-i", "0.05", "-W", "1", target],
@@ -172,7 +161,7 @@ def test_neighbours_are_kept_while_it_is_away(cloud, curious):
         wait_for("its end", lambda n=n: "received" in cloud.world.log(f"kept{n}"), 20)
         assert "100 received" in cloud.world.log(f"kept{n}"), (source, target, cloud.world.log(f"kept{n}"))
         cloud.world.kill(f"kept{n}")
-    switches_settled(cloud, "hv1", "hv2")
+    cloud.switches_again("hv1", "hv2")
 
 
 @pytest.mark.alone
@@ -213,7 +202,7 @@ def test_other_layout_is_replaced(cloud):
     cloud.world.kill("switchd-hv1", signal.SIGKILL)
     next(cloud.pins("hv1").iterdir()).rename(old)
     (cloud.world.dir / "switchd-hv1.log").write_text("")
-    cloud.switchd_up("hv1", *ARGS)
+    cloud.switchd_up("hv1")
     wait_for("the programs to be replaced",
              lambda: "programs and maps of another version are replaced" in cloud.world.log("switchd-hv1"), 60)
     time.sleep(0.3)
@@ -264,5 +253,5 @@ def test_ends_and_is_detached(cloud):
     for kind, ids in run_ids.items():
         wait_for(lambda k=kind, i=ids: f"{k}s {bpf_ids(k, i)} to be freed", lambda k=kind, i=ids: not bpf_ids(k, i), 5)
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=1, wait=1) == 0
-    cloud.switchd_up("hv1", *ARGS)
+    cloud.switchd_up("hv1")
     wait_for("all to be programmed again", lambda: cloud.ping("red1", cloud.vms["red2"]["ip"], count=1, wait=1) == 1, 40)

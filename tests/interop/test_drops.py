@@ -12,14 +12,11 @@ BR = "br0"
 @pytest.fixture(scope="module")
 def hv(cloud_factory):
     cloud = cloud_factory()
-    cloud.hypervisors = ["hv1"]
     cloud.allowed_warnings += ["no member is up"]
-    cloud.underlay_up(["hv1"])
+    cloud.switches_up("hv1")
     ns = cloud.hv_ns("hv1")
-    cloud.world.ip(ns, "link", "set", "und0", "mtu", "1500")
     cloud.world.ip(ns, "route", "add", "unreachable", "192.0.2.66")
     cloud.world.ip(ns, "route", "add", "prohibit", "192.0.2.67")
-    cloud.switchd_up("hv1")
     for k in range(1, 8):
         cloud.world.veth(ns, f"p{k}", ns, f"h{k}")
         for name in (f"p{k}", f"h{k}"):

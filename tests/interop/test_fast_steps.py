@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rarer actions on real frames, on each datapath: cut outputs, ports of SCTP, neighbour discovery, MPLS, Geneve options. On the eBPF
 datapath the frames go through once more while the switches are stopped: nobody but the fast path can have passed them on."""
-import contextlib
-import os
-import signal
 import struct
 
 import pytest
@@ -84,14 +81,12 @@ FRAMES = {
 @pytest.fixture(scope="module")
 def hvs(cloud_factory, datapath):
     cloud = cloud_factory(datapath=datapath)
-    cloud.hypervisors = ["hv1", "hv2"]
-    cloud.underlay_up(cloud.hypervisors)
+    cloud.switches_up("hv1", "hv2")
     far = cloud.world.netns("w")
     cloud.world.sysctl(far, net__ipv6__conf__default__disable_ipv6=1)
     for hv, first, other in (("hv1", 1, 2), ("hv2", 4, 1)):
         ns = cloud.hv_ns(hv)
         cloud.world.sysctl(ns, net__ipv6__conf__default__disable_ipv6=1)
-        cloud.switchd_up(hv)
         args = ["add-br", "br0", "--", "set", "Bridge", "br0", "fail_mode=secure", "--", "add-port", "br0", "tun", "--", "set",
                 "Interface", "tun", "type=geneve", f"options:remote_ip=10.201.{other}.2", "options:key=5", "ofport_request=9"]
         for k in range(first, first + 3):
@@ -109,18 +104,6 @@ def hvs(cloud_factory, datapath):
     cloud.wire.close()
 
 
-@contextlib.contextmanager
-def stopped(cloud):
-    pids = [cloud.world.pid(f"switchd-{hv}") for hv in cloud.hypervisors]
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def passed_on(cloud, frame, want):
     """What came out of the ports, when it is WANT or nothing more comes."""
     cloud.wire.drain(0)
@@ -135,7 +118,7 @@ def test_frame(hvs, datapath, name):
     sent, want = raw(sent), {k: [raw(f)] for k, f in want.items()}
     wait_for(f"{name}: {want}", lambda: passed_on(hvs, sent, want) == want, 10)
     if datapath == "ebpf":
-        with stopped(hvs):
+        with hvs.switches_frozen():
             for _ in range(3):
                 assert passed_on(hvs, sent, want) == want
         for hv in hvs.hypervisors:

@@ -37,9 +37,8 @@ def switch_up(cloud, hv, other, datapath):
         cloud.world.sysctl(ns, **{f"net__ipv6__conf__tap{n}__disable_ipv6": 1})
         cloud.world.ip(ns, "link", "set", f"tap{n}", "up")
         give_addresses(cloud, vm, f"eth{n}", n, host)
-        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
-                     "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
-                     f'options:remote_ip="{cloud.local_ip(other, family)}"', f'options:local_ip="{cloud.local_ip(hv, family)}"']
+        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}",
+                     *cloud.tunnel_port(hv, f"br{n}", f"tun{n}", kind, 70 + n, other, family)]
     cloud.vsctl(hv, *commands[1:])
     return vm
 
