@@ -26,11 +26,14 @@ def need_bpf():
         pytest.skip(bpf_refusal())
 
 
+def kernel_since(*version):
+    return tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2]) >= version
+
+
 @functools.cache
 def bpf_refusal():
     """Why the eBPF datapath cannot run here, or None."""
-    release = tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2])
-    if release < OLDEST_KERNEL:
+    if not kernel_since(*OLDEST_KERNEL):
         return f"Linux {platform.release()} is older than 6.1"
     if platform.machine() not in SYSCALL:
         return None

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`taps.py FROM_NS FROM_TAP TO_NS TO_TAP KIND[@VLAN[.VLAN]]...`: writes a super-packet of each KIND, in that VLAN, into one tap, as
-a VM's virtio device would, and reads what comes out of the other. Prints a JSON object: by kind a list of what was read until all
-of the payload was there, or nothing came any more: [virtio's gso_type, gso_size, bytes of payload, VLAN or null (two: a list of
-them)], or a text of what was wrong."""
+"""`taps.py FROM TO... KIND[@VLAN[.VLAN]]...`: sends a super-packet of each KIND, in that VLAN, from one VM, and reads what
+arrives at others. FROM and TO are tap:NAMESPACE:NAME, a VM behind that tap (of the hypervisor's), or veth:NAMESPACE:NAME, a VM's own
+device. Prints a JSON object: by TO and kind a list of what was read until all of the payload was there, or nothing came any more:
+[virtio's gso_type, gso_size (null, null from a veth), bytes of payload, VLAN or null (two: a list of them)], or a text of what was
+wrong."""
 import ctypes
 import fcntl
 import json
 import os
 import select
+import socket
 import struct
 import subprocess
 import sys
@@ -16,10 +18,13 @@ import time
 TUNSETIFF, TUNSETOFFLOAD = 0x400454ca, 0x400454d0
 IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 2, 0x1000, 0x4000
 CSUM, TSO4, TSO6, USO4, USO6 = 1, 2, 4, 0x20, 0x40
+ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, UDP_SEGMENT = 3, 263, 8, 103
+TP_STATUS_CSUMNOTREADY, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 8, 0x10, 0x40
 NEEDS_CSUM, TCPV4, TCPV6, UDP_L4 = 1, 1, 4, 5
 MSS, SEGMENTS, PORT, PATIENCE = 1000, 20, 5004, float(os.environ.get("WARREN_PATIENCE", "1"))
 ENDS = {4: (bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2])), 6: (bytes(14) + b"\xfd\x01", bytes(14) + b"\xfd\x02")}
 FROM, TO = bytes.fromhex("0200000000a1"), bytes.fromhex("0200000000a2")
+ANNOUNCEMENT = FROM + TO + b"\x88\xb5" + bytes(46)
 PAYLOAD = bytes(range(250)) * (MSS * SEGMENTS // 250)
 
 
@@ -84,31 +89,6 @@ def is_whole(frame, version, proto):
     return length == len(ip) and add_up(pseudo + l4) == 0xffff and (version == 6 or add_up(ip[:20]) == 0xffff)
 
 
-def read_one(fd, kind):
-    """[gso_type, gso_size, bytes, VLAN] of the next packet of KIND, None when nothing comes, a text of what is wrong with it."""
-    tcp, version, _ = split(kind)
-    proto = 6 if tcp else 17
-    while select.select([fd], [], [], 0.5 * PATIENCE)[0]:
-        data = os.read(fd, 70000)
-        flags, gso, _, size, start, _ = struct.unpack("<BBHHHH", data[:10])
-        frame, vlans = data[10:], []
-        while frame[12:14] == b"\x81\x00":
-            vlans.append(struct.unpack("!H", frame[14:16])[0])
-            frame = frame[:12] + frame[16:]
-        if frame[:12] != TO + FROM or frame[14] >> 4 != version or frame[23 if version == 4 else 20] != proto:
-            continue
-        l4 = 34 if version == 4 else 54
-        if flags & NEEDS_CSUM and start != l4 + 4 * len(vlans):
-            return f"the checksum is said to begin at {start}"
-        if not flags & NEEDS_CSUM and not is_whole(frame, version, proto):
-            return "a length or checksum is wrong"
-        payload = frame[l4 + (20 if proto == 6 else 8):]
-        if len(payload) % 250 or payload != PAYLOAD[:len(payload)]:
-            return f"{len(payload)} other bytes"
-        return [gso, size, len(payload), vlans if len(vlans) > 1 else vlans[0] if vlans else None]
-    return None
-
-
 def wait_up(name):
     """What is sent to a tap that was just opened is dropped until the kernel's linkwatch has been there."""
     end = time.monotonic() + 5 * PATIENCE
@@ -120,26 +100,118 @@ def wait_up(name):
 
 def announce(fd):
     """From where it is read, so that the switches know who is where."""
-    os.write(fd, bytes(10) + FROM + TO + b"\x88\xb5" + bytes(46))
+    os.write(fd, bytes(10) + ANNOUNCEMENT)
 
 
-def pass_on(source, target, kind):
-    seen = []
-    os.write(source, super_packet(kind))
-    while sum(read[2] for read in seen) < len(PAYLOAD):
-        read = read_one(target, kind)
-        if isinstance(read, str):
-            return read
-        if not read:
-            break
-        seen.append(read)
+class Tap:
+    """A VM behind a tap, as its virtio device."""
+
+    def __init__(self, ns, name):
+        self.fd = open_tap(ns, name)
+
+    def fileno(self):
+        return self.fd
+
+    def announce(self):
+        announce(self.fd)
+
+    def send(self, kind):
+        os.write(self.fd, super_packet(kind))
+
+    def receive(self):
+        """The next frame; virtio's gso_type and gso_size; where a checksum is left to a device, None: it is there."""
+        data = os.read(self.fd, 70000)
+        flags, gso, _, size, start, _ = struct.unpack("<BBHHHH", data[:10])
+        return data[10:], gso, size, start if flags & NEEDS_CSUM else None
+
+
+class Veth:
+    """A VM's own device, behind a veth. It sends by sockets: those of packets know no super-packets of UDP before Linux 6.2, as
+    little as taps do, and so they read without virtio's header."""
+
+    def __init__(self, ns, name):
+        enter(ns)
+        self.ns, self.name = ns, name
+        self.packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.packets.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        self.packets.bind((name, ETH_P_ALL))
+
+    def fileno(self):
+        return self.packets.fileno()
+
+    def announce(self):
+        self.packets.send(ANNOUNCEMENT)
+
+    def send(self, kind):
+        """By the device of the VLANs, which has the kind's address (add_sender() in super_packets.py)."""
+        tcp, version, vlans = split(kind)
+        if tcp:
+            raise ValueError(f"{kind}: a socket sends such a thing only in a connection")
+        enter(self.ns)
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_DGRAM) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, ".".join(map(str, (self.name, *vlans))).encode())
+            s.bind(("", PORT))
+            s.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, MSS)
+            s.sendto(PAYLOAD, (socket.inet_ntop(family, ENDS[version][1]), PORT))
+
+    def receive(self):
+        """As Tap.receive(), but nobody knows the type, the segments' size and where the checksum begins."""
+        frame, control, _, address = self.packets.recvmsg(70000, 100)
+        status, _, _, _, _, tci, tpid = struct.unpack("=IIIHHHH", control[0][2])
+        if address[2] == socket.PACKET_OUTGOING:
+            frame = b""
+        elif status & TP_STATUS_VLAN_VALID:
+            frame = frame[:12] + struct.pack("!HH", tpid if status & TP_STATUS_VLAN_TPID_VALID else 0x8100, tci) + frame[12:]
+        return frame, None, None, 0 if status & TP_STATUS_CSUMNOTREADY else None
+
+
+def judge(kind, frame, gso, size, csum_start):
+    """[gso_type, gso_size, bytes, VLAN] of a received packet of KIND, None: it is not, a text of what is wrong with it."""
+    tcp, version, _ = split(kind)
+    vlans = []
+    while frame[12:14] == b"\x81\x00":
+        vlans.append(struct.unpack("!H", frame[14:16])[0])
+        frame = frame[:12] + frame[16:]
+    if frame[:12] != TO + FROM or frame[14] >> 4 != version or frame[23 if version == 4 else 20] != (6 if tcp else 17):
+        return None
+    l4 = 34 if version == 4 else 54
+    if csum_start and csum_start != l4 + 4 * len(vlans):
+        return f"the checksum is said to begin at {csum_start}"
+    if csum_start is None and not is_whole(frame, version, 6 if tcp else 17):
+        return "a length or checksum is wrong"
+    payload = frame[l4 + (20 if tcp else 8):]
+    if len(payload) % 250 or payload != PAYLOAD[:len(payload)]:
+        return f"{len(payload)} other bytes"
+    return [gso, size, len(payload), vlans if len(vlans) > 1 else vlans[0] if vlans else None]
+
+
+def pass_on(source, targets, kind):
+    """What each of TARGETS, {name: end}, reads."""
+    seen, waiting = {name: [] for name in targets}, dict(targets)
+    source.send(kind)
+    while waiting and (ready := select.select(waiting.values(), [], [], 0.5 * PATIENCE)[0]):
+        for name in [name for name, end in waiting.items() if end in ready]:
+            read = judge(kind, *waiting[name].receive())
+            if read:
+                seen[name] = read if isinstance(read, str) else [*seen[name], read]
+            if isinstance(seen[name], str) or sum(read[2] for read in seen[name]) >= len(PAYLOAD):
+                del waiting[name]
     return seen
 
 
-def main(from_ns, from_tap, to_ns, to_tap, *kinds):
-    target, source = open_tap(to_ns, to_tap), open_tap(from_ns, from_tap)
-    announce(target)
-    print(json.dumps({kind: pass_on(source, target, kind) for kind in kinds}))
+def open_end(text):
+    kind, ns, name = text.split(":")
+    return {"tap": Tap, "veth": Veth}[kind](ns, name)
+
+
+def main(source, *words):
+    targets = {word: open_end(word) for word in words if ":" in word}
+    source = open_end(source)
+    for target in targets.values():
+        target.announce()
+    seen = {kind: pass_on(source, targets, kind) for kind in words if ":" not in kind}
+    print(json.dumps({target: {kind: seen[kind][target] for kind in seen} for target in targets}))
 
 
 if __name__ == "__main__":

@@ -4,39 +4,25 @@ the kernel's mark outlives its process, and a stream of them notices neither its
 import json
 import os
 import pathlib
-import platform
-import re
 import signal
 
 import pytest
 from datapaths import need_bpf
+from super_packets import (TAGS, TAP_LAST, TUNNEL_LAST, TUNNELS, WHOLE, Bridges, assert_reads, pass_on, pieces, taps_up,
+                           tunnels_in_a_row, tunnels_of_all_forms, wait_for_reads)
 from world import pin_name, run, wait_for
 
-TAPS = pathlib.Path(__file__).with_name("taps.py")
 STREAM = pathlib.Path(__file__).with_name("super_stream.py")
-TUNNELS = [(kind, family) for kind in ("vxlan", "gre", "geneve") for family in "46"]
-ALL = 20000  # bytes, in segments of 1000
-WHOLE = {"tcp4": [[1, 1000, ALL, None]], "tcp6": [[4, 1000, ALL, None]], "udp4": [[5, 1000, ALL, None]],
-         "udp6": [[5, 1000, ALL, None]]}
-if tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2]) < (6, 2):
-    WHOLE = {kind: reads for kind, reads in WHOLE.items() if kind.startswith("tcp")}  # virtio-net headers knew no other
-
-
-def tap_up(cloud, hv, name):
-    cloud.world.ip(cloud.hv_ns(hv), "tuntap", "add", "dev", name, "mode", "tap", "vnet_hdr")
-    cloud.world.sysctl(cloud.hv_ns(hv), **{f"net__ipv6__conf__{name}__disable_ipv6": 1})
-    cloud.world.ip(cloud.hv_ns(hv), "link", "set", name, "mtu", "1400", "up")
+each_tunnel = pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
 
 
 def switch_up(cloud, hv, other):
     """A bridge with a tap for each tunnel."""
-    cloud.switchd_up(hv)
+    taps_up(cloud, hv, [f"tap{n}" for n in range(len(TUNNELS))])
     commands = []
     for n, (kind, family) in enumerate(TUNNELS):
-        tap_up(cloud, hv, f"tap{n}")
-        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
-                     "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
-                     f'options:remote_ip="{cloud.local_ip(other, family)}"', f'options:local_ip="{cloud.local_ip(hv, family)}"']
+        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}",
+                     *cloud.tunnel_port(hv, f"br{n}", f"tun{n}", kind, 70 + n, other, family)]
     cloud.vsctl(hv, *commands[1:])
 
 
@@ -44,137 +30,41 @@ def switch_up(cloud, hv, other):
 def cloud(cloud_factory):
     need_bpf()
     cloud = cloud_factory(datapath="ebpf")
-    cloud.hypervisors = ["hv1", "hv2"]
-    cloud.underlay_up(cloud.hypervisors)
+    cloud.switches_up("hv1", "hv2")
     for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
         switch_up(cloud, hv, other)
     return cloud
 
 
-def pass_on(cloud, source, kinds=tuple(WHOLE), to=None):
-    """What is read at TO (hypervisor, tap) when hv1's tap SOURCE is written into. A number N: tap N, to hv2's of that name."""
-    source = f"tap{source}" if isinstance(source, int) else source
-    hv, tap = to or ("hv2", source)
-    done = run("/usr/bin/python3", "-B", TAPS, cloud.hv_ns("hv1"), source, cloud.hv_ns(hv), tap, *kinds, timeout=60)
-    return json.loads(done.stdout)
+def through(n, reads):
+    """From hv1's tap of tunnel N to hv2's."""
+    return ("hv1", f"tap{n}"), {("hv2", f"tap{n}"): reads}
 
 
-def wait_whole(cloud, source, whole, kinds=tuple(WHOLE), to=None, timeout=20):
-    """Until flows and neighbours are known."""
-    wait_for(lambda: f"super-packets from {source} to {to}: {wait_whole.last}",
-             lambda: setattr(wait_whole, "last", pass_on(cloud, source, kinds, to)) or wait_whole.last == whole, timeout)
-
-
-class Frozen:
-    """The switches do nothing meanwhile: only the fast path forwards."""
-
-    def __init__(self, cloud):
-        self.pids = [cloud.world.pid(f"switchd-{hv}") for hv in cloud.hypervisors]
-
-    def __enter__(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *_):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+@each_tunnel
 def test_whole(cloud, n):
-    wait_whole(cloud, n, WHOLE)
-    with Frozen(cloud):
-        assert pass_on(cloud, n) == WHOLE
+    """Also in VLANs of the VM's own, whose tags go through the tunnel."""
+    assert_reads(cloud, *through(n, TAGS))
 
 
 def test_whole_with_a_tag(cloud):
     """Which the port adds to what came out of the tunnel."""
-    tagged = {kind: [[*reads[0][:3], 5]] for kind, reads in WHOLE.items()}
     cloud.vsctl("hv2", "set", "port", "tun0", "tag=5")
-    wait_whole(cloud, 0, tagged)
-    with Frozen(cloud):
-        assert pass_on(cloud, 0) == tagged
+    assert_reads(cloud, *through(0, {kind: [[*reads[0][:3], 5]] for kind, reads in WHOLE.items()}))
     cloud.vsctl("hv2", "clear", "port", "tun0", "tag")
 
 
-TRUNK = {f"{kind}@7": [[*reads[0][:3], 7]] for kind, reads in WHOLE.items()}
-TWO_TAGS = {f"{kind}@7.8": [[*reads[0][:3], [7, 8]]] for kind, reads in WHOLE.items()}
-
-
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
-def test_whole_in_a_vlan_of_the_vm(cloud, n):
-    """The VM sends tagged frames, and the tag goes through the tunnel with them."""
-    wait_whole(cloud, n, TRUNK, tuple(TRUNK))
-    with Frozen(cloud):
-        assert pass_on(cloud, n, tuple(TRUNK)) == TRUNK
-
-
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
-def test_two_tags(cloud, n):
-    wait_whole(cloud, n, TWO_TAGS, tuple(TWO_TAGS))
-    with Frozen(cloud):
-        assert pass_on(cloud, n, tuple(TWO_TAGS)) == TWO_TAGS
-
-
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+@each_tunnel
 def test_cut_by_the_device(cloud, n):
     """An underlay without offloads has the kernel cut what was put into the tunnel: each piece is right, in VLANs as well."""
-    pieces = {kind: [[0, 0, 1000, reads[0][3]]] * 20 for kind, reads in {**WHOLE, **TRUNK, **TWO_TAGS}.items()}
-    kinds = tuple(pieces)
     cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "off")
     try:
-        wait_whole(cloud, n, pieces, kinds)
-        with Frozen(cloud):
-            assert pass_on(cloud, n, kinds) == pieces
+        assert_reads(cloud, *through(n, {kind: pieces(kind) for kind in TAGS}))
     finally:
         cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "on")
 
 
 # --- several outputs
-
-TAGS = {**WHOLE, **TRUNK, **TWO_TAGS}
-
-
-class Bridges:
-    """A bridge on each of hv1 and hv2 with the taps "from" (hv1's) and TAPS (by hypervisor), tunnels of kind and family TUNNELS[n]
-    called t0, t1 and so on for each N of TUNNELS, and flows: LEADS says by hypervisor and port what is done with what comes from there. There
-    must be a way back, too: over IPv6 a tunnel's end is known to take super-packets (without checksums) when it has sent something."""
-
-    def __init__(self, cloud, taps, tunnels, leads):
-        self.cloud, self.taps, self.tunnels, self.leads = cloud, {**taps, "hv1": ["from", *taps.get("hv1", [])]}, tunnels, leads
-
-    def __enter__(self):
-        for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
-            self.cloud.vsctl(hv, "add-br", "more", "--", "set-fail-mode", "more", "secure")
-            for tap in self.taps.get(hv, []):
-                tap_up(self.cloud, hv, tap)
-                self.cloud.vsctl(hv, "add-port", "more", tap)
-            for i, n in enumerate(self.tunnels):
-                kind, family = TUNNELS[n]
-                self.cloud.vsctl(hv, "add-port", "more", f"t{i}", "--", "set", "Interface", f"t{i}", f"type={kind}",
-                                 f"options:key={100 + i}", f'options:remote_ip="{self.cloud.local_ip(other, family)}"',
-                                 f'options:local_ip="{self.cloud.local_ip(hv, family)}"')
-            for port, outputs in self.leads[hv].items():
-                # The marks keep the fast path from changing the order.
-                actions = [f"load:{i}->NXM_NX_PKT_MARK[],output:{output}" for i, output in enumerate(outputs.split())]
-                self.cloud.ofctl(hv, "add-flow", "more", f"in_port={port},actions={','.join(actions)}")
-        return self
-
-    def __exit__(self, *_):
-        for hv in self.cloud.hypervisors:
-            self.cloud.vsctl(hv, "del-br", "more")
-            for tap in self.taps.get(hv, []):
-                self.cloud.world.ip(self.cloud.hv_ns(hv), "link", "del", tap)
-
-    def assert_whole(self):
-        """At every tap but "from"; then by the fast path alone."""
-        targets = [(hv, tap) for hv, taps in self.taps.items() for tap in taps if tap != "from"]
-        for target in targets:
-            wait_whole(self.cloud, "from", TAGS, tuple(TAGS), target)
-        with Frozen(self.cloud):
-            for target in targets:
-                assert pass_on(self.cloud, "from", tuple(TAGS), target) == TAGS, target
-
 
 PAIRS = [(n, (n + more) % len(TUNNELS)) for n in range(len(TUNNELS)) for more in range(3)]
 
@@ -187,7 +77,7 @@ def test_out_of_one_tunnel_into_another(cloud, n, m):
         bridges.assert_whole()
 
 
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+@each_tunnel
 def test_out_of_a_tunnel_to_several(cloud, n):
     """hv2 hands on what comes from hv1 to taps and through two tunnels of other forms to hv1."""
     leads = {"hv1": {"from": "t0", "t0": "from", "t1": "one", "one": "t1", "t2": "other", "other": "t2"},
@@ -196,7 +86,7 @@ def test_out_of_a_tunnel_to_several(cloud, n):
         bridges.assert_whole()
 
 
-@pytest.mark.parametrize("n", range(len(TUNNELS)), ids=["-".join(tunnel) for tunnel in TUNNELS])
+@each_tunnel
 def test_tunnel_and_taps(cloud, n):
     """A tunnel output leaves nothing on the super-packet that would harm those behind it."""
     leads = {"hv1": {"from": "t0 side last", "t0": "from"}, "hv2": {"t0": "far", "far": "t0"}}
@@ -204,15 +94,18 @@ def test_tunnel_and_taps(cloud, n):
         bridges.assert_whole()
 
 
-@pytest.mark.parametrize("order", ["t0 t1 t2 side t3 t4 t5 last", "side t5 last t4 t3 t2 t1 t0"], ids=["tap last", "tunnel last"])
-def test_tunnels_of_all_forms(cloud, order):
-    """And taps before, between and behind them: each gets it whole."""
-    all_of_them = range(len(TUNNELS))
-    taps = {"hv1": ["side", "last"], "hv2": [f"far{n}" for n in all_of_them]}
-    leads = {"hv1": {"from": order, **{f"t{n}": "from" for n in all_of_them}},
-             "hv2": {**{f"t{n}": f"far{n}" for n in all_of_them}, **{f"far{n}": f"t{n}" for n in all_of_them}}}
-    with Bridges(cloud, taps, all_of_them, leads) as bridges:
-        bridges.assert_whole()
+@pytest.mark.parametrize("source", ["from", "sender"])
+@pytest.mark.parametrize("order", [TAP_LAST, TUNNEL_LAST], ids=["tap last", "tunnel last"])
+def test_tunnels_of_all_forms(cloud, order, source):
+    """And taps and veths before, between and behind them: each gets it whole."""
+    with tunnels_of_all_forms(cloud, order) as bridges:
+        bridges.assert_whole(source)
+
+
+@pytest.mark.parametrize("source", ["from", "sender"])
+def test_tunnels_in_a_row(cloud, source):
+    with tunnels_in_a_row(cloud) as bridges:
+        bridges.assert_whole(source)
 
 
 # --- the detour outlives its process
@@ -238,7 +131,7 @@ def direct(cloud, hv, other, name):
             cloud.world.ip(vm, "addr", "add", own, "dev", "eth0")
         cloud.world.ip(cloud.hv_ns(hv), "link", "set", link, "mtu", "1400", "up")
     else:
-        tap_up(cloud, hv, link)
+        taps_up(cloud, hv, [link])
     cloud.vsctl(hv, "add-br", bridge, "--", "set-fail-mode", bridge, "secure", "--", "add-port", bridge, link, "--", "add-port",
                 bridge, tunnel, "--", "set", "Interface", tunnel, "type=vxlan", f"options:key={vni}",
                 f'options:remote_ip="{cloud.local_ip(other, family)}"')
@@ -300,33 +193,24 @@ def namespaces(cloud, hv):
     return sorted(pathlib.Path("/run/netns").glob(f"wr-detour*-{pin_name(cloud.rundir(hv))}"))
 
 
-def settled(cloud, hv):
-    return cloud.world.log(f"switchd-{hv}").count("is settled")
-
-
-def start_again(cloud, hv):
-    before = settled(cloud, hv)
-    cloud.switchd_up(hv)
-    wait_for("the flows to be settled", lambda: settled(cloud, hv) > before, 60)
-
-
 @pytest.mark.alone
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
 def test_without_the_switch(direct_bridges, streams, end):
     """Not one super-packet is lost or cut while the switch ends, is away, and comes again; it adopts the detour."""
     cloud = direct_bridges
     for n in (0, 2):
-        wait_whole(cloud, n, WHOLE)
+        wait_for_reads(cloud, *through(n, WHOLE))
     before = detours(cloud, "hv2")
     assert len(before) == 1 and len(before[0][2]) == 1
     cloud.world.kill("switchd-hv2", end)
     for n in (0, 2):  # known flows go on, by the fast path alone
-        assert pass_on(cloud, n) == WHOLE, TUNNELS[n]
+        source, want = through(n, WHOLE)
+        assert pass_on(cloud, source, want, WHOLE) == want
     assert detours(cloud, "hv2") == before
-    start_again(cloud, "hv2")
+    cloud.switches_again("hv2")
     assert detours(cloud, "hv2") == before
     assert_untouched(streams)
-    wait_whole(cloud, 0, WHOLE)
+    wait_for_reads(cloud, *through(0, WHOLE))
 
 
 def test_wrong_detour_is_replaced(direct_bridges):
@@ -335,10 +219,10 @@ def test_wrong_detour_is_replaced(direct_bridges):
     before = detours(cloud, "hv2")
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
     cloud.world.ip(namespaces(cloud, "hv2")[0].name, "-6", "route", "del", "fd00::2")
-    start_again(cloud, "hv2")
+    cloud.switches_again("hv2")
     after = detours(cloud, "hv2")
     assert len(after) == 1 and len(after[0][2]) == 1 and after[0][0] != before[0][0]
-    wait_whole(cloud, 0, WHOLE)
+    wait_for_reads(cloud, *through(0, WHOLE))
 
 
 @pytest.mark.alone
@@ -349,7 +233,7 @@ def test_replaced_without_loss(direct_bridges, streams):
     before = detours(cloud, "hv2")
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
     cloud.world.ip(namespaces(cloud, "hv2")[0].name, "link", "set", "out", "mtu", "65000")
-    start_again(cloud, "hv2")
+    cloud.switches_again("hv2")
     after = detours(cloud, "hv2")
     assert len(after) == 1 and len(after[0][2]) == 1 and after[0][0] != before[0][0]
     assert_untouched(streams)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inside the virtual machine of kernel.py: whether the eBPF fast path works under its kernel. One line for each check."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -16,23 +17,20 @@ os.environ.setdefault("WARREN_PATIENCE", "10")  # all is slow where the processo
 TREE = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e"), str(TREE / "tests/interop")]
 from cloud import Cloud  # noqa: E402
-from datapaths import bpf_refusal  # noqa: E402
+from datapaths import bpf_refusal, kernel_since  # noqa: E402
+from super_packets import (DATAGRAMS, TAP_LAST, TUNNEL_LAST, TUNNELS, links_up, tunnels_in_a_row,  # noqa: E402
+                           tunnels_of_all_forms)
 from transfer import SEGMENT, SEGMENTS, TCP_SIZE  # noqa: E402
 from world import LabError, run, wait_for  # noqa: E402
 
 TRANSFER = TREE / "tests/interop/transfer.py"
 VERIFIER_PATIENCE = 300  # seconds
-TUNNELS = [(kind, family) for kind in ("vxlan", "gre", "geneve") for family in "46"]
 MTU = 1400
 VLAN = 7  # of the VMs' own
 
 
 def tail(text, lines):
     return "\n".join(text.splitlines()[-lines:])
-
-
-def kernel_since(*version):
-    return tuple(int(n) for n in re.findall(r"\d+", platform.release())[:2]) >= version
 
 
 class Checks:
@@ -134,27 +132,22 @@ def unit_test(program):
 
 # ---- traffic
 
-def far_end(hv, family):
-    return {"hv1": "hv2", "hv2": "hv1"}[hv], f"10.201.{hv[2:]}.2" if family == "4" else f"fd00:201:{hv[2:]}::2"
+OTHER = {"hv1": "hv2", "hv2": "hv1"}
 
 
 def bridges_up(cloud, hv):
     """A bridge for each tunnel, all with one VM that has a device in each, and on that one in a VLAN."""
-    host, ns, vm, commands = hv[2:], cloud.hv_ns(hv), cloud.world.netns(f"vm{hv}"), []
+    host, ns, vm, commands, links, addresses = hv[2:], cloud.hv_ns(hv), cloud.world.netns(f"vm{hv}"), [], [], []
     for n, (kind, family) in enumerate(TUNNELS):
-        other, mine = far_end(hv, family)
-        cloud.world.veth(ns, f"tap{n}", vm, f"eth{n}")
-        cloud.world.sysctl(ns, **{f"net__ipv6__conf__tap{n}__disable_ipv6": 1})
-        cloud.world.ip(ns, "link", "set", f"tap{n}", "up")
-        cloud.world.ip(vm, "link", "set", f"eth{n}", "mtu", MTU, "up")
-        cloud.world.ip(vm, "addr", "add", f"10.6.{n}.{host}/24", "dev", f"eth{n}")
-        cloud.world.ip(vm, "addr", "add", f"fd06:{n}::{host}/64", "dev", f"eth{n}", "nodad")
-        cloud.world.ip(vm, "link", "add", "link", f"eth{n}", "name", f"vlan{n}", "type", "vlan", "id", VLAN)
-        cloud.world.ip(vm, "link", "set", f"vlan{n}", "up")
-        cloud.world.ip(vm, "addr", "add", f"10.7.{n}.{host}/24", "dev", f"vlan{n}")
-        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port", f"br{n}", f"tun{n}",
-                     "--", "set", "Interface", f"tun{n}", f"type={kind}", f"options:key={70 + n}",
-                     f'options:remote_ip="{far_end(other, family)[1]}"', f'options:local_ip="{mine}"']
+        links += [f"link add tap{n} type veth peer name eth{n} netns {vm}"]
+        addresses += [f"link set eth{n} mtu {MTU} up", f"addr add 10.6.{n}.{host}/24 dev eth{n}",
+                      f"addr add fd06:{n}::{host}/64 dev eth{n} nodad", f"link add link eth{n} name vlan{n} type vlan id {VLAN}",
+                      f"link set vlan{n} up", f"addr add 10.7.{n}.{host}/24 dev vlan{n}"]
+        commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}",
+                     *cloud.tunnel_port(hv, f"br{n}", f"tun{n}", kind, 70 + n, OTHER[hv], family)]
+    cloud.world.ip_batch(ns, links)
+    links_up(cloud, ns, [f"tap{n}" for n in range(len(TUNNELS))])
+    cloud.world.ip_batch(vm, addresses)
     cloud.vsctl(hv, *commands[1:])
     cloud.world.spawn(f"serve-{hv}", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=vm, ready="ready")
     return vm
@@ -189,7 +182,7 @@ def dropped_by_device(cloud, hv, n):
 def transfer(cloud, n, protocol, hv, target):
     """A VM of HV sends super-packets and gets an answer (TCP: in super-packets, too), of which the VMs' devices drop none. On HV
     the fast path carries all of it. (At the other end UDP's super-packets go up behind a UDP tunnel.)"""
-    other = {"hv1": "hv2", "hv2": "hv1"}[hv]
+    other = OTHER[hv]
     size = TCP_SIZE if protocol == "tcp" else SEGMENT * SEGMENTS
     before = [fast_bytes(cloud, hv, n), [dropped_by_device(cloud, end, n) for end in (hv, other)]]
     done = cloud.world.sh(cloud.vm_ns[hv], "/usr/bin/python3", "-B", TRANSFER, f"ask-{protocol}", target, check=False)
@@ -209,6 +202,46 @@ def traffic(check, cloud, n):
         if check(f"{kind} over IPv{family}: ICMP to {target}{tagged}", answers, cloud, cloud.vm_ns["hv1"], target):
             check(f"{kind} over IPv{family}: TCP to {target}{tagged}", transfer, cloud, n, "tcp", "hv1", target)
             check(f"{kind} over IPv{family}: UDP to {other}{tagged}", transfer, cloud, n, "udp", "hv2", other)
+
+
+# ---- super-packets, counted where they arrive
+
+def enter(stack, bridges):
+    stack.enter_context(bridges)
+    assert bridges.kinds["sender"] == DATAGRAMS, "no VLAN devices"
+
+
+def whole(bridges, source, cut=()):
+    want = bridges.assert_whole(source, cut)
+    return f"{len(bridges.kinds[source])} of them at {len(want)} VMs"
+
+
+def cut_by_device(cloud, bridges, source):
+    """What the underlay's device cannot do the kernel does, and each piece is right."""
+    cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "off")
+    try:
+        return whole(bridges, source, [name for _, name, _ in bridges.targets() if name.startswith("far")])
+    finally:
+        cloud.world.sh(cloud.hv_ns("hv1"), "ethtool", "-K", "und0", "tx", "on")
+
+
+def super_packets(check, cloud):
+    """On every way where the kernel's mark is met, TCP's from a tap, UDP's from sockets behind a veth (since Linux 6.2 from the tap, too)."""
+    sources = {"from": "super-packets of a tap", "sender": "UDP's of sockets"}
+    with contextlib.ExitStack() as stack:
+        row = tunnels_in_a_row(cloud)
+        if check("tunnels in a row come up", enter, stack, row):
+            for source, name in sources.items():
+                check(f"out of a tunnel into the next and to a port, {len(TUNNELS)} in a row: {name}", whole, row, source)
+    with contextlib.ExitStack() as stack:
+        forms = tunnels_of_all_forms(cloud, TAP_LAST)
+        if check("tunnels of all forms come up", enter, stack, forms):
+            for source, name in sources.items():
+                check(f"into tunnels of all forms, then to a port: {name}", whole, forms, source)
+            forms.lead("hv1", {"from": TUNNEL_LAST})
+            for source, name in sources.items():
+                check(f"to ports and into tunnels of all forms, a tunnel last: {name}", whole, forms, source)
+                check(f"the same over a device without offloads: {name}", cut_by_device, cloud, forms, source)
 
 
 # ---- the userspace datapath
@@ -286,6 +319,7 @@ def main():
             if check("bridges, VMs and tunnels come up", traffic_up, cloud):
                 for n in range(len(TUNNELS)):
                     traffic(check, cloud, n)
+                super_packets(check, cloud)
             if check("warren-switchd --datapath userspace serves", userspace_up, cloud):
                 for protocol in ("tcp", "udp"):
                     check(f"userspace datapath: {protocol.upper()} from veth to veth", userspace_transfer, cloud, protocol)

@@ -13,6 +13,7 @@ import pathlib
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -148,6 +149,7 @@ def main():
     parser.add_argument("--kvm", action="store_true", help="use the processor itself (which nested virtual machines may not offer)")
     parser.add_argument("tests", nargs="*", help="pytest arguments: run these inside as well, as tests/e2e/test_ebpf.py")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("kernel.py: ended by SIGTERM"))  # and the machine with it
     if platform.machine() not in MACHINES:
         sys.exit(f"kernel.py: knows no virtual machine for {platform.machine()}")
     arch, emulator, cpu = MACHINES[platform.machine()]
