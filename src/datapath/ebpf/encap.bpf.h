@@ -13,11 +13,12 @@
  * and at once after user space has heard of a change (net.c raises the config's generation). The packet that asked goes
  * by the kernel's own neighbour output (bpf_redirect_neigh()), which resolves, confirms and keeps the entry; all others
  * have their Ethernet header from the cache and cost no route lookup. A copy (bpf_clone_redirect()) always needs its
- * header from us; where the neighbour is not known yet, and where a packet is too big for the path, user space does
- * this one step.
+ * header from us, so one that would ask is encapsulated by itself (send_aside()), and goes the kernel's way, too. Where
+ * there is no detour to do so, and the neighbour is not known, user space does this one step, and also where a packet
+ * is too big for the path.
  *
- * A copy of a super-packet is encapsulated by itself (send_aside()), so that the kernel's note of that is on the copy
- * alone: the packet goes into tunnels of other forms, and to ports, as if it had never been near a tunnel.
+ * A copy of a super-packet is always encapsulated by itself, so that the kernel's note of that is on the copy alone:
+ * the packet goes into tunnels of other forms, and to ports, as if it had never been near a tunnel.
  *
  * A connection whose super-packets go up because of their outer checksum (csum.bpf.h) has small packets, too, which
  * must not overtake them: TCP would take that for losses. So they follow while the ring is not empty (must_follow()).
@@ -86,7 +87,7 @@ union hop_word {
 
 /* Asks the kernel, and keeps a whole answer. */
 INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c,
-                            const struct ebpf_tunnel *t, struct ebpf_nexthop *nh, __u64 now)
+                            const struct ebpf_tunnel *t, struct ebpf_nexthop *nh)
 {
     __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
     long r = route(skb, s, c, t, s->hash & (EBPF_NEXTHOP_WAYS - 1));
@@ -110,7 +111,21 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     nh->src = (union hop_word){.addr = hop->src, .tag = tag}.word;
     nh->via = (__u64)hop->ifindex << 32 | hop->mtu << 16 | tag;
     nh->generation = generation;
-    nh->expires_ns = now + EBPF_NEXTHOP_NS;
+    nh->expires_ns = bpf_ktime_get_coarse_ns() + EBPF_NEXTHOP_NS;
+}
+
+INLINE bool nexthop_is_old(const struct ebpf_nexthop *nh, const struct ebpf_config *c)
+{
+    return nh->expires_ns < bpf_ktime_get_coarse_ns() || nh->generation != c->generation;
+}
+
+/* Whoever sends to where T leads must ask for it first. */
+INLINE bool must_ask(const struct scratch *s, const struct ebpf_config *c, const struct ebpf_tunnel *t)
+{
+    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
+    struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
+
+    return nh && nexthop_is_old(nh, c);
 }
 
 /* Where T leads, in s->hop. False: the remote has no place in the cache. */
@@ -118,9 +133,9 @@ INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config
 {
     __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
     struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
-    __u64 now = bpf_ktime_get_coarse_ns(), via;
     union hop_word dst, src;
     struct hop *hop = &s->hop;
+    __u64 via;
 
     if (!nh) {
         return false;
@@ -128,8 +143,8 @@ INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config
     dst.word = nh->dst;
     src.word = nh->src;
     via = nh->via;
-    if (nh->expires_ns < now || nh->generation != c->generation || dst.tag != src.tag || dst.tag != (via & 0xffff)) {
-        nexthop_refresh(skb, s, c, t, nh, now);
+    if (nexthop_is_old(nh, c) || dst.tag != src.tag || dst.tag != (via & 0xffff)) {
+        nexthop_refresh(skb, s, c, t, nh);
         return true;
     }
     hop->fresh = false;
@@ -450,23 +465,20 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
 }
 
 /* Has a copy of the packet do the step NUMBER, a tunnel's, by the program at the detour's device, which runs meanwhile,
- * in this same scratch. False: there is no detour. */
-INLINE bool send_aside(struct __sk_buff *skb, struct scratch *s, __u32 number)
+ * in this same scratch. */
+INLINE void send_aside(struct __sk_buff *skb, struct scratch *s, __u32 number, __u32 device)
 {
-    __u32 device = detour_device(), l3 = s->l3, l4 = s->l4, tags = s->tags, shape = s->shape, mark = s->gso_mark;
+    __u32 l3 = s->l3, l4 = s->l4, mpls = s->mpls, tags = s->tags, shape = s->shape, mark = s->gso_mark;
 
-    if (!device) {
-        return false;
-    }
     s->aside = number + 1;
     bpf_clone_redirect(skb, device, 0);
     s->l3 = l3;
     s->l4 = l4;
+    s->mpls = mpls;
     s->tags = tags;
     s->shape = shape;
     s->gso_mark = mark;
     s->aside = s->base = s->encap = 0;
-    return true;
 }
 
 #define RISEN_MAX 1024 /* a power of 2 */
@@ -510,7 +522,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
                          bool last)
 {
     struct ebpf_config *c = config_get();
-    __u32 outer, len, port, mode;
+    __u32 outer, len, port, mode, device;
     const struct ebpf_tunnel *t;
     struct w_eth *eth;
     long r;
@@ -518,10 +530,15 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (!s || !step || !c) {
         return TC_ACT_SHOT;
     }
-    if (skb->gso_size && !last && !s->encap && send_aside(skb, s, number)) {
+    t = &step->u.tunnel;
+    device = last ? 0 : detour_device();
+    if (device && (skb->gso_size ? !s->encap : must_ask(s, c, t))) {
+        if (s->encap && undo_encap(skb, s)) {
+            return drop(DROP_TUNNEL_TX);
+        }
+        send_aside(skb, s, number, device);
         return RUN_ON;
     }
-    t = &step->u.tunnel;
     outer = outer_len(t);
     len = s->len;
     port = step->port;

@@ -168,6 +168,67 @@ static void test_several_tunnels(void **state WR_UNUSED)
     close(underlay.receive);
 }
 
+/* The host asks for 10.9.0.2 on the underlay. */
+static void expect_arp_request(const struct devices *underlay)
+{
+    uint8_t got[256];
+    size_t n;
+
+    do {
+        n = emerged(underlay, got, sizeof(got));
+        assert_in_range(n, 14, sizeof(got));
+    } while (got[12] != 0x08 || got[13] != 0x06);
+    assert_int_equal(got[21], 1);
+    assert_memory_equal(got + 38, "\x0a\x09\x00\x02", 4);
+}
+
+/* A copy whose next hop nobody knows has the kernel ask, and waits for the answer: no user space is needed. Before it
+ * and behind it are others of which the frame may bear the headers still. */
+static void test_copies_ask(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action_vlan push;
+        struct trunc_to before, vxlan, behind;
+        struct dp_action_set mark; /* what is between outputs stays between them */
+        struct dp_action out;
+    } a = {.push = {.h = {DP_ACTION_PUSH_VLAN, sizeof(a.push), 0}, .vlan = VLAN_7},
+           .before = trunc_to(0, PORT_TUNNEL + EBPF_VXLAN, true),
+           .vxlan = trunc_to(0, PORT_TUNNEL + EBPF_VXLAN, false),
+           .behind = trunc_to(0, PORT_TUNNEL + EBPF_GRE, true),
+           .mark = set_ones(DP_SET_MARK),
+           .out = {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    struct ebpf_detour *detour = NULL;
+    struct devices underlay, arp;
+    uint8_t frames[2][68], out[256];
+
+    NEEDS_BPF;
+    underlay_up();
+    assert_int_equal(ebpf_detour_open(&maps, NULL, &detour), 0);
+    for (unsigned int tagged = 0; tagged < 2; tagged++) {
+        size_t out_len = sizeof(out), len = tagged ? 64 : 60;
+
+        RUN("ip neigh del 10.9.0.2 dev und0");
+        maps.config->generation++;
+        underlay.receive = raw_socket("und1");
+        arp.receive = raw_socket("und1");
+        udp_frame(frames[0], 1, 2, 3, 4);
+        tag_frame(frames[1], frames[0]);
+        assert_int_equal(tagged ? run_actions(&a, sizeof(a), frames[0], 60, out, &out_len)
+                                : run_actions(&a.before, sizeof(a) - sizeof(a.push), frames[0], 60, out, &out_len),
+                         TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_memory_equal(out, frames[0], 60);
+        expect_tunnelled(&underlay, EBPF_VXLAN, true, frames[tagged], len);
+        expect_arp_request(&arp);
+        expect_tunnelled(&underlay, EBPF_GRE, true, frames[tagged], len);
+        RUN("ip neigh replace 10.9.0.2 lladdr 02:00:00:00:00:02 dev und0 nud permanent");
+        expect_tunnelled(&underlay, EBPF_VXLAN, false, frames[tagged], len);
+        close(underlay.receive);
+        close(arp.receive);
+    }
+    ebpf_detour_close(detour, false);
+}
+
 /* Super-packets cross tunnels whole, whatever the IP versions inside and outside, and with a tag that they get before
  * and lose behind. Each turn also as on a kernel that cannot be told the inner version (before Linux 6.3; decap_l3
  * plays it): taken for the outer one, they would be dropped. */
@@ -508,10 +569,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tunnel_then_untag),    cmocka_unit_test(test_tag_into_tunnel),
         cmocka_unit_test(test_copy_tunnel),          cmocka_unit_test(test_several_tunnels),
-        cmocka_unit_test(test_super_through_tunnel), cmocka_unit_test(test_small_through_tunnel),
-        cmocka_unit_test(test_tunnel_to_tunnel),     cmocka_unit_test(test_options_out),
-        cmocka_unit_test(test_options_of_steps),     cmocka_unit_test(test_options_in),
-        cmocka_unit_test(test_snap_into_tunnel),     cmocka_unit_test(test_options_table),
+        cmocka_unit_test(test_copies_ask),           cmocka_unit_test(test_super_through_tunnel),
+        cmocka_unit_test(test_small_through_tunnel), cmocka_unit_test(test_tunnel_to_tunnel),
+        cmocka_unit_test(test_options_out),          cmocka_unit_test(test_options_of_steps),
+        cmocka_unit_test(test_options_in),           cmocka_unit_test(test_snap_into_tunnel),
+        cmocka_unit_test(test_options_table),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
