@@ -55,6 +55,11 @@ void megaflow_adopt(void *aux, const struct dp_flow *flow)
 
     if (translate_left(sw, flow, now, &out)) {
         megaflow_install(sw->megaflows, flow->key, &out, generation, MEGAFLOW_LEFT, flow->stats.used_ms, now);
+        /* Of a packet that a program of another version forwards, not of a flow: what its stations will ask each other
+         * is not learned with it. */
+        if (!ip_addr_is_zero(&flow->mask->ip_src) && !ip_addr_is_zero(&flow->mask->ip_dst)) {
+            megaflow_foresee(sw->megaflows, flow->key, out.actions, out.actions_len, now);
+        }
         xlate_out_done(&out);
     }
 }

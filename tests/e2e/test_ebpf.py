@@ -122,6 +122,14 @@ def test_killed_and_started_again(cloud):
         assert sent > 1000 and lost == 0, (probe.tag, sent, lost)
 
 
+def neighbours_believed_for(cloud, vm, seconds):
+    """Until the VM asks its neighbours again whether they are still there."""
+    for family in ("ipv4", "ipv6"):
+        neigh = f"net.{family}.neigh.eth0"
+        cloud.world.sh(cloud.vms[vm]["ns"], "sysctl", "-qw", f"{neigh}.base_reachable_time_ms={500 * seconds}",
+                       f"{neigh}.delay_first_probe_time={seconds}", f"{neigh}.retrans_time_ms=200")
+
+
 @pytest.fixture(scope="module")
 def curious(cloud):
     """The VMs ask each other every second whether they are still there; their addresses of both families."""
@@ -129,10 +137,7 @@ def curious(cloud):
     for name, (_, address) in ends.items():
         ns = cloud.vms[name]["ns"]
         cloud.world.ip(ns, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
-        for family in ("ipv4", "ipv6"):
-            neigh = f"net.{family}.neigh.eth0"
-            cloud.world.sh(ns, "sysctl", "-qw", f"{neigh}.base_reachable_time_ms=500", f"{neigh}.delay_first_probe_time=1",
-                           f"{neigh}.retrans_time_ms=200")
+        neighbours_believed_for(cloud, name, 1)
         cloud.world.ip(ns, "neigh", "flush", "all")
     return ends
 
@@ -144,16 +149,29 @@ def reach(cloud, ways):
 
 
 @pytest.mark.alone
-def test_neighbours_are_kept_while_it_is_away(cloud, curious):
+@pytest.mark.parametrize("layout", ["the same", "another"])
+def test_neighbours_are_kept_while_it_is_away(cloud, curious, layout):
     """Stations that have just begun to talk ask each other soon after whether they are still there, every second here; no
-    switch saw that before it went away. Nor does another process between lose what nobody has asked yet."""
+    switch saw that before it went away. Nor does another process between lose what nobody has asked yet, or one of another
+    version, which learns from what is said."""
+    for name in curious:
+        neighbours_believed_for(cloud, name, 1 if layout == "the same" else 60)
     for hv in ("hv1", "hv2"):
         cloud.appctl(hv, "revalidator/purge")
     ways = [(a, target) for a, b in (("red1", "red2"), ("red3", "red1"), ("red2", "red3")) for target in curious[b]]
     reach(cloud, ways)
     switches_killed(cloud)
+    if layout == "another":
+        for hv in ("hv1", "hv2"):
+            next(cloud.pins(hv).iterdir()).rename(cloud.pins(hv) / "layout0")
+        for n, (source, target) in enumerate(ways):
+            cloud.world.spawn(f"learned{n}", ["ping", "-q", "-n", "-i", "0.05", target], netns=cloud.vms[source]["ns"])
     cloud.switches_again("hv1", "hv2")
     switches_killed(cloud)
+    for n in range(len(ways)):
+        cloud.world.kill(f"learned{n}")
+    for name in curious:
+        neighbours_believed_for(cloud, name, 1)
     for n, (source, target) in enumerate(ways):
         cloud.world.spawn(f"kept{n}", ["ping", "-q", "-n", "-c", "100", "-i", "0.05", "-W", "1", target],
                           netns=cloud.vms[source]["ns"])
@@ -181,7 +199,7 @@ def test_silent_receivers_answer_while_it_is_away(cloud, curious):
     time.sleep(4)  # as long as a neighbour is asked before it is given up, and longer
     assert cloud.world.kill("oneway", signal.SIGINT) == 0, cloud.world.log("oneway")
     report = json.loads(cloud.world.log("oneway").splitlines()[-1])
-    switches_settled(cloud, "hv1", "hv2")
+    cloud.switches_again("hv1", "hv2")
     assert not {name: seen["lost"] for name, seen in report.items() if seen["lost"] or seen["sent"] < 100}
 
 
