@@ -196,3 +196,13 @@ def test_routing_rules(hvs, name):
         hvs.vsctl("hv1", "remove", "Interface", "tun", "options", option.partition("=")[0])
         for what, _, *words in reversed(commands):
             hvs.world.ip(ns, what, "del", *words)
+
+
+def test_mtu_of_the_route(hvs):
+    """An MTU that somebody gave the route is as good as the device's, from a second later on."""
+    sent = Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.7", flags="DF") / TCP(dport=80) / Raw(bytes(ROOM - 90))
+    for command, want in (("add", {1: [raw(too_big(ROOM - 100, sent))]}), ("del", {6: [raw(sent)]})):
+        hvs.world.ip(hvs.hv_ns("hv1"), "route", command, "10.201.2.2", "via", "10.201.1.1", "mtu", "1400")
+        wait_for(f"{want}", lambda w=want: passed_on(hvs, raw(sent), w) == w, 10)
+        for _ in range(3):
+            assert passed_on(hvs, raw(sent), want) == want

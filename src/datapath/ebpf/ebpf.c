@@ -14,6 +14,7 @@
 LOG_MODULE("dp_ebpf");
 
 #define TICK_MS 1000
+#define MTU_TICKS 60
 #define ADOPT_SLICE 20 /* orphans between looks at the clock */
 #define ADOPT_MS 2     /* at a time, so that packets are not kept waiting */
 #define ADOPT_USEC 10000
@@ -156,10 +157,45 @@ static struct remote *remote_of(struct ebpf_datapath *dp, const struct ip_addr *
         r = xcalloc(1, sizeof(*r));
         r->dst = *dst;
         r->nexthop = dp->next_nexthop;
+        r->mtu = MTU_UNKNOWN;
         dp->next_nexthop += EBPF_NEXTHOP_WAYS;
         HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
     }
     return r;
+}
+
+/* The programs' lookups do not tell a route's own MTU (ip-route(8)) unless it is locked, so they are told. */
+static void follow_mtu(struct ebpf_datapath *dp, struct remote *r)
+{
+    uint32_t mtu = tunnel_tx_mtu(dp->us->tunnel_tx, &r->dst, &r->src, 0, time_mono_ms());
+
+    if (mtu == r->mtu) {
+        return;
+    }
+    r->mtu = mtu;
+    for (uint32_t i = r->nexthop; i < r->nexthop + EBPF_NEXTHOP_WAYS; i++) {
+        struct ebpf_nexthop nh;
+
+        if (!bpf_map_lookup_elem(dp->maps.nexthops_fd, &i, &nh)) {
+            nh.route_mtu = mtu;
+            nh.expires_ns = 0;
+            bpf_map_update_elem(dp->maps.nexthops_fd, &i, &nh, BPF_ANY);
+        }
+    }
+}
+
+/* When something has changed; now and then for what the kernel tells nobody (what it learned of a path expires). */
+static void follow_mtus(struct ebpf_datapath *dp)
+{
+    uint32_t generation = __atomic_load_n(&dp->maps.config->generation, __ATOMIC_RELAXED);
+    struct remote *r, *next;
+
+    if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % MTU_TICKS == 0)) {
+        dp->routes_seen = generation;
+        HASH_ITER(hh, dp->remotes, r, next) {
+            follow_mtu(dp, r);
+        }
+    }
 }
 
 static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
@@ -179,7 +215,10 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
         return true; /* no source: the list is punted */
     }
     t->nexthop = r->nexthop;
-    t->src = tunnel->src;
+    t->src = r->src = tunnel->src;
+    if (r->mtu == MTU_UNKNOWN && !ip_addr_is_zero(&r->dst)) {
+        follow_mtu(dp, r);
+    }
     if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
         t->src = r->route_src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
     }
@@ -375,6 +414,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
 
     ebpf_flows_tick(dp->flows, time_mono_ms());
     follow_sources(dp);
+    follow_mtus(dp);
 }
 
 /* --- taking over from a process before us --- */
@@ -392,6 +432,8 @@ static void remember_remote(void *dp_, const struct ebpf_step *step)
         r = xcalloc(1, sizeof(*r));
         r->dst = step->u.tunnel.dst;
         r->nexthop = step->u.tunnel.nexthop;
+        r->src = step->u.tunnel.src;
+        r->mtu = MTU_UNKNOWN;
         HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
         dp->next_nexthop = MAX(dp->next_nexthop, r->nexthop + EBPF_NEXTHOP_WAYS);
     }

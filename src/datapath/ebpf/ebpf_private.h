@@ -27,9 +27,12 @@ struct fast_port {
 struct remote {
     struct ip_addr dst;
     struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
+    struct ip_addr src;       /* of the flow that was compiled last; zero: left to the route */
     uint32_t nexthop;
+    uint32_t mtu; /* of the route, 0: there is none; or MTU_UNKNOWN */
     UT_hash_handle hh;
 };
+#define MTU_UNKNOWN UINT32_MAX
 
 struct ebpf_datapath {
     struct datapath dp;
@@ -58,6 +61,8 @@ struct ebpf_datapath {
     struct ebpf_leaving removed; /* devices of INTERNAL ports */
     struct remote *remotes;
     uint32_t next_nexthop;
+    uint32_t routes_seen; /* the config's generation when MTUs were asked for */
+    unsigned int ticks;
     uint64_t drops[DROP_MAX];
 };
 

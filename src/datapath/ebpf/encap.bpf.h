@@ -92,19 +92,24 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
     long r = route(skb, s, c, t, s->hash & (EBPF_NEXTHOP_WAYS - 1));
     struct hop *hop = &s->hop;
+    __u32 mtu;
 
     hop->fresh = true;
     hop->ifindex = r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH ? s->fib.ifindex : 0;
     hop->mtu = 0;
     __builtin_memset(&hop->dst, 0, sizeof(hop->dst));
+    if (r == BPF_FIB_LKUP_RET_SUCCESS) {
+        hop->mtu = s->fib.mtu_result;
+    } else if (hop->ifindex) { /* without a neighbour the kernel tells no path's MTU */
+        bpf_check_mtu(skb, hop->ifindex, &hop->mtu, 0, 0);
+    }
+    /* Nor that of the route, unless it is locked. */
+    mtu = nh->route_mtu && nh->route_mtu < hop->mtu ? nh->route_mtu : hop->mtu;
+    hop->mtu = mtu < 0xffff ? mtu : 0xffff;
     if (r != BPF_FIB_LKUP_RET_SUCCESS) {
         nh->expires_ns = 0;
-        if (hop->ifindex) { /* without a neighbour the kernel tells no path's MTU */
-            bpf_check_mtu(skb, hop->ifindex, &hop->mtu, 0, 0);
-        }
         return;
     }
-    hop->mtu = s->fib.mtu_result < 0xffff ? s->fib.mtu_result : 0xffff;
     __builtin_memcpy(&hop->dst, s->fib.dmac, 6);
     __builtin_memcpy(&hop->src, s->fib.smac, 6);
     nh->dst = (union hop_word){.addr = hop->dst, .tag = tag}.word;

@@ -9,9 +9,9 @@
  * EBPF_LAYOUT: pinned maps of another layout are not adopted.
  *
  * Who writes what. User space: all of config, ports, ifindexes, masks, flow_index, steps, and slots but for their
- * counters. BPF: the counters, the budgets, the next-hop cache, the ring. Slots and steps are given out by user space,
- * and given out again only EBPF_QUARANTINE_MS after they were dead: no program that still runs on the old contents can
- * see the new.
+ * counters. BPF: the counters, the budgets, the next-hop cache (but for routes' MTUs), the ring. Slots and steps are
+ * given out by user space, and given out again only EBPF_QUARANTINE_MS after they were dead: no program that still runs
+ * on the old contents can see the new.
  */
 #include <linux/bpf.h>
 
@@ -263,7 +263,7 @@ struct ebpf_nexthop {
     __u64 via;        /* ifindex << 32 | MTU of the path << 16 | tag */
     __u64 expires_ns; /* 0: nothing is known */
     __u32 generation; /* the config's when it was written */
-    __u32 pad;
+    __u32 route_mtu;  /* user space's: that of the route, 0: not known */
 };
 
 struct ebpf_config {

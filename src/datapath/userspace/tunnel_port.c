@@ -162,6 +162,7 @@ static uint16_t mss_of(struct us_port *port, const struct packet *p, size_t hdr_
     unsigned int mtu = tunnel_tx_mtu(port->dp->tunnel_tx, &p->tunnel.src, &p->tunnel.dst, 0, port->dp->now_ms);
     size_t overhead = tunnel_hdr_len(tunnel_kind_of(port), &p->tunnel, true) + hdr_len;
 
+    mtu = mtu ? mtu : 1500;
     return mtu > overhead + 536 ? (uint16_t)MIN(mtu - overhead, 65535u) : 536;
 }
 

@@ -222,7 +222,7 @@ unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, cons
 {
     const struct route *route;
 
-    return route_get(tx, &(struct way){*dst, *src, mark}, now_ms, &route) ? 1500 : route->mtu;
+    return route_get(tx, &(struct way){*dst, *src, mark}, now_ms, &route) ? 0 : route->mtu;
 }
 
 struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)

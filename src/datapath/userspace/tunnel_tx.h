@@ -26,7 +26,7 @@ enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uin
                                 struct packet *p, const struct flow_tunnel *tunnel, int64_t now_ms);
 /* The source address of the route to DST, zero when there is none. */
 struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms);
-/* The MTU of the route that packets with MARK take from SRC to DST; 1500 when there is none. */
+/* The MTU of the route that packets with MARK take from SRC (zero: any) to DST; 0 when there is none. */
 unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, const struct ip_addr *src, uint32_t mark,
                            int64_t now_ms);
 
