@@ -2,6 +2,7 @@
 """Rarer actions on real frames, on each datapath: cut outputs, ports of SCTP, neighbour discovery, MPLS, Geneve options. On the eBPF
 datapath the frames go through once more while the switches are stopped: nobody but the fast path can have passed them on."""
 import struct
+import time
 
 import pytest
 from captures import rdpcap  # noqa: F401  (scapy, its warnings silenced)
@@ -206,3 +207,29 @@ def test_mtu_of_the_route(hvs):
         wait_for(f"{want}", lambda w=want: passed_on(hvs, raw(sent), w) == w, 10)
         for _ in range(3):
             assert passed_on(hvs, raw(sent), want) == want
+
+
+def test_source_of_the_route(hvs):
+    """Flows that leave the outer source address to the route follow it, whatever is looked at meanwhile."""
+    frames = {name: ({k: [raw(f)] for k, f in want.items()}, raw(sent)) for name, (sent, want) in FRAMES.items() if "options" in name}
+    ns, route = hvs.hv_ns("hv1"), ("route", "replace", "default", "via", "10.201.1.1", "src")
+    hvs.vsctl("hv1", "set", "Open_vSwitch", ".", "other_config:fast-path-sample=1")
+    hvs.world.ip(ns, "addr", "add", "10.201.1.3/24", "dev", "und0")
+    try:
+        for source in ("10.201.1.3", "10.201.1.2"):
+            for want, frame in frames.values():
+                wait_for(f"{want}", lambda w=want, f=frame: passed_on(hvs, f, w) == w, 10)
+            hvs.world.ip(ns, *route, source)
+            hvs.vsctl("hv2", "set", "Interface", "tun", f"options:remote_ip={source}")
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                hvs.wire.sockets[1].send(frames["options"][1])
+                time.sleep(0.002)
+            for want, frame in frames.values():
+                wait_for(f"{want} from {source}", lambda w=want, f=frame: passed_on(hvs, f, w) == w, 10)
+        assert hvs.counter("hv1", "megaflow_sample_mismatch") == 0
+    finally:
+        hvs.vsctl("hv1", "remove", "Open_vSwitch", ".", "other_config", "fast-path-sample")
+        hvs.world.ip(ns, *route, "10.201.1.2")
+        hvs.world.ip(ns, "addr", "del", "10.201.1.3/24", "dev", "und0")
+        hvs.vsctl("hv2", "set", "Interface", "tun", "options:remote_ip=10.201.1.2")

@@ -220,7 +220,10 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
         follow_mtu(dp, r);
     }
     if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
-        t->src = r->route_src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
+        if (ip_addr_is_zero(&r->route_src)) {
+            r->route_src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
+        }
+        t->src = r->route_src; /* the same for all flows, until follow_sources() changes them */
     }
     return true;
 }
@@ -283,7 +286,10 @@ static void follow_sources(struct ebpf_datapath *dp)
 
         if (!ip_addr_is_zero(&r->route_src)) {
             src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
-            changed |= !ip_addr_is_zero(&src) && memcmp(&src, &r->route_src, sizeof(src)) != 0;
+            if (!ip_addr_is_zero(&src) && memcmp(&src, &r->route_src, sizeof(src))) {
+                r->route_src = src;
+                changed = true;
+            }
         }
     }
     if (changed) {
