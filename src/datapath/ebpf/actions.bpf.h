@@ -189,9 +189,9 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         skb->priority = step->arg;
         return RUN_ON;
     case EBPF_OP_POP_MPLS: /* not in edit(): it calls parse(), and both need much of the stack */
-        return pop_mpls(skb, s, &step->u.mpls) ? drop(DROP_BAD_ACTION) : RUN_ON;
+        return pop_mpls(skb, s, &step->u.mpls) ? end(s, step, number, DROP_BAD_ACTION) : RUN_ON;
     default:
-        return edit(skb, s, step) ? drop(DROP_BAD_ACTION) : RUN_ON;
+        return edit(skb, s, step) ? end(s, step, number, DROP_BAD_ACTION) : RUN_ON;
     }
     if (action == RUN_UP) {
         action = upcall(skb, s, EBPF_UPCALL_OUTPUT, number, id);

@@ -261,6 +261,11 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
 
 static void compile(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth);
 
+static bool is_output(const struct ebpf_step *s)
+{
+    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL || s->op == EBPF_OP_TRUNC;
+}
+
 /* A clone after which there is more to do: its changes are taken back, and what ends it does not end the list. */
 static void copy(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth)
 {
@@ -281,10 +286,10 @@ static void copy(struct compiler *c, const struct dp_action *actions, size_t len
         c->p.steps[from].op = EBPF_OP_ASIDE;
         c->p.steps[from].arg = (uint32_t)(c->p.n - 1 - from);
     }
-    for (size_t i = from; i < c->p.n; i++) {
+    for (size_t i = from + 1; i < c->p.n - 1; i++) {
         struct ebpf_step *s = &c->p.steps[i];
 
-        if (s->op == EBPF_OP_METER || s->op == EBPF_OP_DROP) {
+        if (!is_output(s)) {
             s->skip = (uint16_t)(c->p.n - 1 - i);
         }
     }
@@ -369,11 +374,6 @@ static void compile(struct compiler *c, const struct dp_action *actions, size_t 
         }
         compile_one(c, a, (const char *)a + a->len >= (const char *)actions + len, depth);
     }
-}
-
-static bool is_output(const struct ebpf_step *s)
-{
-    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL || s->op == EBPF_OP_TRUNC;
 }
 
 /* Local outputs first; tunnels by the form of their headers; truncated ones last, since only the last of all may cut;

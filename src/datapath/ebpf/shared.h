@@ -143,8 +143,8 @@ struct ebpf_step {
     __u8 op;    /* enum ebpf_op */
     __u8 flags; /* EBPF_STEP_* */
     union {
-        __u16 trunc;
-        __u16 skip; /* METER, DROP: not the end of the list, but of a clone: so many steps on; 0: of the list */
+        __u16 trunc; /* outputs */
+        __u16 skip;  /* all others: not the end of the list, but of a clone: so many steps on; 0: of the list */
     };
     union {
         __u32 arg;

@@ -10,7 +10,7 @@
 
 struct list {
     size_t len;
-    bool mpls, odd; /* has labels pushed, popped or set; ends in a drop of a reason, or in a misfit */
+    bool mpls; /* has labels pushed, popped or set */
     uint8_t b[8192] __attribute__((aligned(8)));
 };
 
@@ -151,6 +151,41 @@ static void random_mpls(struct list *l, struct packet *p)
     assert_true(twin_edit(p, &a->h));
 }
 
+/* An action for which P lacks the header: it ends the list, or the clone that it is in. None if P has all that are
+ * tried. */
+static void random_misfit(struct list *l, const struct packet *p)
+{
+    static const uint32_t what[] = {DP_SET_IPV4, DP_SET_IPV6, DP_SET_TP,  DP_SET_ARP,
+                                    DP_SET_ND,   DP_SET_MPLS, DP_SET_VLAN};
+    _cleanup_(packet_freep) struct packet *copy = packet_clone(p);
+    uint32_t which = rnd(ARRAY_SIZE(what) + 2);
+    size_t at = l->len;
+    bool mpls = l->mpls;
+    struct dp_action *a;
+
+    if (which >= ARRAY_SIZE(what)) {
+        a = which == ARRAY_SIZE(what) ? list_add_u32(l, DP_ACTION_POP_VLAN, 0)
+                                      : list_add(l, DP_ACTION_POP_MPLS, sizeof(struct dp_action_mpls), 0);
+        l->mpls |= a->type == DP_ACTION_POP_MPLS;
+    } else {
+        struct dp_action_set *set = list_add(l, DP_ACTION_SET, sizeof(*set), what[which]);
+
+        a = &set->h;
+        set->mask.ip_ttl = set->key.ip_ttl = 0x55;
+        set->mask.tp_src = set->key.tp_src = htobe16(0x5555);
+        set->mask.ip_dst.be32[3] = set->key.ip_dst.be32[3] = htobe32(0x55555555);
+        set->mask.arp_sha.a[5] = set->key.arp_sha.a[5] = 0x55;
+        set->mask.nd_target.b[15] = set->key.nd_target.b[15] = 0x55;
+        set->mask.mpls_lse[0] = set->key.mpls_lse[0] = htobe32(0x55000);
+        set->mask.vlan[0].tci = set->key.vlan[0].tci = htobe16(0x555);
+        l->mpls |= what[which] == DP_SET_MPLS;
+    }
+    if (twin_edit(copy, a)) {
+        l->len = at;
+        l->mpls = mpls;
+    }
+}
+
 static void random_actions(struct list *l, struct packet *p, bool nested);
 
 static void random_clone(struct list *l, const struct packet *p)
@@ -176,6 +211,11 @@ static void random_action(struct list *l, struct packet *p, bool nested)
     case 3:
     case 4:
         random_set(l, p);
+        break;
+    case 12:
+        if (!rnd(nested ? 2 : 20)) {
+            random_misfit(l, p);
+        }
         break;
     case 5:
     case 6:

@@ -296,6 +296,41 @@ static void test_what_meters_count(void **state WR_UNUSED)
     check();
 }
 
+/* An action that does not fit the packet ends the clone that it is in, and nothing more: what is behind the clone has
+ * the packet as it was. */
+static void test_misfit_in_a_clone(void **state WR_UNUSED)
+{
+    static const uint32_t misfits[] = {DP_SET_IPV6, DP_SET_ARP, DP_SET_ND, DP_SET_MPLS, DP_SET_VLAN, 0, 1};
+
+    NEEDS_BPF;
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(misfits); i++) {
+        uint32_t misfit = misfits[i / 2];
+        size_t at;
+
+        frame_in(MACS "0800" IPV4_UDP "0000"
+                      "01020304",
+                 0, 0);
+        at = r.list.len;
+        list_add_u32(&r.list, DP_ACTION_CLONE, 0);
+        add_set(DP_SET_ETH | DP_SET_IPV4);
+        if (i & 1) {
+            add_out(PORT_OUT2);
+        }
+        if (misfit > 1) {
+            add_set(misfit);
+        } else if (misfit) {
+            add_mpls(DP_ACTION_POP_MPLS, ETH_TYPE_IPV4);
+        } else {
+            list_add_u32(&r.list, DP_ACTION_POP_VLAN, 0);
+        }
+        add_out(PORT_OUT2);
+        ((struct dp_action *)(void *)(r.list.b + at))->len = (uint16_t)(r.list.len - at);
+        add_set(DP_SET_TP);
+        add_out(PORT_OUT);
+        check();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_label_of_small_out_of_tunnel),
         cmocka_unit_test(test_small_tagged_out_of_tunnel),
         cmocka_unit_test(test_what_meters_count),
+        cmocka_unit_test(test_misfit_in_a_clone),
     };
 
     return cmocka_run_group_tests(tests, worlds_setup, worlds_teardown);
