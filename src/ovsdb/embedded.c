@@ -19,6 +19,7 @@ LOG_MODULE("ovsdb_embedded");
 
 struct ovsdb_embedded {
     struct child *server; /* NULL: somebody else's server is at the socket */
+    struct remote remote;
 };
 
 /* Does a server answer there? (RFC 7047, 4.1.11.) One of a process before us that was killed still listens when it is
@@ -114,42 +115,60 @@ static int start_server(struct event_base *base, const struct ovsdb_embedded_opt
     return child_start(base, "ovsdb-server", argv, NULL, NULL, ret);
 }
 
-int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
+int ovsdb_embedded_begin(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
                          char **ret_error)
 {
     _cleanup_free_ char *text = xasprintf("unix:%s", o->socket);
+    _cleanup_(ovsdb_embedded_destroyp) struct ovsdb_embedded *e = xcalloc(1, sizeof *e);
     _cleanup_free_ char *why = NULL;
-    struct remote remote;
-    struct child *server = NULL;
-    int error = remote_parse(text, 0, &remote, &why);
+    int error = remote_parse(text, 0, &e->remote, &why);
 
-    if (!error && answers(&remote)) {
+    if (!error && answers(&e->remote)) {
         log_info("%s: a server is there already, using it", text);
-        *ret = xcalloc(1, sizeof **ret);
+        *ret = TAKE_PTR(e);
         return 0;
     }
     if (!error) {
         error = make_database(o, &why);
     }
     if (!error) {
-        error = start_server(base, o, &server);
+        error = start_server(base, o, &e->server);
         if (error) {
             why = xasprintf("cannot run ovsdb-server: %s", strerror(-error));
         }
     }
-    if (!error) {
-        error = wait_for_socket(&remote, server, &why);
-    }
     if (error) {
-        child_destroy(server);
         if (ret_error) {
             *ret_error = TAKE_PTR(why);
         }
         return error;
     }
-    *ret = xcalloc(1, sizeof **ret);
-    (*ret)->server = server;
+    *ret = TAKE_PTR(e);
     return 0;
+}
+
+int ovsdb_embedded_wait(struct ovsdb_embedded *e, char **ret_error)
+{
+    _cleanup_free_ char *why = NULL;
+    int error = e->server ? wait_for_socket(&e->remote, e->server, &why) : 0;
+
+    if (error && ret_error) {
+        *ret_error = TAKE_PTR(why);
+    }
+    return error;
+}
+
+int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
+                         char **ret_error)
+{
+    _cleanup_(ovsdb_embedded_destroyp) struct ovsdb_embedded *e = NULL;
+    int error = ovsdb_embedded_begin(base, o, &e, ret_error);
+
+    error = error ? error : ovsdb_embedded_wait(e, ret_error);
+    if (!error) {
+        *ret = TAKE_PTR(e);
+    }
+    return error;
 }
 
 void ovsdb_embedded_destroy(struct ovsdb_embedded *e)

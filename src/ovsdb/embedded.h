@@ -21,8 +21,13 @@ struct ovsdb_embedded_options {
     const char *extra_remote; /* "db:Open_vSwitch,Open_vSwitch,manager_options", a ptcp: …; or NULL */
 };
 
-/* Returns when the socket answers, so that a client may connect at once (blocks at most 10 s, -ETIMEDOUT). On failure
- * *RET_ERROR says why, the caller's to free. */
+/* Lets the server begin, which takes as long as a process and its file take. On failure *RET_ERROR says why, the
+ * caller's to free. */
+int ovsdb_embedded_begin(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
+                         char **ret_error);
+/* Returns when the socket answers, so that a client may connect at once (blocks at most 10 s, -ETIMEDOUT). */
+int ovsdb_embedded_wait(struct ovsdb_embedded *e, char **ret_error);
+/* Both. */
 int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
                          char **ret_error);
 /* Ends the server. NULL is fine. */

@@ -77,13 +77,24 @@ static int start_database(struct switchd *s, const char *rundir)
         .tls_from_ssl_table = true,
         .extra_remote = "db:Open_vSwitch,Open_vSwitch,manager_options",
     };
-    int error = ovsdb_embedded_start(d->base, &o, &s->database, &why);
+    int error = ovsdb_embedded_begin(d->base, &o, &s->database, &why);
     if (error) {
         log_err("database: %s", why ? why : strerror(-error));
         return error;
     }
     s->db = xasprintf("unix:%s", socket);
     return 0;
+}
+
+static int wait_for_database(struct switchd *s)
+{
+    _cleanup_free_ char *why = NULL;
+    int error = s->database ? ovsdb_embedded_wait(s->database, &why) : 0;
+
+    if (error) {
+        log_err("database: %s", why ? why : strerror(-error));
+    }
+    return error;
 }
 
 static void on_exit_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
@@ -184,6 +195,7 @@ static int start(struct switchd *s)
         error = start_database(s, rundir);
     }
     error = error ? error : start_switch(s);
+    error = error ? error : wait_for_database(s); /* it began while programs were loaded */
     error = error ? error : start_control(s, rundir);
     if (error) {
         return error;
