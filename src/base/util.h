@@ -77,6 +77,7 @@ char *xasprintf(const char *fmt, ...) WR_PRINTF(1, 2);
 /* Milliseconds of CLOCK_MONOTONIC, and of the wall clock since 1970. Only event loops ask; state machines take `now`.
  */
 int64_t time_mono_ms(void);
+uint64_t time_mono_ns(void); /* as bpf_ktime_get_ns() */
 int64_t time_wall_ms(void);
 
 /* Makes the directory PATH and its parents that are missing, as `mkdir -p` does. Negative errno if it cannot be had. */

@@ -136,9 +136,9 @@ void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_miss
     dp->class->lookup_stats(dp, ret_hits, ret_misses);
 }
 
-bool dp_settle(struct datapath *dp, bool complete)
+bool dp_settle(struct datapath *dp, enum dp_stage stage)
 {
-    return dp->class->settle && dp->class->settle(dp, complete);
+    return dp->class->settle && dp->class->settle(dp, stage);
 }
 
 void dp_leave(struct datapath *dp)

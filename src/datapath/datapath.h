@@ -73,6 +73,14 @@ struct dp_upcall {
     const struct flow_key *key;
 };
 
+/* How far a process has come that starts where another was. */
+enum dp_stage {
+    DP_STARTING, /* packets that come up wait */
+    DP_PORTS,    /* all ports are there: only packets that must be translated wait */
+    DP_TABLES,   /* there are flows to translate packets by */
+    DP_COMPLETE, /* the tables are what they should be */
+};
+
 /* What a datapath tells its owner. */
 struct dp_callbacks {
     void (*upcall)(void *aux, const struct dp_upcall *upcall);
@@ -113,7 +121,7 @@ struct dp_class {
     int (*meter_ask)(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packets);
     const uint64_t *(*drops)(struct datapath *dp);
     void (*lookup_stats)(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
-    bool (*settle)(struct datapath *dp, bool complete);       /* may be NULL */
+    bool (*settle)(struct datapath *dp, enum dp_stage stage); /* may be NULL */
     void (*leave)(struct datapath *dp);                       /* may be NULL */
     void (*set_sample)(struct datapath *dp, uint32_t one_in); /* may be NULL */
 };
@@ -177,9 +185,10 @@ const uint64_t *dp_drops(struct datapath *dp);
 void dp_lookup_stats(struct datapath *dp, uint64_t *ret_hits, uint64_t *ret_misses);
 
 /* A datapath may outlive the process (eBPF): a new process finds ports and flows forwarding as they were. Ports that
- * are added again keep their numbers. Whether something of the kind is there still; with COMPLETE (the tables are what
- * they should be), what nobody took over is handed to callbacks->learn and ->adopt and removed, little by little. */
-bool dp_settle(struct datapath *dp, bool complete);
+ * are added again keep their numbers. Packets that came up meanwhile wait, for seconds, until STAGE says that they can
+ * be answered. Whether something of the kind is there still; with DP_COMPLETE what nobody took over is handed to
+ * callbacks->learn and ->adopt and removed, little by little. */
+bool dp_settle(struct datapath *dp, enum dp_stage stage);
 /* Of the packets that megaflows handle, one in ONE_IN goes to callbacks->sample as well; 0: none. */
 void dp_set_sample(struct datapath *dp, uint32_t one_in);
 /* From now on nothing that is deleted or closed stops forwarding: the process ends and another will take over. */

@@ -99,6 +99,7 @@ void switch_destroy(struct switch_ *sw)
         bridge_destroy(br);
     }
     event_free(sw->timer);
+    switch_settle_done(sw);
     megaflows_destroy(sw->megaflows);
     sw->dp->class->close(sw->dp);
     flow_reaper_destroy(sw->reaper);

@@ -248,6 +248,8 @@ struct tunnel_dp_port; /* a datapath port shared by tunnel ports */
 /* settle.h */
 struct settle {
     bool done;
+    struct event *soon;    /* to look again */
+    int64_t configured_ms; /* 0: not yet */
     int64_t since_ms, changed_ms;
     uint64_t generation; /* of the last change of tables or ports */
 };

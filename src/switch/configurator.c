@@ -9,6 +9,7 @@
 #include "switch/megaflow.h"
 #include "switch/ofserver.h"
 #include "switch/qos.h"
+#include "switch/settle.h"
 
 LOG_MODULE("configurator");
 
@@ -528,6 +529,7 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
         c->ran = true;
         set_timer(c->stats, c->stats_interval_ms);
     }
+    switch_configured(c->sw);
     struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
     status_write(c, txn, root);
     commit(c, txn);

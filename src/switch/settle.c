@@ -4,43 +4,96 @@
 #include "base/util.h"
 #include "switch/flow_table.h"
 
-/* When the last change was, learned addresses aside, and whether somebody has programmed them: there are flows besides
- * the one that a new bridge has, or that one is all that there was in any before, too. */
-static uint64_t look_at_tables(const struct switch_ *sw, bool *ret_programmed)
+struct tables {
+    uint64_t newest; /* change, learned addresses aside */
+    bool restored;   /* all bridges' are as the process before us left them */
+    bool some, all;  /* bridges have flows: more than the one of a new bridge, or as they were left */
+};
+
+static struct tables look_at_tables(const struct switch_ *sw)
 {
-    uint64_t newest = sw->full_generation;
+    struct tables t = {.newest = sw->full_generation, .restored = true, .all = true};
     struct bridge *br, *next;
-    bool programmed = false, restored = true;
 
     HASH_ITER(hh, sw->bridges, br, next) {
+        bool has_flows = flow_table_count(br) > 1;
+
         for (size_t i = 0; i < N_TABLES; i++) {
-            newest = MAX(newest, br->tables[i].changed);
+            t.newest = MAX(t.newest, br->tables[i].changed);
         }
-        programmed |= flow_table_count(br) > 1;
-        restored &= br->restored_ms != 0;
+        t.some |= has_flows;
+        t.all &= has_flows || br->restored_ms != 0;
+        t.restored &= br->restored_ms != 0;
     }
-    *ret_programmed = programmed || restored;
-    return newest;
+    return t;
+}
+
+static enum dp_stage stage(const struct switch_ *sw, const struct tables *t, int64_t now)
+{
+    const struct settle *s = &sw->settle;
+    int64_t quiet = now - s->changed_ms;
+
+    if (sw->bridges && !sw->restore_wait && quiet >= SETTLE_QUIET_MS &&
+        (t->some || t->restored || now - s->since_ms >= SETTLE_EMPTY_MS)) {
+        return DP_COMPLETE;
+    }
+    if (!s->configured_ms) {
+        return DP_STARTING;
+    }
+    return !sw->restore_wait &&
+                   (t->restored || (t->all && quiet >= SETTLE_PAUSE_MS) || now - s->configured_ms >= SETTLE_WAIT_MS)
+               ? DP_TABLES
+               : DP_PORTS;
 }
 
 void switch_settle(struct switch_ *sw, int64_t now)
 {
     struct settle *s = &sw->settle;
-    bool programmed, complete;
-    uint64_t generation;
+    enum dp_stage at;
+    struct tables t;
 
     if (s->done) {
         return;
     }
-    generation = look_at_tables(sw, &programmed);
+    t = look_at_tables(sw);
     if (!s->since_ms || sw->restore_wait) {
         s->since_ms = s->changed_ms = now;
+        s->configured_ms = s->configured_ms ? now : 0;
     }
-    if (generation != s->generation) {
-        s->generation = generation;
+    if (t.newest != s->generation) {
+        s->generation = t.newest;
         s->changed_ms = now;
     }
-    complete = sw->bridges && !sw->restore_wait && now - s->changed_ms >= SETTLE_QUIET_MS &&
-               (programmed || now - s->since_ms >= SETTLE_EMPTY_MS);
-    s->done = !dp_settle(sw->dp, complete);
+    at = stage(sw, &t, now);
+    s->done = !dp_settle(sw->dp, at);
+    if (!s->done && s->soon && at == DP_PORTS && !sw->restore_wait) {
+        event_add(s->soon, &(struct timeval){.tv_usec = SETTLE_PAUSE_MS * 1000});
+    }
+}
+
+static void on_soon(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *sw)
+{
+    switch_settle(sw, time_mono_ms());
+}
+
+void switch_configured(struct switch_ *sw)
+{
+    struct settle *s = &sw->settle;
+    int64_t now = time_mono_ms();
+
+    if (s->done) {
+        return;
+    }
+    if (!s->soon) {
+        s->soon = event_new(sw->base, -1, 0, on_soon, sw); /* without it: once a second */
+    }
+    s->configured_ms = s->configured_ms ? s->configured_ms : now;
+    switch_settle(sw, now);
+}
+
+void switch_settle_done(struct switch_ *sw)
+{
+    if (sw->settle.soon) {
+        event_free(sw->settle.soon);
+    }
 }

@@ -8,13 +8,21 @@
  * tables only when those are what they should be: controllers need seconds to come back and program them again. So:
  * not while flow-restore-wait asks to wait; then once the tables have been left alone for QUIET_MS and have flows, or
  * are all as that one left them (flow_save.h); or after EMPTY_MS if nobody gives us any.
+ *
+ * First packets of new flows cannot wait so long. They wait until the ports are there, and all bridges have flows,
+ * either as they were left, or some that have been left alone for PAUSE_MS; for WAIT_MS at most.
  */
 #include "switch/bridge.h"
 
 #define SETTLE_QUIET_MS 3000
 #define SETTLE_EMPTY_MS 30000
+#define SETTLE_PAUSE_MS 100
+#define SETTLE_WAIT_MS 3000
 
 /* Once a second, until the datapath says that nothing is left to settle. */
 void switch_settle(struct switch_ *sw, int64_t now);
+/* After each run of the configuration: all bridges and ports that can be there are. */
+void switch_configured(struct switch_ *sw);
+void switch_settle_done(struct switch_ *sw); /* with the switch */
 
 #endif

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Known flows at thousands of packets a second, through VXLAN and GRE and both ways, lose nothing: while a new version with another
-layout of the maps takes over, and while ports, tunnels, bridges and flows that are not theirs change, or their next hop does."""
+layout of the maps takes over, and while ports, tunnels, bridges and flows that are not theirs change, or their next hop does. First
+packets of flows that nobody knows may be late then, and when the switch is started again, but none is lost."""
 import ipaddress
 import json
 import os
@@ -11,9 +12,11 @@ import time
 
 import pytest
 from datapaths import need_bpf
-from world import netns_list, run, wait_for
+from world import PATIENCE, netns_list, run, wait_for
 
 STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
+FIRST = pathlib.Path(__file__).with_name("first_packets.py")
+FIRST_RATE = 200
 KINDS = ("vxlan", "gre")
 RATE, FLOWS = 2000, 4
 PRIORITY, FORMER_PRIORITY = 53248, 49152  # of our filters
@@ -34,14 +37,22 @@ def vm_up(cloud, hv, n):
     cloud.world.ip(ns, "link", "set", f"tap{n}", "up")
 
 
+def add_flows(cloud, hv, n):
+    ports = ((f"tap{n}", f"tun{n}"), (f"tun{n}", f"tap{n}"))
+    flows = [f"in_port={source},actions=output:{target}" for source, target in ports]
+    # Of first_packets.py: each has a megaflow of its own.
+    flows += [f"priority=40000,in_port={source},udp,tp_dst=0x4000/0xc000,actions=move:NXM_OF_UDP_SRC[]->NXM_NX_REG0[0..15],"
+              f"move:NXM_OF_UDP_DST[]->NXM_NX_REG0[16..31],output:{target}" for source, target in ports]
+    cloud.ofctl(hv, "--bundle", "add-flows", f"br{n}", "-", stdin="\n".join(flows))
+
+
 def bridge_up(cloud, hv, other, n):
     """A bridge whose flows lead from the VM to the tunnel and back; it has them again by itself after a restart."""
     vm_up(cloud, hv, n)
     cloud.vsctl(hv, "add-br", f"br{n}", "--", "set-fail-mode", f"br{n}", "secure", "--", "add-port", f"br{n}", f"tap{n}", "--", "add-port",
                 f"br{n}", f"tun{n}", "--", "set", "Interface", f"tun{n}", f"type={KINDS[n]}", f"options:key={90 + n}",
                 f'options:remote_ip="{cloud.local_ip(other)}"')
-    for source, target in ((f"tap{n}", f"tun{n}"), (f"tun{n}", f"tap{n}")):
-        cloud.ofctl(hv, "add-flow", f"br{n}", f"in_port={source},actions=output:{target}")
+    add_flows(cloud, hv, n)
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +60,35 @@ def cloud(cloud_factory):
     need_bpf()
     cloud = cloud_factory(datapath="ebpf")
     cloud.switches_up("hv1", "hv2")
+    cloud.vsctl("hv2", "add-br", "gone")
     for hv, other in (("hv1", "hv2"), ("hv2", "hv1")):
         for n in range(len(KINDS)):
             bridge_up(cloud, hv, other, n)
+    cloud.vsctl("hv2", "del-br", "gone")  # so the datapath's ports have other numbers than they would get anew
     # What was an uplink, until the switch is away.
     cloud.world.ip(cloud.hv_ns("hv2"), "link", "add", "spare", "type", "veth", "peer", "name", "sparep")
     cloud.world.ip(cloud.hv_ns("hv2"), "addr", "add", "10.99.0.1/24", "dev", "spare")
     cloud.world.ip(cloud.hv_ns("hv2"), "link", "set", "spare", "up")
     return cloud
+
+
+@pytest.fixture
+def first_packets(cloud):
+    """A function that ends first_packets.py and fails if any was lost; it returns the seconds of the latest."""
+    name = cloud.world.name
+    pairs = [f"{name}-vm{n}{source},{name}-vm{n}{target},10.9.{n}.{source[2:]},10.9.{n}.{target[2:]}" for n in range(len(KINDS))
+             for source, target in (("hv1", "hv2"), ("hv2", "hv1"))]
+    (cloud.world.dir / "first.log").unlink(missing_ok=True)
+    cloud.world.spawn("first", ["/usr/bin/python3", "-B", FIRST, FIRST_RATE, *pairs], ready="ready")
+
+    def assert_none_lost():
+        assert cloud.world.kill("first", signal.SIGINT) == 0, cloud.world.log("first")
+        report = json.loads(cloud.world.log("first").splitlines()[-1])
+        assert all(seen["sent"] > 100 and not seen["lost"] for seen in report.values()), (
+            report, {hv: cloud.drops(hv) for hv in cloud.hypervisors})
+        return max([0, *(late[-1] for seen in report.values() for late in seen["late"])])
+    yield assert_none_lost
+    cloud.world.kill("first", signal.SIGINT)  # after a failure
 
 
 @pytest.fixture
@@ -156,6 +188,42 @@ def test_promiscuity_is_taken_back(cloud):
     assert promiscuous() == ["theirs"]
     for link in ("ours", "theirs"):
         world.ip(ns, "link", "del", link)
+
+
+@pytest.mark.parametrize("ended_by,away", [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
+def test_first_packets_wait_for_a_restart(cloud, first_packets, ended_by, away):
+    (cloud.world.dir / "switchd-hv2.log").write_text("")
+    began = time.monotonic()
+    cloud.world.kill("switchd-hv2", ended_by)
+    time.sleep(away)
+    cloud.switchd_up("hv2")
+    took = time.monotonic() - began
+    wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 60)
+    latest = first_packets()
+    assert away < latest < took + PATIENCE  # from the ring, not much later than the switch could
+
+
+@pytest.fixture
+def controlled(cloud):
+    """hv2's bridges have a controller, which does not come, so that nothing but this test gives them flows again."""
+    def change(*command):
+        for n in range(len(KINDS)):
+            cloud.vsctl("hv2", command[0], f"br{n}", *command[1:])
+            add_flows(cloud, "hv2", n)
+    change("set-controller", "tcp:127.0.0.1:1")
+    yield
+    change("del-controller")
+
+
+def test_first_packets_wait_for_flows(cloud, controlled, first_packets):
+    (cloud.world.dir / "switchd-hv2.log").write_text("")
+    cloud.world.kill("switchd-hv2", signal.SIGKILL)
+    cloud.switchd_up("hv2")
+    assert not cloud.ofctl("hv2", "dump-flows", "br1").count("actions")
+    for n in range(len(KINDS)):
+        add_flows(cloud, "hv2", n)
+    wait_for("the rest to be settled", lambda: "is settled" in cloud.world.log("switchd-hv2"), 60)
+    first_packets()
 
 
 class Slowed:
@@ -264,8 +332,7 @@ def to_former_priority(cloud, hv):
             pin.unlink()
 
 
-@pytest.mark.parametrize("former_priority", [False, True])
-def test_other_layout(cloud, streams, former_priority):
+def replace_by_another_layout(cloud, former_priority=False):
     """The new version is killed while it learns the flows, and the next goes on; of the old one nothing is left."""
     links = ("tap0", "tap1", "und0")
     before = {link: programs(cloud, "hv2", link) for link in links}
@@ -292,6 +359,16 @@ def test_other_layout(cloud, streams, former_priority):
     assert all(len(after[link]) == 1 and after[link] != before[link] for link in links) and not programs(cloud, "hv2", "spare")
     assert {pref for link in links for pref, _ in filters(cloud, "hv2", link)} == {PRIORITY}
     assert [path.name for path in pins.iterdir()] != ["layout0"] and len(list(pins.iterdir())) == 1
+
+
+@pytest.mark.parametrize("former_priority", [False, True])
+def test_other_layout(cloud, streams, former_priority):
+    replace_by_another_layout(cloud, former_priority)
     pause = streams()
     shown = cloud.appctl("hv2", "dpctl/show")
     assert "missed:0" in shown or pause > 0.5, (pause, shown)  # what was seen in a second was learned, and did not come up
+
+
+def test_first_packets_come_by_the_ring_of_the_other_layout(cloud, first_packets):
+    replace_by_another_layout(cloud)
+    first_packets()

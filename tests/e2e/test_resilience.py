@@ -167,7 +167,7 @@ def test_started_while_the_former_server_ends(two):
     later.start()
     two.switchd_up("hv2")
     later.join()
-    assert start_time(server) is None
+    wait_for("it to have ended", lambda: start_time(server) is None, 5)  # its socket goes first
     assert "br-int" in two.vsctl("hv2", "list-br")
     wait_for("red2 to be reached again", lambda: two.ping("red1", two.vms["red2"]["ip"], count=1) == 1, 40)
 

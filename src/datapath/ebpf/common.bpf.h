@@ -133,10 +133,10 @@ struct {
     __type(value, struct ebpf_port);
 } ports SEC(".maps");
 
-/* ifindex → dp_port */
+/* ifindex, or ebpf_tunnel_key(), → dp_port */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, EBPF_PORTS_MAX);
+    __uint(max_entries, EBPF_PORTS_MAX + EBPF_TUNNELS_MAX);
     __type(key, __u32);
     __type(value, __u32);
 } ifindexes SEC(".maps");

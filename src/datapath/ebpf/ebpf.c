@@ -15,6 +15,7 @@ LOG_MODULE("dp_ebpf");
 
 #define TICK_MS 1000
 #define MTU_TICKS 60
+#define UPCALL_OLD_MS 5000
 #define ADOPT_SLICE 20 /* orphans between looks at the clock */
 #define ADOPT_MS 2     /* at a time, so that packets are not kept waiting */
 #define ADOPT_USEC 10000
@@ -108,6 +109,10 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
     struct ebpf_datapath *dp = dp_;
     struct flow_key key;
 
+    if (u->ns < dp->born_ns && (u->kind == EBPF_UPCALL_OUTPUT || u->kind == EBPF_UPCALL_SAMPLE)) {
+        dp->us->drops[DROP_NO_PORT] += u->kind == EBPF_UPCALL_OUTPUT; /* what the flow was called then is forgotten */
+        return;
+    }
     dp->us->now_ms = time_mono_ms();
     flow_key_extract(p, &key);
     switch ((enum ebpf_upcall_kind)u->kind) {
@@ -512,11 +517,27 @@ void ebpf_settle_ours(struct ebpf_datapath *dp)
     event_add(dp->adopt, &now);
 }
 
-static bool eb_settle(struct datapath *dp_, bool complete)
+static void hear(struct ebpf_datapath *dp, enum dp_stage stage)
+{
+    enum ebpf_hearing hearing = stage >= DP_TABLES  ? EBPF_HEAR_ALL
+                                : stage >= DP_PORTS ? EBPF_HEAR_KNOWN
+                                                    : EBPF_HEAR_NOTHING;
+
+    if (dp->hearing != hearing) {
+        dp->hearing = hearing;
+        ebpf_formers_hear(dp->formers, hearing);
+        ebpf_upcalls_hear(dp->upcalls, hearing);
+    }
+}
+
+static bool eb_settle(struct datapath *dp_, enum dp_stage stage)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
 
-    if (complete && dp->unsettled && !dp->settling) {
+    if (dp->unsettled) {
+        hear(dp, stage);
+    }
+    if (stage == DP_COMPLETE && dp->unsettled && !dp->settling) {
         dp->settling = true;
         if (dp->maps.replaces) {
             ebpf_replace_begin(dp);
@@ -568,6 +589,7 @@ static void eb_close(struct datapath *dp_)
         ebpf_detour_remove(rundir, NULL);
     }
     ebpf_net_free(dp->net);
+    ebpf_formers_close(dp->formers);
     ebpf_upcalls_free(dp->upcalls);
     free_event(dp->tick);
     free_event(dp->adopt);
@@ -600,6 +622,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
 {
     const struct timeval tick = {TICK_MS / 1000, 0};
     struct ebpf_datapath *dp = xcalloc(1, sizeof(*dp));
+    struct ebpf_listener listener;
     int error;
 
     dp->dp.class = &dp_ebpf_class;
@@ -612,6 +635,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     }
     dp->opts = ebpf_opts_new(&dp->maps);
     dp->flows = ebpf_flows_new(&dp->maps, dp->opts);
+    dp->born_ns = time_mono_ns();
     error = dp_userspace_class.open(base, callbacks, &dp->inner);
     if (error) {
         goto fail;
@@ -625,6 +649,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->owner = dp;
     dp->strangers = rundir && ebpf_ports_have_strangers(dp);
     dp->maps.replaces |= dp->strangers;
+    listener = (struct ebpf_listener){.fn = on_upcall, .aux = dp, .drops = dp->us->drops, .old_ms = UPCALL_OLD_MS};
     dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
         ebpf_ports_adopt(dp);
@@ -632,9 +657,16 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     }
     open_detour(dp); /* before our programs are in use */
     error = ebpf_net_new(base, &dp->maps, ebpf_ports_gone, dp, &dp->net);
-    error = error ? error : ebpf_upcalls_new(base, &dp->maps, on_upcall, dp, &dp->upcalls);
+    error = error ? error : ebpf_upcalls_new(base, dp->maps.ring_fd, &listener, &dp->upcalls);
     if (error) {
         goto fail;
+    }
+    dp->hearing = EBPF_HEAR_ALL;
+    if (dp->maps.replaces) {
+        dp->formers = ebpf_formers_open(base, rundir, &dp->maps, &listener);
+    }
+    if (dp->unsettled) {
+        hear(dp, DP_STARTING);
     }
     if (!dp->maps.replaces) {
         ebpf_detour_remove(rundir, dp->detour); /* no program uses another any more */

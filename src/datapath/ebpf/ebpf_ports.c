@@ -163,7 +163,10 @@ static int tunnel_start(struct ebpf_datapath *dp, const struct us_port *port)
         .udp_dst = htobe16(port->udp_dst_port),
         .kind = ebpf_tunnel_kind(port->kind),
     };
+    uint32_t key;
 
+    key = ebpf_tunnel_key(t.kind, port->udp_dst_port);
+    bpf_map_update_elem(dp->maps.ifindexes_fd, &key, &t.port, BPF_ANY); /* best effort: who replaces us reads it */
     for (uint32_t i = 0; i < c->n_tunnels; i++) {
         if (c->tunnels[i].port == t.port) {
             return 0; /* adopted */
@@ -187,6 +190,9 @@ static void tunnel_stop(struct ebpf_datapath *dp, uint32_t number)
 
     for (uint32_t i = 0; i < c->n_tunnels; i++) {
         if (c->tunnels[i].port == number) {
+            uint32_t key = ebpf_tunnel_key(c->tunnels[i].kind, be16toh(c->tunnels[i].udp_dst));
+
+            bpf_map_delete_elem(dp->maps.ifindexes_fd, &key);
             c->tunnels[i].port = 0;
         }
     }

@@ -9,6 +9,7 @@
 #include "datapath/ebpf/detour.h"
 #include "datapath/ebpf/ebpf.h"
 #include "datapath/ebpf/flows.h"
+#include "datapath/ebpf/former.h"
 #include "datapath/ebpf/opts.h"
 #include "datapath/ebpf/ports.h"
 #include "datapath/ebpf/upcall.h"
@@ -46,6 +47,9 @@ struct ebpf_datapath {
     struct ebpf_net *net;
     struct ebpf_detour *detour; /* NULL: not to be had */
     struct ebpf_upcalls *upcalls;
+    struct ebpf_formers *formers; /* NULL: there is no other version */
+    enum ebpf_hearing hearing;
+    uint64_t born_ns; /* what came before has other numbers of flows */
     struct event *tick;
     struct event *adopt;               /* a slice of orphans */
     unsigned int learn_rounds;         /* through them, so far */

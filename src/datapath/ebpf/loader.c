@@ -20,6 +20,9 @@
 LOG_MODULE("ebpf_loader");
 
 #define BPFFS "/sys/fs/bpf"
+#define STRING_OF(X) #X
+#define RING_PIN_OF(FORM) "ring_form" STRING_OF(FORM)
+#define RING_PIN RING_PIN_OF(EBPF_RING_FORM) /* the ring once more, for other layouts */
 /* 5000 misses a second from each port, 250 at once: the slow path does several times as many, and the last of a burst
  * has not waited long. Or ten times as many packets that are only run. */
 #define UPCALL_RATE (5000 * EBPF_COST_MISS)
@@ -174,6 +177,33 @@ size_t ebpf_other_maps(const char *rundir, uint32_t *ret_ids, size_t max)
 
     for_each_entry(base, dir, take_ids, &ids);
     return ids.n;
+}
+
+struct rings {
+    void (*fn)(void *aux, int ring_fd, int ifindexes_fd);
+    void *aux;
+};
+
+static void take_ring(const char *dir, void *rings_)
+{
+    _cleanup_free_ char *ring_path = xasprintf("%s/" RING_PIN, dir), *ifindexes_path = xasprintf("%s/ifindexes", dir);
+    _cleanup_close_ int ring = bpf_obj_get(ring_path), ifindexes = bpf_obj_get(ifindexes_path);
+    struct rings *rings = rings_;
+    struct bpf_map_info info = {0};
+    uint32_t len = sizeof(info);
+
+    if (ring >= 0 && ifindexes >= 0 && !bpf_obj_get_info_by_fd(ifindexes, &info, &len) &&
+        info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(uint32_t) && info.value_size == sizeof(uint32_t)) {
+        rings->fn(rings->aux, ring, ifindexes);
+    }
+}
+
+void ebpf_other_rings(const char *rundir, void (*fn)(void *aux, int ring_fd, int ifindexes_fd), void *aux)
+{
+    _cleanup_free_ char *base = pin_base(rundir), *dir = pin_dir_of(base);
+    struct rings rings = {fn, aux};
+
+    for_each_entry(base, dir, take_ring, &rings);
 }
 
 void ebpf_unpin_others(const char *rundir)
@@ -353,6 +383,19 @@ static void take_zero_takers(const char *dir, void *maps)
     }
 }
 
+/* Best effort: without it another layout loses the first packets of flows when it takes over. */
+static void pin_ring(const struct ebpf_maps *m, const char *dir)
+{
+    _cleanup_free_ char *path = xasprintf("%s/" RING_PIN, dir);
+
+    if (!m->adopted) {
+        unlink(path); /* of a ring that is no more */
+    }
+    if (bpf_obj_pin(m->ring_fd, path) && errno != EEXIST) {
+        log_info("%s: %s", path, strerror(errno));
+    }
+}
+
 /* Says itself what could not be made. */
 static int prepare_dirs(const char *base, const char *dir)
 {
@@ -405,6 +448,9 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
         return error;
     }
     init_config(m.config);
+    if (dir) {
+        pin_ring(&m, dir);
+    }
     m.replaces = base && for_each_entry(base, dir, m.adopted ? NULL : take_zero_takers, &m);
     m.pin_dir = TAKE_PTR(dir);
     *ret_maps = m;

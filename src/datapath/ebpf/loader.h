@@ -44,6 +44,9 @@ char *ebpf_pin_name(const char *rundir);
 void ebpf_unload(struct ebpf_maps *maps);
 /* The ids of maps that another layout left pinned for RUNDIR: how many of them there are, no more than MAX. */
 size_t ebpf_other_maps(const char *rundir, uint32_t *ret_ids, size_t max);
+/* What another layout left pinned for RUNDIR that we can read: its ring, if the records' form is ours (EBPF_RING_FORM),
+ * and its map ifindexes, which FN may use until it returns. */
+void ebpf_other_rings(const char *rundir, void (*fn)(void *aux, int ring_fd, int ifindexes_fd), void *aux);
 /* Removes what another layout left pinned for RUNDIR. */
 void ebpf_unpin_others(const char *rundir);
 /* Calls FN with each netdev's port in the maps that are pinned for RUNDIR, if their layout is ours. */

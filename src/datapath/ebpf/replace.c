@@ -14,9 +14,11 @@
  * A process that ends meanwhile leaves both to forward; the next one goes on with what ours have learned, or, if it is
  * of the other version, with its own.
  *
- * Left out: flows that neither version has. Nobody reads the ring of the other one, so until the change, some seconds
- * after the start, their first packets are lost. Sets of Geneve options are learned after the change: their first
- * packets come by the host's sockets.
+ * Packets of flows that neither version has end in the ring of the other one, which we read meanwhile (former.h): they
+ * are translated as ever. Until our programs are in front, some seconds after the start, what follows such a packet
+ * goes that way as well, and is run by user space.
+ *
+ * Left out: sets of Geneve options are learned after the change: their first packets come by the host's sockets.
  */
 #include "base/log.h"
 #include "datapath/ebpf/ebpf_private.h"
@@ -28,6 +30,7 @@ LOG_MODULE("ebpf_replace");
 #define TURNS_MIN 10  /* a flow of a packet a second is worth the wait */
 #define TURNS_MAX 50  /* where new flows never end */
 #define FEW 50        /* copies in a turn, which as misses a single port may send up */
+#define LAST_TURNS 1000
 
 void ebpf_replace_learn(struct ebpf_datapath *dp, const struct flow_key *key)
 {
@@ -71,6 +74,10 @@ static void replace(struct ebpf_datapath *dp)
 {
     dp->learning = dp->maps.replaces = false;
     ebpf_ports_replace(dp);
+    for (int i = 0; i < LAST_TURNS && ebpf_formers_run(dp->formers); i++) { /* nothing comes any more */
+    }
+    ebpf_formers_close(dp->formers);
+    dp->formers = NULL;
     ebpf_settle_ours(dp);
     ebpf_detour_remove(dp->rundir, dp->detour);
     ebpf_unpin_others(dp->rundir);
@@ -81,7 +88,8 @@ void ebpf_replace_turn(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void 
 {
     struct ebpf_datapath *dp = dp_;
 
-    ebpf_upcalls_run(dp->upcalls); /* if this process did not run for a while, they have not been heard */
+    ebpf_formers_run(dp->formers); /* if this process did not run for a while, they have not been heard */
+    ebpf_upcalls_run(dp->upcalls);
     dp->learn_turns++;
     if (dp->learn_turns < TURNS_MIN || (dp->learn_turns < TURNS_MAX && dp->learned > FEW)) {
         wait_turn(dp);

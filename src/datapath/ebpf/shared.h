@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 18
+#define EBPF_LAYOUT 19
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -309,6 +309,17 @@ static inline _Bool ebpf_upcall_is_copy(__u32 kind)
     return kind == EBPF_UPCALL_SAMPLE || kind == EBPF_UPCALL_LEARN;
 }
 
+/* What a later version, whatever its EBPF_LAYOUT, understands of this one's maps (former.h): the ring's records, whose
+ * form has a number of its own, which every change to them or to enum ebpf_upcall_kind raises, and the map ifindexes.
+ */
+#define EBPF_RING_FORM 1
+
+/* The key of a tunnel port among ifindexes: no device has such a number. */
+static inline __u32 ebpf_tunnel_key(__u8 kind, __u16 udp_dst)
+{
+    return 1u << 31 | (__u32)kind << 16 | udp_dst;
+}
+
 /* A ring record: this, then the frame from its Ethernet header on (without the tag that is in vlan). */
 struct ebpf_upcall {
     __u32 kind;
@@ -321,6 +332,7 @@ struct ebpf_upcall {
     __u32 hash;            /* OUTPUT: the flow's, which its packets are encapsulated by */
     __u32 pad;
     __u64 id;            /* of the flow, where there is one */
+    __u64 ns;            /* when it came, by bpf_ktime_get_ns() */
     struct flow_key key; /* its tunnel; OUTPUT: of the packet as it came, before any step */
 };
 
@@ -329,7 +341,7 @@ _Static_assert(sizeof(struct ebpf_opts) == 256, "ebpf_opts layout");
 _Static_assert(sizeof(struct ebpf_slot) == 512, "ebpf_slot layout");
 _Static_assert(sizeof(struct ebpf_mask) == 176, "ebpf_mask layout");
 _Static_assert(sizeof(struct ebpf_port) == 64, "ebpf_port layout");
-_Static_assert(sizeof(struct ebpf_upcall) == 48 + 168, "ebpf_upcall layout");
+_Static_assert(sizeof(struct ebpf_upcall) == 56 + 168, "ebpf_upcall layout");
 
 /* The hash of KEY under MASK, whose index is part of it; the same function on both sides. Two chains, so that the
  * processor can run them side by side; every step is a bijection of its input, so that no two keys that differ in one

@@ -13,12 +13,12 @@
 
 #define NSEC_PER_SEC 1000000000ull
 
-/* COST tokens from the budget of PORT. Two CPUs may both fill it up at a time: that gives a port a few packets too
- * many, which does no harm. */
-INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost)
+/* COST tokens from the budget of PORT, at time NOW. Two CPUs may both fill it up at a time: that gives a port a few
+ * packets too many, which does no harm. */
+INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost, __u64 now)
 {
     struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
-    __u64 now = bpf_ktime_get_ns(), passed, fill;
+    __u64 passed, fill;
 
     if (!port || !c->upcall_rate) {
         return true;
@@ -42,7 +42,7 @@ INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost)
 }
 
 INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct ebpf_upcall *u, __u32 kind, __u32 arg,
-                        __u64 id, __u64 len)
+                        __u64 id, __u64 len, __u64 now)
 {
     u->kind = kind;
     u->arg = arg;
@@ -55,6 +55,7 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     u->hash = s->hash;
     u->id = id;
     u->key = s->key;
+    u->ns = now;
     if (!s->base && skb->vlan_present) {
         u->vlan.tpid = (__be16)skb->vlan_proto;
         u->vlan.tci = bpf_htons(skb->vlan_tci);
@@ -67,7 +68,7 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
         if (!u) {                                                                                                      \
             return no_room(kind);                                                                                      \
         }                                                                                                              \
-        upcall_fill(skb, s, u, kind, arg, id, len);                                                                    \
+        upcall_fill(skb, s, u, kind, arg, id, len, now);                                                               \
         if (bpf_skb_load_bytes(skb, s->base, u + 1, len)) {                                                            \
             bpf_ringbuf_discard(u, 0);                                                                                 \
             return no_room(kind);                                                                                      \
@@ -91,7 +92,7 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
 {
     struct ebpf_config *c = config_get();
     struct ebpf_upcall *u;
-    __u64 len;
+    __u64 len, now;
 
     if (!s) {
         return TC_ACT_SHOT;
@@ -99,7 +100,8 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     /* All of 64 bits, and not known to be less: before Linux 6.8 the verifier forgets a bound at a 32-bit move. */
     len = skb->len - s->base;
     barrier_var(len);
-    if (!c || !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN)) {
+    now = bpf_ktime_get_ns();
+    if (!c || !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN, now)) {
         return no_room(kind);
     }
     if (len < ETH_HLEN) {

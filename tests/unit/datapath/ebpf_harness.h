@@ -37,6 +37,7 @@ static struct ebpf_maps maps;
 static struct ebpf_flows *flows;
 static struct event_base *base;
 static struct ebpf_upcalls *upcalls;
+static uint64_t waited[DROP_MAX]; /* upcalls that nobody heard in time */
 static struct ebpf_upcall last_upcall;
 static uint8_t last_upcall_frame[2048];
 static size_t last_upcall_len;
@@ -50,6 +51,7 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
 
 static int setup(void **state WR_UNUSED)
 {
+    static const struct ebpf_listener listener = {.fn = on_upcall, .drops = waited, .old_ms = 60000};
     uint32_t lo = 1, number = PORT_IN;
 
     if (!ebpf_enter(&maps)) {
@@ -60,7 +62,7 @@ static int setup(void **state WR_UNUSED)
     assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &number, BPF_ANY), 0);
     maps.ports[PORT_IN].ifindex = 1;
     maps.ports[PORT_OUT].ifindex = 1;
-    return ebpf_upcalls_new(base, &maps, on_upcall, NULL, &upcalls);
+    return ebpf_upcalls_new(base, maps.ring_fd, &listener, &upcalls);
 }
 
 static int teardown(void **state WR_UNUSED)

@@ -574,13 +574,121 @@ static void test_stuck_super(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
+/* --- what waits --- */
+
+static unsigned int n_heard, order_broken;
+static uint16_t last_port;
+
+static void on_heard(void *aux, const struct ebpf_upcall *u, struct packet *p)
+{
+    uint16_t port = (uint16_t)(p->data[34] << 8 | p->data[35]); /* UDP's source */
+
+    assert_int_equal(u->kind, *(enum ebpf_upcall_kind *)aux);
+    order_broken += n_heard && port != last_port + 1;
+    last_port = port;
+    n_heard++;
+}
+
+static void send_up(uint16_t first, unsigned int n)
+{
+    uint8_t frame[64], out[512];
+
+    for (unsigned int i = 0; i < n; i++) {
+        size_t out_len = sizeof(out);
+
+        udp_frame(frame, 1, 2, (uint16_t)(first + i), 7);
+        assert_int_equal(run_prog(maps.port_prog_fd, frame, 60, out, &out_len), TC_ACT_SHOT);
+    }
+}
+
+static void hear(unsigned int n)
+{
+    for (int turns = 0; n_heard < n && turns < 1000; turns++) {
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(n_heard, n);
+}
+
+/* A listener in place of the harness's. */
+static struct ebpf_upcalls *listen_in(enum ebpf_upcall_kind *kind, uint64_t *drops, int64_t old_ms)
+{
+    const struct ebpf_listener listener = {.fn = on_heard, .aux = kind, .drops = drops, .old_ms = old_ms};
+    struct ebpf_upcalls *u;
+
+    ebpf_upcalls_hear(upcalls, EBPF_HEAR_NOTHING);
+    n_heard = order_broken = 0;
+    assert_int_equal(ebpf_upcalls_new(base, maps.ring_fd, &listener, &u), 0);
+    return u;
+}
+
+static void listen_out(struct ebpf_upcalls *u)
+{
+    ebpf_upcalls_free(u);
+    ebpf_upcalls_hear(upcalls, EBPF_HEAR_ALL);
+}
+
+/* Packets that came before anybody heard come later, in their order, not all at once; what needs no translation does
+ * not wait for one. */
+static void test_waiting(void **state WR_UNUSED)
+{
+    enum ebpf_upcall_kind kind = EBPF_UPCALL_LEARN;
+    uint64_t drops[DROP_MAX] = {0};
+    size_t out_len = 512;
+    struct ebpf_upcalls *u;
+    uint8_t frame[64], out[512];
+
+    NEEDS_BPF;
+    u = listen_in(&kind, drops, 60000);
+    ebpf_upcalls_hear(u, EBPF_HEAR_NOTHING);
+    send_up(1000, 300);
+    hear(0);
+    ebpf_upcalls_hear(u, EBPF_HEAR_KNOWN);
+    send_up(1300, 300);
+    hear(0);
+    maps.ports[PORT_IN].flags |= EBPF_PORT_LEARN;
+    udp_frame(frame, 1, 2, 999, 7);
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, 60, out, &out_len), TC_ACT_UNSPEC);
+    maps.ports[PORT_IN].flags &= ~EBPF_PORT_LEARN;
+    hear(1);
+    n_heard = 0;
+    kind = EBPF_UPCALL_MISS;
+    ebpf_upcalls_hear(u, EBPF_HEAR_ALL);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_in_range(n_heard, 1, 500); /* in a turn of the loop, or two on a slow machine */
+    send_up(1600, 300);               /* behind them */
+    hear(900);
+    assert_int_equal(order_broken, 0);
+    assert_int_equal(drops[DROP_UPCALL_QUEUE], 0);
+    listen_out(u);
+}
+
+static void test_waited_too_long(void **state WR_UNUSED)
+{
+    enum ebpf_upcall_kind kind = EBPF_UPCALL_MISS;
+    uint64_t drops[DROP_MAX] = {0};
+    struct ebpf_upcalls *u;
+
+    NEEDS_BPF;
+    u = listen_in(&kind, drops, 0);
+    ebpf_upcalls_hear(u, EBPF_HEAR_NOTHING);
+    send_up(1000, 20);
+    ebpf_upcalls_hear(u, EBPF_HEAR_ALL);
+    hear(0);
+    assert_int_equal(drops[DROP_UPCALL_QUEUE], 20);
+    listen_out(u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),        cmocka_unit_test(test_set_fields),     cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_change),      cmocka_unit_test(test_verify),         cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_learn),       cmocka_unit_test(test_encapsulation),  cmocka_unit_test(test_decapsulation),
-        cmocka_unit_test(test_stuck_super), cmocka_unit_test(test_userspace_port), cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_keys),           cmocka_unit_test(test_set_fields),
+        cmocka_unit_test(test_masks),          cmocka_unit_test(test_change),
+        cmocka_unit_test(test_verify),         cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_learn),          cmocka_unit_test(test_encapsulation),
+        cmocka_unit_test(test_decapsulation),  cmocka_unit_test(test_stuck_super),
+        cmocka_unit_test(test_userspace_port), cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_waiting),        cmocka_unit_test(test_waited_too_long),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -413,7 +413,7 @@ static void test_adopted_in_a_restored_bridge(void **state)
 
 /* ---- */
 
-static bool settle(struct datapath *dp WR_UNUSED, bool complete WR_UNUSED)
+static bool settle(struct datapath *dp WR_UNUSED, enum dp_stage stage WR_UNUSED)
 {
     return false;
 }

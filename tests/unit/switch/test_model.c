@@ -38,6 +38,7 @@ static struct ebpf_maps maps;
 static struct ebpf_flows *flows;
 static struct ebpf_upcalls *upcalls;
 static struct ebpf_upcall last_upcall;
+static uint64_t drops[DROP_MAX]; /* upcalls that nobody heard in time */
 static struct datapath *us;
 static struct sent *sink;
 static dp_flow_id next_id = 1, first_id = 1;
@@ -101,6 +102,7 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
 static int setup(void **state WR_UNUSED)
 {
     static const struct dp_callbacks callbacks = {.upcall = on_miss};
+    static const struct ebpf_listener listener = {.fn = on_upcall, .drops = drops, .old_ms = 60000};
 
     if (!ebpf_enter(&maps)) {
         return 0;
@@ -115,7 +117,7 @@ static int setup(void **state WR_UNUSED)
         env_port(env.br, name, i);
     }
     flows = ebpf_flows_new(&maps, NULL);
-    return ebpf_upcalls_new(env.base, &maps, on_upcall, NULL, &upcalls);
+    return ebpf_upcalls_new(env.base, maps.ring_fd, &listener, &upcalls);
 }
 
 static int teardown(void **state WR_UNUSED)
