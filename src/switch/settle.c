@@ -40,10 +40,10 @@ static enum dp_stage stage(const struct switch_ *sw, const struct tables *t, int
     if (!s->configured_ms) {
         return DP_STARTING;
     }
-    return !sw->restore_wait &&
-                   (t->restored || (t->all && quiet >= SETTLE_PAUSE_MS) || now - s->configured_ms >= SETTLE_WAIT_MS)
-               ? DP_TABLES
-               : DP_PORTS;
+    if (now - s->configured_ms >= SETTLE_WAIT_MS) {
+        return DP_TABLES;
+    }
+    return !sw->restore_wait && (t->restored || (t->all && quiet >= SETTLE_PAUSE_MS)) ? DP_TABLES : DP_PORTS;
 }
 
 void switch_settle(struct switch_ *sw, int64_t now)
@@ -58,7 +58,6 @@ void switch_settle(struct switch_ *sw, int64_t now)
     t = look_at_tables(sw);
     if (!s->since_ms || sw->restore_wait) {
         s->since_ms = s->changed_ms = now;
-        s->configured_ms = s->configured_ms ? now : 0;
     }
     if (t.newest != s->generation) {
         s->generation = t.newest;

@@ -10,7 +10,8 @@
  * are all as that one left them (flow_save.h); or after EMPTY_MS if nobody gives us any.
  *
  * First packets of new flows cannot wait so long. They wait until the ports are there, and all bridges have flows,
- * either as they were left, or some that have been left alone for PAUSE_MS; for WAIT_MS at most.
+ * either as they were left, or some that have been left alone for PAUSE_MS; for WAIT_MS at most. Who comes later while
+ * flow-restore-wait asks to wait is dropped with that reason.
  */
 #include "switch/bridge.h"
 
