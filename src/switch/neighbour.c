@@ -149,7 +149,7 @@ bool neighbour_answer(const struct flow_key *key, const void *actions, size_t ac
     }
     t = at.tunnel;
     if (memcmp(&t, &(struct flow_tunnel){0}, sizeof t) != 0) {
-        if (!memcmp(&t.src, &(struct ip_addr){0}, sizeof t.src)) {
+        if (ip_addr_is_zero(&t.src)) {
             return false;
         }
         at.tunnel = (struct flow_tunnel){.id = t.id, .src = t.dst, .dst = t.src, .flags = t.flags & FLOW_TNL_KEY};
