@@ -5,33 +5,26 @@
 
 #include "base/util.h"
 
-#define HOOK_OF(f)                                                                                                     \
-    {                                                                                                                  \
-        .sz = sizeof(struct bpf_tc_hook), .ifindex = (f)->ifindex, .attach_point = (f)->point                          \
-    }
-#define OPTS_OF(f)                                                                                                     \
-    {                                                                                                                  \
-        .sz = sizeof(struct bpf_tc_opts), .handle = (f)->handle, .priority = (f)->priority                             \
-    }
+/* Behind those of others (policing). Not the kernel's choice for who asks for none, 49152: two kinds of filter cannot
+ * share a priority, and of one kind ours would take the other's place. Versions before had theirs there all the same;
+ * what they left is taken over and removed. */
+#define PRIORITY 53248
+#define PRIORITY_ONCE 49152
 
-int tc_filter_attach(const struct tc_filter *f, int prog_fd)
+static int attach_at(const struct tc_filter *f, uint32_t priority, uint32_t handle, int prog_fd)
 {
-    struct bpf_tc_hook hook = HOOK_OF(f);
-    struct bpf_tc_opts opts = OPTS_OF(f);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = f->ifindex, .attach_point = f->point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog_fd, .handle = handle, .priority = priority,
+                        .flags = BPF_TC_F_REPLACE);
     int error = bpf_tc_hook_create(&hook);
 
-    if (error && error != -EEXIST) {
-        return error;
-    }
-    opts.prog_fd = prog_fd;
-    opts.flags = BPF_TC_F_REPLACE;
-    return bpf_tc_attach(&hook, &opts);
+    return error && error != -EEXIST ? error : bpf_tc_attach(&hook, &opts);
 }
 
-int tc_filter_info(const struct tc_filter *f, struct bpf_prog_info *info)
+static int info_at(const struct tc_filter *f, uint32_t priority, struct bpf_prog_info *info)
 {
-    struct bpf_tc_hook hook = HOOK_OF(f);
-    struct bpf_tc_opts opts = OPTS_OF(f);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = f->ifindex, .attach_point = f->point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f->handle, .priority = priority);
     uint32_t len = sizeof(*info);
     int error = bpf_tc_query(&hook, &opts);
 
@@ -42,27 +35,64 @@ int tc_filter_info(const struct tc_filter *f, struct bpf_prog_info *info)
     return fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, info, &len);
 }
 
-bool tc_filter_is(const struct tc_filter *f, const char *const *names)
+static bool is_at(const struct tc_filter *f, uint32_t priority)
 {
     struct bpf_prog_info info = {0};
 
-    if (tc_filter_info(f, &info)) {
+    if (info_at(f, priority, &info)) {
         return false;
     }
-    for (; *names; names++) {
-        if (!strcmp(info.name, *names)) {
+    for (const char *const *name = f->names; *name; name++) {
+        if (!strcmp(info.name, *name)) {
             return true;
         }
     }
     return false;
 }
 
-void tc_filter_detach(const struct tc_filter *f, const char *const *names)
+static void detach_at(const struct tc_filter *f, uint32_t priority)
 {
-    struct bpf_tc_hook hook = HOOK_OF(f);
-    struct bpf_tc_opts opts = OPTS_OF(f);
+    DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = f->ifindex, .attach_point = f->point);
+    DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = f->handle, .priority = priority);
 
-    if (tc_filter_is(f, names)) {
+    if (is_at(f, priority)) {
         bpf_tc_detach(&hook, &opts);
     }
+}
+
+/* Where it is, or would be. */
+static uint32_t priority_of(const struct tc_filter *f)
+{
+    return !is_at(f, PRIORITY) && is_at(f, PRIORITY_ONCE) ? PRIORITY_ONCE : PRIORITY;
+}
+
+int tc_filter_attach(const struct tc_filter *f, int prog_fd)
+{
+    int error = attach_at(f, PRIORITY, f->handle, prog_fd);
+
+    if (!error) {
+        detach_at(f, PRIORITY_ONCE);
+    }
+    return error;
+}
+
+int tc_filter_attach_beside(const struct tc_filter *f, uint32_t handle, int prog_fd)
+{
+    return attach_at(f, priority_of(f), handle, prog_fd);
+}
+
+int tc_filter_info(const struct tc_filter *f, struct bpf_prog_info *info)
+{
+    return info_at(f, priority_of(f), info);
+}
+
+bool tc_filter_is(const struct tc_filter *f)
+{
+    return is_at(f, PRIORITY) || is_at(f, PRIORITY_ONCE);
+}
+
+void tc_filter_detach(const struct tc_filter *f)
+{
+    detach_at(f, PRIORITY);
+    detach_at(f, PRIORITY_ONCE);
 }

@@ -48,36 +48,20 @@ static bool has_filters(int ifindex, uint32_t side)
 static const char *const program_names[] = {"port_ingress", "uplink_ingress", NULL};
 static const char *const all_names[] = {"port_ingress", "uplink_ingress", HOST_GUARD, HOST_GUARD_INNER, NULL};
 
-static struct tc_filter filter_at(int ifindex, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
+static struct tc_filter filter_of(int ifindex, enum bpf_tc_attach_point point, uint32_t handle,
+                                  const char *const *names)
 {
-    return (struct tc_filter){ifindex, point, priority, handle};
-}
-
-/* Where our program is, or would be. */
-static struct tc_filter filter_of(int ifindex, enum bpf_tc_attach_point point)
-{
-    struct tc_filter f = filter_at(ifindex, point, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
-    struct tc_filter once = filter_at(ifindex, point, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
-
-    return !tc_filter_is(&f, program_names) && tc_filter_is(&once, program_names) ? once : f;
-}
-
-static void detach_at(int ifindex, enum bpf_tc_attach_point point, uint32_t priority, uint32_t handle)
-{
-    struct tc_filter f = filter_at(ifindex, point, priority, handle);
-
-    tc_filter_detach(&f, all_names);
+    return (struct tc_filter){ifindex, point, handle, names};
 }
 
 int ebpf_attach(int ifindex, int prog_fd)
 {
-    struct tc_filter f = filter_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
+    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS, EBPF_TC_HANDLE, all_names);
+    struct tc_filter front = filter_of(ifindex, BPF_TC_INGRESS, EBPF_TC_HANDLE_FRONT, all_names);
     int error = tc_filter_attach(&f, prog_fd);
 
     if (!error) {
-        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
-        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE_FRONT);
-        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE_FRONT);
+        tc_filter_detach(&front);
     }
     return error;
 }
@@ -86,21 +70,16 @@ int ebpf_attach(int ifindex, int prog_fd)
  * serve alone until it is replaced. */
 int ebpf_attach_in_front(int ifindex, int prog_fd)
 {
-    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS);
+    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS, EBPF_TC_HANDLE, program_names);
 
-    f.handle = EBPF_TC_HANDLE_FRONT;
-    return tc_filter_attach(&f, prog_fd);
+    return tc_filter_attach_beside(&f, EBPF_TC_HANDLE_FRONT, prog_fd);
 }
 
 int ebpf_attach_egress(int ifindex, int prog_fd)
 {
-    struct tc_filter f = filter_at(ifindex, BPF_TC_EGRESS, TC_FILTER_PRIORITY, EBPF_TC_HANDLE);
-    int error = tc_filter_attach(&f, prog_fd);
+    struct tc_filter f = filter_of(ifindex, BPF_TC_EGRESS, EBPF_TC_HANDLE, all_names);
 
-    if (!error) {
-        detach_at(ifindex, BPF_TC_EGRESS, TC_FILTER_PRIORITY_ONCE, EBPF_TC_HANDLE);
-    }
-    return error;
+    return tc_filter_attach(&f, prog_fd);
 }
 
 void ebpf_detach(int ifindex)
@@ -108,8 +87,9 @@ void ebpf_detach(int ifindex)
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
     for (uint32_t handle = EBPF_TC_HANDLE; handle <= EBPF_TC_HANDLE_FRONT; handle++) {
-        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY, handle);
-        detach_at(ifindex, BPF_TC_INGRESS, TC_FILTER_PRIORITY_ONCE, handle);
+        struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS, handle, all_names);
+
+        tc_filter_detach(&f);
     }
     if (!has_filters(ifindex, TC_H_MIN_INGRESS) && !has_filters(ifindex, TC_H_MIN_EGRESS)) {
         bpf_tc_hook_destroy(&hook); /* of both sides: the qdisc itself */
@@ -118,9 +98,9 @@ void ebpf_detach(int ifindex)
 
 bool ebpf_is_attached(int ifindex)
 {
-    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS);
+    struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS, EBPF_TC_HANDLE, program_names);
 
-    return tc_filter_is(&f, program_names);
+    return tc_filter_is(&f);
 }
 
 bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
@@ -128,7 +108,7 @@ bool ebpf_attached_uses(int ifindex, bool egress, const uint32_t *ids, size_t n)
     uint32_t used[MAPS_MAX];
     struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (uint64_t)(uintptr_t)used};
 
-    struct tc_filter f = filter_of(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+    struct tc_filter f = filter_of(ifindex, egress ? BPF_TC_EGRESS : BPF_TC_INGRESS, EBPF_TC_HANDLE, program_names);
 
     if (tc_filter_info(&f, &info)) {
         return false;

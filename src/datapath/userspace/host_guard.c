@@ -26,47 +26,34 @@ static int load_drop_all(const char *name)
     return bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, name, "Dual BSD/GPL", insns, ARRAY_SIZE(insns), NULL);
 }
 
-static struct tc_filter filter_at(int ifindex, uint32_t priority)
+static struct tc_filter filter_of(int ifindex, const char *const *names)
 {
-    return (struct tc_filter){ifindex, BPF_TC_INGRESS, priority, GUARD_HANDLE};
+    return (struct tc_filter){ifindex, BPF_TC_INGRESS, GUARD_HANDLE, names};
 }
 
-static void detach_at(int ifindex, uint32_t priority)
-{
-    static const char *const names[] = {HOST_GUARD, HOST_GUARD_INNER, NULL};
-    struct tc_filter f = filter_at(ifindex, priority);
-
-    tc_filter_detach(&f, names);
-}
+static const char *const guards[] = {HOST_GUARD, HOST_GUARD_INNER, NULL};
 
 int host_guard_add(int ifindex, const char *name)
 {
-    struct tc_filter f = filter_at(ifindex, TC_FILTER_PRIORITY);
+    struct tc_filter f = filter_of(ifindex, guards);
 
     libbpf_set_print(no_print);
     _cleanup_close_ int fd = load_drop_all(name);
-    if (fd < 0) {
-        return fd;
-    }
-    int error = tc_filter_attach(&f, fd);
-    if (!error) {
-        detach_at(ifindex, TC_FILTER_PRIORITY_ONCE);
-    }
-    return error;
+    return fd < 0 ? fd : tc_filter_attach(&f, fd);
 }
 
 bool host_guard_is(int ifindex, const char *name)
 {
     const char *const names[] = {name, NULL};
-    struct tc_filter f = filter_at(ifindex, TC_FILTER_PRIORITY);
-    struct tc_filter once = filter_at(ifindex, TC_FILTER_PRIORITY_ONCE);
+    struct tc_filter f = filter_of(ifindex, names);
 
     libbpf_set_print(no_print);
-    return tc_filter_is(&f, names) || tc_filter_is(&once, names);
+    return tc_filter_is(&f);
 }
 
 void host_guard_del(int ifindex)
 {
-    detach_at(ifindex, TC_FILTER_PRIORITY);
-    detach_at(ifindex, TC_FILTER_PRIORITY_ONCE);
+    struct tc_filter f = filter_of(ifindex, guards);
+
+    tc_filter_detach(&f);
 }
