@@ -88,7 +88,12 @@ int tc_filter_info(const struct tc_filter *f, struct bpf_prog_info *info)
 
 bool tc_filter_is(const struct tc_filter *f)
 {
-    return is_at(f, PRIORITY) || is_at(f, PRIORITY_ONCE);
+    return tc_filter_count(f);
+}
+
+unsigned int tc_filter_count(const struct tc_filter *f)
+{
+    return (unsigned int)is_at(f, PRIORITY) + is_at(f, PRIORITY_ONCE);
 }
 
 void tc_filter_detach(const struct tc_filter *f)

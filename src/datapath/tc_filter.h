@@ -28,6 +28,8 @@ int tc_filter_attach_beside(const struct tc_filter *f, uint32_t handle, int prog
 int tc_filter_info(const struct tc_filter *f, struct bpf_prog_info *info);
 /* Is there one? */
 bool tc_filter_is(const struct tc_filter *f);
+/* How many: two where one of a version before is left as well. */
+unsigned int tc_filter_count(const struct tc_filter *f);
 /* Takes it away; the qdisc stays. Nothing to do when the device is gone. */
 void tc_filter_detach(const struct tc_filter *f);
 

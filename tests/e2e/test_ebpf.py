@@ -261,8 +261,16 @@ def test_ends_and_is_detached(cloud):
     sent, lost = probe.stop()
     assert sent > 200 and lost == 0
     ns = cloud.hv_ns("hv1")
+    cloud.world.spawn("monitor", ["stdbuf", "-oL", "tc", "monitor"], netns=ns)
+    wait_for("the monitor", lambda: (cloud.world.sh(ns, "tc", "qdisc", "replace", "dev", "lo", "root", "pfifo"),
+                                     cloud.world.log("monitor"))[1], 5)
     run("nsenter", f"--net=/run/netns/{ns}", cloud.program("warren-switchd"), "--rundir", cloud.rundir("hv1"),
         "--detach-datapath")
+    wait_for("the uplink's clsact to go", lambda: "deleted qdisc clsact ffff: dev und0" in cloud.world.log("monitor"), 5)
+    # With the filter in it: of a process that is killed between two steps something would be left.
+    assert "deleted filter" not in cloud.world.log("monitor")
+    cloud.world.kill("monitor")
+    cloud.world.sh(ns, "tc", "qdisc", "del", "dev", "lo", "root")
     assert not cloud.pins("hv1").exists()
     links = json.loads(cloud.world.ip(ns, "-j", "link").stdout)
     assert not [link["ifname"] for link in links if link["ifname"].startswith("wr") or "PROMISC" in link["flags"]]

@@ -25,23 +25,24 @@ LOG_MODULE("ebpf_ports");
 
 /* --- attaching --- */
 
-static int is_filter(const struct nlmsghdr *h, void *aux)
+static int count_filter(const struct nlmsghdr *h, void *n)
 {
-    *(bool *)aux = *(bool *)aux || h->nlmsg_type == RTM_NEWTFILTER;
+    const struct tcmsg *tc = mnl_nlmsg_get_payload(h);
+
+    *(unsigned int *)n += h->nlmsg_type == RTM_NEWTFILTER && tc->tcm_handle;
     return MNL_CB_OK;
 }
 
-/* Are there filters, anybody's, on this side of IFINDEX's clsact? Yes where the kernel does not tell. */
-static bool has_filters(int ifindex, uint32_t side)
+/* Adds to *N how many filters, anybody's, are on this side of IFINDEX's clsact. */
+static int count_filters(int ifindex, uint32_t side, unsigned int *n)
 {
     char buf[RTNL_REQUEST_MAX];
     struct nlmsghdr *h = rtnl_request(buf, RTM_GETTFILTER, NLM_F_DUMP);
     struct tcmsg *tc = mnl_nlmsg_put_extra_header(h, sizeof(*tc));
-    bool found = false;
 
     tc->tcm_ifindex = ifindex;
     tc->tcm_parent = TC_H_MAKE(TC_H_CLSACT, side);
-    return rtnl_ask_once(h, is_filter, &found) || found;
+    return rtnl_ask_once(h, count_filter, n);
 }
 
 /* A device's place is that of the programs or of the guard, and goes from one to the other. */
@@ -82,17 +83,38 @@ int ebpf_attach_egress(int ifindex, int prog_fd)
     return tc_filter_attach(&f, prog_fd);
 }
 
+static struct tc_filter ours(int ifindex, uint32_t handle)
+{
+    return filter_of(ifindex, BPF_TC_INGRESS, handle, all_names);
+}
+
+/* No where the kernel does not tell. */
+static bool has_only_ours(int ifindex)
+{
+    unsigned int all = 0, n_ours = 0;
+
+    for (uint32_t handle = EBPF_TC_HANDLE; handle <= EBPF_TC_HANDLE_FRONT; handle++) {
+        struct tc_filter f = ours(ifindex, handle);
+
+        n_ours += tc_filter_count(&f);
+    }
+    return !count_filters(ifindex, TC_H_MIN_INGRESS, &all) && !count_filters(ifindex, TC_H_MIN_EGRESS, &all) &&
+           all == n_ours;
+}
+
+/* In one step where nobody else is there: of a process that is killed between two, a clsact would be left that nothing
+ * tells from somebody else's. */
 void ebpf_detach(int ifindex)
 {
     DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
+    if (has_only_ours(ifindex) && !bpf_tc_hook_destroy(&hook)) { /* of both sides: the qdisc itself */
+        return;
+    }
     for (uint32_t handle = EBPF_TC_HANDLE; handle <= EBPF_TC_HANDLE_FRONT; handle++) {
-        struct tc_filter f = filter_of(ifindex, BPF_TC_INGRESS, handle, all_names);
+        struct tc_filter f = ours(ifindex, handle);
 
         tc_filter_detach(&f);
-    }
-    if (!has_filters(ifindex, TC_H_MIN_INGRESS) && !has_filters(ifindex, TC_H_MIN_EGRESS)) {
-        bpf_tc_hook_destroy(&hook); /* of both sides: the qdisc itself */
     }
 }
 
