@@ -151,12 +151,25 @@ static int start_control(struct switchd *s, const char *rundir)
     return 0;
 }
 
+/* What the eBPF datapath left would go on with flows that nobody knows, beside the userspace datapath: an operator who
+ * asks for that one gets it alone. Of itself it does not take the other's place, which loses nothing. */
 static int start_switch(struct switchd *s)
 {
-    dp_ebpf_set_rundir(daemon_string(&s->daemon, "rundir"));
-    const char *class = daemon_string(&s->daemon, "datapath");
-    bool choose = !strcmp(class, "auto");
-    int error = switch_create(s->daemon.base, choose ? "ebpf" : class, &s->sw);
+    const char *class = daemon_string(&s->daemon, "datapath"), *rundir = daemon_string(&s->daemon, "rundir");
+    bool choose = !strcmp(class, "auto"), left = dp_ebpf_is_left(rundir);
+    int error = 0;
+
+    dp_ebpf_set_rundir(rundir);
+    if (left && !strcmp(class, "userspace")) {
+        log_info("the userspace datapath takes the place of the eBPF datapath that a switch before left");
+        error = dp_ebpf_detach(rundir);
+    }
+    error = error ? error : switch_create(s->daemon.base, choose ? "ebpf" : class, &s->sw);
+    if (error && choose && left) {
+        log_err("what a switch before left goes on forwarding, and is not replaced by the userspace datapath, unless "
+                "with --datapath userspace");
+        return error;
+    }
     if (error && choose) {
         log_warn("no eBPF datapath (the reason is above): the userspace datapath serves, which is slower");
         class = "userspace";

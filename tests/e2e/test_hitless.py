@@ -287,6 +287,43 @@ def test_filters_are_removed(cloud):
         assert "1 received" in world.sh(vm, "ping", "-c1", "-W1", "10.9.0.2", check=False).stdout
 
 
+def test_nothing_takes_the_fast_path_s_place_by_itself(cloud, streams):
+    """A start that fails for want of something, here descriptors, leaves what forwards as it is, and says so."""
+    world = cloud.world
+    cloud.allowed_warnings += ["BPF programs cannot be loaded", "is not replaced by the userspace datapath"]
+    world.kill("switchd-hv2", signal.SIGKILL)
+    before = {link: programs(cloud, "hv2", link) for link in ("tap0", "und0")}
+    (world.dir / "switchd-hv2.log").write_text("")
+    world.spawn("switchd-hv2", ["prlimit", "--nofile=25:25", cloud.program("warren-switchd"), "--rundir", cloud.rundir("hv2"), "--schemadir",
+                                cloud.schemadir, "--datapath=auto"], netns=cloud.hv_ns("hv2"))
+    wait_for("it to end", lambda: world.pid("switchd-hv2") is None)
+    said = world.log("switchd-hv2")
+    assert "Too many open files" in said and "is not replaced by the userspace datapath" in said
+    assert {link: programs(cloud, "hv2", link) for link in ("tap0", "und0")} == before
+    cloud.switches_again("hv2")
+    streams()
+
+
+def test_userspace_alone_if_asked_for(cloud):
+    """Of the fast path nothing is left then, which would go on with what nobody knows."""
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+
+    def answers():
+        return all("1 received" in world.sh(f"{world.name}-vm0{hv}", "ping", "-c1", "-W1", f"10.9.0.{other}", check=False).stdout
+                   for hv, other in (("hv1", "2"), ("hv2", "1")))
+    for _ in range(2):
+        world.kill("switchd-hv2", signal.SIGKILL)
+        cloud.switchd_up("hv2", "--datapath=userspace")
+        assert filters(cloud, "hv2", "tap0") == [(PRIORITY, "warren_guard")] and not filters(cloud, "hv2", "und0")
+        links = [link["ifname"] for link in json.loads(world.ip(ns, "-j", "link").stdout)]
+        assert not [link for link in links if link.startswith("wr")] and not cloud.pins("hv2").exists()
+        wait_for("an answer", answers, 10)
+        world.kill("switchd-hv2", signal.SIGKILL)
+        cloud.switchd_up("hv2")
+        wait_for("an answer", answers, 10)
+        assert [len(programs(cloud, "hv2", link)) for link in ("tap0", "und0")] == [1, 1]
+
+
 def local_addresses(cloud, hv):
     """To which tunnel packets are taken for ours."""
     path = next(cloud.pins(hv).rglob("local_addrs"))

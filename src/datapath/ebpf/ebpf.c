@@ -685,6 +685,11 @@ fail:
     return error;
 }
 
+bool dp_ebpf_is_left(const char *dir)
+{
+    return ebpf_has_pins(dir);
+}
+
 int dp_ebpf_detach(const char *dir)
 {
     struct if_nameindex *links = if_nameindex();

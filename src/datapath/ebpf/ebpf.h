@@ -21,6 +21,8 @@ extern const struct dp_class dp_ebpf_class;
 
 /* Where the run directory is, whose name the pins carry; before dp_open(). Without it nothing is pinned. */
 void dp_ebpf_set_rundir(const char *rundir);
+/* Did a process before us leave one for RUNDIR, which forwards? */
+bool dp_ebpf_is_left(const char *rundir);
 /* Removes every trace that a datapath of RUNDIR left: programs, clsact filters, veth pairs, pins. */
 int dp_ebpf_detach(const char *rundir);
 

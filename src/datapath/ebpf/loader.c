@@ -231,6 +231,20 @@ void ebpf_pinned_ports(const char *rundir, void (*fn)(const struct ebpf_port *po
     }
 }
 
+static void count_pins(const char *dir, void *n)
+{
+    *(size_t *)n += for_each_entry(dir, NULL, NULL, NULL);
+}
+
+bool ebpf_has_pins(const char *rundir)
+{
+    _cleanup_free_ char *base = pin_base(rundir);
+    size_t n = 0;
+
+    for_each_entry(base, NULL, count_pins, &n);
+    return n;
+}
+
 int ebpf_unpin(const char *rundir)
 {
     _cleanup_free_ char *base = pin_base(rundir);
@@ -413,6 +427,14 @@ static int prepare_dirs(const char *base, const char *dir)
     return error;
 }
 
+/* Those in which nothing was pinned. */
+static void remove_empty_dirs(const char *base, const char *dir)
+{
+    if (dir && !rmdir(dir) && !rmdir(base)) {
+        rmdir(BPFFS "/warren");
+    }
+}
+
 int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
 {
     _cleanup_free_ char *base = rundir ? pin_base(rundir) : NULL;
@@ -440,6 +462,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     }
     if (error) {
         say_why(error);
+        remove_empty_dirs(base, dir);
         return error;
     }
     error = map_all(&m);

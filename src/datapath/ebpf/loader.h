@@ -51,6 +51,8 @@ void ebpf_other_rings(const char *rundir, void (*fn)(void *aux, int ring_fd, int
 void ebpf_unpin_others(const char *rundir);
 /* Calls FN with each netdev's port in the maps that are pinned for RUNDIR, if their layout is ours. */
 void ebpf_pinned_ports(const char *rundir, void (*fn)(const struct ebpf_port *port));
+/* Is something pinned for RUNDIR, of any layout? */
+bool ebpf_has_pins(const char *rundir);
 /* Removes the pins of RUNDIR. */
 int ebpf_unpin(const char *rundir);
 
