@@ -21,6 +21,7 @@ LOG_MODULE("flow_save");
 #define CALM_MS 1000     /* after changes that were not noted, the file is begun anew once they cease for so long, */
 #define LATEST_MS 5000   /* or at last */
 #define RETRY_MS 5000    /* after it could not be written */
+#define RESERVE 65536    /* room that a file has ahead, for when its file system is full */
 #define STAMP_MS 1000
 
 COVERAGE(flow_save_rewrite);
@@ -40,7 +41,9 @@ struct flow_saver {
     struct rule **rules;     /* by reference: those that NEXT still has to be told, */
     size_t n_rules, at;      /* from AT on */
     size_t n_noted;          /* lines in CUR since it was complete */
-    bool overrun;            /* changes were not noted: CUR lacks additions, or is not there */
+    off_t reserved;          /* up to where CUR has room */
+    bool overrun;            /* changes were not noted, nor is NEXT begun since: CUR lacks additions, or is not there */
+    bool lacks;              /* CUR does, whatever NEXT will have */
     int64_t overrun_ms;      /* since when */
     int64_t notes, notes_ms; /* what is left of the ration, and as of when */
     int64_t stamp_ms;        /* what ages in the files count from */
@@ -117,19 +120,46 @@ static void drop_current(struct flow_saver *s)
     }
 }
 
-static void fail(struct flow_saver *s, int error)
+static void say_failure(struct flow_saver *s, int error, const char *effect)
 {
     if (!s->failed) {
-        log_warn("%s cannot be written: %s: a restart would lose the flows of %s", s->path, strerror(-error),
-                 s->br->name);
+        log_warn("%s cannot be written: %s: %s of %s", s->path, strerror(-error), effect, s->br->name);
         s->failed = true;
     }
+}
+
+/* There is no file any more; NEXT may take the room that it had. */
+static void fail(struct flow_saver *s, int error, int64_t retry_ms)
+{
+    say_failure(s, error, "a restart would lose the flows");
     drop_next(s);
     drop_current(s);
     s->overrun = true;
     s->overrun_ms = time_mono_ms();
     s->notes = 0;
+    set_timer(s->work, retry_ms);
+}
+
+/* NEXT could not be written. What has every change is good for as long as changes can be appended. */
+static void fail_next(struct flow_saver *s, int error)
+{
+    if (s->cur.fd < 0 || s->lacks) {
+        fail(s, error, RETRY_MS);
+        return;
+    }
+    say_failure(s, error, "it grows with each change");
+    drop_next(s);
     set_timer(s->work, RETRY_MS);
+}
+
+/* Best effort: not every file system can. */
+static void reserve(struct flow_saver *s)
+{
+    off_t end = s->cur.fd < 0 ? -1 : lseek(s->cur.fd, 0, SEEK_END);
+
+    if (end >= 0 && s->reserved - end < RESERVE / 2 && !fallocate(s->cur.fd, FALLOC_FL_KEEP_SIZE, end, RESERVE)) {
+        s->reserved = end + RESERVE;
+    }
 }
 
 void flow_saver_sync(struct flow_saver *s)
@@ -140,9 +170,14 @@ void flow_saver_sync(struct flow_saver *s)
         return;
     }
     error = out_flush(&s->cur);
-    error = error ? error : out_flush(&s->next);
     if (error) {
-        fail(s, error);
+        fail(s, error, 0);
+        return;
+    }
+    reserve(s);
+    error = out_flush(&s->next);
+    if (error) {
+        fail_next(s, error);
     }
 }
 
@@ -249,8 +284,11 @@ static int finish(struct flow_saver *s)
     out_close(&s->cur);
     s->cur = s->next;
     s->next = (struct out){.fd = -1};
+    s->reserved = 0;
+    reserve(s);
     forget_rules(s);
     s->n_noted = 0;
+    s->lacks = false;
     if (s->failed) {
         log_info("%s is written again", s->path);
         s->failed = false;
@@ -283,7 +321,7 @@ static void advance(struct flow_saver *s, bool whole, int64_t now)
         error = finish(s);
     }
     if (error) {
-        fail(s, error);
+        fail_next(s, error);
     } else if (s->next.fd >= 0) {
         set_timer(s->work, SLICE_PAUSE_MS);
     } else {
@@ -318,6 +356,7 @@ static void lose(struct flow_saver *s, bool removal, int64_t now)
     size_t n = flow_table_count(s->br);
     int64_t cost = (int64_t)n + REWRITE_NOTES;
 
+    s->lacks = true;
     if (!s->overrun) {
         s->overrun = true;
         s->overrun_ms = now;

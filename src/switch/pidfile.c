@@ -46,7 +46,7 @@ int pidfile_create(const char *path, struct pidfile *ret)
     if (is_held(path)) {
         return -EBUSY;
     }
-    _cleanup_free_ char *temporary = xasprintf("%s.tmp%d", path, (int)getpid());
+    _cleanup_free_ char *temporary = xasprintf("%s.tmp", path); /* of a process that was killed, maybe: nobody else's */
     _cleanup_close_ int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     struct flock l;
     if (fd < 0) {
@@ -54,7 +54,7 @@ int pidfile_create(const char *path, struct pidfile *ret)
     }
     error = lock(fd, F_SETLK, &l);
     if (!error && dprintf(fd, "%d\n", (int)getpid()) < 0) {
-        error = -EIO;
+        error = -errno;
     }
     if (!error && rename(temporary, path)) {
         error = -errno;

@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from world import run, wait_for
+from world import LabError, run, wait_for
 
 BR = "br0"
 FLOWS = """\
@@ -272,3 +272,54 @@ def test_damaged(hv):
     before = state(hv)
     restart(hv)
     assert state(hv) == before
+
+
+@pytest.fixture
+def small(cloud_factory):
+    """A switch whose run directory has room for 1 MB."""
+    cloud = cloud_factory()
+    rundir = cloud.rundir("hv1")
+    rundir.mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "none", rundir)
+    cloud.switches_up("hv1")
+    cloud.vsctl("hv1", "add-br", BR, "--", "set-fail-mode", BR, "secure")
+    yield cloud
+    cloud.world.kill("switchd-hv1")
+    run("umount", "--lazy", rundir)
+
+
+def test_full_run_directory(small):
+    """Changes go on to be saved for a while. A start says what is wrong; what cannot be saved any more is told, and saved later."""
+    log, filler = small.world.dir / "switchd-hv1.log", small.rundir("hv1") / "filler"
+
+    def fill():
+        with open(filler, "ab", buffering=0) as f, pytest.raises(OSError, match="No space"):
+            while True:
+                f.write(bytes(4096))
+
+    def add(table, n):
+        small.ofctl("hv1", "--bundle", "add-flows", BR, "-", stdin="".join(
+            f"table={table},priority=1,ip,nw_dst=10.0.{i >> 8}.{i & 255},actions=drop\n" for i in range(n)))
+    add(0, 100)
+    fill()
+    for table in range(1, 30):
+        add(table, 10)
+    small.ofctl("hv1", "del-flows", BR, "table=7")
+    small.world.kill("switchd-hv1", signal.SIGKILL)
+    fill()
+    log.write_text("")
+    with pytest.raises(LabError):
+        small.switchd_up("hv1")
+    assert re.search(r"ERR switchd: .*No space left on device", log.read_text())
+    log.write_text("")
+    filler.unlink()
+    small.switchd_up("hv1")
+    assert len(flows(small)) == 100 + 28 * 10
+    fill()
+    add(7, 3000)
+    wait_for("a warning", lambda: f"WARN flow_save: {small.rundir('hv1')}/{BR}.flows cannot be written: No space" in log.read_text(), 10)
+    filler.unlink()
+    wait_for("the file", lambda: "is written again" in log.read_text(), 20)
+    small.allowed_warnings += [f"{BR}.flows cannot be written: No space left"]
+    restart(small)
+    assert len(flows(small)) == 100 + 28 * 10 + 3000
