@@ -450,6 +450,9 @@ void megaflow_flush(struct switch_ *sw)
     while (m && m->list) {
         megaflow_remove(m, m->list);
     }
+    if (m) {
+        m->neighbours = (struct neighbours){0}; /* what was foreseen is gone, too */
+    }
 }
 
 static bool effect_is_of(const struct xlate_effect *e, const struct bridge *br)

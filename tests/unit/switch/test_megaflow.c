@@ -439,6 +439,10 @@ static void test_neighbours(void **state)
     assert_int_equal(megaflow_count(e->sw), 3);
     assert_int_equal(packets(e, "arp,dl_dst=ff:ff:ff:ff:ff:ff,actions=drop"), 1);
     assert_int_equal(packets(e, "arp,dl_dst=02:00:00:00:00:02,arp_spa=10.0.0.1,actions=drop"), 0);
+    /* Gone with the others they are foreseen again. */
+    megaflow_flush(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_int_equal(megaflow_count(e->sw), 3);
     /* What would be dropped is left to a packet that comes. */
     env_in(e, 3, env_udp(3, 4, 0));
     assert_int_equal(megaflow_count(e->sw), 5);
