@@ -33,6 +33,9 @@
 #define PORT_OUT 2
 #define PORT_TUNNEL 3
 
+/* How long the tests wait for what must come: other work may keep the processor. */
+#define PATIENCE_MS 20000
+
 static struct ebpf_maps maps;
 static struct ebpf_flows *flows;
 static struct event_base *base;
@@ -47,6 +50,17 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
     last_upcall = *u;
     last_upcall_len = MIN(p->len, sizeof(last_upcall_frame));
     memcpy(last_upcall_frame, p->data, last_upcall_len);
+}
+
+/* Until something is in last_upcall. */
+static WR_UNUSED void await_upcall(void)
+{
+    for (int64_t since = time_mono_ms(); !last_upcall.kind && time_mono_ms() - since < PATIENCE_MS;) {
+        struct timeval tv = {.tv_usec = 1000};
+
+        event_base_loopexit(base, &tv);
+        event_base_loop(base, 0);
+    }
 }
 
 static int setup(void **state WR_UNUSED)

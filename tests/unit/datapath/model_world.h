@@ -211,7 +211,7 @@ static void world_turn(const struct world *w)
 
 /* How long a world waits for what should come: long, for other work may keep the processor; short where faults are
  * planted. */
-static int64_t patience_ms = 5000;
+static int64_t patience_ms = 20000;
 
 /* The N-th time that something is not there yet. False: it does not come. */
 static bool world_wait(unsigned int n, int64_t since_ms)

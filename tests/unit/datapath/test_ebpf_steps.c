@@ -155,7 +155,7 @@ static void expect_upcall(const struct devices *d, const struct virtio_net_hdr *
 {
     last_upcall.kind = 0;
     transmit(d, h, frame, len);
-    event_base_loop(base, EVLOOP_ONCE);
+    await_upcall();
     assert_int_equal(last_upcall.kind, kind);
     assert_int_equal(last_upcall_len, len);
     assert_memory_equal(last_upcall_frame, frame, len);
