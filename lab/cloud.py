@@ -21,6 +21,7 @@ import signal
 import urllib.error
 import urllib.request
 
+from echo import echo
 from world import PATIENCE, PINS, LabError, World, pin_name, run, wait_for
 
 OVERHEAD = {"4": 50, "6": 70}  # outer Ethernet-to-VXLAN bytes; GRE and Geneve without options need no more
@@ -214,14 +215,9 @@ class Cloud:
             return not waiting
         wait_for(lambda: f"ports to become ACTIVE: {all_active.waiting}", all_active, timeout)
 
-    def ping(self, source, address, count=3, interval=0.05, wait=3, size=56):
-        """Number of replies that SOURCE (a VM's name) gets from ADDRESS."""
-        done = self.world.sh(self.vms[source]["ns"], "ping", "-n", "-c", count, "-i", interval, "-W", wait, "-s", size, address,
-                             check=False, timeout=count * (wait + 1) + 10)
-        for line in done.stdout.splitlines():
-            if "packets transmitted" in line:
-                return int(line.split(",")[1].split()[0])
-        raise LabError(f"ping from {source} to {address}: {done.stderr or done.stdout}")
+    def ping(self, source, address, count=3, interval=0.05, wait=10, size=56):
+        """Number of replies that SOURCE (a VM's name) gets from ADDRESS, the last within WAIT seconds."""
+        return echo(self.vms[source]["ns"], address, count, interval, wait, size)
 
     def neighbour_mac(self, source, address):
         """The MAC that SOURCE has resolved ADDRESS to, or None."""

@@ -137,7 +137,7 @@ def test_port_security(make_cloud):
     cloud.wait_active()
     for name, want in (("red1", 0), ("red9", 2)):
         cloud.world.ip(cloud.vms[name]["ns"], "link", "set", "eth0", "address", "02:00:00:00:00:99")
-        assert cloud.ping(name, peer["ip"], count=2) == want, name
+        assert cloud.ping(name, peer["ip"], count=2, wait=10 if want else 1) == want, name
 
 
 def test_floods_reach_eligible_hosts_only(make_cloud):
