@@ -288,6 +288,27 @@ def test_filters_are_removed(cloud):
         assert echo(vm, "10.9.0.2") == 1
 
 
+def test_what_happens_while_events_are_lost(cloud):
+    """More than the socket has room for while the switch does not run, and then a device goes and filters are removed."""
+    cloud.allowed_warnings += ["somebody removed our filter"]
+    world, ns, vm = cloud.world, cloud.hv_ns("hv2"), f"{cloud.world.name}-vm0hv1"
+    world.veth(ns, "noisy", ns, "noisyp")
+    pid = world.pid("switchd-hv2")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(8):
+            world.ip_batch(ns, [f"link set noisy mtu {mtu}" for mtu in range(1000, 1500)])
+        world.ip(ns, "link", "del", "noisy")
+        for link in ("tap0", "und0"):
+            world.sh(ns, "tc", "qdisc", "del", "dev", link, "clsact")
+        sockets = [line.split() for line in world.sh(ns, "cat", "/proc/net/netlink").stdout.splitlines()[1:]]
+        assert any(int(drops) for *_, drops, _ in sockets)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for("the programs", lambda: all(programs(cloud, "hv2", link) for link in ("tap0", "und0")), 5)
+    assert "1 received" in world.sh(vm, "ping", "-c1", "-W1", "10.9.0.2", check=False).stdout
+
+
 def test_nothing_takes_the_fast_path_s_place_by_itself(cloud, streams):
     """A start that fails for want of something, here descriptors, leaves what forwards as it is, and says so."""
     world = cloud.world

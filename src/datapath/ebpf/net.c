@@ -36,6 +36,7 @@ struct device {
     unsigned int n_addrs;
     bool peer_stale;   /* the other end's address must be asked for */
     bool filter_stale; /* a filter was removed, ours maybe */
+    bool unseen;       /* in the list that is being read */
     UT_hash_handle hh;
 };
 
@@ -105,6 +106,17 @@ static bool is_kind(const struct nlattr *info, const char *kind)
     return false;
 }
 
+static void device_gone(struct ebpf_net *net, struct device *d)
+{
+    uint32_t port = d->port;
+
+    HASH_DEL(net->devices, d);
+    free(d);
+    if (port) {
+        net->gone(net->aux, port);
+    }
+}
+
 static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
@@ -118,17 +130,12 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
     if (h->nlmsg_type == RTM_DELLINK) {
         d = device_find(net, ifi->ifi_index);
         if (d) {
-            uint32_t port = d->port;
-
-            HASH_DEL(net->devices, d);
-            free(d);
-            if (port) {
-                net->gone(net->aux, port);
-            }
+            device_gone(net, d);
         }
         return;
     }
     d = device_get(net, ifi->ifi_index);
+    d->unseen = false;
     strncpy(d->name, mnl_attr_get_str(tb[IFLA_IFNAME]), sizeof(d->name) - 1);
     d->ethernet = ifi->ifi_type == ARPHRD_ETHER;
     d->up = ifi->ifi_flags & IFF_UP;
@@ -485,8 +492,14 @@ static int read_all(struct ebpf_net *net)
     }
     HASH_ITER(hh, net->devices, d, next) {
         d->n_addrs = 0;
+        d->unseen = d->filter_stale = true; /* what else happened was not heard either */
     }
     error = dump(net, RTM_GETLINK);
+    HASH_ITER(hh, net->devices, d, next) {
+        if (!error && d->unseen) {
+            device_gone(net, d);
+        }
+    }
     error = error ? error : dump(net, RTM_GETADDR);
     if (!error) {
         forget_old_addresses(net);
