@@ -60,10 +60,10 @@ static void detach_at(const struct tc_filter *f, uint32_t priority)
     }
 }
 
-/* Where it is, or would be. */
+/* Where it is, or would be. Where one of now is behind one of a version before, which came again, that one serves. */
 static uint32_t priority_of(const struct tc_filter *f)
 {
-    return !is_at(f, PRIORITY) && is_at(f, PRIORITY_ONCE) ? PRIORITY_ONCE : PRIORITY;
+    return is_at(f, PRIORITY_ONCE) ? PRIORITY_ONCE : PRIORITY;
 }
 
 int tc_filter_attach(const struct tc_filter *f, int prog_fd)
