@@ -166,8 +166,9 @@ static int start_switch(struct switchd *s)
     }
     error = error ? error : switch_create(s->daemon.base, choose ? "ebpf" : class, &s->sw);
     if (error && choose && left) {
-        log_err("what a switch before left goes on forwarding, and is not replaced by the userspace datapath, unless "
-                "with --datapath userspace");
+        log_err("datapath ebpf: %s: what a switch before left goes on forwarding, and is not replaced by the userspace "
+                "datapath, unless with --datapath userspace",
+                strerror(-error));
         return error;
     }
     if (error && choose) {

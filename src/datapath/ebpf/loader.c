@@ -467,6 +467,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     }
     error = map_all(&m);
     if (error) {
+        log_err("the memory of BPF maps cannot be mapped: %s", strerror(-error));
         ebpf_unload(&m);
         return error;
     }
