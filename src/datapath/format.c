@@ -299,6 +299,9 @@ void dp_key_format_names(const struct flow_key *k, const struct flow_key *m, con
     struct group eth = {b, "eth", false};
     unsigned int tags = 0;
     strbuf_add(b, "recirc_id(0)");
+    if (m->dp_hash) {
+        strbuf_addf(b, ",dp_hash(%#x/%#x)", k->dp_hash & m->dp_hash, m->dp_hash);
+    }
     format_tunnel(&k->tunnel, &m->tunnel, b);
     if (m->pkt_mark) {
         strbuf_addf(b, ",skb_mark(%#x/%#x)", k->pkt_mark, m->pkt_mark);

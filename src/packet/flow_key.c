@@ -254,15 +254,10 @@ static __be16 parse_eth_type(struct reader *r, struct flow_key *key)
     return type;
 }
 
-void flow_key_extract(struct packet *p, struct flow_key *key)
+static void parse_frame(struct packet *p, struct flow_key *key)
 {
     struct reader r = reader_of(p->data, p->len);
 
-    memset(key, 0, sizeof(*key));
-    p->l2_5_ofs = p->l3_ofs = p->l4_ofs = 0;
-    key->in_port = p->in_port;
-    key->pkt_mark = p->pkt_mark;
-    key->tunnel = p->tunnel;
     if (p->len < sizeof(struct eth_hdr)) {
         return;
     }
@@ -290,4 +285,15 @@ void flow_key_extract(struct packet *p, struct flow_key *key)
     default:
         break;
     }
+}
+
+void flow_key_extract(struct packet *p, struct flow_key *key)
+{
+    memset(key, 0, sizeof(*key));
+    p->l2_5_ofs = p->l3_ofs = p->l4_ofs = 0;
+    key->in_port = p->in_port;
+    key->pkt_mark = p->pkt_mark;
+    key->tunnel = p->tunnel;
+    parse_frame(p, key);
+    key->dp_hash = flow_key_hash5(key);
 }

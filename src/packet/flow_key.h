@@ -11,6 +11,9 @@
  * link addresses in arp_sha/arp_tha, ICMP type and code in tp_src/tp_dst (as 16-bit big-endian numbers), the ARP
  * opcode's low byte in ip_proto. Tunnel endpoints are always in IPv6 form (IPv4 mapped, ::ffff:a.b.c.d). Unset fields
  * are zero.
+ *
+ * dp_hash stands for all that tells connections apart: who spreads them looks at a few of its bits, and needs a
+ * megaflow for each value of those, instead of one for each connection.
  */
 #include <asm/byteorder.h>
 
@@ -60,7 +63,7 @@ struct flow_key {
     __be16 tcp_flags; /* low 12 bits */
     __u16 pad1;
     struct eth_addr arp_sha, arp_tha;
-    __u32 pad2;
+    __u32 dp_hash; /* flow_key_hash5() of the rest */
     struct ip_addr nd_target;
 };
 
@@ -70,9 +73,9 @@ _Static_assert(sizeof(struct flow_tunnel) == 48, "flow_tunnel layout");
 _Static_assert(sizeof(struct flow_key) == 168, "flow_key layout: shared with BPF, no hidden padding");
 
 /* A hash of what tells connections apart (addresses, protocol and ports; Ethernet addresses where it is not IP), the
- * same wherever it is computed: it chooses the source port of tunnel packets (RFC 7348, 4.2; RFC 8926, 3.3). All
- * fragments of a packet and all messages of ICMP between two hosts have one hash. Sums of products, which the processor
- * computes side by side; the upper half of a sum depends on every bit. */
+ * same wherever it is computed: it chooses the source port of tunnel packets (RFC 7348, 4.2; RFC 8926, 3.3), and the
+ * buckets of groups. All fragments of a packet and all messages of ICMP between two hosts have one hash. Sums of
+ * products, which the processor computes side by side; the upper half of a sum depends on every bit. */
 static inline __u32 flow_key_hash5(const struct flow_key *key)
 {
     const __u64 *eth = (const __u64 *)(const void *)&key->eth_dst; /* both addresses and the type */

@@ -41,8 +41,6 @@ struct packet *packet_clone(const struct packet *p)
     copy->in_port = p->in_port;
     copy->pkt_mark = p->pkt_mark;
     copy->priority = p->priority;
-    copy->flow_hash = p->flow_hash;
-    copy->edited = p->edited;
     copy->tunnel = p->tunnel;
     copy->offload = p->offload;
     copy->l2_5_ofs = p->l2_5_ofs;

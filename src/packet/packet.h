@@ -26,9 +26,7 @@ struct packet {
     bool owned;
     dp_port_t in_port;
     uint32_t pkt_mark;
-    uint32_t priority;  /* the kernel's skb->priority when it is sent: a tc class, 0 for none */
-    uint32_t flow_hash; /* with `edited`: flow_key_hash5() of the flow, which P's bytes do not tell any more */
-    bool edited;
+    uint32_t priority;         /* the kernel's skb->priority when it is sent: a tc class, 0 for none */
     struct flow_tunnel tunnel; /* all zero: did not come through a tunnel */
     struct packet_offload offload;
     /* Set by flow_key_extract(): offsets from `data`, 0 where the packet has no such header. */

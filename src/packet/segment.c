@@ -153,8 +153,6 @@ bool segmenter_next(struct segmenter *s, struct packet *seg)
     seg->in_port = p->in_port;
     seg->pkt_mark = p->pkt_mark;
     seg->priority = p->priority;
-    seg->flow_hash = p->flow_hash;
-    seg->edited = p->edited;
     seg->tunnel = p->tunnel;
     seg->offload = (struct packet_offload){0};
     seg->l2_5_ofs = p->l2_5_ofs;

@@ -78,17 +78,25 @@ static bool is_nd(const struct flow_key *key)
 
 unsigned int neighbour_keys(const struct flow_key *key, struct flow_key ret[static NEIGHBOUR_KEYS])
 {
+    unsigned int n = 0;
+
     if (eth_addr_is_group(&key->eth_src) || eth_addr_is_group(&key->eth_dst)) {
         return 0;
     }
     switch (ntohs(key->eth_type)) {
     case ETH_TYPE_IPV4:
-        return arp_keys(key, ret);
+        n = arp_keys(key, ret);
+        break;
     case ETH_TYPE_IPV6:
-        return is_nd(key) ? 0 : nd_keys(key, ret);
+        n = is_nd(key) ? 0 : nd_keys(key, ret);
+        break;
     default:
-        return 0;
+        break;
     }
+    for (unsigned int i = 0; i < n; i++) {
+        ret[i].dp_hash = flow_key_hash5(&ret[i]);
+    }
+    return n;
 }
 
 /* What ACTIONS make of the packet *AT, and where it leaves. False: another packet than one that only changed its tags,

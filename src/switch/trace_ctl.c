@@ -51,6 +51,7 @@ static int read_bridge_flow(struct trace *t, const char *text, struct strbuf *ou
     if (t->flow.key.tunnel.id) {
         t->flow.key.tunnel.flags |= FLOW_TNL_KEY;
     }
+    t->flow.key.dp_hash = flow_key_hash5(&t->flow.key);
     return 0;
 }
 

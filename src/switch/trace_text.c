@@ -30,12 +30,14 @@ static const struct {
 };
 
 /* What other datapaths print and this one has not: fine when zero. */
-static const char *const absent[] = {"recirc_id", "dp_hash", "skb_priority", "ct_state",
-                                     "ct_zone",   "ct_mark", "ct_label",     "packet_type"};
+static const char *const absent[] = {"recirc_id", "skb_priority", "ct_state",   "ct_zone",
+                                     "ct_mark",   "ct_label",     "packet_type"};
 
 struct dp_text {
     struct strbuf match; /* as ovs-ofctl writes it */
     dp_port_t in_port;
+    uint32_t dp_hash;
+    bool has_dp_hash;
     uint8_t tun_ttl, tun_tos;
     uint16_t tun_flags;
     uint32_t opts_id;
@@ -202,6 +204,20 @@ static int read_vlan(struct dp_text *t, char *value, char **ret_error)
     return 0;
 }
 
+/* The mask that a megaflow has says nothing of a packet. */
+static int read_dp_hash(struct dp_text *t, char *value, char **ret_error)
+{
+    uint64_t n;
+
+    value[strcspn(value, "/")] = '\0';
+    if (text_u64(value, UINT32_MAX, &n)) {
+        return text_fail(ret_error, "dp_hash(%s): not a number of 32 bits", value);
+    }
+    t->dp_hash = (uint32_t)n;
+    t->has_dp_hash = true;
+    return 0;
+}
+
 static int read_group(struct dp_text *t, const char *group, char *value, char **ret_error)
 {
     char *member, *v;
@@ -221,6 +237,9 @@ static int read_group(struct dp_text *t, const char *group, char *value, char **
     if (!strcmp(group, "eth_type")) {
         t->eth_type = value;
         return 0;
+    }
+    if (!strcmp(group, "dp_hash")) {
+        return read_dp_hash(t, value, ret_error);
     }
     if (!strcmp(group, "skb_mark")) {
         strbuf_addf(&t->match, "pkt_mark=%s,", value);
@@ -276,6 +295,7 @@ int dp_flow_parse(const char *text, struct flow *ret_flow, char **ret_error)
     m.value.key.tunnel.tos = t.tun_tos;
     m.value.key.tunnel.flags |= t.tun_flags;
     m.value.key.tunnel.opts_id = t.opts_id;
+    m.value.key.dp_hash = t.has_dp_hash ? t.dp_hash : flow_key_hash5(&m.value.key);
     *ret_flow = m.value;
     return 0;
 }

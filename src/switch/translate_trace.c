@@ -188,6 +188,9 @@ void xlate_trace_finish(struct xlate_ctx *x)
     }
     strbuf_add(b, "\nMegaflow: recirc_id=0,eth");
     if (br) {
+        if (x->out->mask.dp_hash) {
+            strbuf_addf(b, ",dp_hash=%#x/%#x", start.key.dp_hash & x->out->mask.dp_hash, x->out->mask.dp_hash);
+        }
         strbuf_add(b, ",");
         start.tun_metadata.present = 0;
         format_key(br, &start, &x->out->mask, b);

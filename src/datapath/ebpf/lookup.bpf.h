@@ -122,7 +122,7 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
     __u32 h, n, zero = 0;
     struct ebpf_slot *slot;
 
-    s->hash = flow_key_hash5(&s->key);
+    s->hash = s->key.dp_hash = flow_key_hash5(&s->key);
     h = hash_connection(s, stations) >> 40 & (EBPF_HINTS - 1);
     slot = hinted(s, s->hints[h]);
     stats = bpf_map_lookup_elem(&lookups, &zero);

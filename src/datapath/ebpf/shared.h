@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 19
+#define EBPF_LAYOUT 20
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -329,8 +329,7 @@ struct ebpf_upcall {
     __u32 mark, priority;  /* as steps have set them */
     struct flow_vlan vlan; /* as on the wire, with the CFI bit; no TPID: there is none */
     __u32 gso_size;        /* 0: no super-packet */
-    __u32 hash;            /* OUTPUT: the flow's, which its packets are encapsulated by */
-    __u32 pad;
+    __u32 pad[2];
     __u64 id;            /* of the flow, where there is one */
     __u64 ns;            /* when it came, by bpf_ktime_get_ns() */
     struct flow_key key; /* its tunnel; OUTPUT: of the packet as it came, before any step */

@@ -52,7 +52,6 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     u->priority = skb->priority;
     u->vlan = (struct flow_vlan){0};
     u->gso_size = skb->gso_size;
-    u->hash = s->hash;
     u->id = id;
     u->key = s->key;
     u->ns = now;

@@ -69,8 +69,6 @@ static void hand_on(struct ebpf_upcalls *u, const struct ebpf_upcall *record)
     p.pkt_mark = record->mark;
     p.priority = record->priority;
     p.tunnel = record->key.tunnel;
-    p.flow_hash = record->hash;
-    p.edited = record->kind == EBPF_UPCALL_OUTPUT;
     if (record->vlan.tpid) {
         packet_push_vlan(&p, record->vlan);
         memcpy(p.data + 14, &record->vlan.tci, 2); /* with the CFI bit, which a push leaves out */

@@ -331,8 +331,8 @@ static int tunnel_receive(struct us_port *port, int fd)
 static enum drop_reason send_one(struct us_port *port, struct packet *p, const struct flow_key *key,
                                  const struct flow_tunnel *tunnel)
 {
-    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port,
-                          p->edited ? p->flow_hash : flow_key_hash5(key), p, tunnel, port->dp->now_ms);
+    return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, key->dp_hash, p, tunnel,
+                          port->dp->now_ms);
 }
 
 /* The length of the IP packet that P is, or of the largest one that it will be cut into. */

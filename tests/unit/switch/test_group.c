@@ -395,13 +395,12 @@ static void test_select_looks(void **state)
     env_flow(e->br, "in_port=1,actions=group:1");
     env_in(e, 1, env_udp(2, 1, 0));
     _cleanup_free_ char *connection = env_megaflow(e);
-    assert_string_equal(connection, "recirc_id(0),in_port(1),vlan(none),eth_type(0x0800),"
-                                    "ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,frag=no),udp(src=1000,dst=2000)");
+    assert_string_equal(connection,
+                        "recirc_id(0),dp_hash(0x39d/0x3ff),in_port(1),vlan(none),eth_type(0x0800),ipv4(frag=no)");
     megaflow_flush(e->sw);
     env_in(e, 1, env_arp(1, 2, 0));
     _cleanup_free_ char *other = env_megaflow(e);
-    assert_string_equal(other, "recirc_id(0),in_port(1),eth(src=02:00:00:00:00:01,dst=ff:ff:ff:ff:ff:ff),vlan(none),"
-                               "eth_type(0x0806)");
+    assert_non_null(strstr(other, "/0x3ff),in_port(1),vlan(none),eth_type(0x0806)"));
     megaflow_flush(e->sw);
     gm = MOD(MODIFY, 1, SELECT, "output:2", "output:3");
     gm.group.method = OF_SELECT_HASH;
@@ -416,18 +415,84 @@ static void test_select_looks(void **state)
                                 "ipv4(src=10.0.0.0/255.255.255.0,proto=17,frag=no)");
 }
 
-/* A fragment has no ports that its fellows share. */
+/* How much of a connection's hash is looked at. */
+static void test_select_share(void **state)
+{
+    struct env *e = *state;
+    static const struct {
+        enum of_selection_method method;
+        const char *bucket, *mask;
+    } cases[] = {
+        {OF_SELECT_DEFAULT, "weight=1,output:2", "/0x3ff)"},
+        {OF_SELECT_DP_HASH, "weight=1,output:2", "/0x3ff)"},
+        {OF_SELECT_DEFAULT, "weight=7,output:2", "/0x3ff)"},
+        {OF_SELECT_HASH, "weight=1,output:2", "/0xffffffff)"}, /* exact shares cost a megaflow a connection */
+    };
+
+    assert_int_equal(ADD(e->br, 1, SELECT, "output:2"), 0);
+    env_flow(e->br, "in_port=1,actions=group:1");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct of_group_mod gm = MOD(MODIFY, 1, SELECT, cases[i].bucket, "weight=1,output:3");
+
+        gm.group.method = cases[i].method;
+        assert_int_equal(apply(e->br, gm), 0);
+        megaflow_flush(e->sw);
+        env_in(e, 1, env_udp(2, 1, 0));
+        _cleanup_free_ char *key = env_megaflow(e);
+        assert_non_null(strstr(key, cases[i].mask));
+    }
+    /* As much as the least weight needs. */
+    assert_int_equal(MODIFY(e->br, 1, SELECT, "weight=1,output:2", "weight=31,output:3"), 0);
+    megaflow_flush(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    _cleanup_free_ char *uneven = env_megaflow(e);
+    assert_non_null(strstr(uneven, "/0xfff)"));
+    assert_int_equal(MODIFY(e->br, 1, SELECT, "weight=1,output:2", "weight=65535,output:3", "weight=0,output:4"), 0);
+    megaflow_flush(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    _cleanup_free_ char *most = env_megaflow(e);
+    assert_non_null(strstr(most, "/0xffff)"));
+}
+
+/* The bucket is that of the packet as it came, so that what is written on its way moves no connection. */
+static void test_select_behind_writes(void **state)
+{
+    struct env *e = *state;
+    char bucket[2] = {0};
+
+    assert_int_equal(ADD(e->br, 1, SELECT, "output:2", "output:3"), 0);
+    for (unsigned int i = 0; i < 32; i++) {
+        struct packet *p = env_udp(2, 1, 0);
+        char flow[80];
+
+        p->data[27] = (uint8_t)i;
+        env_flow(e->br, "ip,in_port=1,actions=group:1");
+        bucket[0] = env_in(e, 1, packet_clone(p))[0];
+        snprintf(flow, sizeof flow, "ip,in_port=1,actions=mod_nw_src:9.9.9.%u,group:1", i);
+        env_flow(e->br, flow);
+        megaflow_revalidate_all(e->sw);
+        assert_non_null(strstr(env_in(e, 1, p), bucket));
+    }
+}
+
+/* All fragments of a packet have one bucket. */
 static void test_select_fragments(void **state)
 {
     struct env *e = *state;
-    struct packet *first = env_udp(2, 1, 0);
 
     assert_int_equal(ADD(e->br, 1, SELECT, "output:2", "output:3"), 0);
     env_flow(e->br, "in_port=1,actions=group:1");
-    first->data[20] = 0x20;
-    env_in(e, 1, first);
-    _cleanup_free_ char *key = env_megaflow(e);
-    assert_null(strstr(key, "udp("));
+    for (unsigned int i = 0; i < 32; i++) {
+        struct packet *first = env_udp(2, 1, 0), *later = env_udp(2, 1, 0);
+        char bucket;
+
+        first->data[20] = 0x20;
+        later->data[21] = 2;
+        first->data[27] = later->data[27] = (uint8_t)i;
+        first->data[34] = (uint8_t)i; /* the source port, which is no port in the later one */
+        bucket = env_in(e, 1, first)[0];
+        assert_int_equal(env_in(e, 1, later)[0], bucket);
+    }
 }
 
 /* ---- meters ---- */
@@ -526,13 +591,22 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_refused),          T(test_buckets),
-        T(test_too_many_buckets), T(test_references),
-        T(test_transaction),      T(test_all),
-        T(test_action_sets),      T(test_failover),
-        T(test_select),           T(test_select_looks),
-        T(test_select_fragments), T(test_meter_table),
-        T(test_meter_actions),    T(test_meter_behind_patch),
+        T(test_refused),
+        T(test_buckets),
+        T(test_too_many_buckets),
+        T(test_references),
+        T(test_transaction),
+        T(test_all),
+        T(test_action_sets),
+        T(test_failover),
+        T(test_select),
+        T(test_select_looks),
+        T(test_select_fragments),
+        T(test_select_share),
+        T(test_select_behind_writes),
+        T(test_meter_table),
+        T(test_meter_actions),
+        T(test_meter_behind_patch),
         T(test_to_controller),
     };
 #undef T

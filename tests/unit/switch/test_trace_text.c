@@ -52,6 +52,7 @@ static void test_compose(void **state WR_UNUSED)
         if (m.value.key.vlan[0].tci) {
             m.value.key.vlan[0].tpid = __builtin_bswap16(0x8100);
         }
+        m.value.key.dp_hash = flow_key_hash5(&m.value.key);
         p = packet_compose(&m.value.key);
         flow_key_extract(p, &key);
         assert_memory_equal(&key, &m.value.key, sizeof key);
@@ -127,6 +128,11 @@ static void test_two_tags(void **state WR_UNUSED)
     flow_key_extract(p, &key);
     assert_memory_equal(&key, &flow.key, sizeof key);
     packet_free(p);
+    /* The hash is the connection's, unless it is given, as dumps have it. */
+    assert_int_equal(flow.key.dp_hash, flow_key_hash5(&flow.key));
+    assert_int_equal(dp_flow_parse("dp_hash(0x39d/0x3ff),in_port(1),eth_type(0x0800)", &flow, NULL), 0);
+    assert_int_equal(flow.key.dp_hash, 0x39d);
+    assert_int_equal(dp_flow_parse("dp_hash(no/0x3ff)", &flow, NULL), -EINVAL);
 }
 
 static const struct {
