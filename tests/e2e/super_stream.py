@@ -15,6 +15,7 @@ from taps import FROM, MSS, PATIENCE, PAYLOAD, PORT, SEGMENTS, TO, announce, ent
 
 SO_RCVBUFFORCE = 33
 EVERY, LAST = 0.004, 0.5  # seconds
+LATEST = 5  # seconds that what is missing is waited for after that
 
 
 class Tap:
@@ -107,6 +108,9 @@ class Stream:
                 self.counts[kind][0] += 1
                 self.hear(EVERY * PATIENCE)
         self.hear(LAST * PATIENCE)
+        end = time.monotonic() + LATEST * PATIENCE
+        while any(whole < sent for sent, whole, _ in self.counts.values()) and time.monotonic() < end:
+            self.hear(0.1)
 
 
 def main(from_ns, from_tap, to_ns, to, *kinds):

@@ -93,6 +93,17 @@ def test_next_hops_are_followed_at_once(cloud, hops):
     assert answered() == 20
 
 
+@pytest.fixture(autouse=True)
+def all_run_again(cloud):
+    """Also after a failure: nothing of a test stays, and the switches are there."""
+    yield
+    cloud.world.kill("probe", signal.SIGKILL)
+    away = [hv for hv in cloud.hypervisors if cloud.world.pid(f"switchd-{hv}") is None]
+    if away:
+        cloud.switches_again(*away)
+        reach(cloud, [("red1", cloud.vms["red2"]["ip"])])
+
+
 class Probe:
     """A datagram every millisecond on each of WAYS ((source, target), ...: no target twice) from now on."""
 

@@ -258,6 +258,8 @@ def test_pins_are_taken_away(cloud, streams, pins):
     """The maps live by the programs, which forward on until the next process has learned their flows from them; what of the
     maps is still pinned is of no use without the rest."""
     cloud.allowed_warnings += ["are pinned there: they are made anew"]
+    cloud.world.ip(cloud.hv_ns("hv2"), "addr", "replace", "10.99.0.1/24", "dev", "spare")
+    wait_for("all to have their programs", lambda: all(len(programs(cloud, "hv2", link)) == 1 for link in ("tap0", "tap1", "und0", "spare")))
     cloud.world.kill("switchd-hv2", signal.SIGKILL)
     gone = list(cloud.pins("hv2").glob(f"layout*/{pins}"))
     assert gone

@@ -357,5 +357,7 @@ def test_detach(cloud):
     local_address(cloud)
     until_all_reach_all(cloud)
     cloud.appctl("hv1", "exit", "--cleanup")
-    wait_for("switchd to end", lambda: cloud.world.pid("switchd-hv1") is None, 10)
+    wait_for("switchd to end", lambda: cloud.world.pid("switchd-hv1") is None)
     assert "clsact" not in cloud.world.sh(ns, "tc", "qdisc", "show").stdout
+    cloud.switchd_up("hv1")
+    local_address(cloud)

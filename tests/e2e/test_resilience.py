@@ -171,3 +171,6 @@ def test_terms_leave_status_0(cloud):
     for tag in ("agent-hv3", "switchd-hv3"):
         assert cloud.world.kill(tag) == 0, cloud.world.log(tag)[-500:]
     assert not pathlib.Path(cloud.rundir("hv3"), "ovs-vswitchd.pid").exists()
+    cloud.switchd_up("hv3")
+    cloud.agent_up("hv3")
+    wait_connected(cloud)

@@ -135,8 +135,13 @@ def direct(cloud, hv, other, name):
     cloud.vsctl(hv, "add-br", bridge, "--", "set-fail-mode", bridge, "secure", "--", "add-port", bridge, link, "--", "add-port",
                 bridge, tunnel, "--", "set", "Interface", tunnel, "type=vxlan", f"options:key={vni}",
                 f'options:remote_ip="{cloud.local_ip(other, family)}"')
+    direct_flows(cloud, hv, name)
+
+
+def direct_flows(cloud, hv, name):
+    link, tunnel = STREAMS[name][1], f"tun-{name}"
     for source, target in ((link, tunnel), (tunnel, link)):
-        cloud.ofctl(hv, "add-flow", bridge, f"in_port={source},actions=output:{target}")
+        cloud.ofctl(hv, "add-flow", f"br-{name}", f"in_port={source},actions=output:{target}")
 
 
 @pytest.fixture(scope="module")
@@ -278,4 +283,6 @@ def test_nothing_is_left(direct_bridges):
         assert not detours(cloud, "hv2") and not namespaces(cloud, "hv2")
         assert str(held[0]) not in pathlib.Path("/proc/self/mountinfo").read_text()
         cloud.switchd_up("hv2")
-        wait_for("the detour", lambda: detours(cloud, "hv2"), 10)
+        wait_for("the detour", lambda: detours(cloud, "hv2"))
+        for name in STREAMS:  # they went with the rest
+            direct_flows(cloud, "hv2", name)

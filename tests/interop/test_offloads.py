@@ -99,11 +99,11 @@ def all_arrives(ends):
     for n in ends.tunnels:
         for target in inner(n, 2):
             wait_for(f"{target} through {TUNNELS[n]}",
-                     lambda t=target: ends.world.sh(ends.vm, "ping", "-n", "-c1", "-W1", t, check=False).returncode == 0, 10)
+                     lambda t=target: ends.world.sh(ends.vm, "ping", "-n", "-c1", "-W1", t, check=False).returncode == 0, 30)
     capture = Capture(ends.world, ends.hv_ns("hv1"), "und0", "greater 4000")
     for ns, host in ((ends.vm, 2), (ends.far, 1)):
         targets = [target for n in ends.tunnels for target in inner(n, host)]
-        done = ends.world.sh(ns, "/usr/bin/python3", "-B", PROGRAM, "ask", *targets, check=False, timeout=120)
+        done = ends.world.sh(ns, "/usr/bin/python3", "-B", PROGRAM, "ask", *targets, check=False, timeout=300)
         assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
         assert not checksum_errors(ends, ns), checksum_errors(ends, ns)
     whole = capture.stop().tshark("eth.src", "frame.protocols")
@@ -143,13 +143,16 @@ def test_what_is_sent_arrives(ends, datapath):
 def test_nothing_overtakes(ends, datapath):
     """What the fast path leaves to user space (super-packets where an outer checksum is owed) stays in order with what it does
     not: TCP would take it for lost."""
-    before = tcp_counters(ends, ends.vm)
-    for _ in range(3):
-        targets = [target for n in ends.tunnels for target in inner(n, 2)]
-        done = ends.world.sh(ends.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=120)
-        assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
-    segments, again = (now - then for now, then in zip(tcp_counters(ends, ends.vm), before))
-    assert segments > 3000 and again < segments / 20, (segments, again)  # one in seven, if they overtake
+    targets, shares = [target for n in ends.tunnels for target in inner(n, 2)], []
+    while not shares or min(shares) >= 1 / 50:  # 6 to 14 of a hundred, each time, if they overtake
+        assert len(shares) < 5, shares  # a user space that is slow for a while has some sent again
+        before = tcp_counters(ends, ends.vm)
+        for _ in range(3):
+            done = ends.world.sh(ends.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=300)
+            assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
+        segments, again = (now - then for now, then in zip(tcp_counters(ends, ends.vm), before))
+        assert segments > 3000
+        shares.append(again / segments)
 
 
 def told(ends, target, size):
@@ -183,7 +186,7 @@ def test_path_mtu(narrow):
             wait_for(lambda: f"{target} through {TUNNELS[n]} to tell {mtu}: {told.last}",
                      lambda: setattr(told, "last", told(narrow, target, size)) or told.last == [str(mtu)], 20)
     targets = [target for n in narrow.tunnels for target in inner(n, 2)]
-    done = narrow.world.sh(narrow.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=120)
+    done = narrow.world.sh(narrow.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=300)
     assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
 
 
