@@ -124,11 +124,18 @@ INLINE bool nexthop_is_old(const struct ebpf_nexthop *nh, const struct ebpf_conf
     return nh->expires_ns < bpf_ktime_get_coarse_ns() || nh->generation != c->generation;
 }
 
+/* What is remembered of where T leads this flow; NULL: the remote has no place in the cache. */
+INLINE struct ebpf_nexthop *nexthop_entry(const struct scratch *s, const struct ebpf_tunnel *t)
+{
+    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
+
+    return bpf_map_lookup_elem(&nexthops, &index);
+}
+
 /* Whoever sends to where T leads must ask for it first. */
 INLINE bool must_ask(const struct scratch *s, const struct ebpf_config *c, const struct ebpf_tunnel *t)
 {
-    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
-    struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
+    struct ebpf_nexthop *nh = nexthop_entry(s, t);
 
     return nh && nexthop_is_old(nh, c);
 }
@@ -136,8 +143,7 @@ INLINE bool must_ask(const struct scratch *s, const struct ebpf_config *c, const
 /* Where T leads, in s->hop. False: the remote has no place in the cache. */
 INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_tunnel *t)
 {
-    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
-    struct ebpf_nexthop *nh = bpf_map_lookup_elem(&nexthops, &index);
+    struct ebpf_nexthop *nh = nexthop_entry(s, t);
     union hop_word dst, src;
     struct hop *hop = &s->hop;
     __u64 via;
@@ -497,11 +503,17 @@ struct {
     __type(value, __u64);
 } risen SEC(".maps");
 
+INLINE __u64 *risen_of(const struct scratch *s)
+{
+    __u32 index = s->hash & (RISEN_MAX - 1);
+
+    return bpf_map_lookup_elem(&risen, &index);
+}
+
 /* RUN_UP; what comes of this flow soon must not overtake the packet. */
 INLINE int rise(const struct scratch *s)
 {
-    __u32 index = s->hash & (RISEN_MAX - 1);
-    __u64 *when = bpf_map_lookup_elem(&risen, &index);
+    __u64 *when = risen_of(s);
 
     if (when) {
         *when = (__u64)s->hash << 32 | (__u32)(bpf_ktime_get_coarse_ns() >> 20);
@@ -513,8 +525,7 @@ INLINE int rise(const struct scratch *s)
  * ring. */
 INLINE bool must_follow(const struct scratch *s)
 {
-    __u32 index = s->hash & (RISEN_MAX - 1);
-    __u64 *when = bpf_map_lookup_elem(&risen, &index), then = when ? *when : 0;
+    __u64 *when = risen_of(s), then = when ? *when : 0;
 
     return then >> 32 == s->hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
            bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
