@@ -188,8 +188,14 @@ INLINE bool length_is_right(struct __sk_buff *skb, __u32 ofs, __be16 len)
     return skb->gso_size || bpf_ntohs(len) == skb->len - ofs;
 }
 
-/* Reads a tunnel packet's outer headers into s->key.tunnel, s->in_port and s->base, where the inner frame begins. The
- * key must be zero before; after another answer than OUTER_OK it is rubbish. */
+INLINE bool may_be_tunnel(__u8 proto)
+{
+    return proto == IP_PROTO_UDP || proto == IP_PROTO_GRE;
+}
+
+/* Reads a tunnel packet's outer headers into s->key, which is zero but for its tunnel then, s->in_port and s->base,
+ * where the inner frame begins. After another answer than OUTER_OK the key is rubbish. Most that is not ours is told by
+ * its protocol, before anything else is looked at. */
 GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
 {
     struct ebpf_config *c = config_get();
@@ -212,14 +218,12 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         ofs = ETH_HLEN + sizeof(*ip);
         make_linear(skb, ofs + 8);
         ip = at(skb, ETH_HLEN, sizeof(*ip));
-        if (!ip || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
+        if (!ip || !may_be_tunnel(ip->proto) || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
             !length_is_right(skb, ETH_HLEN, ip->tot_len) || !ip4_sum_is_right(ip)) {
             return OUTER_NONE;
         }
         proto = ip->proto;
-        if (proto != IP_PROTO_UDP && proto != IP_PROTO_GRE) {
-            return OUTER_NONE;
-        }
+        __builtin_memset(&s->key, 0, sizeof(s->key));
         t->src.be16[5] = t->dst.be16[5] = 0xffff;
         t->src.be32[3] = ip->src;
         t->dst.be32[3] = ip->dst;
@@ -232,13 +236,12 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         ofs = ETH_HLEN + sizeof(*ip);
         make_linear(skb, ofs + 8);
         ip = at(skb, ETH_HLEN, sizeof(*ip));
-        if (!ip || bpf_ntohl(ip->ver_tc_flow) >> 28 != 6 || !length_is_right(skb, ofs, ip->plen)) {
+        if (!ip || !may_be_tunnel(ip->next) || bpf_ntohl(ip->ver_tc_flow) >> 28 != 6 ||
+            !length_is_right(skb, ofs, ip->plen)) {
             return OUTER_NONE;
         }
         proto = ip->next;
-        if (proto != IP_PROTO_UDP && proto != IP_PROTO_GRE) {
-            return OUTER_NONE;
-        }
+        __builtin_memset(&s->key, 0, sizeof(s->key));
         t->src = ip->src;
         t->dst = ip->dst;
         t->tos = bpf_ntohl(ip->ver_tc_flow) >> 20;

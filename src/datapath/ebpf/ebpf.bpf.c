@@ -121,7 +121,6 @@ int uplink_ingress(struct __sk_buff *skb)
     if (s->aside) {
         action = run_aside(skb, s);
     } else {
-        __builtin_memset(&s->key, 0, sizeof(s->key));
         switch (outer_parse(skb, s)) {
         case OUTER_OK:
             return receive(skb, s, bpf_map_lookup_elem(&ports, &s->in_port), s->base);
