@@ -32,6 +32,11 @@ class Capture:
         self.world.kill(self.tag, signal.SIGINT)
         return self
 
+    def wait_for_frame_of(self, mac):
+        """What came before it has come by, too."""
+        needle = bytes.fromhex(mac.replace(":", ""))
+        wait_for(f"a frame of {mac}", lambda: needle in self.file.read_bytes())
+
     def packets(self):
         return rdpcap(str(self.file))
 

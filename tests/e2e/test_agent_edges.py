@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """warren-agent where it is easy to go wrong: VLANs that are used again, moves, rows and settings that nobody should have made."""
 import signal
-import time
 
 import pytest
 from captures import Capture
@@ -75,14 +74,15 @@ def test_a_port_plugged_while_the_agent_is_away_cannot_speak(make_cloud):
     trunks. No flow can hinder that, only who plugs it: next test.)"""
     cloud = make_cloud()
     network = cloud.network("red")
-    red1 = cloud.vm("red1", network, "hv1")
+    red1, red2 = (cloud.vm(name, network, "hv1") for name in ("red1", "red2"))
     cloud.wait_active()
     cloud.world.kill("agent-hv1", signal.SIGKILL)
     ns, tap = plug(cloud, "hv1", "new", "00000000-0000-4000-8000-000000000000")
-    wait_for("its OpenFlow port", lambda: isinstance(cloud.ofport("hv1", tap), int), 5)
+    wait_for("its OpenFlow port", lambda: isinstance(cloud.ofport("hv1", tap), int))
     said = Capture(cloud.world, cloud.hv_ns("hv1"), red1["tap"], "ether proto 0x88b5")
     send_broadcasts(cloud, ns, "02:00:00:00:00:77", vlans=(None, cloud.tag(red1)))
-    time.sleep(1)
+    send_broadcasts(cloud, red2["ns"], red2["mac"])  # who may speak is heard
+    said.wait_for_frame_of(red2["mac"])
     assert not [p.summary() for p in said.stop().packets() if p[Ether].src == "02:00:00:00:00:77"]
 
 
@@ -90,17 +90,20 @@ def test_a_port_plugged_into_the_dead_vlan_while_the_agent_is_away(make_cloud):
     """... reaches nobody, and is wired when the agent is back."""
     cloud = make_cloud()
     network = cloud.network("red")
-    red1 = cloud.vm("red1", network, "hv1")
+    red1, red2 = (cloud.vm(name, network, "hv1") for name in ("red1", "red2"))
     cloud.wait_active()
     cloud.world.kill("agent-hv1", signal.SIGKILL)
     port = cloud.new_port({"name": "new", "binding:host_id": "hv1"}, network)
     ns, tap = plug(cloud, "hv1", "new", port["id"], extra=("tag=4095",))
-    wait_for("its OpenFlow port", lambda: isinstance(cloud.ofport("hv1", tap), int), 5)
+    wait_for("its OpenFlow port", lambda: isinstance(cloud.ofport("hv1", tap), int))
     heard = Capture(cloud.world, cloud.hv_ns("hv1"), tap, "ether proto 0x88b5 or vlan")
     said = Capture(cloud.world, cloud.hv_ns("hv1"), red1["tap"], "ether proto 0x88b5")
+    others = Capture(cloud.world, cloud.hv_ns("hv1"), red2["tap"], "ether proto 0x88b5")
     send_broadcasts(cloud, red1["ns"], red1["mac"])
     send_broadcasts(cloud, ns, "02:00:00:00:00:77", vlans=(None, cloud.tag(red1)))
-    time.sleep(1)
+    send_broadcasts(cloud, red2["ns"], red2["mac"])
+    for capture, mac in ((others, red1["mac"]), (heard, "02:00:00:00:00:77"), (said, red2["mac"])):  # all that may be is heard
+        capture.wait_for_frame_of(mac)
     foreign = [p.summary() for p in heard.stop().packets() if p[Ether].src == red1["mac"]]
     spoken = [p.summary() for p in said.stop().packets() if p[Ether].src == "02:00:00:00:00:77"]
     assert not foreign and not spoken, (foreign, spoken)
@@ -145,11 +148,10 @@ def test_a_mac_cannot_bring_a_flow_of_its_own(make_cloud):
     mac = "fa:16:3e:00:00:01,actions=drop\npriority=65535"
     port = cloud.new_port({"name": "bad", "binding:host_id": "hv1", "mac_address": mac}, network)
     plug(cloud, "hv1", "bad", port["id"])
-    time.sleep(0.5)
+    assert_new_ports_are_wired(cloud, network)  # the agent has been through it all
     brought = [f for hv in cloud.hypervisors for b in ("br-int", "br-tun") for f in cloud.flows(hv, b)
                if "priority=65535" in f and "dl_vlan=4095" not in f]
     assert not brought
-    assert_new_ports_are_wired(cloud, network)
 
 
 def test_an_address_that_makes_no_sense_harms_only_its_port(make_cloud):
@@ -209,12 +211,14 @@ def test_a_second_interface_with_the_same_iface_id_does_not_escape_port_security
     red2 = cloud.vm("red2", network, "hv1")
     cloud.wait_active()
     ns, _ = plug(cloud, "hv1", "twin", red1["port"]["id"])
-    time.sleep(0.5)
+    red3 = cloud.vm("red3", network, "hv1")
+    cloud.wait_active()  # the agent has seen what came before it, too
     capture = Capture(cloud.world, cloud.hv_ns("hv1"), red2["tap"], "ether proto 0x88b5")
     for where in (ns, red1["ns"]):
         send_broadcasts(cloud, where, "02:00:00:00:00:66")
-    time.sleep(0.3)
-    assert not [p.summary() for p in capture.stop().packets()]
+    send_broadcasts(cloud, red3["ns"], red3["mac"])
+    capture.wait_for_frame_of(red3["mac"])
+    assert {p[Ether].src for p in capture.stop().packets()} == {red3["mac"]}
 
 
 @pytest.mark.parametrize("l2pop", ["yes", "no"])

@@ -299,7 +299,7 @@ def test_ends_and_is_detached(cloud):
     assert not [link["ifname"] for link in links if link["ifname"].startswith("wr") or "PROMISC" in link["flags"]]
     filters = [cloud.world.sh(ns, "tc", "filter", "show", "dev", link["ifname"], "ingress", check=False).stdout
                for link in links]
-    assert not [text for text in filters if "ingress]" in text]
+    assert not [text for text in filters if "bpf" in text]
     assert "clsact" not in cloud.world.sh(ns, "tc", "qdisc", "show").stdout
     for kind, ids in run_ids.items():
         wait_for(lambda k=kind, i=ids: f"{k}s {bpf_ids(k, i)} to be freed", lambda k=kind, i=ids: not bpf_ids(k, i), 30)
