@@ -285,7 +285,7 @@ def test_broken_clients(cloud):
             except ConnectionError:
                 pass  # refused in the middle: as good an answer as any
     assert cloud.api("GET", "/healthz") == {"status": "ok"}
-    time.sleep(0.3)  # the last one was a whole request, from a client that did not wait
+    wait_for("the last one's network", lambda: cloud.api("GET", "/v2.0/networks")["networks"])  # a whole request
     for net in cloud.api("GET", "/v2.0/networks")["networks"]:
         cloud.api("DELETE", f"/v2.0/networks/{net['id']}")
 
@@ -401,7 +401,8 @@ def test_database_away(cloud_factory):
     os.kill(pid, signal.SIGSTOP)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(cloud.request, "POST", "/v2.0/networks", {"network": {"name": "later"}})
-        time.sleep(0.3)
+        wait_for("the database to be asked", lambda: any(
+            int(line.split()[2]) for line in run("ss", "-xnH").stdout.splitlines() if str(rundir / "overlay.sock") in line))
         status = cloud.world.kill("controller")
         os.kill(pid, signal.SIGCONT)
         assert status == 0 and waiting.result(30)[0] == 503
