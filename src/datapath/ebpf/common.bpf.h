@@ -99,11 +99,10 @@ struct scratch {
     __u8 chunk[256];
     __u8 kept[STATE_LEN] __attribute__((aligned(8))); /* of this, while a copy goes its own way */
     __u8 opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP];      /* that OPTS steps gave */
-    __u32 hints[EBPF_HINTS];                          /* slot + 1 */
-    __u32 rough_hints[EBPF_HINTS];
-    __u32 port_hints[EBPF_PORT_HINTS]; /* by ifindex */
-    struct ip_addr local;              /* the address of this host that was asked for last, */
-    __u32 local_generation;            /* and the config's generation then, + 1 */
+    __u32 rough_hints[EBPF_ROUGH_HINTS];              /* slot + 1 */
+    __u32 port_hints[EBPF_PORT_HINTS];                /* by ifindex */
+    struct ip_addr local;                             /* the address of this host that was asked for last, */
+    __u32 local_generation;                           /* and the config's generation then, + 1 */
 };
 _Static_assert(offsetof(struct saved, type) == offsetof(struct saved, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");
@@ -116,6 +115,17 @@ struct {
     __type(key, __u32);
     __type(value, struct scratch);
 } scratches SEC(".maps");
+
+/* Slot + 1. Beside the scratch, which may have 32 KiB at most. */
+struct hint_line {
+    __u32 hints[EBPF_HINT_LINE];
+};
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, EBPF_HINTS / EBPF_HINT_LINE);
+    __type(key, __u32);
+    __type(value, struct hint_line);
+} hints SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 20
+#define EBPF_LAYOUT 21
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -27,7 +27,9 @@
 #define EBPF_STEPS_POOL 16384 /* a power of 2 */
 #define EBPF_PORTS_MAX 8192   /* dp_port numbers are below; a power of 2 */
 #define EBPF_TUNNELS_MAX 16   /* tunnel ports */
-#define EBPF_HINTS 1024       /* of each kind, per CPU; a power of 2 */
+#define EBPF_HINTS 32768      /* per CPU, of connections; a power of 2 */
+#define EBPF_HINT_LINE 16     /* of them lie together; a power of 2 */
+#define EBPF_ROUGH_HINTS 1024 /* per CPU, of stations; a power of 2 */
 #define EBPF_PORT_HINTS 256   /* per CPU; a power of 2 */
 #define EBPF_SAVED 128        /* bytes behind the Ethernet header that are put back after a clone; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
