@@ -252,6 +252,7 @@ struct settle {
     int64_t configured_ms; /* 0: not yet */
     int64_t since_ms, changed_ms;
     uint64_t generation; /* of the last change of tables or ports */
+    int shortage;        /* -EMFILE, ...: for want of what it means not all of what was left can be taken over */
 };
 
 struct switch_ {

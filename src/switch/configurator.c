@@ -529,6 +529,12 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
         c->ran = true;
         set_timer(c->stats, c->stats_interval_ms);
     }
+    if (c->sw->settle.shortage) {
+        log_err("not all can be taken over: %s: what a switch before left goes on forwarding",
+                strerror(-c->sw->settle.shortage));
+        c->gives_up(c->aux);
+        return;
+    }
     switch_configured(c->sw);
     struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
     status_write(c, txn, root);
@@ -676,6 +682,7 @@ int configurator_create(struct event_base *base, struct switch_ *sw, const struc
     c->rundir = xstrdup(options->rundir);
     c->own_database = options->own_database;
     c->ready = options->ready;
+    c->gives_up = options->gives_up;
     c->aux = options->aux;
     c->stats_interval_ms = STATS_INTERVAL_MS;
     c->run = evtimer_new(base, run, c);

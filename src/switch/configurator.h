@@ -26,10 +26,11 @@ struct switch_;
 struct configurator;
 
 struct configurator_options {
-    const char *db;           /* remotes */
-    const char *rundir;       /* for the sockets of bridges */
-    bool own_database;        /* the database server is our child: nobody else initialises its root row */
-    void (*ready)(void *aux); /* once, after the first run's transaction completed */
+    const char *db;              /* remotes */
+    const char *rundir;          /* for the sockets of bridges */
+    bool own_database;           /* the database server is our child: nobody else initialises its root row */
+    void (*ready)(void *aux);    /* once, after the first run's transaction completed */
+    void (*gives_up)(void *aux); /* what a process before us left is better left to the next one */
     void *aux;
 };
 

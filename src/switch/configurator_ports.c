@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "switch/bundle.h"
 #include "switch/configurator_private.h"
+#include "switch/settle.h"
 
 LOG_MODULE("ports");
 
@@ -436,6 +437,7 @@ static void add_port(const struct configurator *c, struct cbridge *cb, struct if
     struct port *port;
     int error = bridge_port_add(cb->bridge, &iface->config, &port);
     if (error) {
+        switch_settle_failed(c->sw, error, false);
         set_port_error(c, iface, error);
         iface->usable = false; /* the number stays its own for the next attempt */
         return;

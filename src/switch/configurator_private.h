@@ -103,6 +103,7 @@ struct configurator {
     bool system_statistics; /* other_config:enable-statistics */
     uint64_t root_serial;
     void (*ready)(void *aux);
+    void (*gives_up)(void *aux);
     void *aux;
 };
 

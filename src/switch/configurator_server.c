@@ -20,6 +20,7 @@
 #include "switch/meter_table.h"
 #include "switch/ofserver.h"
 #include "switch/row_writer.h"
+#include "switch/settle.h"
 
 LOG_MODULE("fail_mode");
 
@@ -135,7 +136,10 @@ static bool restore(struct cbridge *cb, const char *path, const char *identity)
     error = flow_restore(cb->bridge, path, identity, now, &n);
     if (!error) {
         log_info("bridge %s: %zu flows are back, in %lld ms", cb->name, n, (long long)(time_mono_ms() - now));
-    } else if (error == -ESTALE) {
+    } else if (error != -ENOENT) {
+        switch_settle_failed(cb->bridge->sw, error, true);
+    }
+    if (error == -ESTALE) {
         log_info("bridge %s: %s is another bridge's, or of another boot or fail_mode: removed", cb->name, path);
     }
     return !error;
@@ -165,7 +169,9 @@ static bool start_saving(const struct configurator *c, struct cbridge *cb, bool 
                                               cb->bridge->fail_mode == FAIL_SECURE ? "secure" : "standalone");
     bool restored = fresh && restore(cb, path, identity);
 
-    flow_saver_create(cb->bridge, path, identity, restored);
+    if (!cb->bridge->sw->settle.shortage) { /* else the file is the next process's */
+        flow_saver_create(cb->bridge, path, identity, restored);
+    }
     return restored;
 }
 

@@ -187,6 +187,11 @@ static void on_configured(void *aux)
     daemon_ready(aux);
 }
 
+static void on_giving_up(void *aux)
+{
+    daemon_exit(aux, 1);
+}
+
 static int start(struct switchd *s)
 {
     const char *rundir = daemon_string(&s->daemon, "rundir");
@@ -214,8 +219,12 @@ static int start(struct switchd *s)
     if (error) {
         return error;
     }
-    struct configurator_options o = {
-        .db = s->db, .rundir = rundir, .own_database = !db, .ready = on_configured, .aux = &s->daemon};
+    struct configurator_options o = {.db = s->db,
+                                     .rundir = rundir,
+                                     .own_database = !db,
+                                     .ready = on_configured,
+                                     .gives_up = on_giving_up,
+                                     .aux = &s->daemon};
     error = configurator_create(s->daemon.base, s->sw, &o, &s->configurator, &why);
     if (error) {
         log_err("%s", why ? why : strerror(-error));

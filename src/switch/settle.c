@@ -90,6 +90,15 @@ void switch_configured(struct switch_ *sw)
     switch_settle(sw, now);
 }
 
+void switch_settle_failed(struct switch_ *sw, int error, bool flows)
+{
+    bool is_short = error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+
+    if (is_short && (flows || (!sw->settle.done && dp_settle(sw->dp, DP_STARTING)))) {
+        sw->settle.shortage = error;
+    }
+}
+
 void switch_settle_done(struct switch_ *sw)
 {
     if (sw->settle.soon) {

@@ -24,6 +24,9 @@
 void switch_settle(struct switch_ *sw, int64_t now);
 /* After each run of the configuration: all bridges and ports that can be there are. */
 void switch_configured(struct switch_ *sw);
+/* ERROR kept a port, or the flows that a bridge was left (FLOWS), from being there. If the machine is merely short of
+ * something, and there is anything to be taken over, that is better left as it is: `settle.shortage`. */
+void switch_settle_failed(struct switch_ *sw, int error, bool flows);
 void switch_settle_done(struct switch_ *sw); /* with the switch */
 
 #endif

@@ -203,6 +203,14 @@ static void follow_mtus(struct ebpf_datapath *dp)
     }
 }
 
+/* Where the route cannot be asked now (there is none, or no descriptor for it) what was known must not be forgotten. */
+static struct ip_addr route_source(struct ebpf_datapath *dp, const struct remote *r)
+{
+    struct ip_addr src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
+
+    return ip_addr_is_zero(&src) ? r->former : src;
+}
+
 static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
 {
     struct ebpf_datapath *dp = dp_;
@@ -226,7 +234,7 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     }
     if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
         if (ip_addr_is_zero(&r->route_src)) {
-            r->route_src = tunnel_tx_source(dp->us->tunnel_tx, &tunnel->dst, time_mono_ms());
+            r->route_src = route_source(dp, r);
         }
         t->src = r->route_src; /* the same for all flows, until follow_sources() changes them */
     }
@@ -443,7 +451,7 @@ static void remember_remote(void *dp_, const struct ebpf_step *step)
         r = xcalloc(1, sizeof(*r));
         r->dst = step->u.tunnel.dst;
         r->nexthop = step->u.tunnel.nexthop;
-        r->src = step->u.tunnel.src;
+        r->src = r->former = step->u.tunnel.src;
         r->mtu = MTU_UNKNOWN;
         HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
         dp->next_nexthop = MAX(dp->next_nexthop, r->nexthop + EBPF_NEXTHOP_WAYS);

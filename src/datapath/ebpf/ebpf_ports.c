@@ -115,8 +115,8 @@ static int attach(struct ebpf_datapath *dp, const struct fast_port *port)
     return ebpf_attach(port->ifindex, dp->maps.port_prog_fd);
 }
 
-/* Lets the fast path receive for NUMBER. */
-static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
+/* Lets the fast path receive for NUMBER. On failure a FORMER port's packets go on by the program that is there. */
+static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port, bool former)
 {
     struct ebpf_port *p = &dp->maps.ports[port->number];
     int error;
@@ -132,8 +132,10 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port)
     }
     /* Another version's program serves on until our tables are complete. */
     error = dp->maps.replaces && ebpf_is_foreign(port->ifindex, &dp->maps) ? 0 : attach(dp, port);
-    if (error) {
+    if (error && !former) {
         bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
+    }
+    if (error) {
         return error;
     }
     ebpf_net_port_add(dp->net, port->ifindex, port->number);
@@ -335,6 +337,14 @@ static int userspace_port_del(struct ebpf_datapath *dp, struct fast_port *port)
 
 /* --- the class's calls --- */
 
+static bool internal_exists(const char *name)
+{
+    char peer[IFNAMSIZ];
+
+    ebpf_internal_peer(name, peer);
+    return if_nametoindex(peer);
+}
+
 /* A TAP of that name may be on its way out. */
 static int internal_create(const struct ebpf_datapath *dp, const struct dp_port_spec *spec, struct fast_port *port)
 {
@@ -355,7 +365,7 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
     struct fast_port *port;
     struct us_port *us;
     dp_port_t number;
-    bool former = false;
+    bool former = false, made = false;
     int error = 0;
 
     ebpf_leaving_remove(&dp->removed); /* their names may be wanted */
@@ -364,6 +374,7 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
     }
     port = xcalloc(1, sizeof(*port));
     if (spec->kind == DP_PORT_INTERNAL) {
+        made = !internal_exists(spec->name);
         error = internal_create(dp, spec, port);
         inner.kind = DP_PORT_SYSTEM;
         inner.name = port->peer;
@@ -381,9 +392,12 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
         error = tunnel_start(dp, us);
     } else {
         port->ifindex = us->ifindex;
-        error = netdev_start(dp, port);
+        error = netdev_start(dp, port, former);
     }
     if (error) {
+        if (former) {
+            dp->numbers[dp_port_u32(number)] = PORT_UNCLAIMED;
+        }
         dp_userspace_class.port_del(dp->inner, number);
         goto fail;
     }
@@ -397,7 +411,7 @@ int eb_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp_port_t
     *ret_port = number;
     return 0;
 fail:
-    if (port->peer[0]) {
+    if (port->peer[0] && made) {
         ebpf_link_remove(port->peer);
     }
     free(port);

@@ -29,6 +29,7 @@ struct remote {
     struct ip_addr dst;
     struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
     struct ip_addr src;       /* of the flow that was compiled last; zero: left to the route */
+    struct ip_addr former;    /* of a flow of a process before us; zero: it had none that leads there */
     uint32_t nexthop;
     uint32_t mtu; /* of the route, 0: there is none; or MTU_UNKNOWN */
     UT_hash_handle hh;
