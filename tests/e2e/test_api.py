@@ -28,6 +28,15 @@ def cloud(cloud_factory):
     return cloud
 
 
+@pytest.fixture(autouse=True)
+def emptied(cloud):
+    """What a test made is not there for the next."""
+    yield
+    for kind in ("ports", "networks"):
+        for thing in cloud.api("GET", f"/v2.0/{kind}")[kind]:
+            cloud.api("DELETE", f"/v2.0/{kind}/{thing['id']}")
+
+
 @pytest.fixture
 def network(cloud):
     """A network with an IPv4 subnet that goes away with its ports."""
@@ -286,8 +295,6 @@ def test_broken_clients(cloud):
                 pass  # refused in the middle: as good an answer as any
     assert cloud.api("GET", "/healthz") == {"status": "ok"}
     wait_for("the last one's network", lambda: cloud.api("GET", "/v2.0/networks")["networks"])  # a whole request
-    for net in cloud.api("GET", "/v2.0/networks")["networks"]:
-        cloud.api("DELETE", f"/v2.0/networks/{net['id']}")
 
 
 # ---- what others write
