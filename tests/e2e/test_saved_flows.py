@@ -312,6 +312,8 @@ def test_full_run_directory(small):
         add(table, 10)
     small.ofctl("hv1", "del-flows", BR, "table=7")
     small.world.kill("switchd-hv1", signal.SIGKILL)
+    pidfile = small.rundir("hv1") / "ovsdb-server.pid"  # which its server removes when it ends
+    wait_for("the database server to end", lambda: not pidfile.exists())
     fill()
     log.write_text("")
     with pytest.raises(LabError):
