@@ -50,6 +50,7 @@ struct hop {
     __u32 mtu;                /* of the path, 0: not known */
     struct eth_addr dst, src; /* zero: the neighbour is not known yet */
     bool fresh;               /* just looked up */
+    bool up;                  /* there is one, of a kind that user space takes */
 };
 
 /* The packet as it was at SAVE. */

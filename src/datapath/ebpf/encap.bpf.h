@@ -85,6 +85,16 @@ union hop_word {
     };
 };
 
+/* The kernel's routes know a way, but not one for us: to this host itself, or into an encapsulation of the route's own.
+ */
+INLINE bool is_for_user_space(const struct ebpf_tunnel *t, long result)
+{
+    struct ip_addr dst = t->dst; /* on the stack, as keys must be before Linux 6.2 */
+
+    return result == BPF_FIB_LKUP_RET_UNSUPP_LWT ||
+           (result == BPF_FIB_LKUP_RET_NOT_FWDED && bpf_map_lookup_elem(&local_addrs, &dst));
+}
+
 /* Asks the kernel, and keeps a whole answer. */
 INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c,
                             const struct ebpf_tunnel *t, struct ebpf_nexthop *nh)
@@ -95,6 +105,7 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     __u32 mtu;
 
     hop->fresh = true;
+    hop->up = is_for_user_space(t, r);
     hop->ifindex = r == BPF_FIB_LKUP_RET_SUCCESS || r == BPF_FIB_LKUP_RET_NO_NEIGH ? s->fib.ifindex : 0;
     hop->mtu = 0;
     __builtin_memset(&hop->dst, 0, sizeof(hop->dst));
@@ -158,7 +169,7 @@ INLINE bool nexthop(struct __sk_buff *skb, struct scratch *s, struct ebpf_config
         nexthop_refresh(skb, s, c, t, nh);
         return true;
     }
-    hop->fresh = false;
+    hop->fresh = hop->up = false;
     hop->ifindex = via >> 32;
     hop->mtu = via >> 16 & 0xffff;
     hop->dst = dst.addr;
@@ -175,15 +186,22 @@ INLINE bool hop_has_neighbour(const struct hop *hop)
 
 /* --- size --- */
 
-/* The outer IP packet's length, or the largest one's that a super-packet will become. */
+/* Of the inner frame's header that is written again when it is encapsulated: with the tags that were taken off. */
+INLINE __u32 inner_len(const struct scratch *s)
+{
+    return s->tag.tpid ? (s->tag2.tpid ? ETH_HLEN + 2 * TAG_LEN : ETH_HLEN + TAG_LEN) : ETH_HLEN;
+}
+
+/* The outer IP packet's length, or the largest one's that a super-packet will become. Of a frame that is encapsulated
+ * already, in headers that will be replaced: a super-packet is that only where there is no detour, and passes. */
 INLINE __u32 outer_ip_len(struct __sk_buff *skb, struct scratch *s, __u32 outer)
 {
-    __u32 tag = skb->vlan_present ? TAG_LEN : 0, headers = s->l4 + tag;
+    __u32 tag = skb->vlan_present ? TAG_LEN : 0, headers = s->l4 + tag, gso_size = skb->gso_size;
 
-    if (!skb->gso_size) {
-        return skb->len + outer + tag;
+    if (gso_size) {
+        return s->encap ? 0 : headers + super_l4_len(skb, s, s->l4, 60) + gso_size + outer;
     }
-    return headers + super_l4_len(skb, s, s->l4, 60) + skb->gso_size + outer;
+    return s->encap ? skb->len + outer - s->encap + inner_len(s) - ETH_HLEN : skb->len + outer + tag;
 }
 
 /* --- the headers --- */
@@ -247,12 +265,6 @@ INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_
     ip->hop_limit = t->ttl;
     ip->src = t->src;
     ip->dst = t->dst;
-}
-
-/* Of the inner frame's header that is written again when it is encapsulated: with the tags that were taken off. */
-INLINE __u32 inner_len(const struct scratch *s)
-{
-    return s->tag.tpid ? (s->tag2.tpid ? ETH_HLEN + 2 * TAG_LEN : ETH_HLEN + TAG_LEN) : ETH_HLEN;
 }
 
 /* The length of the outer headers without options, in a form that shows the verifier its bounds (compared, it is not
@@ -564,11 +576,11 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (skb->mark && c->rules_by_mark) {
         return RUN_UP;
     }
-    if (!nexthop(skb, s, c, t) || !s->hop.ifindex) {
+    if (!nexthop(skb, s, c, t) || (!s->hop.ifindex && !s->hop.up)) {
         count_tx_drop(port, DROP_TUNNEL_NO_ROUTE);
         return TC_ACT_SHOT;
     }
-    if (s->hop.mtu && !s->encap && outer_ip_len(skb, s, outer) > s->hop.mtu) {
+    if (s->hop.up || (s->hop.mtu && outer_ip_len(skb, s, outer) > s->hop.mtu)) {
         return RUN_UP;
     }
     /* Two tags are not for copies, which are taken out again, where there is no detour. */
