@@ -104,6 +104,7 @@ struct scratch {
     __u32 port_hints[EBPF_PORT_HINTS];                /* by ifindex */
     struct ip_addr local;                             /* the address of this host that was asked for last, */
     __u32 local_generation;                           /* and the config's generation then, + 1 */
+    __u32 bare;                                       /* the tunnel packet came without a link header, and got one */
 };
 _Static_assert(offsetof(struct saved, type) == offsetof(struct saved, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");
@@ -159,6 +160,15 @@ struct {
     __type(key, struct ip_addr);
     __type(value, __u32);
 } local_addrs SEC(".maps");
+
+/* ifindex → EBPF_LINK_*; no Ethernet device is here */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, EBPF_LINKS_MAX);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, __u32);
+    __type(value, __u32);
+} links SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

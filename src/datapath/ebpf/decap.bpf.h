@@ -193,6 +193,22 @@ INLINE bool may_be_tunnel(__u8 proto)
     return proto == IP_PROTO_UDP || proto == IP_PROTO_GRE;
 }
 
+/* Packets of this device come without a link header. */
+INLINE bool is_bare(const struct ebpf_config *c, __u32 ifindex)
+{
+    return c->bare >> (ifindex & 63) & 1 && link_of(ifindex) & EBPF_LINK_BARE;
+}
+
+/* RESULT of a tunnel packet that came without a link header; if it is ours it gets one, as all that follows expects. */
+INLINE int dress_as_frame(struct __sk_buff *skb, struct scratch *s, int result)
+{
+    if (result == OUTER_OK && bpf_skb_change_head(skb, ETH_HLEN, 0)) {
+        return bad(s, s->in_port, DROP_TUNNEL_BAD_HEADER);
+    }
+    s->base += ETH_HLEN;
+    return result;
+}
+
 /* Reads a tunnel packet's outer headers into s->key, which is zero but for its tunnel then, s->in_port and s->base,
  * where the inner frame begins. After another answer than OUTER_OK the key is rubbish. Most that is not ours is told by
  * its protocol, before anything else is looked at. */
@@ -201,9 +217,9 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     struct ebpf_config *c = config_get();
     __be16 udp_dst = 0, udp_csum = 0;
     struct flow_tunnel *t;
-    __u32 ofs;
+    __u32 l3, ofs;
     __u8 proto;
-    int i;
+    int i, result;
 
     if (!s || !c) {
         return OUTER_NONE;
@@ -212,14 +228,16 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     if (skb->vlan_present || skb->pkt_type != PT_HOST) {
         return OUTER_NONE;
     }
+    s->bare = is_bare(c, skb->ifindex);
+    l3 = s->bare ? 0 : ETH_HLEN;
     if (skb->protocol == T_IPV4) {
         struct w_ip4 *ip;
 
-        ofs = ETH_HLEN + sizeof(*ip);
+        ofs = l3 + sizeof(*ip);
         make_linear(skb, ofs + 8);
-        ip = at(skb, ETH_HLEN, sizeof(*ip));
+        ip = at(skb, l3, sizeof(*ip));
         if (!ip || !may_be_tunnel(ip->proto) || ip->ver_ihl != 0x45 || ip->frag_off & bpf_htons(0x3fff) ||
-            !length_is_right(skb, ETH_HLEN, ip->tot_len) || !ip4_sum_is_right(ip)) {
+            !length_is_right(skb, l3, ip->tot_len) || !ip4_sum_is_right(ip)) {
             return OUTER_NONE;
         }
         proto = ip->proto;
@@ -233,9 +251,9 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     } else if (skb->protocol == T_IPV6) {
         struct w_ip6 *ip;
 
-        ofs = ETH_HLEN + sizeof(*ip);
+        ofs = l3 + sizeof(*ip);
         make_linear(skb, ofs + 8);
-        ip = at(skb, ETH_HLEN, sizeof(*ip));
+        ip = at(skb, l3, sizeof(*ip));
         if (!ip || !may_be_tunnel(ip->next) || bpf_ntohl(ip->ver_tc_flow) >> 28 != 6 ||
             !length_is_right(skb, ofs, ip->plen)) {
             return OUTER_NONE;
@@ -269,8 +287,9 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         t->flags |= FLOW_TNL_CSUM;
     }
     make_linear(skb, ofs + 16);
-    return proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, &s->base)
-                                 : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
+    result = proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, &s->base)
+                                   : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
+    return s->bare ? dress_as_frame(skb, s, result) : result;
 }
 
 /* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;

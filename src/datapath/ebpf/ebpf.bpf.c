@@ -82,7 +82,7 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_p
     if (slot) {
         return run(skb, s, slot);
     }
-    if (port && port->flags & EBPF_PORT_LEARN) {
+    if (port && port->flags & EBPF_PORT_LEARN && !(base && s->bare)) { /* those have changed */
         upcall(skb, s, EBPF_UPCALL_LEARN, 0, 0);
         return TC_ACT_UNSPEC;
     }

@@ -95,14 +95,14 @@ INLINE bool is_for_user_space(const struct ebpf_tunnel *t, long result)
            (result == BPF_FIB_LKUP_RET_NOT_FWDED && bpf_map_lookup_elem(&local_addrs, &dst));
 }
 
-/* Asks the kernel, and keeps a whole answer. */
+/* Asks the kernel, and keeps a whole answer. On devices with a link header that is not Ethernet's each packet asks. */
 INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c,
                             const struct ebpf_tunnel *t, struct ebpf_nexthop *nh)
 {
     __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
     long r = route(skb, s, c, t, s->hash & (EBPF_NEXTHOP_WAYS - 1));
     struct hop *hop = &s->hop;
-    __u32 mtu;
+    __u32 mtu, link;
 
     hop->fresh = true;
     hop->up = is_for_user_space(t, r);
@@ -117,12 +117,18 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     /* Nor that of the route, unless it is locked. */
     mtu = nh->route_mtu && nh->route_mtu < hop->mtu ? nh->route_mtu : hop->mtu;
     hop->mtu = mtu < 0xffff ? mtu : 0xffff;
-    if (r != BPF_FIB_LKUP_RET_SUCCESS) {
+    link = link_of(hop->ifindex);
+    hop->up |= !!(link & EBPF_LINK_UP);
+    if (r != BPF_FIB_LKUP_RET_SUCCESS || (link && !(link & EBPF_LINK_DIRECT))) {
         nh->expires_ns = 0;
         return;
     }
-    __builtin_memcpy(&hop->dst, s->fib.dmac, 6);
-    __builtin_memcpy(&hop->src, s->fib.smac, 6);
+    if (link) { /* bpf_redirect() takes the header off again */
+        hop->dst = hop->src = (struct eth_addr){{2}};
+    } else {
+        __builtin_memcpy(&hop->dst, s->fib.dmac, 6);
+        __builtin_memcpy(&hop->src, s->fib.smac, 6);
+    }
     nh->dst = (union hop_word){.addr = hop->dst, .tag = tag}.word;
     nh->src = (union hop_word){.addr = hop->src, .tag = tag}.word;
     nh->via = (__u64)hop->ifindex << 32 | hop->mtu << 16 | tag;
@@ -573,7 +579,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (s->encap) {
         s->base = s->encap - (inner_len(s) - ETH_HLEN);
     }
-    if (skb->mark && c->rules_by_mark) {
+    if (c->rules_by_origin || (skb->mark && c->rules_by_mark)) {
         return RUN_UP;
     }
     if (!nexthop(skb, s, c, t) || (!s->hop.ifindex && !s->hop.up)) {

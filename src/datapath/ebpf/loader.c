@@ -350,6 +350,7 @@ static int map_all(struct ebpf_maps *m)
     m->drops_fd = bpf_map__fd(m->skel->maps.drops);
     m->lookups_fd = bpf_map__fd(m->skel->maps.lookups);
     m->opts_ids_fd = bpf_map__fd(m->skel->maps.opts_ids);
+    m->links_fd = bpf_map__fd(m->skel->maps.links);
     m->detours_fd = bpf_map__fd(m->skel->maps.detours);
     m->ring_fd = bpf_map__fd(m->skel->maps.ring);
     m->scratches_fd = bpf_map__fd(m->skel->maps.scratches);

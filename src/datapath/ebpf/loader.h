@@ -30,7 +30,7 @@ struct ebpf_maps {
     struct ebpf_slot *slots; /* EBPF_SLOTS_MAX */
     struct ebpf_step *steps; /* EBPF_STEPS_POOL */
     int ifindexes_fd, local_addrs_fd, port_stats_fd, flow_index_fd, nexthops_fd, meters_fd, drops_fd, lookups_fd,
-        ring_fd, scratches_fd, opts_ids_fd, detours_fd;
+        ring_fd, scratches_fd, opts_ids_fd, detours_fd, links_fd;
     int port_prog_fd, uplink_prog_fd, meter_prog_fd;
     int n_cpus; /* possible ones: how many values a per-CPU map hands out */
 };

@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "datapath/ebpf/detour.h"
+#include "datapath/ebpf/links.h"
 #include "datapath/ebpf/ports.h"
 #include "datapath/rtnl.h"
 #include "packet/tunnel.h"
@@ -27,7 +28,8 @@ struct device {
     int ifindex;
     char name[IFNAMSIZ];
     bool ethernet, up, veth;
-    int master;
+    bool bridged;   /* its packets are its master's */
+    uint32_t kind;  /* EBPF_LINK_* */
     int peer;       /* a veth's other end, 0: none */
     int peer_netns; /* its namespace's id here, -1: this one */
     uint32_t port;  /* number, 0: none */
@@ -91,14 +93,14 @@ static int attr_cb(const struct nlattr *attr, void *tb_)
     return MNL_CB_OK;
 }
 
-static bool is_kind(const struct nlattr *info, const char *kind)
+static bool is_kind(const struct nlattr *info, uint16_t type, const char *kind)
 {
     const struct nlattr *attr;
 
     if (info) {
         mnl_attr_for_each_nested(attr, info)
         {
-            if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
+            if (mnl_attr_get_type(attr) == type) {
                 return !strcmp(mnl_attr_get_str(attr), kind);
             }
         }
@@ -111,6 +113,9 @@ static void device_gone(struct ebpf_net *net, struct device *d)
     uint32_t port = d->port;
 
     HASH_DEL(net->devices, d);
+    if (d->kind) {
+        ebpf_link_set(net->maps, d->ifindex, 0);
+    }
     free(d);
     if (port) {
         net->gone(net->aux, port);
@@ -138,9 +143,13 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
     d->unseen = false;
     strncpy(d->name, mnl_attr_get_str(tb[IFLA_IFNAME]), sizeof(d->name) - 1);
     d->ethernet = ifi->ifi_type == ARPHRD_ETHER;
+    if (d->kind != ebpf_link_kind(ifi)) {
+        d->kind = ebpf_link_kind(ifi);
+        ebpf_link_set(net->maps, d->ifindex, d->kind);
+    }
     d->up = ifi->ifi_flags & IFF_UP;
-    d->veth = is_kind(tb[IFLA_LINKINFO], "veth");
-    d->master = tb[IFLA_MASTER] ? (int)mnl_attr_get_u32(tb[IFLA_MASTER]) : 0;
+    d->veth = is_kind(tb[IFLA_LINKINFO], IFLA_INFO_KIND, "veth");
+    d->bridged = tb[IFLA_MASTER] && !is_kind(tb[IFLA_LINKINFO], IFLA_INFO_SLAVE_KIND, "vrf");
     d->peer = tb[IFLA_LINK] ? (int)mnl_attr_get_u32(tb[IFLA_LINK]) : 0;
     d->peer_netns = tb[IFLA_LINK_NETNSID] ? (int)mnl_attr_get_u32(tb[IFLA_LINK_NETNSID]) : -1;
     d->peer_stale = true;
@@ -368,7 +377,8 @@ static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d
 /* Unless it is_unclaimed_port(). */
 static bool is_uplink(const struct device *d)
 {
-    return d->ethernet && d->up && d->n_addrs && !d->master && !d->reserved && !is_ours(d);
+    return (d->ethernet || d->kind & EBPF_LINK_BARE) && d->up && d->n_addrs && !d->bridged && !d->reserved &&
+           !is_ours(d);
 }
 
 static void settle_uplink(struct ebpf_net *net, struct device *d)
@@ -480,6 +490,13 @@ static void forget_old_addresses(struct ebpf_net *net)
     }
 }
 
+static bool is_link(void *net, int ifindex)
+{
+    const struct device *d = device_find(net, ifindex);
+
+    return d && d->kind;
+}
+
 static int read_all(struct ebpf_net *net)
 {
     struct address *a, *next_a;
@@ -502,6 +519,7 @@ static int read_all(struct ebpf_net *net)
     }
     error = error ? error : dump(net, RTM_GETADDR);
     if (!error) {
+        ebpf_links_forget(net->maps, is_link, net);
         forget_old_addresses(net);
     }
     return error;
@@ -518,27 +536,40 @@ static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *n
     settle(net);
 }
 
-static int read_rule(const struct nlmsghdr *h, void *by_mark)
+struct rules {
+    bool by_mark, by_origin;
+};
+
+static int read_rule(const struct nlmsghdr *h, void *rules_)
 {
+    struct rules *rules = rules_;
     const struct nlattr *attr;
 
     mnl_attr_for_each(attr, h, sizeof(struct fib_rule_hdr))
     {
-        *(bool *)by_mark |= mnl_attr_get_type(attr) == FRA_FWMARK || mnl_attr_get_type(attr) == FRA_FWMASK;
+        uint16_t type = mnl_attr_get_type(attr);
+
+        rules->by_mark |= type == FRA_FWMARK || type == FRA_FWMASK;
+        rules->by_origin |= type == FRA_IIFNAME && !strcmp(mnl_attr_get_str(attr), "lo");
     }
     return MNL_CB_OK;
 }
 
-/* Whether there are routing rules that look at marks. Not known: as before. */
+/* Whether there are routing rules that look at marks, or at whether packets are of this host, for which the programs'
+ * lookups do not take theirs. Not known: as before. */
 static void read_rules(struct ebpf_net *net)
 {
     char buf[RTNL_REQUEST_MAX];
     struct nlmsghdr *h = rtnl_request(buf, RTM_GETRULE, NLM_F_DUMP);
-    bool by_mark = false;
+    struct rules rules = {0};
 
     mnl_nlmsg_put_extra_header(h, sizeof(struct fib_rule_hdr));
-    if (!rtnl_dump(&net->rtnl, h, read_rule, &by_mark)) {
-        __atomic_store_n(&net->maps->config->rules_by_mark, by_mark, __ATOMIC_RELAXED);
+    if (!rtnl_dump(&net->rtnl, h, read_rule, &rules)) {
+        if (rules.by_origin && !net->maps->config->rules_by_origin) {
+            log_info("routing rules for what this host sends (iif lo): its tunnel packets are sent by user space");
+        }
+        __atomic_store_n(&net->maps->config->rules_by_mark, rules.by_mark, __ATOMIC_RELAXED);
+        __atomic_store_n(&net->maps->config->rules_by_origin, rules.by_origin, __ATOMIC_RELAXED);
     }
 }
 

@@ -121,6 +121,14 @@ INLINE void *at(struct __sk_buff *skb, __u32 ofs, __u32 size)
     return p + size > data_end_of(skb) ? NULL : p;
 }
 
+/* EBPF_LINK_*, 0: an Ethernet device. */
+INLINE __u32 link_of(__u32 ifindex)
+{
+    __u32 *link = bpf_map_lookup_elem(&links, &ifindex);
+
+    return link ? *link : 0;
+}
+
 /* The length of a super-packet's L4 header at OFS: UDP's, or TCP's, which is TCP_OTHERWISE if it cannot be looked at.
  */
 INLINE __u32 super_l4_len(struct __sk_buff *skb, const struct scratch *s, __u32 ofs, __u32 tcp_otherwise)

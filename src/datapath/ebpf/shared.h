@@ -218,6 +218,14 @@ struct ebpf_port {
     __u64 pad2[4];
 };
 
+/* --- devices that are no Ethernet devices --- */
+
+#define EBPF_LINKS_MAX 4096
+#define EBPF_LINK_OTHER 1u  /* that alone: only the kernel's neighbour output knows its header */
+#define EBPF_LINK_BARE 2u   /* packets come in without a link header */
+#define EBPF_LINK_DIRECT 4u /* and go out without, and without a neighbour */
+#define EBPF_LINK_UP 8u     /* what goes out is user space's */
+
 /* --- Geneve options that come in --- */
 
 /* A set of options as on the wire, with zeros behind it, leads to its number (packet/tunnel_opts.h). */
@@ -277,8 +285,11 @@ struct ebpf_config {
     __u32 upcall_rate, upcall_burst; /* per port; tokens/s, tokens; rate 0: no limit */
     __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
     __u32 n_tunnels;
-    __u32 generation;    /* raised when routes or neighbours changed: what nexthops know is old */
-    __u32 rules_by_mark; /* the host chooses routes by marks, which next hops are not kept by */
+    __u32 generation;      /* raised when routes or neighbours changed: what nexthops know is old */
+    __u32 rules_by_mark;   /* the host chooses routes by marks, which next hops are not kept by */
+    __u32 rules_by_origin; /* it has routes for what itself sends (iif lo), which the programs' lookups do not get */
+    __u32 pad;
+    __u64 bare; /* bit ifindex % 64 of each device that is EBPF_LINK_BARE */
     struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
 };
 
