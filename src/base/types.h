@@ -91,6 +91,20 @@ struct ip_addr {
         __u64 u64[2];   /* for compare and mask only: no byte order */
     };
 };
+/* The first BITS of A, of 128, are those of PREFIX. */
+static inline _Bool ip_addr_has_prefix(const struct ip_addr *a, const struct ip_addr *prefix, unsigned int bits)
+{
+    for (unsigned int i = 0; i < 16; i++) {
+        const __u8 *x = (const __u8 *)a + i, *y = (const __u8 *)prefix + i;
+        unsigned int left = bits > 8 * i ? bits - 8 * i : 0;
+
+        if ((*x ^ *y) & (left < 8 ? 0xff00u >> left : 0xffu) & 0xffu) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static inline _Bool ip_addr_is_v4mapped(const struct ip_addr *a)
 {
     return !a->u64[0] && !a->be16[4] && a->be16[5] == (WR_FORCE __be16)0xffff;

@@ -7,9 +7,9 @@
 #define DUMP_TRIES 20
 #define ANSWER_MAX 32768 /* of one datagram: as much as the kernel puts into one */
 
-int rtnl_open(struct rtnl *r)
+int rtnl_open_bus(struct rtnl *r, int bus)
 {
-    struct mnl_socket *s = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC);
 
     if (!s) {
         return -errno;
@@ -22,6 +22,11 @@ int rtnl_open(struct rtnl *r)
     }
     *r = (struct rtnl){.socket = s};
     return 0;
+}
+
+int rtnl_open(struct rtnl *r)
+{
+    return rtnl_open_bus(r, NETLINK_ROUTE);
 }
 
 void rtnl_close(struct rtnl *r)

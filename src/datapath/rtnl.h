@@ -16,6 +16,7 @@ struct rtnl {
 
 /* 0 or a negative errno; R is the caller's for rtnl_close(), which takes a zeroed one, too. */
 int rtnl_open(struct rtnl *r);
+int rtnl_open_bus(struct rtnl *r, int bus); /* another one's, as NETLINK_XFRM, of the same manners */
 void rtnl_close(struct rtnl *r);
 
 #define RTNL_REQUEST_MAX 1024

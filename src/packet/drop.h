@@ -48,7 +48,8 @@
     X(BUNDLE, "bundle", "no member of the bundle action is up")                                                        \
     X(STACK, "stack", "too many values were pushed on the stack")                                                      \
     X(MPLS, "mpls", "more MPLS labels than are kept track of, or one that is not there")                               \
-    X(RX_OFFLOAD, "rx_offload", "the kernel cannot hand up such a super-packet (UDP's before Linux 6.2)")
+    X(RX_OFFLOAD, "rx_offload", "the kernel cannot hand up such a super-packet (UDP's before Linux 6.2)")              \
+    X(TUNNEL_IPSEC, "tunnel_ipsec", "an IPsec policy for tunnels selects by what raw sockets do not show it")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

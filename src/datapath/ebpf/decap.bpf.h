@@ -279,7 +279,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
         udp_csum = udp->csum;
     }
     i = tunnel_find(c, proto == IP_PROTO_GRE, udp_dst);
-    if (i < 0 || i >= EBPF_TUNNELS_MAX || !is_local(s, c, &t->dst)) {
+    if (i < 0 || i >= EBPF_TUNNELS_MAX || c->guarded_in || !is_local(s, c, &t->dst)) {
         return OUTER_NONE;
     }
     s->in_port = c->tunnels[i].port;

@@ -9,6 +9,7 @@
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/ebpf_private.h"
 #include "datapath/userspace/host_guard.h"
+#include "datapath/userspace/ipsec.h"
 #include "datapath/userspace/tunnel_tx.h"
 
 LOG_MODULE("dp_ebpf");
@@ -172,7 +173,9 @@ static struct remote *remote_of(struct ebpf_datapath *dp, const struct ip_addr *
 /* The programs' lookups do not tell a route's own MTU (ip-route(8)) unless it is locked, so they are told. */
 static void follow_mtu(struct ebpf_datapath *dp, struct remote *r)
 {
-    uint32_t mtu = tunnel_tx_mtu(dp->us->tunnel_tx, &r->dst, &r->src, 0, time_mono_ms());
+    uint32_t mtu = ipsec_guards_out(dp->us->ipsec, &r->dst)
+                       ? EBPF_ROUTE_UP
+                       : tunnel_tx_mtu(dp->us->tunnel_tx, &r->dst, &r->src, 0, time_mono_ms());
 
     if (mtu == r->mtu) {
         return;
@@ -189,6 +192,23 @@ static void follow_mtu(struct ebpf_datapath *dp, struct remote *r)
     }
 }
 
+static bool has_address(void *dp, const struct ip_addr *addr, unsigned int bits)
+{
+    return ebpf_net_has_address(((struct ebpf_datapath *)dp)->net, addr, bits);
+}
+
+/* Received packets of tunnels for which the host may want IPsec are left to its stack, which knows what it has done. */
+static void follow_guards(struct ebpf_datapath *dp)
+{
+    bool guarded = ipsec_guards_in(dp->us->ipsec, has_address, dp);
+
+    if (guarded != !!dp->maps.config->guarded_in) {
+        log_info("tunnel packets are %s by user space, because of IPsec policies of the host",
+                 guarded ? "received" : "no longer received");
+        __atomic_store_n(&dp->maps.config->guarded_in, guarded, __ATOMIC_RELAXED);
+    }
+}
+
 /* When something has changed; now and then for what the kernel tells nobody (what it learned of a path expires). */
 static void follow_mtus(struct ebpf_datapath *dp)
 {
@@ -197,6 +217,7 @@ static void follow_mtus(struct ebpf_datapath *dp)
 
     if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % MTU_TICKS == 0)) {
         dp->routes_seen = generation;
+        follow_guards(dp);
         HASH_ITER(hh, dp->remotes, r, next) {
             follow_mtu(dp, r);
         }
@@ -209,6 +230,16 @@ static struct ip_addr route_source(struct ebpf_datapath *dp, const struct remote
     struct ip_addr src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
 
     return ip_addr_is_zero(&src) ? r->former : src;
+}
+
+static void on_policies(void *dp_)
+{
+    struct ebpf_datapath *dp = dp_;
+
+    __atomic_add_fetch(&dp->maps.config->generation, 1, __ATOMIC_RELEASE);
+    if (dp->net) { /* or while it is opened */
+        follow_mtus(dp);
+    }
 }
 
 static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel *tunnel, struct ebpf_tunnel *t)
@@ -654,6 +685,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->options_seen = on_options;
     dp->us->meter_admits = ebpf_meter_admits;
     dp->us->police_admits = ebpf_police_admits;
+    dp->us->policies_changed = on_policies;
     dp->us->owner = dp;
     dp->strangers = rundir && ebpf_ports_have_strangers(dp);
     dp->maps.replaces |= dp->strangers;

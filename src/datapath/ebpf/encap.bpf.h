@@ -118,8 +118,8 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
     mtu = nh->route_mtu && nh->route_mtu < hop->mtu ? nh->route_mtu : hop->mtu;
     hop->mtu = mtu < 0xffff ? mtu : 0xffff;
     link = link_of(hop->ifindex);
-    hop->up |= !!(link & EBPF_LINK_UP);
-    if (r != BPF_FIB_LKUP_RET_SUCCESS || (link && !(link & EBPF_LINK_DIRECT))) {
+    hop->up |= link & EBPF_LINK_UP || nh->route_mtu == EBPF_ROUTE_UP;
+    if (hop->up || r != BPF_FIB_LKUP_RET_SUCCESS || (link && !(link & EBPF_LINK_DIRECT))) {
         nh->expires_ns = 0;
         return;
     }

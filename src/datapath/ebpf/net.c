@@ -763,6 +763,18 @@ void ebpf_net_replace(struct ebpf_net *net)
     settle(net);
 }
 
+bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsigned int bits)
+{
+    struct address *a;
+
+    DL_FOREACH(net->addresses, a) {
+        if (ip_addr_has_prefix(&a->addr, addr, bits)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex)
 {
     struct device *d = device_find(net, ifindex);

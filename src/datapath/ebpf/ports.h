@@ -79,6 +79,8 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
                  struct ebpf_net **ret_net);
 void ebpf_net_free(struct ebpf_net *net); /* uplinks stay attached */
 bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex);
+/* This host has an address with these first BITS (of 128). */
+bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsigned int bits);
 void ebpf_net_detach_uplinks(struct ebpf_net *net);
 /* While maps->replaces, uplinks' programs of another version are not replaced. */
 void ebpf_net_put_in_front(struct ebpf_net *net); /* of them are ours now */

@@ -18,7 +18,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 21
+#define EBPF_LAYOUT 22
 
 #define EBPF_MASKS_MAX 256    /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -273,8 +273,9 @@ struct ebpf_nexthop {
     __u64 via;        /* ifindex << 32 | MTU of the path << 16 | tag */
     __u64 expires_ns; /* 0: nothing is known */
     __u32 generation; /* the config's when it was written */
-    __u32 route_mtu;  /* user space's: that of the route, 0: not known */
+    __u32 route_mtu;  /* user space's: that of the route, 0: not known; or EBPF_ROUTE_UP */
 };
+#define EBPF_ROUTE_UP 1 /* user space sends: IPsec may be meant */
 
 struct ebpf_config {
     __u32 layout;
@@ -288,8 +289,8 @@ struct ebpf_config {
     __u32 generation;      /* raised when routes or neighbours changed: what nexthops know is old */
     __u32 rules_by_mark;   /* the host chooses routes by marks, which next hops are not kept by */
     __u32 rules_by_origin; /* it has routes for what itself sends (iif lo), which the programs' lookups do not get */
-    __u32 pad;
-    __u64 bare; /* bit ifindex % 64 of each device that is EBPF_LINK_BARE */
+    __u32 guarded_in;      /* IPsec may be wanted of tunnel packets that come in, which the host's stack sees to */
+    __u64 bare;            /* bit ifindex % 64 of each device that is EBPF_LINK_BARE */
     struct ebpf_tunnel_port tunnels[EBPF_TUNNELS_MAX];
 };
 

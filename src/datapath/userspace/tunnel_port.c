@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "datapath/userspace/ipsec.h"
 #include "datapath/userspace/tunnel_tx.h"
 #include "datapath/userspace/userspace.h"
 #include "packet/checksum.h"
@@ -81,6 +82,27 @@ static int tunnel_socket(const struct us_port *port, bool v6, int *ret_fd)
     return 0;
 }
 
+static void policies_changed(void *dp_)
+{
+    struct us_datapath *dp = dp_;
+
+    if (dp->policies_changed) {
+        dp->policies_changed(dp->owner);
+    }
+}
+
+static void follow_policies(struct us_datapath *dp)
+{
+    int error = ipsec_new(dp->base, &dp->ipsec);
+
+    if (!error) {
+        ipsec_on_change(dp->ipsec, policies_changed, dp);
+        policies_changed(dp);
+    } else if (error != -EPROTONOSUPPORT) {
+        log_warn("tunnels do not heed IPsec policies: %s", strerror(-error));
+    }
+}
+
 static int tunnel_open(struct us_port *port, const struct dp_port_spec *spec)
 {
     int error;
@@ -90,6 +112,7 @@ static int tunnel_open(struct us_port *port, const struct dp_port_spec *spec)
     }
     if (!port->dp->tunnel_tx) {
         port->dp->tunnel_tx = tunnel_tx_new();
+        follow_policies(port->dp);
     }
     for (int v6 = 0; v6 < 2; v6++) {
         error = tunnel_socket(port, v6, &port->tunnel_fds[v6]);
@@ -331,6 +354,13 @@ static int tunnel_receive(struct us_port *port, int fd)
 static enum drop_reason send_one(struct us_port *port, struct packet *p, const struct flow_key *key,
                                  const struct flow_tunnel *tunnel)
 {
+    if (ipsec_is_blind(port->dp->ipsec, tunnel_kind_of(port), port->udp_dst_port, &tunnel->dst)) {
+        log_limited(LOG_LEVEL_ERR,
+                    "an IPsec policy for tunnels of %s selects by more than addresses, which it would not be "
+                    "heeded by: nothing is sent in the clear",
+                    port->name);
+        return DROP_TUNNEL_IPSEC;
+    }
     return tunnel_tx_send(port->dp->tunnel_tx, tunnel_kind_of(port), port->udp_dst_port, key->dp_hash, p, tunnel,
                           port->dp->now_ms);
 }

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/slow_close.h"
+#include "datapath/userspace/ipsec.h"
 #include "datapath/userspace/tunnel_tx.h"
 #include "packet/segment.h"
 
@@ -236,6 +237,7 @@ static void us_close(struct datapath *dp_)
     megaflows_done(&dp->flows);
     us_meters_done(dp);
     tunnel_tx_free(dp->tunnel_tx);
+    ipsec_free(dp->ipsec);
     free(dp->tx_batch);
     free(dp->rx_bufs);
     free(dp);

@@ -25,6 +25,7 @@
 
 struct us_port;
 struct us_datapath;
+struct ipsec;
 struct tunnel_tx;
 struct tx_batch;
 struct virtio_net_hdr;
@@ -78,6 +79,7 @@ struct us_datapath {
     bool udp_super;   /* virtio-net headers of sockets and TAPs know UDP's super-packets: since Linux 6.2 */
     /* What the owner of an inner datapath is asked and told; may be NULL. */
     void *owner;
+    void (*policies_changed)(void *owner);               /* the host's for IPsec */
     void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */
     /* Keeps the buckets of meters, and of policers of ports that the fast path receives for, too, in place of us: may
      * the frame pass? */
@@ -94,6 +96,7 @@ struct us_datapath {
     struct packet rx[RX_BATCH];
     uint8_t *rx_bufs; /* RX_BATCH of RX_BUF_SIZE */
     struct tunnel_tx *tunnel_tx;
+    struct ipsec *ipsec;       /* NULL: the kernel has none, or there are no tunnels */
     struct tx_batch *tx_batch; /* NULL until a frame waits */
 };
 

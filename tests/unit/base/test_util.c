@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/types.h"
 #include "base/util.h"
 
 static bool is_directory(const char *path)
@@ -51,9 +52,33 @@ static void directories(void **state)
     assert_int_equal(system(command), 0);
 }
 
+static void prefixes(void **state)
+{
+    static const struct {
+        struct ip_addr addr, prefix;
+        unsigned int bits;
+        bool has;
+    } cases[] = {
+        {{{{1, 2}}}, {{{1, 3}}}, 0, true},
+        {{{{1, 2}}}, {{{1, 3}}}, 8, true},
+        {{{{1, 2}}}, {{{1, 3}}}, 15, true},
+        {{{{1, 2}}}, {{{1, 3}}}, 16, false},
+        {{{{1, 2}}}, {{{1, 2}}}, 128, true},
+        {{{{[15] = 1}}}, {{{[15] = 0}}}, 127, true},
+        {{{{[15] = 1}}}, {{{[15] = 0}}}, 128, false},
+        {{{{0x80}}}, {{{0}}}, 1, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(ip_addr_has_prefix(&cases[i].addr, &cases[i].prefix, cases[i].bits), cases[i].has);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(prefixes),
         cmocka_unit_test(directories),
     };
 
