@@ -158,46 +158,51 @@ def filters(cloud, link):
     return cloud.world.sh(cloud.hv_ns("hv1"), "tc", "filter", "show", "dev", link, "ingress").stdout
 
 
-@pytest.mark.parametrize("form", ["gre", "gre to many", "sit", "vrf"])
-def test_devices_of_other_kinds(cloud, form):
-    """The kernel's own IP tunnels as underlay; of those with many other ends the neighbour says which is meant. Where addresses are in a
-    VRF, rules must lead the tunnels' packets there, and sockets must be open to it, for what user space does."""
-    w, ns = cloud.world, cloud.hv_ns("hv1")
+def make_or_skip(cloud, hv, command):
     try:
-        if form == "vrf":
-            w.ip(ns, "link", "add", "blue", "type", "vrf", "table", "10")
-        else:
-            for hv, other in OTHER.items():
-                end = f" remote {cloud.local_ip(other, '4')}" if "many" not in form else " key 9"
-                w.ip(cloud.hv_ns(hv), *f"link add l3 type {form.split()[0]} local {cloud.local_ip(hv, '4')}{end}".split())
+        cloud.world.ip(cloud.hv_ns(hv), *command.split())
     except LabError as error:
         if re.search("Unknown device type|not supported", str(error)):
             pytest.skip("the kernel knows no such devices")
         raise
-    if form == "vrf":
-        in_vrf(cloud)
-        return
-    for hv, other in OTHER.items():  # their addresses are of the device, and not those that it is made of
-        ip(cloud, cloud.hv_ns(hv), ["link set l3 mtu 1400 up", f"addr add 10.203.0.{hv[2:]}/24 dev l3"])
-        if "many" in form:
-            w.ip(cloud.hv_ns(hv), *f"neigh replace 10.203.0.{other[2:]} lladdr {cloud.local_ip(other, '4')} dev l3 nud permanent".split())
-        cloud.vsctl(hv, "set", "Interface", "tun0", f"options:remote_ip=10.203.0.{other[2:]}", f"options:local_ip=10.203.0.{hv[2:]}")
-    assert_tunnels(cloud, "many" not in form, [0])
-    for hv, other in OTHER.items():
-        cloud.vsctl(hv, "set", "Interface", "tun0", f"options:remote_ip={cloud.local_ip(other, '4')}", f"options:local_ip={cloud.local_ip(hv, '4')}")
-        w.ip(cloud.hv_ns(hv), "link", "del", "l3")
+
+
+def ends(cloud, hv, near, far):
+    """Where HV's tunnel of number 0 begins and ends."""
+    cloud.vsctl(hv, "set", "Interface", "tun0", f"options:local_ip={near}", f"options:remote_ip={far}")
+
+
+@pytest.mark.parametrize("form", ["gre", "gre to many", "sit"])
+def test_tunnels_of_the_kernel(cloud, form):
+    """The kernel's own IP tunnels as underlay; of those with many other ends the neighbour says which is meant."""
+    many = "many" in form
+    with contextlib.ExitStack() as undo:
+        for hv, other in OTHER.items():
+            end = "key 9" if many else f"remote {cloud.local_ip(other, '4')}"
+            make_or_skip(cloud, hv, f"link add l3 type {form.split()[0]} local {cloud.local_ip(hv, '4')} {end}")
+            undo.callback(cloud.world.ip, cloud.hv_ns(hv), "link", "del", "l3")
+            ip(cloud, cloud.hv_ns(hv), ["link set l3 mtu 1400 up", f"addr add 10.203.0.{hv[2:]}/24 dev l3"])
+            if many:
+                ip(cloud, cloud.hv_ns(hv), [f"neigh replace 10.203.0.{other[2:]} lladdr {cloud.local_ip(other, '4')} dev l3 nud permanent"])
+            ends(cloud, hv, f"10.203.0.{hv[2:]}", f"10.203.0.{other[2:]}")
+            undo.callback(ends, cloud, hv, cloud.local_ip(hv, "4"), cloud.local_ip(other, "4"))
+        assert_tunnels(cloud, False, [0])
     assert_tunnels(cloud)
 
 
-def in_vrf(cloud):
-    w, ns = cloud.world, cloud.hv_ns("hv1")
-    w.sysctl(ns, net__ipv4__udp_l3mdev_accept=1, net__ipv4__raw_l3mdev_accept=1, net__ipv6__conf__und0__keep_addr_on_down=1)
-    ip(cloud, ns, ["link set blue up", "link set und0 master blue", "route replace default via 10.201.1.1 table 10",
-                    "-6 route replace default via fd00:201:1::1 table 10", "rule add from 10.201.1.2 lookup 10 pref 500",
-                    "-6 rule add from fd00:201:1::2 lookup 10 pref 500"])
-    assert_tunnels(cloud)
-    ip(cloud, ns, ["rule del pref 500", "-6 rule del pref 500", "link del blue", "route replace default via 10.201.1.1",
-                    "-6 route replace default via fd00:201:1::1"])
+def test_addresses_in_a_vrf(cloud):
+    """Rules must lead the tunnels' packets there, and sockets must be open to it, for what user space does."""
+    ns, back = cloud.hv_ns("hv1"), ["route replace default via 10.201.1.1", "-6 route replace default via fd00:201:1::1"]
+    make_or_skip(cloud, "hv1", "link add blue type vrf table 10")
+    with contextlib.ExitStack() as undo:
+        undo.callback(ip, cloud, ns, ["link del blue", "-6 addr replace fd00:201:1::2/64 dev und0 nodad", *back])
+        cloud.world.sysctl(ns, net__ipv4__udp_l3mdev_accept=1, net__ipv4__raw_l3mdev_accept=1)
+        ip(cloud, ns, ["link set blue up", "link set und0 master blue", "-6 addr replace fd00:201:1::2/64 dev und0 nodad",
+                       *(f"{line} table 10" for line in back)])
+        for family, address in (("-4", "10.201.1.2"), ("-6", "fd00:201:1::2")):
+            cloud.world.ip(ns, family, "rule", "add", "from", address, "lookup", "10", "pref", "500")
+            undo.callback(cloud.world.ip, ns, family, "rule", "del", "pref", "500")
+        assert_tunnels(cloud)
     assert_tunnels(cloud)
 
 
@@ -295,25 +300,27 @@ def test_nothing_leaves_in_the_clear(cloud, select):
     vm, heard = cloud.vm_ns["hv1"], f"src {cloud.local_ip('hv1', '4')} and dst {cloud.local_ip('hv2', '4')} and udp port 4789"
     if select:
         cloud.allowed_warnings.append("selects by more than addresses")
-    policy(cloud, "add", "hv1", "out", select)
-    wait_for("no answers", lambda: not answers(cloud, vm, "10.6.0.2"))
     before = cloud.drops("hv1").get("tunnel_ipsec", 0)
-    capture = Capture(cloud.world, cloud.hv_ns("hv2"), "und0", heard)
-    assert answers(cloud, vm, "10.6.0.2", 5) == 0
-    assert answers(cloud, vm, "10.6.1.2", 5) == 5, "by IPv6, for which no policy is"
-    assert not capture.stop().packets()
-    assert bool(select) == (cloud.drops("hv1").get("tunnel_ipsec", 0) > before)
-    policy(cloud, "delete", "hv1", "out", select)
+    with contextlib.ExitStack() as undo:
+        policy(cloud, "add", "hv1", "out", select)
+        undo.callback(policy, cloud, "delete", "hv1", "out", select)
+        wait_for("no answers", lambda: not answers(cloud, vm, "10.6.0.2"))
+        capture = Capture(cloud.world, cloud.hv_ns("hv2"), "und0", heard)
+        assert answers(cloud, vm, "10.6.0.2", 5) == 0
+        assert answers(cloud, vm, "10.6.1.2", 5) == 5, "by IPv6, for which no policy is"
+        assert not capture.stop().packets()
+        assert bool(select) == (cloud.drops("hv1").get("tunnel_ipsec", 0) > before)
     assert_tunnels(cloud)
 
 
 def test_nothing_is_taken_in_the_clear(cloud):
     """An IPsec policy for what is received."""
-    policy(cloud, "add", "hv1", "in")
-    wait_for("no answers", lambda: not answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2"))
-    for n in (0, 2, 4):  # IPv4's
-        assert answers(cloud, cloud.vm_ns["hv1"], f"10.6.{n}.2", 5) == 0, TUNNELS[n]
-    policy(cloud, "delete", "hv1", "in")
+    with contextlib.ExitStack() as undo:
+        policy(cloud, "add", "hv1", "in")
+        undo.callback(policy, cloud, "delete", "hv1", "in")
+        wait_for("no answers", lambda: not answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2"))
+        for n in (0, 2, 4):  # IPv4's
+            assert answers(cloud, cloud.vm_ns["hv1"], f"10.6.{n}.2", 5) == 0, TUNNELS[n]
     assert_tunnels(cloud)
 
 
