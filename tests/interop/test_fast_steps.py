@@ -199,14 +199,20 @@ def test_routing_rules(hvs, name):
             hvs.world.ip(ns, what, "del", *words)
 
 
-def test_mtu_of_the_route(hvs):
-    """An MTU that somebody gave the route is as good as the device's, from a second later on."""
+def test_mtu_of_the_route(hvs, datapath):
+    """An MTU that somebody gave the route is as good as the device's, from a second later on, also when user space has
+    just asked for the route."""
     sent = Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.7", flags="DF") / TCP(dport=80) / Raw(bytes(ROOM - 90))
-    for command, want in (("add", {1: [raw(too_big(ROOM - 100, sent))]}), ("del", {6: [raw(sent)]})):
+    for command, want in 4 * (("add", {1: [raw(too_big(ROOM - 100, sent))]}), ("del", {6: [raw(sent)]})):
         hvs.world.ip(hvs.hv_ns("hv1"), "route", command, "10.201.2.2", "via", "10.201.1.1", "mtu", "1400")
         wait_for(f"{want}", lambda w=want: passed_on(hvs, raw(sent), w) == w, 10)
         for _ in range(3):
             assert passed_on(hvs, raw(sent), want) == want
+        if command == "del" and datapath == "ebpf":
+            def by_itself(want=want):
+                with hvs.switches_frozen():
+                    return passed_on(hvs, raw(sent), want) == want
+            wait_for("the fast path to do it", by_itself, 10)
 
 
 def test_source_of_the_route(hvs):

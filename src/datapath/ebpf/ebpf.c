@@ -217,6 +217,7 @@ static void follow_mtus(struct ebpf_datapath *dp)
 
     if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % MTU_TICKS == 0)) {
         dp->routes_seen = generation;
+        tunnel_tx_forget_routes(dp->us->tunnel_tx); /* or what was asked just before would be kept until next time */
         follow_guards(dp);
         HASH_ITER(hh, dp->remotes, r, next) {
             follow_mtu(dp, r);

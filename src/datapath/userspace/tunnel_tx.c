@@ -217,6 +217,13 @@ static int route_get(struct tunnel_tx *tx, const struct way *way, int64_t now_ms
     return 0;
 }
 
+void tunnel_tx_forget_routes(struct tunnel_tx *tx)
+{
+    for (size_t i = 0; i < N_ROUTES; i++) {
+        tx->routes[i].expires_ms = 0;
+    }
+}
+
 unsigned int tunnel_tx_mtu(struct tunnel_tx *tx, const struct ip_addr *dst, const struct ip_addr *src, uint32_t mark,
                            int64_t now_ms)
 {

@@ -24,6 +24,8 @@ void tunnel_tx_free(struct tunnel_tx *tx);
  * completed. DROP_NONE or why P, or its first segment that failed, was not sent. */
 enum drop_reason tunnel_tx_send(struct tunnel_tx *tx, enum tunnel_type kind, uint16_t udp_dst, uint32_t hash,
                                 struct packet *p, const struct flow_tunnel *tunnel, int64_t now_ms);
+/* Routes have changed: none is believed for the rest of its ROUTE_AGE_MS. */
+void tunnel_tx_forget_routes(struct tunnel_tx *tx);
 /* The source address of the route to DST, zero when there is none. */
 struct ip_addr tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms);
 /* The MTU of the route that packets with MARK take from SRC (zero: any) to DST; 0 when there is none. */
