@@ -7,9 +7,9 @@
 #define DUMP_TRIES 20
 #define ANSWER_MAX 32768 /* of one datagram: as much as the kernel puts into one */
 
-int rtnl_open_bus(struct rtnl *r, int bus)
+static int open_socket(int bus, int flags, struct mnl_socket **ret_socket)
 {
-    struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC);
+    struct mnl_socket *s = mnl_socket_open2(bus, SOCK_CLOEXEC | flags);
 
     if (!s) {
         return -errno;
@@ -20,13 +20,45 @@ int rtnl_open_bus(struct rtnl *r, int bus)
         mnl_socket_close(s);
         return error;
     }
-    *r = (struct rtnl){.socket = s};
+    *ret_socket = s;
     return 0;
+}
+
+int rtnl_open_bus(struct rtnl *r, int bus)
+{
+    struct mnl_socket *s = NULL;
+    int error = open_socket(bus, 0, &s);
+
+    if (!error) {
+        *r = (struct rtnl){.socket = s};
+    }
+    return error;
 }
 
 int rtnl_open(struct rtnl *r)
 {
     return rtnl_open_bus(r, NETLINK_ROUTE);
+}
+
+int rtnl_listen(int bus, const int *groups, size_t n, struct mnl_socket **ret_socket)
+{
+    struct mnl_socket *s = NULL;
+    int error = open_socket(bus, SOCK_NONBLOCK, &s);
+
+    if (error) {
+        return error;
+    }
+    for (size_t i = 0; i < n && !error; i++) {
+        int group = groups[i];
+
+        error = mnl_socket_setsockopt(s, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) ? -errno : 0;
+    }
+    if (error) {
+        mnl_socket_close(s);
+        return error;
+    }
+    *ret_socket = s;
+    return 0;
 }
 
 void rtnl_close(struct rtnl *r)

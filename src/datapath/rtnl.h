@@ -19,6 +19,9 @@ int rtnl_open(struct rtnl *r);
 int rtnl_open_bus(struct rtnl *r, int bus); /* another one's, as NETLINK_XFRM, of the same manners */
 void rtnl_close(struct rtnl *r);
 
+/* A socket by which the events of N GROUPS of BUS (RTNLGRP_*) come, and which does not block; the caller's to close. */
+int rtnl_listen(int bus, const int *groups, size_t n, struct mnl_socket **ret_socket);
+
 #define RTNL_REQUEST_MAX 1024
 
 /* Begins a request of TYPE in BUF, of RTNL_REQUEST_MAX bytes. FLAGS: NLM_F_DUMP, or what a change needs (NLM_F_CREATE

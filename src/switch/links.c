@@ -17,8 +17,6 @@ LOG_MODULE("links");
 
 #define EVENT_BUFFER (8 << 20)
 #define EVENTS_PER_TURN 4096
-#define GROUPS                                                                                                         \
-    (RTMGRP_LINK | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_RULE)
 
 struct links {
     struct link *by_index, *by_name;
@@ -195,17 +193,19 @@ static void on_readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void
 
 int links_create(struct event_base *base, void (*changed)(void *aux), void *aux, struct links **ret)
 {
+    static const int groups[] = {RTNLGRP_LINK,        RTNLGRP_IPV4_ROUTE,  RTNLGRP_IPV6_ROUTE,
+                                 RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_RULE};
     _cleanup_(links_destroyp) struct links *l = xcalloc(1, sizeof *l);
     l->changed = changed;
     l->aux = aux;
-    l->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!l->events || mnl_socket_bind(l->events, GROUPS, MNL_SOCKET_AUTOPID) < 0) {
-        return -errno;
+    int error = rtnl_listen(NETLINK_ROUTE, groups, ARRAY_SIZE(groups), &l->events);
+    if (error) {
+        return error;
     }
     /* Room for the events of thousands of links at once; without the privilege, an overrun is read up on. */
     int size = EVENT_BUFFER;
     setsockopt(mnl_socket_get_fd(l->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    int error = rtnl_open(&l->rtnl);
+    error = rtnl_open(&l->rtnl);
     error = error ? error : reload(l);
     if (error) {
         return error;

@@ -126,6 +126,7 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct ifinfomsg *ifi = mnl_nlmsg_get_payload(h);
     const struct nlattr *tb[IFLA_MAX + 1] = {0};
+    uint32_t kind = ebpf_link_kind(ifi);
     struct device *d;
 
     mnl_attr_parse(h, sizeof(*ifi), attr_cb, tb);
@@ -143,9 +144,9 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
     d->unseen = false;
     strncpy(d->name, mnl_attr_get_str(tb[IFLA_IFNAME]), sizeof(d->name) - 1);
     d->ethernet = ifi->ifi_type == ARPHRD_ETHER;
-    if (d->kind != ebpf_link_kind(ifi)) {
-        d->kind = ebpf_link_kind(ifi);
-        ebpf_link_set(net->maps, d->ifindex, d->kind);
+    if (d->kind != kind) {
+        d->kind = kind;
+        ebpf_link_set(net->maps, d->ifindex, kind);
     }
     d->up = ifi->ifi_flags & IFF_UP;
     d->veth = is_kind(tb[IFLA_LINKINFO], IFLA_INFO_KIND, "veth");
@@ -602,18 +603,6 @@ static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_
 
 /* --- */
 
-static int join(struct mnl_socket *socket, const int *groups, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        int group = groups[i];
-
-        if (mnl_socket_setsockopt(socket, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))) {
-            return -errno;
-        }
-    }
-    return 0;
-}
-
 static int open_sockets(struct ebpf_net *net)
 {
     static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_TC};
@@ -621,19 +610,16 @@ static int open_sockets(struct ebpf_net *net)
                                        RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
     int one = 1, size = 1 << 20, error;
 
-    net->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    net->routes = mnl_socket_open2(NETLINK_ROUTE, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!net->events || !net->routes || mnl_socket_bind(net->events, 0, MNL_SOCKET_AUTOPID) ||
-        mnl_socket_bind(net->routes, 0, MNL_SOCKET_AUTOPID)) {
-        return -errno;
+    error = rtnl_listen(NETLINK_ROUTE, groups, ARRAY_SIZE(groups), &net->events);
+    error = error ? error : rtnl_listen(NETLINK_ROUTE, route_groups, ARRAY_SIZE(route_groups), &net->routes);
+    if (error) {
+        return error;
     }
     setsockopt(mnl_socket_get_fd(net->events), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)); /* best effort */
     if (mnl_socket_setsockopt(net->events, NETLINK_LISTEN_ALL_NSID, &one, sizeof(one))) {
         log_info("other namespaces cannot be heard: a VM's changed address makes its packets take a slower way");
     }
-    error = rtnl_open(&net->rtnl);
-    error = error ? error : join(net->events, groups, ARRAY_SIZE(groups));
-    return error ? error : join(net->routes, route_groups, ARRAY_SIZE(route_groups));
+    return rtnl_open(&net->rtnl);
 }
 
 static int listen_to(struct event_base *base, struct mnl_socket *socket, event_callback_fn fn, struct ebpf_net *net,

@@ -116,24 +116,20 @@ static void readable(evutil_socket_t fd, short what WR_UNUSED, void *ipsec_)
     if (error) {
         log_limited(LOG_LEVEL_WARN, "the host's IPsec policies cannot be read: %s", strerror(-error));
     }
-    if (ipsec->changed) {
-        ipsec->changed(ipsec->aux);
-    }
+    ipsec->changed(ipsec->aux);
 }
 
-int ipsec_new(struct event_base *base, struct ipsec **ret_ipsec)
+int ipsec_new(struct event_base *base, ipsec_changed_fn *changed, void *aux, struct ipsec **ret_ipsec)
 {
+    static const int groups[] = {XFRMNLGRP_POLICY};
     struct ipsec *ipsec = xcalloc(1, sizeof(*ipsec));
-    int group = XFRMNLGRP_POLICY, error;
+    int error;
 
+    ipsec->changed = changed;
+    ipsec->aux = aux;
     error = rtnl_open_bus(&ipsec->rtnl, NETLINK_XFRM);
+    error = error ? error : rtnl_listen(NETLINK_XFRM, groups, ARRAY_SIZE(groups), &ipsec->events);
     if (error) {
-        goto fail;
-    }
-    ipsec->events = mnl_socket_open2(NETLINK_XFRM, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (!ipsec->events || mnl_socket_bind(ipsec->events, 0, MNL_SOCKET_AUTOPID) ||
-        mnl_socket_setsockopt(ipsec->events, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group))) {
-        error = -errno;
         goto fail;
     }
     ipsec->event = event_new(base, mnl_socket_get_fd(ipsec->events), EV_READ | EV_PERSIST, readable, ipsec);
@@ -166,12 +162,6 @@ void ipsec_free(struct ipsec *ipsec)
     rtnl_close(&ipsec->rtnl);
     free(ipsec->policies);
     free(ipsec);
-}
-
-void ipsec_on_change(struct ipsec *ipsec, ipsec_changed_fn *fn, void *aux)
-{
-    ipsec->changed = fn;
-    ipsec->aux = aux;
 }
 
 /* --- asking --- */

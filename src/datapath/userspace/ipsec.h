@@ -17,11 +17,9 @@
 struct ipsec;
 typedef void ipsec_changed_fn(void *aux);
 
-/* -EPROTONOSUPPORT: the kernel has no IPsec. */
-int ipsec_new(struct event_base *base, struct ipsec **ret_ipsec);
+/* CHANGED is called after each change of policies. -EPROTONOSUPPORT: the kernel has no IPsec. */
+int ipsec_new(struct event_base *base, ipsec_changed_fn *changed, void *aux, struct ipsec **ret_ipsec);
 void ipsec_free(struct ipsec *ipsec);
-/* FN is called after each change of policies. */
-void ipsec_on_change(struct ipsec *ipsec, ipsec_changed_fn *fn, void *aux);
 
 /* All take NULL: there are no policies. */
 

@@ -93,10 +93,9 @@ static void policies_changed(void *dp_)
 
 static void follow_policies(struct us_datapath *dp)
 {
-    int error = ipsec_new(dp->base, &dp->ipsec);
+    int error = ipsec_new(dp->base, policies_changed, dp, &dp->ipsec);
 
     if (!error) {
-        ipsec_on_change(dp->ipsec, policies_changed, dp);
         policies_changed(dp);
     } else if (error != -EPROTONOSUPPORT) {
         log_warn("tunnels do not heed IPsec policies: %s", strerror(-error));
