@@ -80,7 +80,7 @@ struct scratch {
     __u32 outer_l3;    /* EtherType (host order) of what the tunnel packet was, 0: none */
     __u32 outer_label; /* IPv6's */
     __u32 in_port;
-    __u32 hash;               /* flow_key_hash5(), for hints, source ports and next hops */
+    __u32 bare;               /* the tunnel packet came without a link header, and got one */
     __u32 mpls;               /* where the outermost label is; 0: there is none */
     __u32 slot;               /* that lookup() found */
     struct eth_addr dst, src; /* of the frame, while its header is moved */
@@ -104,7 +104,6 @@ struct scratch {
     __u32 port_hints[EBPF_PORT_HINTS];                /* by ifindex */
     struct ip_addr local;                             /* the address of this host that was asked for last, */
     __u32 local_generation;                           /* and the config's generation then, + 1 */
-    __u32 bare;                                       /* the tunnel packet came without a link header, and got one */
 };
 _Static_assert(offsetof(struct saved, type) == offsetof(struct saved, dst) + 2 * sizeof(struct eth_addr),
                "an Ethernet header is read into them at once");
@@ -306,11 +305,13 @@ INLINE struct scratch *scratch_get(void)
     return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-/* Zeroes what parse() fills in. */
+/* Zeroes what parse() fills in. The hash is lookup()'s, and stays that of the packet as it came. */
 INLINE void key_clear_headers(struct scratch *s)
 {
-    __builtin_memset((char *)&s->key + offsetof(struct flow_key, eth_dst), 0,
-                     sizeof(s->key) - offsetof(struct flow_key, eth_dst));
+    const __u32 first = offsetof(struct flow_key, eth_dst);
+
+    __builtin_memset((char *)&s->key + first, 0, offsetof(struct flow_key, dp_hash) - first);
+    __builtin_memset(&s->key.nd_target, 0, sizeof(s->key.nd_target));
 }
 
 INLINE struct ebpf_config *config_get(void)

@@ -132,10 +132,10 @@ static int netdev_start(struct ebpf_datapath *dp, struct fast_port *port, bool f
     }
     /* Another version's program serves on until our tables are complete. */
     error = dp->maps.replaces && ebpf_is_foreign(port->ifindex, &dp->maps) ? 0 : attach(dp, port);
-    if (error && !former) {
-        bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
-    }
     if (error) {
+        if (!former) {
+            bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
+        }
         return error;
     }
     ebpf_net_port_add(dp->net, port->ifindex, port->number);

@@ -100,7 +100,7 @@ INLINE void nexthop_refresh(struct __sk_buff *skb, struct scratch *s, struct ebp
                             const struct ebpf_tunnel *t, struct ebpf_nexthop *nh)
 {
     __u32 generation = c->generation, tag = bpf_get_prandom_u32() & 0xffff;
-    long r = route(skb, s, c, t, s->hash & (EBPF_NEXTHOP_WAYS - 1));
+    long r = route(skb, s, c, t, s->key.dp_hash & (EBPF_NEXTHOP_WAYS - 1));
     struct hop *hop = &s->hop;
     __u32 mtu, link;
 
@@ -144,7 +144,7 @@ INLINE bool nexthop_is_old(const struct ebpf_nexthop *nh, const struct ebpf_conf
 /* What is remembered of where T leads this flow; NULL: the remote has no place in the cache. */
 INLINE struct ebpf_nexthop *nexthop_entry(const struct scratch *s, const struct ebpf_tunnel *t)
 {
-    __u32 index = t->nexthop + (s->hash & (EBPF_NEXTHOP_WAYS - 1));
+    __u32 index = t->nexthop + (s->key.dp_hash & (EBPF_NEXTHOP_WAYS - 1));
 
     return bpf_map_lookup_elem(&nexthops, &index);
 }
@@ -234,7 +234,7 @@ INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_ou
         l4->gre_key = bpf_htonl((__u32)bpf_be64_to_cpu(t->id));
         return;
     }
-    l4->udp.src = bpf_htons(source_port(s->hash));
+    l4->udp.src = bpf_htons(source_port(s->key.dp_hash));
     l4->udp.dst = t->udp_dst;
     l4->udp.len = bpf_htons(plen);
     l4->udp.csum = 0;
@@ -265,7 +265,7 @@ INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
 
 INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
 {
-    ip->ver_tc_flow = bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL_OF(s->hash));
+    ip->ver_tc_flow = bpf_htonl(0x60000000u | (__u32)t->tos << 20 | ZERO_LABEL_OF(s->key.dp_hash));
     ip->plen = bpf_htons(len - sizeof(*ip));
     ip->next = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     ip->hop_limit = t->ttl;
@@ -523,7 +523,7 @@ struct {
 
 INLINE __u64 *risen_of(const struct scratch *s)
 {
-    __u32 index = s->hash & (RISEN_MAX - 1);
+    __u32 index = s->key.dp_hash & (RISEN_MAX - 1);
 
     return bpf_map_lookup_elem(&risen, &index);
 }
@@ -534,7 +534,7 @@ INLINE int rise(const struct scratch *s)
     __u64 *when = risen_of(s);
 
     if (when) {
-        *when = (__u64)s->hash << 32 | (__u32)(bpf_ktime_get_coarse_ns() >> 20);
+        *when = (__u64)s->key.dp_hash << 32 | (__u32)(bpf_ktime_get_coarse_ns() >> 20);
     }
     return RUN_UP;
 }
@@ -545,7 +545,7 @@ INLINE bool must_follow(const struct scratch *s)
 {
     __u64 *when = risen_of(s), then = when ? *when : 0;
 
-    return then >> 32 == s->hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
+    return then >> 32 == s->key.dp_hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
            bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 }
 

@@ -33,7 +33,7 @@ INLINE __u64 hash_stations(const struct scratch *s)
 /* With addresses and ports. */
 INLINE __u64 hash_connection(const struct scratch *s, __u64 stations)
 {
-    return (stations ^ s->hash) * 0xc2b2ae3d27d4eb4full;
+    return (stations ^ s->key.dp_hash) * 0xc2b2ae3d27d4eb4full;
 }
 
 /* The key under the slot's mask is the slot's key. Not inlined: the comparison needs much of the stack, of which there
@@ -132,7 +132,7 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
     struct ebpf_slot *slot;
     __u32 *hint, n, zero = 0;
 
-    s->hash = s->key.dp_hash = flow_key_hash5(&s->key);
+    s->key.dp_hash = flow_key_hash5(&s->key);
     hint = hint_of(s, stations);
     stats = bpf_map_lookup_elem(&lookups, &zero);
     if (!hint || !stats) {

@@ -87,7 +87,6 @@ static __attribute__((noinline)) long pop_mpls(struct __sk_buff *skb, struct scr
         return -1;
     }
     key_clear_headers(s);
-    s->key.dp_hash = s->hash;
     if (parse(skb, s, 0) != PARSE_OK) {
         return -1;
     }
