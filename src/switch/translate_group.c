@@ -122,6 +122,12 @@ static uint64_t hash_field(struct xlate_ctx *x, uint64_t hash, const struct fiel
     return mix(hash ^ (uint64_t)f->id);
 }
 
+/* May a select group choose B now? */
+static bool is_candidate(const struct xlate_ctx *x, const struct group_bucket *b)
+{
+    return b->config.weight && group_bucket_is_live(x->s.br, b);
+}
+
 /* The bits of a connection's hash that are looked at. */
 static uint32_t hash_mask(const struct xlate_ctx *x, const struct group *g)
 {
@@ -129,11 +135,11 @@ static uint32_t hash_mask(const struct xlate_ctx *x, const struct group *g)
     uint32_t values = HASH_VALUES_MIN;
 
     for (size_t i = 0; i < g->n_buckets; i++) {
-        uint16_t weight = g->buckets[i]->config.weight;
+        const struct group_bucket *b = g->buckets[i];
 
-        if (weight && group_bucket_is_live(x->s.br, g->buckets[i])) {
-            least = weight < least ? weight : least;
-            sum += weight;
+        if (is_candidate(x, b)) {
+            least = MIN(least, b->config.weight);
+            sum += b->config.weight;
         }
     }
     while (values < HASH_VALUES_MAX && (uint64_t)least * values < (uint64_t)sum * HASH_SHARE_MIN) {
@@ -199,7 +205,7 @@ static const struct group_bucket *select_bucket(struct xlate_ctx *x, const struc
     for (size_t i = 0; i < g->n_buckets; i++) {
         const struct group_bucket *b = g->buckets[i];
 
-        if (!b->config.weight || !group_bucket_is_live(x->s.br, b)) {
+        if (!is_candidate(x, b)) {
             continue;
         }
         if (!hashed) {
