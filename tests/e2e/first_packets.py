@@ -5,7 +5,6 @@ arrived in each pair, and goes on until SIGINT. Prints a JSON object: by pair ho
 second, last's second, how many], ...]; those that arrived more than LATE seconds after they were sent, as [[first's second, last's
 second, how many, seconds of the latest], ...] (`late`); how many came `twice`; and the longest `pause` of the sender, which a busy
 machine does not let run. With seconds is meant monotonic time, which all processes share."""
-import ctypes
 import json
 import os
 import signal
@@ -14,17 +13,13 @@ import struct
 import sys
 import time
 
+from taps import enter
+
 PORT = 20000 + os.getpid() % 10000  # so flows are new ones also to a switch that saw this before, if it looks at both ports
 FIRST_SOURCE, SOURCES = 1024, 64000
 LATE = 0.05
 TURN, BURST = 0.001, 2  # seconds between two bursts, and how many there are in one at most
 SO_RCVBUFFORCE, BUFFER = 33, 1 << 24
-
-
-def enter(ns):
-    with open(f"/run/netns/{ns}", "rb") as netns:
-        if ctypes.CDLL(None).setns(netns.fileno(), 0):
-            raise OSError(f"namespace {ns}")
 
 
 def runs(numbers):

@@ -2,7 +2,6 @@
 """The eBPF datapath outlives its process: killed at random moments under probes of 1 kHz no packet is lost, a new process
 takes ports and flows over, and --detach-datapath removes every trace."""
 import json
-import pathlib
 import random
 import re
 import signal
@@ -11,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from test_hitless import STREAMS
+from transfer import ask_from, serve_in
 from world import LabError, run, wait_for
-
-TRANSFER = pathlib.Path(__file__).parent.with_name("interop") / "transfer.py"
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +56,10 @@ def test_too_big_is_told(cloud):
     assert status and re.search(rf"From {target} icmp_seq=1 Frag needed and DF set \(mtu = 1450\)", text), text
     status, text = vm_sh(cloud, "red1", "ping", "-6", "-n", "-c2", "-i0.2", "-W1", "-M", "do", "-s", "1452", "fd77::2")
     assert status and re.search(r"From fd77::2 icmp_seq=1 Packet too big: mtu=1450", text), text
-    cloud.world.spawn("far", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=cloud.vms["red2"]["ns"], ready="ready")
+    serve_in(cloud.world, "far", cloud.vms["red2"]["ns"])
     for address in (target, "fd77::2"):
         vm_sh(cloud, "red1", "ip", "route", "flush", "cache")
-        assert vm_sh(cloud, "red1", "/usr/bin/python3", "-B", TRANSFER, "ask-tcp", address) == (0, "")
+        assert ask_from(cloud.world, cloud.vms["red1"]["ns"], "ask-tcp", address) == ""
     cloud.world.kill("far")
 
 

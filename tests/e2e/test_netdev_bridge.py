@@ -7,16 +7,15 @@ and everything else is as before: one pipeline, patch ports between the two kind
 """
 import itertools
 import json
-import pathlib
 import re
 import signal
 
 import pytest
 from datapaths import need_bpf
 from echo import echo
+from transfer import ask_from, serve_in
 from world import run, wait_for
 
-TRANSFER = pathlib.Path(__file__).parent.with_name("interop") / "transfer.py"
 ADDRESS = {"a": "10.7.0.1", "b": "10.7.0.2", "c": "10.7.0.3", "far": "10.7.0.4", "br-net": "10.7.0.9"}
 MTU = 1400
 
@@ -30,7 +29,7 @@ def plug(cloud, hv, bridge, name):
     cloud.world.ip(ns, "link", "set", "eth0", "mtu", MTU, "up")
     cloud.world.ip(ns, "addr", "add", f"{ADDRESS[name]}/24", "dev", "eth0")
     cloud.vsctl(hv, "add-port", bridge, f"tap-{name}")
-    cloud.world.spawn(f"serve-{name}", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=ns, ready="ready")
+    serve_in(cloud.world, f"serve-{name}", ns)
     cloud.ns[name] = ns
 
 
@@ -101,8 +100,7 @@ def test_super_packets_between_all(cloud):
     until_all_reach_all(cloud)
     for source in ("a", "b", "far", "br-net"):
         targets = [ADDRESS[name] for name in ("a", "b", "c", "far") if name != source]
-        done = cloud.world.sh(cloud.ns[source], "/usr/bin/python3", "-B", TRANSFER, "ask", *targets, check=False, timeout=120)
-        assert done.returncode == 0 and done.stdout == "", (source, done.stdout + done.stderr)
+        assert ask_from(cloud.world, cloud.ns[source], "ask", *targets) == "", source
     for name, ns in cloud.ns.items():
         shown = json.loads(cloud.world.sh(ns, "nstat", "-asz", "--json").stdout)["kernel"]
         assert not {key: n for key, n in shown.items() if key.endswith("InCsumErrors") and n}, name

@@ -2,16 +2,14 @@
 """Underlays of other shapes than one routed device: a Linux bridge, the switch's own bridge, two uplinks with equal routes.
 Each carries tunnels by the fast path (where there is one), and the host's own traffic as before."""
 import json
-import pathlib
 import re
 import signal
 
 import pytest
 from cloud import UNDERLAY_MTU
 from echo import echo
+from transfer import ask_from, serve_in
 from world import wait_for
-
-TRANSFER = pathlib.Path(__file__).parent.with_name("interop") / "transfer.py"
 
 FAR = "10.201.2.2"
 
@@ -97,10 +95,10 @@ def userspace_packets(cloud):
 def transfer(cloud, connections):
     """One after another, each with 400 kB both ways, which must come back as they were."""
     world = cloud.world
-    world.spawn("far", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=cloud.vms["vm2"]["ns"], ready="ready")
-    done = world.sh(cloud.vms["vm1"]["ns"], "/usr/bin/python3", "-B", TRANSFER, "ask-tcp", *["10.0.0.2"] * connections, timeout=300)
+    serve_in(world, "far", cloud.vms["vm2"]["ns"])
+    wrong = ask_from(world, cloud.vms["vm1"]["ns"], "ask-tcp", *["10.0.0.2"] * connections)
     world.kill("far")
-    assert done.stdout == "", done.stdout
+    assert wrong == ""
 
 
 def test_tunnels_pass(cloud):

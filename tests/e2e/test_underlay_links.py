@@ -10,11 +10,12 @@ import signal
 
 import pytest
 from captures import Capture
+from echo import echo
 from super_packets import TUNNELS
+from transfer import ask_from, serve_in
 from world import LabError, run, wait_for
 
 RELAY = pathlib.Path(__file__).with_name("tun_pair.py")
-TRANSFER = pathlib.Path(__file__).parent.parent / "interop/transfer.py"
 OTHER = {"hv1": "hv2", "hv2": "hv1"}
 MTU = 1300
 SIZES = (0, 56, 1000, MTU - 28, 4000)
@@ -40,14 +41,13 @@ def bridges_up(cloud, hv):
         commands += ["--", "add-br", f"br{n}", "--", "add-port", f"br{n}", f"tap{n}",
                      *cloud.tunnel_port(hv, f"br{n}", f"tun{n}", kind, 70 + n, OTHER[hv], family)]
     cloud.vsctl(hv, *commands[1:])
-    cloud.world.spawn(f"serve-{hv}", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=vm, ready="ready")
+    serve_in(cloud.world, f"serve-{hv}", vm)
     return vm
 
 
-def answers(cloud, ns, target, count=1, size=56):
-    """All at once: behind the last one ping waits for no longer than its interval."""
-    done = cloud.world.sh(ns, "ping", "-n", "-q", "-c", count, "-l", count, "-i1", "-W1", "-s", size, target, check=False)
-    return int(re.search(r"(\d+) received", done.stdout)[1]) if "received" in done.stdout else 0
+def answers(ns, target, count=1, size=56):
+    """All at once."""
+    return echo(ns, target, count, interval=0, wait=1, size=size)
 
 
 def is_fast(cloud):
@@ -60,14 +60,13 @@ def assert_tunnels(cloud, fast=True, numbers=range(len(TUNNELS))):
     for n in numbers:
         kind = "{} over IPv{}".format(*TUNNELS[n])
         wait_for(lambda k=kind: f"{k}: an answer; dropped: {[cloud.drops(hv) for hv in cloud.hypervisors]}",
-                 lambda n=n: answers(cloud, vm, f"10.6.{n}.2"), 20)
+                 lambda n=n: answers(vm, f"10.6.{n}.2"), 20)
         for size in SIZES:
-            assert answers(cloud, vm, f"10.6.{n}.2", 5, size) == 5, (kind, size)
-        done = cloud.world.sh(vm, "/usr/bin/python3", "-B", TRANSFER, "ask-tcp", f"10.6.{n}.2", check=False)
-        assert done.returncode == 0 and not done.stdout, (kind, done.stdout + done.stderr)
+            assert answers(vm, f"10.6.{n}.2", 5, size) == 5, (kind, size)
+        assert ask_from(cloud.world, vm, "ask-tcp", f"10.6.{n}.2") == "", kind
     if fast and is_fast(cloud):
         with cloud.switches_frozen():
-            got = {TUNNELS[n]: answers(cloud, vm, f"10.6.{n}.2", 5) for n in numbers}
+            got = {TUNNELS[n]: answers(vm, f"10.6.{n}.2", 5) for n in numbers}
         assert set(got.values()) == {5}, got
 
 
@@ -126,11 +125,11 @@ def test_devices_without_ethernet_headers(cloud, bare):
     packets = capture.stop().tshark("ip.checksum.status", "udp.checksum.status", "udp.dstport", "_ws.malformed")
     assert not [p for p in packets if "0" in p.get("ip.checksum.status", []) + p.get("udp.checksum.status", []) or "_ws.malformed" in p]
     assert len([p for p in packets if "4789" in p.get("udp.dstport", [])]) > 50
-    assert answers(cloud, cloud.hv_ns("hv1"), cloud.local_ip("hv2", "4"), 3) == 3, "the host's own traffic"
+    assert answers(cloud.hv_ns("hv1"), cloud.local_ip("hv2", "4"), 3) == 3, "the host's own traffic"
     for how in ("del", "add"):
         for hv in cloud.hypervisors:
             lead(cloud, hv, bare, how)
-        assert answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2", 10) == 10, how
+        assert answers(cloud.vm_ns["hv1"], "10.6.0.2", 10) == 10, how
     assert_tunnels(cloud)
 
 
@@ -142,7 +141,7 @@ def test_the_switch_goes_from_there(cloud, bare):
     assert_tunnels(cloud)
     cloud.allowed_warnings += ["connection", "connect", "lost", "closed", "reset by peer", "refused", "No such file"]
     cloud.world.kill("switchd-hv1", signal.SIGKILL)
-    assert answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2", 10) == 10
+    assert answers(cloud.vm_ns["hv1"], "10.6.0.2", 10) == 10
     cloud.switches_again("hv1")
     assert_tunnels(cloud)
     assert "uplink_ingress" in filters(cloud, bare)
@@ -251,9 +250,9 @@ def test_the_remote_is_on_this_host(cloud):
                         f'options:remote_ip="{far}"', f'options:local_ip="{near}"')
     for n, kind in enumerate(TUNNELS):
         wait_for(lambda k=kind: f"{k}: an answer; dropped: {cloud.drops('hv1')}",
-                 lambda n=n: answers(cloud, f"{w.name}-same0", f"10.7.{n}.2"), 20)
+                 lambda n=n: answers(f"{w.name}-same0", f"10.7.{n}.2"), 20)
         for size in SIZES:
-            assert answers(cloud, f"{w.name}-same0", f"10.7.{n}.2", 5, size) == 5, (kind, size)
+            assert answers(f"{w.name}-same0", f"10.7.{n}.2", 5, size) == 5, (kind, size)
     for end in (0, 1):
         for n in range(len(TUNNELS)):
             cloud.vsctl("hv1", "del-br", f"s{end}br{n}")
@@ -269,9 +268,9 @@ def test_each_copy_fits_its_path(cloud):
         cloud.vsctl("hv1", "add-port", "br0", "narrow", "--", "set", "Interface", "narrow", "type=vxlan", "options:key=99",
                     "options:remote_ip=10.201.2.3", "options:df_default=false")
         cloud.ofctl("hv1", "add-flow", "br0", "in_port=tap0,icmp,actions=output:tun0,output:narrow")
-        assert answers(cloud, vm, "10.6.0.2", 3, 1200) == 3
+        assert answers(vm, "10.6.0.2", 3, 1200) == 3
         capture = Capture(w, ns, "und0", "src 10.201.1.2 and udp")
-        assert answers(cloud, vm, "10.6.0.2", 10, 1200) == 10
+        assert answers(vm, "10.6.0.2", 10, 1200) == 10
         sizes = {}
         for packet in capture.stop().packets():
             sizes.setdefault(packet["IP"].dst, []).append(packet["IP"].len)
@@ -304,10 +303,10 @@ def test_nothing_leaves_in_the_clear(cloud, select):
     with contextlib.ExitStack() as undo:
         policy(cloud, "add", "hv1", "out", select)
         undo.callback(policy, cloud, "delete", "hv1", "out", select)
-        wait_for("no answers", lambda: not answers(cloud, vm, "10.6.0.2"))
+        wait_for("no answers", lambda: not answers(vm, "10.6.0.2"))
         capture = Capture(cloud.world, cloud.hv_ns("hv2"), "und0", heard)
-        assert answers(cloud, vm, "10.6.0.2", 5) == 0
-        assert answers(cloud, vm, "10.6.1.2", 5) == 5, "by IPv6, for which no policy is"
+        assert answers(vm, "10.6.0.2", 5) == 0
+        assert answers(vm, "10.6.1.2", 5) == 5, "by IPv6, for which no policy is"
         assert not capture.stop().packets()
         assert bool(select) == (cloud.drops("hv1").get("tunnel_ipsec", 0) > before)
     assert_tunnels(cloud)
@@ -318,9 +317,9 @@ def test_nothing_is_taken_in_the_clear(cloud):
     with contextlib.ExitStack() as undo:
         policy(cloud, "add", "hv1", "in")
         undo.callback(policy, cloud, "delete", "hv1", "in")
-        wait_for("no answers", lambda: not answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2"))
+        wait_for("no answers", lambda: not answers(cloud.vm_ns["hv1"], "10.6.0.2"))
         for n in (0, 2, 4):  # IPv4's
-            assert answers(cloud, cloud.vm_ns["hv1"], f"10.6.{n}.2", 5) == 0, TUNNELS[n]
+            assert answers(cloud.vm_ns["hv1"], f"10.6.{n}.2", 5) == 0, TUNNELS[n]
     assert_tunnels(cloud)
 
 
@@ -373,7 +372,7 @@ def renamed(cloud):
     for old, new in (("und0", "other"), ("other", "und0")):
         ip(cloud, cloud.hv_ns("hv1"), [f"link set {old} down", f"link set {old} name {new}", f"link set {new} up",
                                                   *(line.replace("und0", new) for line in ADDRESSES)])
-        wait_for(f"an answer by {new}", lambda: answers(cloud, cloud.vm_ns["hv1"], "10.6.0.2"), 10)
+        wait_for(f"an answer by {new}", lambda: answers(cloud.vm_ns["hv1"], "10.6.0.2"), 10)
 
 
 def elsewhere(cloud):

@@ -1,16 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """`transfer.py serve` echoes what it is sent; `transfer.py ask ADDRESS...` sends by TCP, and by UDP in super-packets that the
 kernel or a device must cut, to each and compares what returns (`ask-tcp`, `ask-udp`: by that alone). One line for each that is
-wrong."""
+wrong. Tests import what has it run in a namespace."""
 import os
+import pathlib
 import selectors
 import socket
 import sys
 
+ITSELF = ["/usr/bin/python3", "-B", pathlib.Path(__file__)]
 PORT, UDP_SEGMENT = 7777, 103
 SEGMENT, SEGMENTS = 1000, 20
 TCP_SIZE = 400000
 PATIENCE = 30  # seconds without a byte: other work may keep the processor
+
+
+def serve_in(world, tag, netns):
+    """Until the process TAG is ended."""
+    world.spawn(tag, [*ITSELF, "serve"], netns=netns, ready="ready")
+
+
+def ask_from(world, netns, how, *addresses, timeout=300):
+    """HOW: "ask", "ask-tcp" or "ask-udp". What was wrong, "" if nothing."""
+    done = world.sh(netns, *ITSELF, how, *addresses, check=False, timeout=timeout)
+    return done.stdout + done.stderr if done.returncode or done.stdout else ""
 
 
 def serve():

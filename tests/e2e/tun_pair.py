@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tun_pair.py NETNS NAME NETNS NAME`: two TUN devices, which have no Ethernet headers; what goes into one comes out of the other."""
-import ctypes
 import fcntl
 import os
 import select
 import struct
 import sys
 
-TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x1, 0x1000
-BURST = 64
+from taps import IFF_NO_PI, TUNSETIFF, enter
+
+IFF_TUN, BURST = 1, 64
 
 
 def tun(netns, name):
-    with open(f"/run/netns/{netns}") as f:
-        if ctypes.CDLL(None, use_errno=True).setns(f.fileno(), 0):
-            raise OSError(ctypes.get_errno(), netns)
+    enter(netns)
     fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI))
     return fd

@@ -4,7 +4,6 @@ source ports in turn, in each of these pairs. Says `ready` when something arrive
 SIGINT, or until LEAST were sent. Prints a JSON object: by pair how many were `sent`; those that were `lost` as [[first's second,
 last's second, how many], ...]; how many came `twice` or `late` (behind a later one of their flow); how many the receiver's own
 buffer dropped (`overflown`); and the longest `pause` of a flow in seconds (a busy machine does not let this process run)."""
-import ctypes
 import json
 import os
 import signal
@@ -13,6 +12,8 @@ import struct
 import sys
 import time
 
+from taps import enter
+
 PATIENCE = float(os.environ.get("WARREN_PATIENCE", "1"))
 PORT, PAYLOAD = 5005, bytes(100)
 SO_RCVBUFFORCE, SO_RXQ_OVFL = 33, 40
@@ -20,12 +21,6 @@ BUFFER = 1 << 26  # for what comes while this process does not run
 TURN, BURST = 0.001, 100  # seconds between two bursts, and how many there are in one at most
 LATEST = 5  # seconds that what is missing is waited for
 LEAST = 100  # are sent, on a busy machine in more time
-
-
-def enter(ns):
-    with open(f"/run/netns/{ns}", "rb") as netns:
-        if ctypes.CDLL(None).setns(netns.fileno(), 0):
-            raise OSError(f"namespace {ns}")
 
 
 class Pair:

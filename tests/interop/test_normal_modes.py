@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """NORMAL with real traffic, configured by Debian's ovs-vsctl on one switch: VLAN modes, mirrors, snooping, bonds."""
-import ctypes
 import errno
-import os
 import select
 import socket
 import struct
 import time
 
 import pytest
+from echo import socket_in
 from world import wait_for
 
 PORTS = [f"p{k}" for k in range(1, 7)]
-SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID, CLONE_NEWNET = 263, 8, 0x10, 0x40000000
+SOL_PACKET, PACKET_AUXDATA, TP_STATUS_VLAN_VALID = 263, 8, 0x10
 BROADCAST = "ffffffffffff"
 ETHERTYPE = 0x88b5  # local experiments: nobody else speaks it
 
@@ -34,21 +33,11 @@ class Wire:
     """The far ends of the switch's ports, e1 to e6 in a namespace of their own, as packet sockets."""
 
     def __init__(self, namespace):
-        libc = ctypes.CDLL(None, use_errno=True)
-        home, there = os.open("/proc/self/ns/net", os.O_RDONLY), os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-        self.sockets = {}
-        try:
-            assert libc.setns(there, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-            for k in range(1, 7):
-                s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-                s.bind((f"e{k}", 3))
-                s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
-                s.setblocking(False)
-                self.sockets[k] = s
-        finally:
-            assert libc.setns(home, CLONE_NEWNET) == 0
-            os.close(home)
-            os.close(there)
+        self.sockets = {k: socket_in(namespace, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) for k in range(1, 7)}
+        for k, s in self.sockets.items():
+            s.bind((f"e{k}", 3))
+            s.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+            s.setblocking(False)
 
     def close(self):
         for s in self.sockets.values():

@@ -3,15 +3,14 @@
 datapaths and from each to the kernel's own tunnel devices: what is sent arrives, in both directions, inside IPv4 and IPv6, and
 with a VLAN tag, too."""
 import json
-import pathlib
 import re
 
 import pytest
 from captures import Capture
 from cloud import UNDERLAY_MTU
+from transfer import ask_from, serve_in
 from world import LabError, wait_for
 
-PROGRAM = pathlib.Path(__file__).with_name("transfer.py")
 TUNNELS = [(kind, family) for kind in ("vxlan", "gre", "geneve") for family in "46"]
 MTU = 1400
 
@@ -80,7 +79,7 @@ def ends(cloud_factory, datapath, request):
         features = [f"tx-{name}-segmentation" for name in ("gre", "gre-csum", "udp_tnl", "udp_tnl-csum")]
         cloud.world.sh(f"{cloud.world.name}-rt", "ethtool", "-K", "u2", "tx", "off", *[w for name in features for w in (name, "off")])
     for tag, ns in (("near", cloud.vm), ("far", cloud.far)):
-        cloud.world.spawn(tag, ["/usr/bin/python3", "-B", PROGRAM, "serve"], netns=ns, ready="ready")
+        serve_in(cloud.world, tag, ns)
     return cloud
 
 
@@ -103,8 +102,7 @@ def all_arrives(ends):
     capture = Capture(ends.world, ends.hv_ns("hv1"), "und0", "greater 4000")
     for ns, host in ((ends.vm, 2), (ends.far, 1)):
         targets = [target for n in ends.tunnels for target in inner(n, host)]
-        done = ends.world.sh(ns, "/usr/bin/python3", "-B", PROGRAM, "ask", *targets, check=False, timeout=300)
-        assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
+        assert ask_from(ends.world, ns, "ask", *targets) == ""
         assert not checksum_errors(ends, ns), checksum_errors(ends, ns)
     whole = capture.stop().tshark("eth.src", "frame.protocols")
     mac = json.loads(ends.world.ip(ends.hv_ns("hv1"), "-j", "link", "show", "und0").stdout)[0]["address"]
@@ -148,8 +146,7 @@ def test_nothing_overtakes(ends, datapath):
         assert len(shares) < 5, shares  # a user space that is slow for a while has some sent again
         before = tcp_counters(ends, ends.vm)
         for _ in range(3):
-            done = ends.world.sh(ends.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=300)
-            assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
+            assert ask_from(ends.world, ends.vm, "ask-tcp", *targets) == ""
         segments, again = (now - then for now, then in zip(tcp_counters(ends, ends.vm), before))
         assert segments > 3000
         shares.append(again / segments)
@@ -186,8 +183,7 @@ def test_path_mtu(narrow):
             wait_for(lambda: f"{target} through {TUNNELS[n]} to tell {mtu}: {told.last}",
                      lambda: setattr(told, "last", told(narrow, target, size)) or told.last == [str(mtu)], 20)
     targets = [target for n in narrow.tunnels for target in inner(n, 2)]
-    done = narrow.world.sh(narrow.vm, "/usr/bin/python3", "-B", PROGRAM, "ask-tcp", *targets, check=False, timeout=300)
-    assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
+    assert ask_from(narrow.world, narrow.vm, "ask-tcp", *targets) == ""
 
 
 def test_tagged(ends, datapath):

@@ -3,12 +3,9 @@
 
 Its userspace datapath routes tunnels through a bridge of its own, so hv2's underlay address sits on br-phy.
 """
-import pathlib
-
 import pytest
+from transfer import ask_from, serve_in
 from world import run
-
-TRANSFER = pathlib.Path(__file__).with_name("transfer.py")
 
 
 def ovs_up(cloud, hv):
@@ -54,9 +51,8 @@ def test_our_agent_drives_ovs_vswitchd(cloud_factory, datapath, kind):
     # Its ports take no super-packets and no unfinished checksums: as in hardware, the device between the hosts deals with them.
     features = [f"tx-{name}-segmentation" for name in ("gre", "gre-csum", "udp_tnl", "udp_tnl-csum")]
     cloud.world.sh(f"{cloud.world.name}-rt", "ethtool", "-K", "u2", "tx", "off", *[w for name in features for w in (name, "off")])
-    cloud.world.spawn("far", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=cloud.vms["red2"]["ns"], ready="ready")
-    done = cloud.world.sh(cloud.vms["red1"]["ns"], "/usr/bin/python3", "-B", TRANSFER, "ask", "10.0.0.12", check=False)
-    assert done.returncode == 0 and done.stdout == "", done.stdout + done.stderr
+    serve_in(cloud.world, "far", cloud.vms["red2"]["ns"])
+    assert ask_from(cloud.world, cloud.vms["red1"]["ns"], "ask", "10.0.0.12") == ""
 
 
 def test_our_client_reads_ovs_vswitchd(cloud_factory):

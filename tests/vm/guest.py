@@ -15,15 +15,14 @@ import traceback
 
 os.environ.setdefault("WARREN_PATIENCE", "10")  # all is slow where the processor is made of software
 TREE = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e"), str(TREE / "tests/interop")]
+sys.path[:0] = [str(TREE / "lab"), str(TREE / "tests/e2e")]
 from cloud import Cloud  # noqa: E402
 from datapaths import bpf_refusal, kernel_since  # noqa: E402
 from super_packets import (DATAGRAMS, TAP_LAST, TUNNEL_LAST, TUNNELS, links_up, tunnels_in_a_row,  # noqa: E402
                            tunnels_of_all_forms)
-from transfer import SEGMENT, SEGMENTS, TCP_SIZE  # noqa: E402
+from transfer import SEGMENT, SEGMENTS, TCP_SIZE, ask_from, serve_in  # noqa: E402
 from world import LabError, run, wait_for  # noqa: E402
 
-TRANSFER = TREE / "tests/interop/transfer.py"
 VERIFIER_PATIENCE = 300  # seconds
 MTU = 1400
 VLAN = 7  # of the VMs' own
@@ -149,7 +148,7 @@ def bridges_up(cloud, hv):
     links_up(cloud, ns, [f"tap{n}" for n in range(len(TUNNELS))])
     cloud.world.ip_batch(vm, addresses)
     cloud.vsctl(hv, *commands[1:])
-    cloud.world.spawn(f"serve-{hv}", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=vm, ready="ready")
+    serve_in(cloud.world, f"serve-{hv}", vm)
     return vm
 
 
@@ -185,8 +184,8 @@ def transfer(cloud, n, protocol, hv, target):
     other = OTHER[hv]
     size = TCP_SIZE if protocol == "tcp" else SEGMENT * SEGMENTS
     before = [fast_bytes(cloud, hv, n), [dropped_by_device(cloud, end, n) for end in (hv, other)]]
-    done = cloud.world.sh(cloud.vm_ns[hv], "/usr/bin/python3", "-B", TRANSFER, f"ask-{protocol}", target, check=False)
-    assert done.returncode == 0 and not done.stdout, done.stdout + done.stderr
+    wrong = ask_from(cloud.world, cloud.vm_ns[hv], f"ask-{protocol}", target)
+    assert wrong == "", wrong
     after = [fast_bytes(cloud, hv, n), [dropped_by_device(cloud, end, n) for end in (hv, other)]]
     assert after[1] == before[1], f"the VMs' devices dropped {before[1]}, now {after[1]}"
     out_of, into = (b - a for a, b in zip(before[0], after[0]))
@@ -263,16 +262,15 @@ def userspace_up(cloud):
         cloud.world.ip(cloud.local_vms[-1], "link", "set", "eth0", "up")
         cloud.world.ip(cloud.local_vms[-1], "addr", "add", f"10.8.0.{host}/24", "dev", "eth0")
     cloud.vsctl("hv3", "add-br", "br0", "--", "add-port", "br0", "tap1", "--", "add-port", "br0", "tap2")
-    cloud.world.spawn("serve-local", ["/usr/bin/python3", "-B", TRANSFER, "serve"], netns=cloud.local_vms[1], ready="ready")
+    serve_in(cloud.world, "serve-local", cloud.local_vms[1])
     answers(cloud, cloud.local_vms[0], "10.8.0.2")
 
 
 def ask_local(cloud, protocol):
     """(What was wrong, how many super-packets the kernel could not hand up)."""
     before = coverage(cloud, "hv3", "drop_rx_offload")
-    done = cloud.world.sh(cloud.local_vms[0], "/usr/bin/python3", "-B", TRANSFER, f"ask-{protocol}", "10.8.0.2", check=False,
-                          timeout=60)
-    return done.stdout + done.stderr, coverage(cloud, "hv3", "drop_rx_offload") - before
+    wrong = ask_from(cloud.world, cloud.local_vms[0], f"ask-{protocol}", "10.8.0.2", timeout=60)
+    return wrong, coverage(cloud, "hv3", "drop_rx_offload") - before
 
 
 def userspace_transfer(cloud, protocol):

@@ -400,7 +400,7 @@ static void test_select_looks(void **state)
     megaflow_flush(e->sw);
     env_in(e, 1, env_arp(1, 2, 0));
     _cleanup_free_ char *other = env_megaflow(e);
-    assert_non_null(strstr(other, "/0x3ff),in_port(1),vlan(none),eth_type(0x0806)"));
+    assert_string_equal(other, "recirc_id(0),dp_hash(0xee/0x3ff),in_port(1),vlan(none),eth_type(0x0806)");
     megaflow_flush(e->sw);
     gm = MOD(MODIFY, 1, SELECT, "output:2", "output:3");
     gm.group.method = OF_SELECT_HASH;
