@@ -803,6 +803,7 @@ int bridge_packet_out_begin(struct bridge *br, const void *data, size_t len, ofp
                                  .bridge = br,
                                  .in_port = in_port,
                                  .flow = pipeline ? &pipeline->value : NULL,
+                                 .packet_out = true,
                                  .actions = po->actions,
                                  .actions_len = actions_len},
               &po->out);

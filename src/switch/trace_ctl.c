@@ -132,8 +132,9 @@ static int run(struct switch_ *sw, struct trace *t, struct strbuf *out)
         .bridge = t->br,
         .flow = t->br ? &t->flow : NULL,
         .in_port = t->flow.in_port,
-        .actions = t->packet_out ? t->actions.data : NULL,
-        .actions_len = t->packet_out ? t->actions.len : 0,
+        .packet_out = t->packet_out,
+        .actions = t->actions.data,
+        .actions_len = t->actions.len,
     };
     struct xlate_out result;
 

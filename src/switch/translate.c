@@ -537,7 +537,7 @@ static void start_at_bridge(struct xlate_ctx *x)
     x->s.in_port = bridge_port_by_ofp(in->bridge, in->in_port);
     x->s.flow.in_port = in->in_port;
     xlate_trace_bridge(x);
-    if (in->actions || in->actions_len) {
+    if (in->packet_out) {
         xlate_actions(x, in->actions, in->actions_len);
         xlate_run_set(x);
     } else if (!x->s.in_port || xlate_mirror_enter(x, x->s.in_port)) {
@@ -624,7 +624,7 @@ void xlate_scratch_destroy(struct switch_ *sw)
 void translate(const struct xlate_in *in, struct xlate_out *ret)
 {
     struct xlate_ctx x = {
-        .in = in, .out = ret, .cookie = UINT64_MAX, .why = in->actions ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
+        .in = in, .out = ret, .cookie = UINT64_MAX, .why = in->packet_out ? PACKET_IN_PACKET_OUT : PACKET_IN_ACTION};
     enum drop_reason reason;
     struct port *port;
 

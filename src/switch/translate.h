@@ -84,7 +84,8 @@ struct xlate_in {
     struct bridge *bridge;
     ofp_port_t in_port;
     const struct flow *flow; /* registers, metadata and tunnel metadata to begin with; NULL: zero */
-    const void *actions;     /* run these instead of table 0 */
+    bool packet_out;         /* run ACTIONS, of which there may be none, instead of table 0 */
+    const void *actions;
     size_t actions_len;
 };
 

@@ -294,3 +294,17 @@ int main(void)
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+/* It is dropped, and no table hears of it. */
+static void test_packet_out_of_no_actions(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+
+    env_flow(e->br, "in_port=2,actions=output:3");
+    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), NULL, NULL, 0), 0);
+    assert_string_equal(fake_take_executed(e->sw), "drop(action)");
+    assert_int_equal(env_rule(e->br, "in_port=2,actions=drop")->packets, 0);
+    packet_free(p);
+}
+
+        T(test_packet_out_of_no_actions),
