@@ -363,6 +363,7 @@ static bool output_patch(struct xlate_ctx *x, struct port *port)
     x->s.flow.actset_output = OFPP_UNSET;
     memset(&x->s.written.tunnel, 0xff, sizeof x->s.written.tunnel);
     x->s.action_set = (struct ofpacts){0};
+    x->s.stack = NULL;
     x->s.rule = NULL;
     x->s.rule_actions = NULL;
     x->stop = false;

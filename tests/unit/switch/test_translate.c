@@ -236,6 +236,22 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
 
 static void test_controller(void **state)
 {
+/* The stack is a bridge's own. */
+static void test_patch_stack(void **state)
+{
+    struct env *e = *state;
+    struct bridge *br1;
+
+    assert_int_equal(bridge_create(e->sw, "br1", &br1), 0);
+    env_patch(e->br, "to1", 10, "to0");
+    env_patch(br1, "to0", 20, "to1");
+    env_port(br1, "q", 21);
+    env_flow(br1, "actions=pop:reg3[],push:reg3[],push:reg3[],resubmit(,1)");
+    env_flow(br1, "table=1,reg3=0,actions=output:21");
+    env_flow(e->br, "table=1,reg3=2,actions=output:2");
+    assert_string_equal(run(e, FLOWS("actions=load:2->reg0[],push:reg0[],output:10,pop:reg3[],resubmit(,1)")), "4,2");
+}
+
     struct env *e = *state;
     struct seen seen = {0};
     const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
@@ -308,3 +324,4 @@ static void test_packet_out_of_no_actions(void **state)
 }
 
         T(test_packet_out_of_no_actions),
+        T(test_patch_stack),
