@@ -151,6 +151,9 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
     table_id_t old_table = x->s.table;
     struct rule *rule, *old_rule = x->s.rule;
     struct rule_actions *old_actions = x->s.rule_actions;
+    /* Going on to a later table nests, but not for long: a way through all tables, as goto_table has it or resubmit,
+     * has no other limit than the number of lookups. */
+    bool deeper = table <= old_table;
     struct flow looked = {0};
 
     if (x->depth >= XLATE_MAX_DEPTH || x->resubmits >= XLATE_MAX_RESUBMITS) {
@@ -186,9 +189,9 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         if (!rule->actions->len && !x->n_outputs) {
             xlate_note_drop(x, DROP_ACTION);
         }
-        x->depth++;
+        x->depth += deeper;
         xlate_actions(x, rule->actions->data, rule->actions->len);
-        x->depth--;
+        x->depth -= deeper;
         x->s.rule = old_rule;
         x->s.rule_actions = old_actions;
     }
@@ -202,15 +205,13 @@ void xlate_pipeline(struct xlate_ctx *x)
     xlate_run_set(x);
 }
 
-/* goto_table: the rest of the same packet's way, so it costs no depth, but is counted. */
+/* goto_table: the rest of the same packet's way. */
 static void goto_table(struct xlate_ctx *x, table_id_t table)
 {
-    unsigned int depth = x->depth, trace_depth = x->trace_depth;
+    unsigned int trace_depth = x->trace_depth;
 
-    x->depth = depth ? depth - 1 : 0;
     x->trace_depth = trace_depth ? trace_depth - 1 : 0;
     xlate_table(x, x->s.flow.in_port, table);
-    x->depth = depth;
     x->trace_depth = trace_depth;
 }
 
@@ -399,17 +400,23 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
 
 void xlate_actions(struct xlate_ctx *x, const void *actions, size_t len)
 {
+    if (x->nested >= XLATE_MAX_NESTED) {
+        xlate_fail(x, DROP_RESUBMIT_DEPTH);
+        return;
+    }
+    x->nested++;
     OFPACT_FOR_EACH(a, actions, len) {
         if (x->stop || x->failed) {
-            return;
+            break;
         }
         xlate_trace_action(x, a);
         one_action(x, a);
         if (x->end_list) {
             x->end_list = false;
-            return;
+            break;
         }
     }
+    x->nested--;
 }
 
 /* ---- start ---- */

@@ -24,6 +24,7 @@
 
 #define XLATE_MAX_DEPTH 64
 #define XLATE_MAX_RESUBMITS 4096
+#define XLATE_MAX_NESTED 2048 /* lists of actions within each other, whatever for: what the stack has room for */
 #define XLATE_SLOW_METERS 4
 
 enum xlate_effect_type {

@@ -55,7 +55,7 @@ struct xlate_ctx {
     struct flow wc;            /* bits of the packet that were looked at (its key part) */
     __be64 cookie;             /* of the last flow, for packets that the action set sends to the controller */
     enum packet_in_reason why; /* of packets that actions send to the controller; set by who runs them */
-    unsigned int depth, resubmits, n_outputs;
+    unsigned int depth, resubmits, nested, n_outputs;
     uint32_t mirrored;              /* mirrors of the present bridge that are done with the packet */
     uint32_t trunc;                 /* bytes that outputs send at most; 0: all */
     unsigned int trace_depth;       /* indentation */

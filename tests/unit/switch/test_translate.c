@@ -79,6 +79,25 @@ static void test_resubmit_loop(void **state)
     assert_string_equal(run(*state, FLOWS("actions=resubmit(,0)")), "drop(resubmit_depth)");
 }
 
+/* What resubmit nests counts only where it goes back: pipelines that resubmit from each table to the next are long. */
+static void test_resubmit_chain(void **state)
+{
+    struct env *e = *state;
+    char flow[100];
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(flow, sizeof flow,
+                 i % 2 ? "table=%d,actions=resubmit(,%d)" : "table=%d,actions=clone(clone(clone(resubmit(,%d))))", i,
+                 i + 1);
+        env_flow(e->br, flow);
+    }
+    env_flow(e->br, "table=200,actions=output:2");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    env_flow(e->br, "table=200,actions=output:2,resubmit(,0)");
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "drop(resubmit_depth)");
+}
+
 static void test_resubmit_bomb(void **state)
 {
     /* Two resubmits a table, 40 deep: 2^40 without the limit. */
@@ -217,6 +236,22 @@ static void test_patch(void **state)
     assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "set(eth(src=02:00:00:00:00:99)),2");
 }
 
+/* The stack is a bridge's own. */
+static void test_patch_stack(void **state)
+{
+    struct env *e = *state;
+    struct bridge *br1;
+
+    assert_int_equal(bridge_create(e->sw, "br1", &br1), 0);
+    env_patch(e->br, "to1", 10, "to0");
+    env_patch(br1, "to0", 20, "to1");
+    env_port(br1, "q", 21);
+    env_flow(br1, "actions=pop:reg3[],push:reg3[],push:reg3[],resubmit(,1)");
+    env_flow(br1, "table=1,reg3=0,actions=output:21");
+    env_flow(e->br, "table=1,reg3=2,actions=output:2");
+    assert_string_equal(run(e, FLOWS("actions=load:2->reg0[],push:reg0[],output:10,pop:reg3[],resubmit(,1)")), "4,2");
+}
+
 struct seen {
     unsigned int n;
     uint8_t dst5;
@@ -236,22 +271,6 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
 
 static void test_controller(void **state)
 {
-/* The stack is a bridge's own. */
-static void test_patch_stack(void **state)
-{
-    struct env *e = *state;
-    struct bridge *br1;
-
-    assert_int_equal(bridge_create(e->sw, "br1", &br1), 0);
-    env_patch(e->br, "to1", 10, "to0");
-    env_patch(br1, "to0", 20, "to1");
-    env_port(br1, "q", 21);
-    env_flow(br1, "actions=pop:reg3[],push:reg3[],push:reg3[],resubmit(,1)");
-    env_flow(br1, "table=1,reg3=0,actions=output:21");
-    env_flow(e->br, "table=1,reg3=2,actions=output:2");
-    assert_string_equal(run(e, FLOWS("actions=load:2->reg0[],push:reg0[],output:10,pop:reg3[],resubmit(,1)")), "4,2");
-}
-
     struct env *e = *state;
     struct seen seen = {0};
     const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
@@ -283,33 +302,6 @@ static void test_packet_out(void **state)
     packet_free(p);
 }
 
-int main(void)
-{
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {
-        T(test_outputs),
-        T(test_own_port),
-        T(test_all),
-        T(test_miss_and_drop),
-        T(test_resubmit),
-        T(test_resubmit_loop),
-        T(test_resubmit_bomb),
-        T(test_each_output_sees_its_packet),
-        T(test_set_then_match),
-        T(test_clone_restores),
-        T(test_registers),
-        T(test_dec_ttl),
-        T(test_goto_and_action_set),
-        T(test_vlan_rewrite),
-        T(test_load_zero_tci),
-        T(test_port_down),
-        T(test_patch),
-        T(test_controller),
-        T(test_packet_out),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
 /* It is dropped, and no table hears of it. */
 static void test_packet_out_of_no_actions(void **state)
 {
@@ -323,5 +315,33 @@ static void test_packet_out_of_no_actions(void **state)
     packet_free(p);
 }
 
-        T(test_packet_out_of_no_actions),
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_outputs),
+        T(test_own_port),
+        T(test_all),
+        T(test_miss_and_drop),
+        T(test_resubmit),
+        T(test_resubmit_loop),
+        T(test_resubmit_chain),
+        T(test_resubmit_bomb),
+        T(test_each_output_sees_its_packet),
+        T(test_set_then_match),
+        T(test_clone_restores),
+        T(test_registers),
+        T(test_dec_ttl),
+        T(test_goto_and_action_set),
+        T(test_vlan_rewrite),
+        T(test_load_zero_tci),
+        T(test_port_down),
+        T(test_patch),
         T(test_patch_stack),
+        T(test_controller),
+        T(test_packet_out),
+        T(test_packet_out_of_no_actions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
