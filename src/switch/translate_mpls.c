@@ -75,6 +75,7 @@ void xlate_reveal(struct xlate_ctx *x)
         return;
     }
     x->s.hidden = false;
+    xlate_copy_open(x); /* a clone that asks: behind it the inside is hidden as before */
     xlate_commit(x);
     xlate_slow_action(x);
     xlate_trace(x, "the packet is looked at again");

@@ -186,6 +186,10 @@ static void mpls(void **state)
          "push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),pop_mpls(eth_type=0x0800),2"},
         /* what a clone does to the labels stays in it */
         {1, {"mpls,actions=clone(pop_mpls:0x0800,output:2),output:3"}, "clone(pop_mpls(eth_type=0x0800),2),3"},
+        /* what a clone asks about the inside is known in it only */
+        {1,
+         {"mpls,actions=pop_mpls:0x0800,clone(resubmit(,1)),output:3", "table=1,ip,actions=mod_nw_ttl:9,output:2"},
+         "pop_mpls(eth_type=0x0800),clone(set(ipv4(ttl=9)),2),3"},
         {0,
          {"ip,actions=clone(push_mpls:0x8847,output:2),mod_nw_ttl:9,output:3"},
          "clone(push_mpls(label=0,tc=0,ttl=64,bos=1,eth_type=0x8847),2),set(ipv4(ttl=9)),3"},
