@@ -141,7 +141,7 @@ static void push_stats(struct megaflows *m, struct megaflow *f, const struct dp_
     if (packets || bytes) {
         /* Effects may change tables, and that may ask for counters: not now, in the middle of a megaflow. */
         m->pushing++;
-        xlate_effects_run(f->effects, f->n_effects, packets, bytes, stats->tcp_flags, stats->used_ms);
+        xlate_effects_run(f->effects, f->n_common, packets, bytes, stats->tcp_flags, stats->used_ms);
         m->pushing--;
     }
 }
@@ -227,7 +227,7 @@ static void installed_actions(const struct xlate_out *out, struct detour *detour
     for (unsigned int i = 0; i < out->n_slow_meters; i++) {
         detour_put(detour, DP_ACTION_METER, out->slow_meters[i]);
     }
-    detour_put(detour, DP_ACTION_SLOW, out->slow_action ? DP_SLOW_ACTION : DP_SLOW_CONTROLLER);
+    detour_put(detour, DP_ACTION_SLOW, out->parted ? DP_SLOW_ACTION : DP_SLOW_CONTROLLER);
     *ret = detour->actions;
     *ret_len = detour->n * sizeof detour->actions[0];
 }
@@ -243,6 +243,7 @@ static void take_effects(struct megaflow *f, struct xlate_out *out)
     xlate_effects_free(f->effects, f->n_effects);
     free(f->deps);
     f->n_effects = out->n_effects;
+    f->n_common = out->n_common;
     f->n_deps = out->n_deps;
     f->effects = copy(out->effects, out->n_effects * sizeof *out->effects);
     f->deps = copy(out->deps, out->n_deps * sizeof *out->deps);
@@ -363,6 +364,7 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
     uint64_t generation = sw->generation;
     int64_t now = time_mono_ms();
     struct xlate_out out;
+    size_t counted;
     int error;
 
     if (sw->restore_wait) {
@@ -378,13 +380,12 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
                                  .metered = upcall->reason == DP_UPCALL_SLOW,
                                  .now = now},
               &out);
-    if (upcall->reason == DP_UPCALL_MISS) {
-        /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow. */
-        xlate_effects_run(out.effects, out.n_effects, 1, upcall->packet->len,
-                          (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
-        if (megaflow_has_port(&out)) {
-            megaflow_install(sw->megaflows, upcall->key, &out, generation, MEGAFLOW_ASKED, now, now);
-        }
+    /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow, as far as that knows its way. */
+    counted = upcall->reason == DP_UPCALL_MISS ? 0 : out.n_common;
+    xlate_effects_run(out.effects + counted, out.n_effects - counted, 1, upcall->packet->len,
+                      (uint16_t)__builtin_bswap16(upcall->key->tcp_flags), now);
+    if (upcall->reason == DP_UPCALL_MISS && megaflow_has_port(&out)) {
+        megaflow_install(sw->megaflows, upcall->key, &out, generation, MEGAFLOW_ASKED, now, now);
     }
     if (out.actions_len) {
         error =

@@ -29,7 +29,7 @@ static bool translate_left(struct switch_ *sw, const struct dp_flow *flow, int64
         return false;
     }
     if (flow->stats.used_ms) {
-        xlate_effects_learn(ret->effects, ret->n_effects, flow->stats.used_ms, now);
+        xlate_effects_learn(ret->effects, ret->n_common, flow->stats.used_ms, now);
     }
     return true;
 }

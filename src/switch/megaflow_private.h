@@ -21,8 +21,8 @@ struct megaflow {
     void *actions; /* as installed */
     size_t actions_len;
     struct xlate_effect *effects;
-    size_t n_effects;
-    const uint64_t **deps; /* counters of what its translation depends on */
+    size_t n_effects, n_common; /* the first N_COMMON follow from the counters, the others from each packet */
+    const uint64_t **deps;      /* counters of what its translation depends on */
     size_t n_deps;
     struct dp_flow_stats stats; /* as of the last read; all of it has been pushed */
     int64_t created_ms;

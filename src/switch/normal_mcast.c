@@ -96,6 +96,7 @@ static void control(const struct mcast_walk *w, bool ipv6)
     size_t len;
     bool from_any = !src->be32[0] && !src->be32[1] && !src->be32[2] && !src->be32[3];
 
+    xlate_part(x);
     x->out->slow_action |= !x->out->slow;
     x->out->slow = true;
     if (message_of(x, ipv6, &data, &len)) {

@@ -26,8 +26,17 @@ void xlate_fail(struct xlate_ctx *x, enum drop_reason reason)
     x->failed = true;
 }
 
+void xlate_part(struct xlate_ctx *x)
+{
+    if (!x->out->parted) {
+        x->out->parted = true;
+        x->out->n_common = x->out->n_effects;
+    }
+}
+
 void xlate_slow_action(struct xlate_ctx *x)
 {
+    xlate_part(x);
     if (!x->out->slow) {
         x->out->slow = x->out->slow_action = x->asked = true;
     }
@@ -558,9 +567,13 @@ static void finish(struct xlate_ctx *x)
 
     out->mask = x->wc.key;
     xlate_keep_options(x, x->in->key->tunnel.opts_id & out->mask.tunnel.opts_id);
-    if (x->failed) { /* half of what the flows say is not what they say */
+    if (!out->parted) {
+        out->n_common = out->n_effects;
+    }
+    if (x->failed) { /* half of what the flows say is not what they say; others may fare better */
         x->n_outputs = 0;
-        out->slow = out->slow_action = x->metered = false;
+        x->metered = false;
+        out->slow = out->slow_action = x->asked = out->parted;
     }
     if (!x->n_outputs && (!out->slow || x->asked)) {
         out->drop = x->reason ? x->reason : DROP_ACTION;

@@ -14,7 +14,8 @@
  *
  * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of
  * effects that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and
- * turn the megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect.
+ * turn the megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect. Where contents
+ * decide that no key tells, the way parts: the effects before are common, those behind are the packet's own.
  *
  * Invariants: the mask covers in_port, eth_type and the outer VLAN tag always; the list is never empty (a drop says
  * why); a rule, port or action list named in the effects is held by a reference.
@@ -96,6 +97,8 @@ struct xlate_out {
     struct flow_key mask;
     bool slow;                               /* uses the controller: the megaflow is DP_ACTION_SLOW */
     bool slow_action;                        /* slow because the packet's contents decide, not for a packet-in */
+    bool parted;                             /* contents were asked (then it is slow): the way is this packet's alone */
+    size_t n_common;                         /* effects up to there, which all packets under the mask have */
     uint32_t slow_meters[XLATE_SLOW_METERS]; /* the datapath's meters that stand before the first packet-in */
     unsigned int n_slow_meters;
     enum drop_reason drop; /* not NONE: ACTIONS is this drop */

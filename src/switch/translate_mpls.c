@@ -79,6 +79,9 @@ void xlate_reveal(struct xlate_ctx *x)
     xlate_commit(x);
     xlate_slow_action(x);
     xlate_trace(x, "the packet is looked at again");
+    /* Only this packet is concerned: none of its bits says anything about others. */
+    memset(&x->s.written, 0xff, sizeof x->s.written);
+    memset(&x->emitted.written, 0xff, sizeof x->emitted.written);
     p = xlate_present_packet(x);
     if (!p) {
         return; /* nobody will use what this walk finds, or it is a trace of no packet */
@@ -92,9 +95,6 @@ void xlate_reveal(struct xlate_ctx *x)
     memcpy(x->s.vlans, k->vlan, sizeof k->vlan);
     memcpy(x->emitted.vlans, k->vlan, sizeof k->vlan);
     x->emitted.key = *k;
-    /* Only this packet is concerned: none of its bits says anything about others. */
-    memset(&x->s.written, 0xff, sizeof x->s.written);
-    memset(&x->emitted.written, 0xff, sizeof x->emitted.written);
 }
 
 static void put_mpls(struct xlate_ctx *x, enum dp_action_type type, __be32 lse, __be16 eth_type)

@@ -83,6 +83,8 @@ void xlate_trace_action(struct xlate_ctx *x, const struct ofpact *a);
 void xlate_trace_finish(struct xlate_ctx *x); /* the flow as it left, the megaflow, the datapath's actions */
 /* Each packet must come up, for what no key tells. */
 void xlate_slow_action(struct xlate_ctx *x);
+/* From here on the packet's contents decide. */
+void xlate_part(struct xlate_ctx *x);
 struct xlate_effect *xlate_effect_put(struct xlate_ctx *x, enum xlate_effect_type type);
 /* Keeps the block of Geneve options OPTS_ID (0: none) as long as the translation. */
 void xlate_keep_options(struct xlate_ctx *x, uint32_t opts_id);

@@ -62,6 +62,39 @@ static void test_counters_over_changes(void **state)
     assert_int_equal(packets(e, "priority=3,dl_dst=02:00:00:00:00:02,actions=drop"), 1);
 }
 
+/* The contents decide, which no megaflow matches: each packet counts where its own way led. */
+static void test_counters_by_contents(void **state)
+{
+    static const char small[] = "table=1,reg0=0,actions=drop", large[] = "table=1,reg0=1,actions=drop";
+    struct env *e = *state;
+    struct table_stats stats;
+
+    env_flow(e->br, "actions=check_pkt_larger(100)->reg0[0],resubmit(,1)");
+    env_flow(e->br, "table=1,reg0=0,actions=output:2");
+    env_flow(e->br, "table=1,idle_timeout=10,reg0=1,actions=output:3");
+    for (unsigned int i = 0; i < 10; i++) {
+        struct packet *p = env_udp(2, 1, 0);
+        uint8_t padded[150] = {0};
+        bool pad = i % 5 > 1;
+
+        if (pad) {
+            memcpy(padded, p->data, p->len);
+            packet_free(p);
+            p = packet_new(padded, sizeof padded);
+        }
+        assert_string_equal(env_in(e, 1, p), pad ? "3" : "2");
+        megaflow_revalidate_all(e->sw);
+    }
+    assert_int_equal(megaflow_count(e->sw), 1);
+    assert_int_equal(packets(e, small), 4);
+    assert_int_equal(packets(e, large), 6);
+    assert_int_equal(env_rule(e->br, small)->bytes, 4 * 60);
+    assert_int_equal(env_rule(e->br, large)->bytes, 6 * 150);
+    assert_int_equal(packets(e, "actions=drop"), 10);
+    flow_table_get_stats(e->br, 1, &stats);
+    assert_int_equal(stats.matched, 10);
+}
+
 static void test_idle(void **state)
 {
     struct env *e = *state;
@@ -461,6 +494,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_every_rule_counts),
                                        T(test_counters_over_changes),
+                                       T(test_counters_by_contents),
                                        T(test_idle),
                                        T(test_limit),
                                        T(test_revalidation_by_the_loop),

@@ -215,6 +215,28 @@ static void mpls(void **state)
     }
 }
 
+/* Rules that only the inside led to count each packet, and the megaflow stands when tables change. */
+static void mpls_counts(void **state)
+{
+    struct env *e = *state;
+    const struct rule *rule;
+
+    env_flow(e->br, "mpls,actions=pop_mpls:0x0800,resubmit(,1)");
+    env_flow(e->br, "table=1,udp,nw_src=10.0.0.1,actions=output:2");
+    env_flow(e->br, "table=1,priority=1,actions=drop");
+    for (unsigned int i = 0; i < 3; i++) {
+        in_mpls(e, 1);
+        env_flow(e->br, i % 2 ? "table=1,priority=2,tcp,actions=drop" : "table=1,priority=2,arp,actions=drop");
+        assert_int_equal(megaflow_count(e->sw), 1);
+    }
+    rule = env_rule(e->br, "table=1,udp,nw_src=10.0.0.1,actions=drop");
+    megaflow_sync_stats(e->sw);
+    assert_int_equal(rule->packets, 3);
+    assert_int_equal(rule->bytes, 3 * 64);
+    assert_int_equal(env_rule(e->br, "table=1,priority=1,actions=drop")->packets, 0);
+    assert_int_equal(env_rule(e->br, "mpls,actions=drop")->packets, 3);
+}
+
 static void stack_bomb(void **state)
 {
     struct env *e = *state;
@@ -387,8 +409,8 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, env_teardown)
     const struct CMUnitTest tests[] = {
-        T(mpls),      T(table),          T(stack_bomb),  T(hash_fields), T(every_link),
-        T(symmetric), T(bundle_members), T(controllers), T(learn_limit),
+        T(mpls),       T(mpls_counts), T(table),          T(stack_bomb),  T(hash_fields),
+        T(every_link), T(symmetric),   T(bundle_members), T(controllers), T(learn_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
