@@ -37,6 +37,7 @@ static void undo_put_changed(struct undo_log *log, struct rule *rule)
     u->idle_timeout = rule->idle_timeout;
     u->hard_timeout = rule->hard_timeout;
     u->flags = rule->flags;
+    u->shortened = rule->shortened;
     u->importance = rule->importance;
     u->created_ms = rule->created_ms;
     u->modified_ms = rule->modified_ms;
@@ -54,6 +55,7 @@ static void undo_changed(const struct undo *u)
     rule->idle_timeout = u->idle_timeout;
     rule->hard_timeout = u->hard_timeout;
     rule->flags = u->flags;
+    rule->shortened = u->shortened;
     rule->importance = u->importance;
     rule->created_ms = u->created_ms;
     rule->modified_ms = u->modified_ms;
@@ -133,6 +135,7 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
     rule->hard_timeout = c->hard_timeout;
     rule->importance = c->importance;
     rule->flags = c->flags;
+    rule->shortened = false;
     rule_update_timers(rule);
 }
 

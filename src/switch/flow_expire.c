@@ -146,6 +146,7 @@ void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard)
         shorter = true;
     }
     if (shorter) {
+        rule->shortened = true;
         rule_update_timers(rule);
         flow_saver_note_rule(rule->bridge->saver, rule);
     }

@@ -37,6 +37,7 @@ struct rule {
     unsigned int refs;
     table_id_t table;
     bool in_table, deletes_learned;
+    bool shortened;                      /* its timeouts, by fin_timeout */
     uint16_t flags;                      /* RULE_* */
     uint16_t importance;                 /* OpenFlow 1.4: lower ones are evicted first */
     uint16_t idle_timeout, hard_timeout; /* seconds, 0: none */

@@ -46,6 +46,7 @@ struct undo {
     struct rule_actions *actions;
     __be64 cookie;
     uint16_t idle_timeout, hard_timeout, flags, importance;
+    bool shortened;
     bool replaced; /* CHANGED, by an ADD: to those who watch, another flow came */
     int64_t created_ms, modified_ms, used_ms;
     uint64_t packets, bytes;

@@ -149,7 +149,10 @@ static bool fits(struct bridge *br, const struct ofpact_learn *learn)
     return n < learn->limit;
 }
 
-bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry)
+enum learn_mode { LEARN_DRY, LEARN_NEW, LEARN_REFRESH };
+
+static bool apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now,
+                  enum learn_mode mode)
 {
     struct flow_change change;
     struct ofpacts acts = {0};
@@ -160,7 +163,9 @@ bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const stru
     learn_make(learn, flow, &change, &acts);
     rule = find_learned(br, &change);
     there = rule || fits(br, learn);
-    if (there && !dry && !(rule && now < rule->modified_ms)) {
+    change.keep_timeouts = mode == LEARN_REFRESH && rule && rule->shortened &&
+                           ofpacts_equal(rule->actions->data, rule->actions->len, acts.data, acts.len);
+    if (there && mode != LEARN_DRY && !(rule && now < rule->modified_ms)) {
         error = flow_table_apply(br, &change, now);
     }
     if (error) {
@@ -168,6 +173,16 @@ bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const stru
     }
     ofpacts_done(&acts);
     return there && !error;
+}
+
+bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry)
+{
+    return apply(br, learn, flow, now, dry ? LEARN_DRY : LEARN_NEW);
+}
+
+void learn_refresh(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now)
+{
+    apply(br, learn, flow, now, LEARN_REFRESH);
 }
 
 void learn_again(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t seen_ms,

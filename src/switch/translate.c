@@ -756,7 +756,7 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         e->port->own_stats.tx_bytes += bytes;
         break;
     case XLATE_EFFECT_LEARN:
-        learn_apply(e->bridge, e->learn, e->flow, used_ms, false);
+        learn_refresh(e->bridge, e->learn, e->flow, used_ms);
         break;
     case XLATE_EFFECT_MAC:
         /* A port that went away meanwhile learns nothing. */

@@ -191,6 +191,9 @@ void learn_make(const struct ofpact_learn *learn, const struct flow *flow, struc
                 struct ofpacts *acts);
 /* Carries it out for a packet of the time NOW; DRY: not really. Is the flow there then? */
 bool learn_apply(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now, bool dry);
+/* The same for further packets, of the same megaflow: timeouts that fin_timeout has shortened since stay so, for the
+ * last packets of a connection come after its FIN. */
+void learn_refresh(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t now);
 /* Carries it out, at NOW, as it was when a packet came at SEEN_MS and before. Who used the flow since then is not
  * known, so it is idle from now on. */
 void learn_again(struct bridge *br, const struct ofpact_learn *learn, const struct flow *flow, int64_t seen_ms,

@@ -250,6 +250,7 @@ void fake_receive(struct switch_ *sw, struct packet *p)
         x->stats.packets++;
         x->stats.bytes += p->len;
         x->stats.used_ms = f->now;
+        x->stats.tcp_flags |= (uint16_t)__builtin_bswap16(key.tcp_flags);
         first = (const struct dp_action *)(const void *)x->actions;
         size_t before = x->len - sizeof *first; /* DP_ACTION_SLOW is the last one, behind meters */
         const struct dp_action *last = (const struct dp_action *)(const void *)(x->actions + before);

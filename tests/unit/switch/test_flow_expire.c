@@ -221,12 +221,46 @@ static void test_heap(void **state WR_UNUSED)
     heap_done(&h);
 }
 
+static void in_tcp(struct env *e, unsigned int dst, unsigned int src, uint8_t flags)
+{
+    struct packet *p = env_udp(dst, src, 0);
+
+    p->data[23] = 6;
+    p->data[46] = 0x50;
+    p->data[47] = flags;
+    env_in(e, src, p);
+    megaflow_sync_stats(e->sw);
+}
+
+/* What a connection teaches lives shorter from its FIN on, also when packets follow that teach it; a new megaflow's
+ * first packet teaches it anew. */
+static void test_fin_timeout_of_learned(void **state)
+{
+    static const char learned[] = "table=1,dl_dst=02:00:00:00:00:01,actions=drop";
+    struct env *e = *state;
+
+    env_flow(e->br, "tcp,in_port=1,actions=learn(table=1,idle_timeout=60,fin_idle_timeout=5,NXM_OF_ETH_DST[]="
+                    "NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),output:2");
+    env_flow(e->br, "tcp,in_port=2,actions=resubmit(,1)");
+    in_tcp(e, 2, 1, 2);
+    in_tcp(e, 2, 1, 0x10);
+    assert_int_equal(env_rule(e->br, learned)->idle_timeout, 60);
+    in_tcp(e, 1, 2, 0x10);
+    in_tcp(e, 1, 2, 0x11);
+    assert_int_equal(env_rule(e->br, learned)->idle_timeout, 5);
+    in_tcp(e, 2, 1, 0x10);
+    assert_int_equal(env_rule(e->br, learned)->idle_timeout, 5);
+    megaflow_flush(e->sw);
+    in_tcp(e, 2, 1, 2);
+    assert_int_equal(env_rule(e->br, learned)->idle_timeout, 60);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {T(test_refuse),           T(test_evict_groups),
-                                       T(test_evict_importance), T(test_evict_rolled_back),
-                                       T(test_timeouts_model),   cmocka_unit_test(test_heap)};
+    const struct CMUnitTest tests[] = {
+        T(test_refuse),         T(test_evict_groups),        T(test_evict_importance),      T(test_evict_rolled_back),
+        T(test_timeouts_model), cmocka_unit_test(test_heap), T(test_fin_timeout_of_learned)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
