@@ -399,7 +399,7 @@ static void delete_learned(struct bridge *br, const struct rule_actions *actions
 }
 
 /* What stood at the start and is gone at the end is announced, with final counters. */
-void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
+void undo_log_commit(struct bridge *br, struct undo_log *log)
 {
     bool announce = false, cached = false;
 
@@ -412,7 +412,7 @@ void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync)
             cached |= u->rule->refs > 1; /* besides this log's: some megaflow's */
         }
     }
-    if (cached && sync) {
+    if (cached) {
         megaflow_sync_removed(br->sw);
     }
     if (log->any_visible) {
@@ -492,7 +492,7 @@ void flow_txn_delete_referring(struct flow_txn *txn, enum ref_kind kind, uint32_
 void flow_txn_commit(struct flow_txn *txn)
 {
     group_log_commit(txn->br, &txn->groups);
-    undo_log_commit(txn->br, &txn->log, true);
+    undo_log_commit(txn->br, &txn->log);
     undo_log_done(txn->br->sw, &txn->log);
     group_log_done(&txn->groups);
     free(txn);
@@ -547,7 +547,7 @@ void flow_table_flush(struct bridge *br, bool quiet)
         classifier_for_each(&br->tables[i].cls, NULL, flush_one, &log);
     }
     if (!quiet) {
-        undo_log_commit(br, &log, true);
+        undo_log_commit(br, &log);
     } else if (log.any_visible) {
         flow_saver_note_flows(br->saver, &log);
         switch_tables_changed(br, log.visible);

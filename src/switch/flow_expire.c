@@ -169,7 +169,7 @@ void flow_table_expire(struct bridge *br, int64_t now)
             heap_change(&br->rules_due, top, (uint64_t)(idle ? now + 1 : rule_due(rule)));
         }
     }
-    undo_log_commit(br, &log, false);
+    undo_log_commit(br, &log);
     undo_log_done(br->sw, &log);
 }
 
@@ -233,6 +233,6 @@ void flow_table_set_limit(struct bridge *br, table_id_t table, uint32_t max_flow
     while (t->max_flows && t->cls.n_rules > t->max_flows && t->eviction && (victim = flow_table_pick_victim(t))) {
         undo_log_remove_rule(&log, victim, FLOW_REMOVED_EVICTION);
     }
-    undo_log_commit(br, &log, true);
+    undo_log_commit(br, &log);
     undo_log_done(br->sw, &log);
 }

@@ -79,9 +79,9 @@ struct flow_txn {
 
 /* Takes RULE out of its table and drops the table's reference. */
 void undo_log_remove_rule(struct undo_log *log, struct rule *rule, enum flow_removed_reason reason);
-/* Makes what the log says final: translations are told, then hooks, and learned flows go with their flows. SYNC: the
- * final counters that flow_removed carries are read from the datapath first. */
-void undo_log_commit(struct bridge *br, struct undo_log *log, bool sync);
+/* Makes what the log says final: translations are told, then hooks, and learned flows go with their flows. The final
+ * counters that flow_removed carries are read from the datapath first. */
+void undo_log_commit(struct bridge *br, struct undo_log *log);
 /* Frees the log, a long one bit by bit later. */
 void undo_log_done(struct switch_ *sw, struct undo_log *log);
 /* Drops what one step holds. */

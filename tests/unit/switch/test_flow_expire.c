@@ -9,6 +9,7 @@ struct removed {
     unsigned int n;
     struct {
         unsigned int cookie;
+        uint64_t packets;
         enum flow_removed_reason reason;
     } at[MAX_REMOVED];
 };
@@ -20,6 +21,7 @@ static void on_removed(void *aux WR_UNUSED, struct bridge *br WR_UNUSED, const s
 {
     assert_true(removed.n < MAX_REMOVED);
     removed.at[removed.n].cookie = (unsigned int)__builtin_bswap64(rule->cookie);
+    removed.at[removed.n].packets = rule->packets;
     removed.at[removed.n++].reason = reason;
 }
 
@@ -221,6 +223,24 @@ static void test_heap(void **state WR_UNUSED)
     heap_done(&h);
 }
 
+/* The last packets are told with the flow that a hard timeout takes, also when the counters have not been read since.
+ */
+static void test_hard_counts(void **state)
+{
+    struct env *e = *state;
+    int64_t t = time_mono_ms();
+
+    env_flow(e->br, "hard_timeout=5,send_flow_rem,actions=output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    megaflow_sync_stats(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    env_in(e, 1, env_udp(2, 1, 0));
+    flow_table_expire(e->br, t + 6000);
+    assert_int_equal(removed.n, 1);
+    assert_int_equal(removed.at[0].reason, FLOW_REMOVED_HARD);
+    assert_int_equal(removed.at[0].packets, 3);
+}
+
 static void in_tcp(struct env *e, unsigned int dst, unsigned int src, uint8_t flags)
 {
     struct packet *p = env_udp(dst, src, 0);
@@ -259,8 +279,8 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_refuse),         T(test_evict_groups),        T(test_evict_importance),      T(test_evict_rolled_back),
-        T(test_timeouts_model), cmocka_unit_test(test_heap), T(test_fin_timeout_of_learned)};
+        T(test_refuse),         T(test_evict_groups),        T(test_evict_importance),       T(test_evict_rolled_back),
+        T(test_timeouts_model), cmocka_unit_test(test_heap), T(test_fin_timeout_of_learned), T(test_hard_counts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
