@@ -353,8 +353,9 @@ static void format_set(const struct dp_action_set *set, struct strbuf *b)
         bool v4 = set->h.arg & DP_SET_IPV4;
         ip_field(&ip, "src", &k->ip_src, &m->ip_src, v4);
         ip_field(&ip, "dst", &k->ip_dst, &m->ip_dst, v4);
-        number(&ip, "tos", k->ip_tos, m->ip_tos, 0xff, true);
-        number(&ip, "ttl", k->ip_ttl, m->ip_ttl, 0xff, false);
+        number(&ip, "label", ntohl(k->ipv6_label), v4 ? 0 : ntohl(m->ipv6_label), 0xfffff, true);
+        number(&ip, v4 ? "tos" : "tclass", k->ip_tos, m->ip_tos, 0xff, true);
+        number(&ip, v4 ? "ttl" : "hlimit", k->ip_ttl, m->ip_ttl, 0xff, false);
         group_end(&ip);
     }
     if (set->h.arg & DP_SET_ARP) {

@@ -53,22 +53,27 @@ static void test_actions(void **state WR_UNUSED)
     struct {
         struct dp_action_tunnel tunnel;
         struct dp_action_vlan vlan;
-        struct dp_action_set set;
+        struct dp_action_set set, set6;
         struct dp_action out, drop;
     } a = {
         .tunnel = {.h = {DP_ACTION_SET_TUNNEL, sizeof a.tunnel, 0},
                    .tunnel = {.flags = FLOW_TNL_KEY, .ttl = 64, .id = htobe64(7)}},
         .vlan = {.h = {DP_ACTION_PUSH_VLAN, sizeof a.vlan, 0}, .vlan = {htons(ETH_P_8021Q), htons(9)}},
         .set = {.h = {DP_ACTION_SET, sizeof a.set, DP_SET_IPV4}},
+        .set6 = {.h = {DP_ACTION_SET, sizeof a.set6, DP_SET_IPV6}},
         .out = {DP_ACTION_OUTPUT, sizeof a.out, 3},
         .drop = {DP_ACTION_DROP, sizeof a.drop, DROP_TTL},
     };
     a.tunnel.tunnel.dst.b[15] = 1;
     a.set.key.ip_ttl = 63;
     a.set.mask.ip_ttl = 0xff;
+    a.set6.key.ipv6_label = htonl(0x12345);
+    a.set6.key.ip_ttl = 5;
+    a.set6.mask.ipv6_label = htonl(0xfffff);
+    a.set6.mask.ip_ttl = 0xff;
     dp_actions_format(&a, sizeof a, &b);
     assert_string_equal(strbuf_str(&b), "set(tunnel(tun_id=0x7,dst=::1,ttl=64,flags(key))),push_vlan(vid=9,pcp=0),"
-                                        "set(ipv4(ttl=63)),3,drop(ttl)");
+                                        "set(ipv4(ttl=63)),set(ipv6(label=0x12345,hlimit=5)),3,drop(ttl)");
     strbuf_done(&b);
     dp_actions_format(NULL, 0, &b);
     assert_string_equal(strbuf_str(&b), "drop");
