@@ -48,6 +48,29 @@ bool ofpact_nest_close(struct ofpacts *a, size_t ofs)
     return true;
 }
 
+bool ofpact_loads_tag(const struct ofpact *a, bool *ret_tagged)
+{
+    const struct ofpact_set_field *set = (const struct ofpact_set_field *)(const void *)a;
+    const struct ofpact_load *load = (const struct ofpact_load *)(const void *)a;
+    union field_value value, mask, from;
+
+    if (a->type == OFPACT_SET_FIELD) {
+        value = set->value;
+        mask = set->mask;
+    } else if (a->type == OFPACT_LOAD) {
+        from = field_value_from_u64(load->value);
+        subfield_place(&load->dst, &from, &value, &mask);
+    } else {
+        return false;
+    }
+    if ((a->type == OFPACT_LOAD ? load->dst.field : set->field)->id != FIELD_VLAN_TCI ||
+        !(mask.b[0] & FLOW_VLAN_PRESENT >> 8)) {
+        return false;
+    }
+    *ret_tagged = value.b[0] & FLOW_VLAN_PRESENT >> 8;
+    return true;
+}
+
 static void note_vlan(uint8_t *acts, size_t len, bool tagged, uint8_t ip_proto)
 {
     for (size_t ofs = 0; ofs < len;) {
@@ -66,6 +89,10 @@ static void note_vlan(uint8_t *acts, size_t len, bool tagged, uint8_t ip_proto)
         case OFPACT_SET_VLAN_PCP:
             ((struct ofpact_u16 *)(void *)a)->has_vlan = tagged;
             tagged = true;
+            break;
+        case OFPACT_SET_FIELD:
+        case OFPACT_LOAD:
+            ofpact_loads_tag(a, &tagged);
             break;
         case OFPACT_SET_L4_SRC:
         case OFPACT_SET_L4_DST:

@@ -260,6 +260,8 @@ int ofpacts_check(const void *acts, size_t len, const struct match *match, table
 int ofpacts_check_of10(const void *acts, size_t len, const struct match *match, table_id_t table);
 /* Tells the SET_VLAN_* and SET_L4_* actions what MATCH says of the packet (see ofpact_u16). */
 void ofpacts_note_vlan(struct ofpacts *acts, const struct match *match);
+/* Does A write the bit of vlan_tci that says whether there is a tag? Then *RET_TAGGED: there is one. */
+bool ofpact_loads_tag(const struct ofpact *a, bool *ret_tagged);
 /* Do both lists look the same on the wire of OpenFlow 1.3? So set_tunnel equals set_field of tun_id, and what was sent
  * to a switch equals what it dumps. */
 bool ofpacts_equal(const void *a, size_t a_len, const void *b, size_t b_len);

@@ -211,10 +211,17 @@ static int check_nest(const struct check *c, const struct ofpact *a, const struc
 static int check_one(const struct check *c, const struct ofpact *a, struct flow *flow)
 {
     uint16_t table = ((const struct ofpact_u16 *)(const void *)a)->v;
+    bool tagged;
+    int error;
 
     switch ((enum ofpact_type)a->type) {
     case OFPACT_SET_FIELD:
     case OFPACT_LOAD:
+        error = check_fields(a, flow);
+        if (!error && ofpact_loads_tag(a, &tagged)) {
+            flow->key.vlan[0].tci = tagged ? htons(FLOW_VLAN_PRESENT) : 0;
+        }
+        return error;
     case OFPACT_MOVE:
     case OFPACT_OUTPUT_REG:
     case OFPACT_STACK_PUSH:

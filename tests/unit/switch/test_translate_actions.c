@@ -86,6 +86,10 @@ static void table(void **state)
          "set(ipv4(ttl=1)),3"},
         {{"udp,actions=mod_nw_ttl:5,dec_ttl(1,2),output:2"}, "set(ipv4(ttl=4)),2"},
         {{"udp,actions=mod_tp_dst:99,output:2"}, "set(tp(dst=99)),2"},
+        /* a tag that a load made is one */
+        {{"actions=load:0x1005->NXM_OF_VLAN_TCI[],set_field:4099->vlan_vid,set_field:2->vlan_pcp,output:2"},
+         "push_vlan(vid=3,pcp=2),2"},
+        {{"actions=load:1->NXM_OF_VLAN_TCI[12],pop_vlan,output:2"}, "2"},
         /* action set: the order of OpenFlow 1.5, one of a kind, and nothing without an output */
         {{"actions=write_actions(output:2,set_field:02:00:00:00:00:77->eth_dst,push_vlan:0x8100,"
           "set_field:4101->vlan_vid)"},
