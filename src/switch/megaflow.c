@@ -339,6 +339,8 @@ void megaflow_install(struct megaflows *m, const struct flow_key *key, struct xl
     installed_actions(out, &slow, &actions, &len);
     f = xcalloc(1, sizeof *f);
     f->key = masked;
+    f->first = *key;
+    f->first.tunnel.opts_id = masked.tunnel.opts_id; /* of others no reference is held */
     f->mask = mask;
     f->hash = hash;
     f->id = ++m->next_id;

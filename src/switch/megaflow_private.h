@@ -15,6 +15,10 @@ struct megaflow_mask;
 
 struct megaflow {
     struct flow_key key; /* masked */
+    /* Of the packet that it was made for. Translations of it look at the same bits each time as long as the tables say
+     * the same, while with zeros where the mask has some, of two prefixes it may be the other one that tells first that
+     * a rule does not match. */
+    struct flow_key first;
     struct megaflow_mask *mask;
     uint32_t hash;
     dp_flow_id id;

@@ -65,7 +65,7 @@ static void revalidate(struct megaflows *m, struct megaflow *f, int64_t now)
 
     coverage_inc(megaflow_revalidate);
     m->n_revalidated++;
-    translate(&(struct xlate_in){.sw = m->sw, .key = &f->key, .now = now}, &out);
+    translate(&(struct xlate_in){.sw = m->sw, .key = &f->first, .now = now}, &out);
     if (megaflow_update(m, f, &out)) {
         f->generation = generation;
     }

@@ -95,6 +95,27 @@ static void test_counters_by_contents(void **state)
     assert_int_equal(stats.matched, 10);
 }
 
+/* Which of two prefixes tells that a rule does not match: the same one when the megaflow is translated again. */
+static void test_prefixes_again(void **state)
+{
+    struct env *e = *state;
+    char *before, *after;
+
+    env_flow(e->br, "priority=2,ip,nw_src=12.0.0.0/16,nw_dst=10.0.0.0/24,actions=drop");
+    env_flow(e->br, "priority=1,actions=resubmit(,1)");
+    env_flow(e->br, "table=1,priority=2,ip,nw_src=10.0.0.0/20,nw_dst=12.0.0.0/20,actions=drop");
+    env_flow(e->br, "table=1,priority=1,actions=output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    before = env_megaflow(e);
+    env_flow(e->br, "priority=3,arp,actions=drop");
+    megaflow_revalidate_all(e->sw);
+    assert_int_equal(megaflow_count(e->sw), 1);
+    after = env_megaflow(e);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
 static void test_idle(void **state)
 {
     struct env *e = *state;
@@ -495,6 +516,7 @@ int main(void)
     const struct CMUnitTest tests[] = {T(test_every_rule_counts),
                                        T(test_counters_over_changes),
                                        T(test_counters_by_contents),
+                                       T(test_prefixes_again),
                                        T(test_idle),
                                        T(test_limit),
                                        T(test_revalidation_by_the_loop),
