@@ -272,7 +272,9 @@ static void clone(struct xlate_ctx *x, const struct ofpact *a)
 
     xlate_copy_begin(x, &copy);
     x->s.action_set = (struct ofpacts){0};
+    xlate_write_actions(x, saved.action_set.data, saved.action_set.len);
     xlate_actions(x, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+    xlate_run_set(x);
     ofpacts_done(&x->s.action_set);
     xlate_copy_end(x, &copy);
     x->s = saved;

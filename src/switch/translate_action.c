@@ -385,7 +385,8 @@ static void append(struct ofpacts *list, const struct ofpact *a)
     memcpy(ofpact_put(list, (enum ofpact_type)a->type, a->len), a, a->len);
 }
 
-void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len)
+/* As far as sets hold such. */
+static void add_to_set(struct ofpacts *set, const void *actions, size_t len)
 {
     OFPACT_FOR_EACH(a, actions, len) {
         if (set_rank(a)) {
@@ -396,7 +397,7 @@ void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len)
 
 void xlate_write_actions(struct xlate_ctx *x, const void *actions, size_t len)
 {
-    xlate_add_to_set(&x->s.action_set, actions, len);
+    add_to_set(&x->s.action_set, actions, len);
     note_set_output(x);
 }
 
@@ -434,16 +435,33 @@ static void order_set(const struct ofpacts *set, struct ofpacts *list)
     }
 }
 
-void xlate_run_set(struct xlate_ctx *x)
+static void run_set(struct xlate_ctx *x, const struct ofpacts *set)
 {
     enum packet_in_reason why = x->why;
     struct ofpacts list = {0};
 
-    order_set(&x->s.action_set, &list);
-    ofpacts_done(&x->s.action_set);
+    order_set(set, &list);
     x->why = why == PACKET_IN_ACTION ? PACKET_IN_ACTION_SET : why;
     x->stop = false;
     xlate_actions(x, list.data, list.len);
     x->why = why;
     ofpacts_done(&list);
+}
+
+void xlate_run_set(struct xlate_ctx *x)
+{
+    struct ofpacts set = x->s.action_set;
+
+    x->s.action_set = (struct ofpacts){0};
+    run_set(x, &set);
+    ofpacts_done(&set);
+}
+
+void xlate_run_as_set(struct xlate_ctx *x, const void *actions, size_t len)
+{
+    struct ofpacts set = {0};
+
+    add_to_set(&set, actions, len);
+    run_set(x, &set);
+    ofpacts_done(&set);
 }

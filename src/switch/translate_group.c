@@ -244,13 +244,13 @@ static void run_bucket(struct xlate_ctx *x, struct group_bucket *b)
     xlate_effect_put(x, XLATE_EFFECT_BUCKET)->group_bucket = group_bucket_ref(b);
     xlate_copy_begin(x, &copy);
     x->trace_depth++;
-    x->s.action_set = (struct ofpacts){0};
-    xlate_add_to_set(&x->s.action_set, b->config.acts.data, b->config.acts.len);
     x->why = why == PACKET_IN_PACKET_OUT ? why : PACKET_IN_GROUP;
-    xlate_run_set(x);
+    xlate_run_as_set(x, b->config.acts.data, b->config.acts.len);
     x->why = why;
     x->trace_depth--;
     xlate_copy_end(x, &copy);
+    saved.action_set = x->s.action_set; /* the packet's own: tables that the bucket led to may have written to it */
+    saved.flow.actset_output = x->s.flow.actset_output;
     x->s = saved;
     x->stop = stop;
 }

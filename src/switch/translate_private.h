@@ -112,12 +112,12 @@ bool xlate_can_use(struct xlate_ctx *x, const struct field *f);
 void xlate_write_subfield(struct xlate_ctx *x, const struct subfield *sf, const union field_value *value);
 /* True: go on. False: the TTL ran out, which the controllers IDS (NULL: that of id 0) are told. */
 bool xlate_dec_ttl(struct xlate_ctx *x, const struct ofpact_cnt_ids *ids);
-/* Puts actions into a set, as far as sets hold such. The packet's own is added to by write_actions, emptied, and run,
- * which empties it. */
-void xlate_add_to_set(struct ofpacts *set, const void *actions, size_t len);
+/* The packet's action set is added to, emptied, and run, which empties it. */
 void xlate_write_actions(struct xlate_ctx *x, const void *actions, size_t len);
 void xlate_clear_actions(struct xlate_ctx *x);
 void xlate_run_set(struct xlate_ctx *x);
+/* As if ACTIONS were all that had been written to a set: a bucket's. */
+void xlate_run_as_set(struct xlate_ctx *x, const void *actions, size_t len);
 
 /* translate_group.c */
 void xlate_group(struct xlate_ctx *x, uint32_t id);

@@ -301,6 +301,17 @@ static void test_all(void **state)
     assert_int_equal(group_find(br, 1)->buckets[1]->packets, 1);
 }
 
+/* What a table that a bucket leads to writes is for the packet's own set, which is carried out at the end. */
+static void test_written_in_bucket(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br, "table=1,actions=write_actions(output:2)");
+    assert_int_equal(ADD(e->br, 1, ALL, "mod_dl_dst:02:00:00:00:00:09,resubmit(,1)", "output:3"), 0);
+    env_flow(e->br, "actions=group:1,output:4");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3,4,2");
+}
+
 /* A bucket is an action set; a group in one beats the output. */
 static void test_action_sets(void **state)
 {
@@ -597,6 +608,7 @@ int main(void)
         T(test_references),
         T(test_transaction),
         T(test_all),
+        T(test_written_in_bucket),
         T(test_action_sets),
         T(test_failover),
         T(test_select),

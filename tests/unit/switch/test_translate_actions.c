@@ -102,6 +102,12 @@ static void table(void **state)
          "3"},
         {{"actions=write_actions(resubmit(,5))", "table=5,actions=output:2"}, "2"},
         {{"udp,actions=mod_nw_ttl:1,write_actions(dec_ttl,output:2)"}, "drop(ttl)"},
+        /* a clone has a copy of the set, which is carried out when it ends */
+        {{"actions=clone(resubmit(,1)),output:3", "table=1,actions=write_actions(output:2)"}, "2,3"},
+        {{"actions=write_actions(output:2),goto_table:1", "table=1,actions=clone(output:3),output:3"}, "3,2,3,2"},
+        {{"actions=write_actions(output:2),goto_table:1", "table=1,actions=clone(resubmit(,2)),output:3",
+          "table=2,actions=clear_actions"},
+         "3,2"},
         /* the set's output can be matched */
         {{"actions=write_actions(output:2),goto_table:1", "table=1,actset_output=2,actions=output:3"}, "3,2"},
         {{"actions=check_pkt_larger(59)->reg0[0],resubmit(,1)", "table=1,reg0=1,actions=output:2",
