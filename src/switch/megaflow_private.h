@@ -44,6 +44,7 @@ struct megaflows {
     bool pass_reads;                 /* this pass reads all counters, not only those of stale flows */
     uint64_t pass_generation;        /* when it began */
     int64_t pass_began_ms, stats_ms; /* this pass; the last one that read counters, to its end */
+    int64_t tick_ms;                 /* when what is too old was last removed from the tables */
     dp_flow_id next_id;
     uint64_t n_revalidated;
     unsigned int pushing; /* depth of push_stats() */

@@ -2,6 +2,8 @@
 /* Megaflows: counters add up whatever happens to flows and tables in between; limits; idleness. */
 #include "env.h"
 
+#include <unistd.h>
+
 #include "switch/translate.h"
 
 static int setup(void **state)
@@ -303,6 +305,40 @@ static void test_sample(void **state)
     xlate_out_done(&out);
 }
 
+/* An address that is too old by now, but has not been removed yet, accuses no megaflow that leads to it. */
+static void test_sample_of_an_old_address(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    struct flow_key key, mask, masked;
+    struct dp_flow flow = {.key = &masked, .mask = &mask};
+    struct xlate_out out;
+
+    p->in_port = dp_port(1);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    env_flow(e->br, "actions=NORMAL");
+    bridge_set_mac_limits(e->br, 100, 100);
+    switch_tick(e->sw, time_mono_ms());
+    env_in(e, 2, env_udp(1, 2, 0));
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    megaflow_revalidate_all(e->sw);
+    translate(&(struct xlate_in){.sw = e->sw, .key = &key, .now = time_mono_ms()}, &out);
+    mask = out.mask;
+    flow_key_and(&masked, &key, &mask);
+    flow.actions = (const struct dp_action *)(const void *)out.actions;
+    flow.actions_len = out.actions_len;
+    usleep(150000);
+    assert_int_equal(megaflow_count(e->sw), 2);
+    megaflow_sample(e->sw, &key, &flow, true);
+    assert_int_equal(megaflow_count(e->sw), 2);
+    /* With the next tick it is gone, and so is what led there. */
+    switch_tick(e->sw, time_mono_ms());
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2,3");
+    xlate_out_done(&out);
+}
+
 /* ---- flows of a process before us ---- */
 
 struct left {
@@ -526,6 +562,7 @@ int main(void)
                                        T(test_missing_netdev),
                                        T(test_fine_revalidation),
                                        T(test_sample),
+                                       T(test_sample_of_an_old_address),
                                        T(test_neighbours),
                                        T(test_adopted_addresses),
                                        T(test_adopted_addresses_that_moved),
