@@ -175,9 +175,12 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         return;
     }
     x->resubmits++;
-    if (table < N_TABLES) {
-        xlate_depend(x, &x->s.br->tables[table].changed);
+    if (table >= N_TABLES) { /* which resubmit may name */
+        xlate_trace_rule(x, table, NULL);
+        xlate_note_drop(x, DROP_TABLE_MISS);
+        return;
     }
+    xlate_depend(x, &x->s.br->tables[table].changed);
     rule = lookup(x, in_port, table, &looked);
     xlate_look(x, &looked);
     x->s.table = table;

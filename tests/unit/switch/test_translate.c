@@ -74,6 +74,19 @@ static void test_resubmit(void **state)
                         "2,3");
 }
 
+/* There is no table 254, but resubmit may name it; it must not be counted in either. */
+static void test_resubmit_to_no_table(void **state)
+{
+    struct env *e = *state;
+
+    assert_string_equal(run(e, FLOWS("actions=resubmit(,254),output:2")), "2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    megaflow_sync_stats(e->sw);
+    env_flow(e->br, "actions=resubmit(,254)");
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "drop(table_miss)");
+}
+
 static void test_resubmit_loop(void **state)
 {
     assert_string_equal(run(*state, FLOWS("actions=resubmit(,0)")), "drop(resubmit_depth)");
@@ -324,6 +337,7 @@ int main(void)
         T(test_all),
         T(test_miss_and_drop),
         T(test_resubmit),
+        T(test_resubmit_to_no_table),
         T(test_resubmit_loop),
         T(test_resubmit_chain),
         T(test_resubmit_bomb),
