@@ -7,7 +7,7 @@
  * outer_parse() only looks; a packet that is not (certainly) a tunnel packet of ours goes on into the host's stack,
  * which also reassembles fragments and hands what arrives for a tunnel's UDP port (or GRE) to the userspace datapath's
  * sockets. So everything rare needs no code here: outer fragments, IP options, GRE checksums, Geneve options that were
- * not seen before, lengths that are not the frame's, wrong IPv4 checksums.
+ * not seen before, lengths that are not the frame's, wrong IPv4 checksums, several packets that the kernel has merged.
  *
  * An outer UDP checksum is not verified: the inner packet has checksums of its own. The kernel tells BPF when a device
  * has verified it (bpf_csum_level()) or summed the packet up (bpf_csum_update()); where neither holds, somebody would
@@ -188,6 +188,30 @@ INLINE bool length_is_right(struct __sk_buff *skb, __u32 ofs, __be16 len)
     return skb->gso_size || bpf_ntohs(len) == skb->len - ofs;
 }
 
+/* The super-packet whose inner frame begins at BASE is that of one frame: its IP packet ends where it does. Else it is
+ * several tunnel packets of one flow, which the kernel takes for mere UDP and has merged (rx-udp-gro-forwarding,
+ * rx-gro-list; only those with a checksum): sockets get them apart. */
+GLOBAL int is_one_frame(struct __sk_buff *skb, __u32 base)
+{
+    __u32 l3 = base + ETH_HLEN;
+    __be16 type = 0, len = 0;
+
+    for (int i = 0; i < 3; i++) {
+        if (bpf_skb_load_bytes(skb, l3 - 2, &type, sizeof(type))) {
+            return 0;
+        }
+        if (!is_vlan(type)) {
+            break;
+        }
+        l3 += 4;
+    }
+    if ((type != T_IPV4 && type != T_IPV6) ||
+        bpf_skb_load_bytes(skb, l3 + (type == T_IPV4 ? 2 : 4), &len, sizeof(len))) {
+        return 0;
+    }
+    return !len || l3 + (type == T_IPV4 ? 0 : 40) + bpf_ntohs(len) == skb->len;
+}
+
 INLINE bool may_be_tunnel(__u8 proto)
 {
     return proto == IP_PROTO_UDP || proto == IP_PROTO_GRE;
@@ -289,6 +313,9 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     make_linear(skb, ofs + 16);
     result = proto == IP_PROTO_GRE ? outer_gre(skb, s, ofs, s->in_port, &s->base)
                                    : outer_udp(skb, s, ofs, &c->tunnels[i], &s->base);
+    if (result == OUTER_OK && skb->gso_size && udp_csum && !is_one_frame(skb, s->base)) {
+        return OUTER_NONE;
+    }
     return s->bare ? dress_as_frame(skb, s, result) : result;
 }
 

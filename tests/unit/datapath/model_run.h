@@ -19,6 +19,7 @@ static bool permitted;
 struct round {
     struct model_packet in;
     struct packet *outer; /* which carries it; NULL: it comes by a port */
+    struct virtio_net_hdr outer_h;
     struct flow_key key, mask;
     struct list list;
     struct dp_meter_config meters[N_METERS];
@@ -115,7 +116,6 @@ enum verdict { REFUSED, SAME, DIFFERENT };
 /* R through W by LIST. REFUSED: the kernel takes no such packet from a socket. */
 static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, const struct list *list, bool *ret_fast)
 {
-    static const struct virtio_net_hdr plain;
     const struct packet *p = r->outer ? r->outer : r->in.p;
     struct dp_flow flow = {.id = FLOW_ID,
                            .key = &r->key,
@@ -137,7 +137,7 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
     drops_note(w);
     w->n_misses = w->n_slow = w->n_unfaithful = 0;
     outputs_clear(&have);
-    if (world_transmit(w, r->outer, r->outer ? &plain : &r->in.h, p->data, p->len)) {
+    if (world_transmit(w, r->outer, r->outer ? &r->outer_h : &r->in.h, p->data, p->len)) {
         verdict = await(w, r, ret_fast) ? SAME : DIFFERENT;
     }
     assert_int_equal(dp_flow_del(w->dp, FLOW_ID, NULL), 0);

@@ -82,7 +82,8 @@ static void add_mpls(enum dp_action_type type, uint16_t eth_type)
     r.list.mpls = true;
 }
 
-static void check(void)
+/* The packet is N packets in one. */
+static void check_many(unsigned int n)
 {
     bool fast;
 
@@ -91,6 +92,9 @@ static void check(void)
     r.mask.tunnel.flags &= (uint16_t)~FLOW_TNL_CSUM;
     flow_key_and(&r.key, &r.key, &r.mask);
     twin_round(&r);
+    while (--n) {
+        outputs_add(&want, want.o[0].port, packet_clone(want.o[0].p), false);
+    }
     for (size_t k = 0; k < WORLDS; k++) {
         enum verdict v = run_in(&worlds[k], &r, &r.list, &fast);
 
@@ -101,6 +105,11 @@ static void check(void)
     }
     packet_free(r.in.p);
     packet_free(r.outer);
+}
+
+static void check(void)
+{
+    check_many(1);
 }
 
 /* 10.0.0.1:1000 to 10.0.0.2:2000 */
@@ -331,6 +340,76 @@ static void test_misfit_in_a_clone(void **state WR_UNUSED)
     }
 }
 
+/* The packet comes N times by a tunnel of KIND, in datagrams that the kernel made one super-packet of. */
+static void wrapped_in_one(unsigned int n, enum tunnel_type kind, bool v6)
+{
+    size_t l4 = v6 ? 54 : 34, len, size;
+    struct udp_hdr *udp;
+    __be16 field;
+
+    r.outer = wrapped(r.in.p, kind, v6);
+    size = r.outer->len - l4 - sizeof(*udp);
+    len = sizeof(*udp) + n * size;
+    {
+        _cleanup_(packet_freep) struct packet *one = r.outer;
+
+        r.outer = packet_new(NULL, l4 + len);
+        memcpy(r.outer->data, one->data, one->len);
+        for (unsigned int i = 1; i < n; i++) {
+            memcpy(r.outer->data + one->len + (i - 1) * size, one->data + l4 + sizeof(*udp), size);
+        }
+    }
+    field = htobe16((uint16_t)(v6 ? len : 20 + len));
+    memcpy(r.outer->data + (v6 ? 18 : 16), &field, 2);
+    if (!v6) {
+        memset(r.outer->data + 24, 0, 2);
+        field = csum_finish(csum_bytes(0, r.outer->data + 14, 20));
+        memcpy(r.outer->data + 24, &field, 2);
+    }
+    udp = (struct udp_hdr *)(void *)(r.outer->data + l4);
+    udp->len = htobe16((uint16_t)len);
+    udp->csum =
+        csum_fold(csum_bytes((uint64_t)htobe16(IP_PROTO_UDP) + udp->len, r.outer->data + (v6 ? 22 : 26), v6 ? 32 : 8));
+    r.outer_h = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                        .csum_start = (uint16_t)l4,
+                                        .csum_offset = 6,
+                                        .gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+                                        .gso_size = (uint16_t)size,
+                                        .hdr_len = (uint16_t)(l4 + sizeof(*udp))};
+}
+
+/* Tunnel packets that the kernel has merged (rx-udp-gro-forwarding), short ones and long ones: each is one. */
+static void test_merged_tunnel_packets(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    if (!kernel_at_least(6, 2)) {
+        skip(); /* packet sockets know no super-packets of UDP */
+    }
+    for (unsigned int i = 0; i < 16; i++) {
+        frame_in(i & 1 ? MACS "810000070800" IPV4_UDP "0000"
+                              "01020304"
+                       : MACS "86dd"
+                              "60000000000c"
+                              "1140"
+                              "fd000000000000000000000000000a01fd000000000000000000000000000a02" UDP "e1a2"
+                              "01020304",
+                 0, 0);
+        if (i & 2) {
+            struct packet *longer = packet_new(NULL, 700);
+
+            memset(longer->data, 0x55, longer->len);
+            memcpy(longer->data, r.in.p->data, r.in.p->len);
+            longer->data[i & 1 ? 20 : 18] = 2;
+            longer->data[i & 1 ? 21 : 19] = (uint8_t)(700 - (i & 1 ? 18 : 54));
+            packet_free(r.in.p);
+            r.in.p = longer;
+        }
+        wrapped_in_one(5, i & 4 ? TUNNEL_VXLAN : TUNNEL_GENEVE, i & 8);
+        add_out(PORT_OUT);
+        check_many(5);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_small_tagged_out_of_tunnel),
         cmocka_unit_test(test_what_meters_count),
         cmocka_unit_test(test_misfit_in_a_clone),
+        cmocka_unit_test(test_merged_tunnel_packets),
     };
 
     return cmocka_run_group_tests(tests, worlds_setup, worlds_teardown);
