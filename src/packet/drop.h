@@ -49,7 +49,8 @@
     X(STACK, "stack", "too many values were pushed on the stack")                                                      \
     X(MPLS, "mpls", "more MPLS labels than are kept track of, or one that is not there")                               \
     X(RX_OFFLOAD, "rx_offload", "the kernel cannot hand up such a super-packet (UDP's before Linux 6.2)")              \
-    X(TUNNEL_IPSEC, "tunnel_ipsec", "an IPsec policy for tunnels selects by what raw sockets do not show it")
+    X(TUNNEL_IPSEC, "tunnel_ipsec", "an IPsec policy for tunnels selects by what raw sockets do not show it")          \
+    X(TUNNEL_ECN, "tunnel_ecn", "tunnel packet met congestion, and who sent what is in it cannot be told (RFC 6040)")
 
 enum drop_reason {
 #define X(id, name, text) DROP_##id,

@@ -545,6 +545,10 @@ static void enter(struct xlate_ctx *x, struct port *port)
         xlate_note_drop(x, DROP_TUNNEL_OPTIONS);
         return;
     }
+    if (port->kind == PORT_TUNNEL && !tunnel_receive_ecn(&x->s.flow.key, &x->wc.key)) {
+        xlate_note_drop(x, DROP_TUNNEL_ECN);
+        return;
+    }
     if (xlate_mirror_enter(x, port)) {
         xlate_pipeline(x);
     }

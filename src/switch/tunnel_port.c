@@ -252,3 +252,27 @@ struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct f
     *ret_reason = why_unknown(dp, t);
     return NULL;
 }
+
+#define ECN_MASK 3u
+enum { ECN_NOT_ECT, ECN_ECT1, ECN_ECT0, ECN_CE }; /* RFC 3168, 5 */
+
+bool tunnel_receive_ecn(struct flow_key *key, struct flow_key *looked)
+{
+    uint8_t outer = key->tunnel.tos & ECN_MASK, inner = key->ip_tos & ECN_MASK;
+
+    if (key->eth_type != htobe16(0x0800) && key->eth_type != htobe16(0x86dd)) {
+        return true;
+    }
+    looked->tunnel.tos |= ECN_MASK;
+    if (outer != ECN_CE && outer != ECN_ECT1) {
+        return true;
+    }
+    looked->ip_tos |= ECN_MASK;
+    if (outer == ECN_CE && inner == ECN_NOT_ECT) {
+        return false;
+    }
+    if (outer == ECN_CE || inner == ECN_ECT0) {
+        key->ip_tos = (uint8_t)((key->ip_tos & ~ECN_MASK) | outer);
+    }
+    return true;
+}

@@ -32,4 +32,9 @@ struct port *tunnel_port_receive(const struct tunnel_dp_port *dp, const struct f
 /* The UDP port of tunnels that name none; 0: the type has none. */
 uint16_t tunnel_default_port(enum tunnel_type type);
 
+/* What routers between the tunnel's ends had to say of congestion becomes that of the inner packet, whose KEY is as it
+ * came (RFC 6040, 4.2); LOOKED gets the bits that were looked at. False: the packet's sender would not understand, and
+ * must notice a loss. */
+bool tunnel_receive_ecn(struct flow_key *key, struct flow_key *looked);
+
 #endif

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel's own vxlan device at the other end, and hostile packets from the underlay."""
+import json
 import socket
 
 import pytest
@@ -29,6 +30,50 @@ def peer(cloud_factory, datapath, request):
     w.ip(hv2, "addr", "add", "10.6.0.2/24", "dev", "vx0")
     cloud.vm_ns = vm
     return cloud
+
+
+SEND_ECN = """
+import socket, struct, sys
+family, target, vni = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for n in range(16):
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.setsockopt(*((socket.IPPROTO_IP, socket.IP_TOS) if family == socket.AF_INET else (socket.IPPROTO_IPV6, socket.IPV6_TCLASS)), n % 4)
+        ip = struct.pack("!BBHHHBBH", 0x45, n // 4, 29, n, 0, 64, 17, 0) + socket.inet_aton("10.6.0.2") + socket.inet_aton("10.6.0.1")
+        total = sum(struct.unpack("!10H", ip))
+        ip = ip[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + ip[12:]
+        s.sendto(struct.pack("!II", 0x08000000, vni << 8) + bytes.fromhex(sys.argv[4]) + bytes.fromhex("0200000000020800") + ip
+                 + struct.pack("!HHHHB", 7, 7007, 9, 0, n), (target, 4789))
+"""
+RECEIVE_ECN = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+s.bind(("", 7007))
+s.settimeout(1)
+print("ready", flush=True)
+while True:
+    try:
+        data, ancillary, _, _ = s.recvmsg(9, 64)
+        print("got", data[0], ancillary[0][2][0], flush=True)
+    except TimeoutError:
+        pass
+"""
+
+
+def test_congestion_on_the_way(peer):
+    """Packet N has the ECN bits N / 4 inside and N % 4 outside: the VM is told what RFC 6040, 4.2, says, as the kernel's tunnels do."""
+    w = peer.world
+    mac = json.loads(w.ip(peer.vm_ns, "-j", "link", "show", "eth0").stdout)[0]["address"].replace(":", "")
+    w.spawn("ecn", ["/usr/bin/python3", "-c", RECEIVE_ECN], netns=peer.vm_ns, ready="ready")
+    family = socket.AF_INET if peer.underlay == "4" else socket.AF_INET6
+    want = [[n, tos] for n, tos in enumerate((0, 0, 0, None, 1, 1, 1, 3, 2, 1, 2, 3, 3, 3, 3, 3)) if tos is not None] * 2
+    before = drops(peer, "tunnel_ecn")
+    for _ in range(2):  # megaflows' first packets, and others
+        w.sh(peer.hv_ns("hv2"), "/usr/bin/python3", "-c", SEND_ECN, int(family), peer.local_ip("hv1"), NET, mac)
+    wait_for(lambda: f"{len(want)} packets: {w.log('ecn')}", lambda: w.log("ecn").count("got") >= len(want), 10)
+    w.kill("ecn")
+    assert sorted([int(n) for n in line.split()[1:]] for line in w.log("ecn").splitlines() if line.startswith("got")) == sorted(want)
+    assert drops(peer, "tunnel_ecn") == before + 2
 
 
 def drops(cloud, reason):

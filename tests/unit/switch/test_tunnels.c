@@ -128,6 +128,37 @@ static void test_inherit(void **state)
                         "set(tunnel(tun_id=0x9,src=198.51.100.1,dst=192.0.2.1,tos=0xb9,ttl=64,flags(key))),1");
 }
 
+/* RFC 6040, 4.2: what becomes of the inner packet's ECN bits for each of the outer one's. */
+static void test_ecn(void **state)
+{
+    static const char *const want[4][4] = {
+        /* outer:    Not-ECT  ECT(1)        ECT(0)  CE */
+        [0] = {"2", "2", "2", "drop(tunnel_ecn)"},
+        [1] = {"2", "2", "2", "set(ipv4(tos=0x3/0x3)),2"},
+        [2] = {"2", "set(ipv4(tos=0x1/0x3)),2", "2", "set(ipv4(tos=0x3/0x3)),2"},
+        [3] = {"2", "2", "2", "2"},
+    };
+    struct env *e = *state;
+    struct port_config c = tunnel("v", 1, "192.0.2.1", NULL, -1);
+    struct packet *p;
+    uint64_t drops[DROP_MAX];
+
+    assert_int_equal(bridge_port_add(e->br, &c, NULL), 0);
+    env_port(e->br, "p", 10);
+    env_flow(e->br, "in_port=1,actions=output:10");
+    for (uint8_t i = 0; i < 16; i++) {
+        p = env_udp(9, 8, 0);
+        p->data[15] = (uint8_t)(0x28 | i / 4);
+        p->tunnel.tos = (uint8_t)(0x50 | i % 4);
+        assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 1, p), want[i / 4][i % 4]);
+    }
+    switch_drops(e->sw, drops);
+    assert_int_equal(drops[DROP_TUNNEL_ECN], 1);
+    p = env_arp(8, 9, 0);
+    p->tunnel.tos = 3;
+    assert_string_equal(env_in_tunnel(e, 1, "192.0.2.1", "198.51.100.1", 1, p), "2");
+}
+
 /* The mark is the outer packet's only: what leaves afterwards has the packet's own again. */
 static void test_egress_mark_and_queues(void **state)
 {
@@ -201,9 +232,9 @@ static void test_options_are_looked_at(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {T(test_demux),       T(test_flow_remote),
-                                       T(test_inherit),     T(test_egress_mark_and_queues),
-                                       T(test_types_apart), T(test_options_are_looked_at)};
+    const struct CMUnitTest tests[] = {
+        T(test_demux),       T(test_flow_remote),          T(test_inherit), T(test_ecn), T(test_egress_mark_and_queues),
+        T(test_types_apart), T(test_options_are_looked_at)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
