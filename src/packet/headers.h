@@ -20,8 +20,10 @@
 
 #define IP_PROTO_HOPOPTS 0
 #define IP_PROTO_ICMP 1
+#define IP_PROTO_IPV4 4 /* an IPv4 packet in an IP packet */
 #define IP_PROTO_TCP 6
 #define IP_PROTO_UDP 17
+#define IP_PROTO_IPV6 41
 #define IP_PROTO_ROUTING 43
 #define IP_PROTO_FRAGMENT 44
 #define IP_PROTO_GRE 47

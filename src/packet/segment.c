@@ -43,35 +43,100 @@ int packet_complete_csum(struct packet *p)
     return 0;
 }
 
+bool packet_gso_is_tunnelled(const struct packet *p)
+{
+    const struct packet_offload *o = &p->offload;
+
+    return packet_is_gso(p) && o->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && p->l3_ofs && o->csum_start > p->l3_ofs &&
+           o->csum_start != p->l4_ofs;
+}
+
+static size_t gso_l4(const struct packet *p)
+{
+    return packet_gso_is_tunnelled(p) ? p->offload.csum_start : p->l4_ofs;
+}
+
 size_t packet_gso_hdr_len(const struct packet *p)
 {
     uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-    const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(p->data + p->l4_ofs);
-    size_t l4_len = sizeof(struct udp_hdr);
+    size_t l4 = gso_l4(p), l4_len = sizeof(struct udp_hdr);
+    const struct tcp_hdr *tcp = (const struct tcp_hdr *)(const void *)(p->data + l4);
 
-    if (!p->l4_ofs) {
+    if (!l4) {
         return 0;
     }
     if (type != VIRTIO_NET_HDR_GSO_UDP_L4) {
-        l4_len = p->l4_ofs + sizeof(*tcp) <= p->len ? (be16toh(tcp->off_flags) >> 12) * 4u : 0;
+        l4_len = l4 + sizeof(*tcp) <= p->len ? (be16toh(tcp->off_flags) >> 12) * 4u : 0;
         if (l4_len < sizeof(*tcp)) {
             return 0;
         }
     }
-    return p->l4_ofs + l4_len;
+    return l4 + l4_len;
+}
+
+/* Where P's own L3 header ends, and UDP's behind it. */
+static size_t own_end(const struct packet *p)
+{
+    const uint8_t *ip = p->data + p->l3_ofs;
+
+    return p->l4_ofs       ? p->l4_ofs + sizeof(struct udp_hdr)
+           : *ip >> 4 == 6 ? p->l3_ofs + sizeof(struct ipv6_hdr)
+                           : p->l3_ofs + (*ip & 15u) * 4u;
+}
+
+/* Where the IP header begins that ends at L4 and whose packet ends with the frame; 0: there is none. */
+static size_t ip_before(const struct packet *p, size_t l4)
+{
+    size_t least = own_end(p);
+
+    for (size_t len = sizeof(struct ipv4_hdr); len <= 60 && least + len <= l4; len += 4) {
+        const struct ipv4_hdr *ip = (const struct ipv4_hdr *)(const void *)(p->data + l4 - len);
+
+        if (ip->ver_ihl == (0x40 | len / 4) && be16toh(ip->tot_len) == p->len - l4 + len) {
+            return l4 - len;
+        }
+    }
+    if (least + sizeof(struct ipv6_hdr) <= l4) {
+        const struct ipv6_hdr *ip = (const struct ipv6_hdr *)(const void *)(p->data + l4 - sizeof(*ip));
+
+        if (be32toh(ip->ver_tc_flow) >> 28 == 6 && be16toh(ip->plen) == p->len - l4) {
+            return l4 - sizeof(*ip);
+        }
+    }
+    return 0;
+}
+
+/* Of the IP packet that is to be cut; 0: there is none. */
+static size_t gso_l3(const struct packet *p)
+{
+    return packet_gso_is_tunnelled(p) ? ip_before(p, p->offload.csum_start) : p->l3_ofs;
+}
+
+void packet_make_gso(struct packet *p, uint16_t gso_size)
+{
+    struct packet_offload *o = &p->offload;
+    size_t l3;
+
+    o->gso_type = VIRTIO_NET_HDR_GSO_UDP; /* which the segmenter does not cut */
+    o->gso_size = gso_size;
+    l3 = gso_l3(p);
+    if (l3 && o->csum_offset == offsetof(struct tcp_hdr, csum)) {
+        o->gso_type = p->data[l3] >> 4 == 6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4;
+    } else if (l3 && o->csum_offset == offsetof(struct udp_hdr, csum)) {
+        o->gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
+    }
+    o->hdr_len = (uint16_t)packet_gso_hdr_len(p);
 }
 
 int segmenter_init(struct segmenter *s, const struct packet *p)
 {
     uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
-    struct segmenter t = {.p = p};
-    __be16 l3_type;
+    struct segmenter t = {.p = p, .l3 = gso_l3(p), .l4 = gso_l4(p)};
 
-    if (!p->l3_ofs || !p->l4_ofs || p->l4_ofs <= p->l3_ofs || !p->offload.gso_size) {
+    if (!t.l3 || t.l4 <= t.l3 || !p->offload.gso_size) {
         return -EINVAL;
     }
-    memcpy(&l3_type, p->data + p->l3_ofs - 2, 2);
-    t.ipv6 = l3_type == htobe16(ETH_TYPE_IPV6);
+    t.ipv6 = p->data[t.l3] >> 4 == 6;
     t.tcp = type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
     if ((!t.tcp && type != VIRTIO_NET_HDR_GSO_UDP_L4) || (type == VIRTIO_NET_HDR_GSO_TCPV4 && t.ipv6) ||
         (type == VIRTIO_NET_HDR_GSO_TCPV6 && !t.ipv6)) {
@@ -97,44 +162,92 @@ static void fix_tcp(const struct segmenter *s, struct tcp_hdr *tcp, bool first, 
         flags = (uint16_t)(flags & ~TCP_CWR);
     }
     tcp->off_flags = htobe16(flags);
-    tcp->csum = 0;
 }
 
-/* The lengths, IPv4's id and the checksums of one segment. */
-static void finish_segment(const struct segmenter *s, struct packet *seg)
+/* The length of the IP packet at L3, its id and its header's checksum. */
+static void finish_ip(const struct segmenter *s, struct packet *seg, size_t l3)
 {
-    size_t l4_len = seg->len - s->p->l4_ofs;
-    uint8_t proto = s->tcp ? IP_PROTO_TCP : IP_PROTO_UDP;
-    uint8_t *l3 = seg->data + s->p->l3_ofs, *l4 = seg->data + s->p->l4_ofs;
-    uint64_t sum;
-    __be16 csum;
+    uint8_t *at = seg->data + l3;
 
-    if (s->ipv6) {
-        struct ipv6_hdr *ip = (struct ipv6_hdr *)(void *)l3;
-        struct ip_addr src = ip->src, dst = ip->dst;
+    if (*at >> 4 == 6) {
+        struct ipv6_hdr *ip = (struct ipv6_hdr *)(void *)at;
 
-        ip->plen = htobe16((uint16_t)(seg->len - s->p->l3_ofs - sizeof(*ip)));
-        sum = csum_pseudo6(&src, &dst, proto, (uint32_t)l4_len);
+        ip->plen = htobe16((uint16_t)(seg->len - l3 - sizeof(*ip)));
     } else {
-        struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)l3;
+        struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)at;
 
-        ip->tot_len = htobe16((uint16_t)(seg->len - s->p->l3_ofs));
+        ip->tot_len = htobe16((uint16_t)(seg->len - l3));
         ip->id = htobe16((uint16_t)(be16toh(ip->id) + s->index));
         ip->csum = 0;
-        ip->csum = csum_finish(csum_bytes(0, l3, (ip->ver_ihl & 15u) * 4u));
-        sum = csum_pseudo4(ip->src, ip->dst, proto, (uint16_t)l4_len);
+        ip->csum = csum_finish(csum_bytes(0, at, (ip->ver_ihl & 15u) * 4u));
     }
-    if (!s->tcp) {
-        struct udp_hdr *udp = (struct udp_hdr *)(void *)l4;
+}
 
-        udp->len = htobe16((uint16_t)l4_len);
-        udp->csum = 0;
+/* The sum of the pseudo-header of what is behind the IP header at L3, LEN bytes of PROTO. */
+static uint64_t pseudo_sum(const struct packet *seg, size_t l3, uint8_t proto, size_t len)
+{
+    const uint8_t *at = seg->data + l3;
+
+    if (*at >> 4 == 6) {
+        struct ip_addr src = ((const struct ipv6_hdr *)(const void *)at)->src,
+                       dst = ((const struct ipv6_hdr *)(const void *)at)->dst;
+
+        return csum_pseudo6(&src, &dst, proto, (uint32_t)len);
     }
-    csum = csum_finish(csum_bytes(sum, l4, l4_len));
+    return csum_pseudo4(((const struct ipv4_hdr *)(const void *)at)->src,
+                        ((const struct ipv4_hdr *)(const void *)at)->dst, proto, (uint16_t)len);
+}
+
+static void finish_udp(struct packet *seg, size_t l3, size_t l4, bool summed)
+{
+    struct udp_hdr *udp = (struct udp_hdr *)(void *)(seg->data + l4);
+    size_t len = seg->len - l4;
+    __be16 csum;
+
+    udp->len = htobe16((uint16_t)len);
+    udp->csum = 0;
+    if (summed) {
+        csum = csum_finish(csum_bytes(pseudo_sum(seg, l3, IP_PROTO_UDP, len), udp, len));
+        udp->csum = csum ? csum : (__be16)0xffff;
+    }
+}
+
+/* The headers of the sender's own tunnel: UDP, GRE or nothing behind IP. */
+static void finish_tunnel(const struct segmenter *s, struct packet *seg)
+{
+    size_t l3 = s->p->l3_ofs, l4 = s->p->l4_ofs;
+    const uint8_t *ip = seg->data + l3;
+    bool v6 = *ip >> 4 == 6;
+    __be16 csum;
+
+    finish_ip(s, seg, l3);
+    if (l4) {
+        finish_udp(seg, l3, l4, ((const struct udp_hdr *)(const void *)(seg->data + l4))->csum);
+        return;
+    }
+    l4 = own_end(s->p);
+    if (ip[v6 ? 6 : 9] == IP_PROTO_GRE && l4 + 8 <= s->l3 && seg->data[l4] & GRE_C >> 8) {
+        memset(seg->data + l4 + sizeof(struct gre_hdr), 0, 2);
+        csum = csum_finish(csum_bytes(0, seg->data + l4, seg->len - l4));
+        memcpy(seg->data + l4 + sizeof(struct gre_hdr), &csum, 2);
+    }
+}
+
+/* The lengths, IPv4's ids and the checksums of one segment. */
+static void finish_segment(const struct segmenter *s, struct packet *seg)
+{
+    size_t len = seg->len - s->l4;
+    struct tcp_hdr *tcp = (struct tcp_hdr *)(void *)(seg->data + s->l4);
+
+    finish_ip(s, seg, s->l3);
     if (s->tcp) {
-        ((struct tcp_hdr *)(void *)l4)->csum = csum;
+        tcp->csum = 0;
+        tcp->csum = csum_finish(csum_bytes(pseudo_sum(seg, s->l3, IP_PROTO_TCP, len), tcp, len));
     } else {
-        ((struct udp_hdr *)(void *)l4)->csum = csum ? csum : (__be16)0xffff;
+        finish_udp(seg, s->l3, s->l4, true);
+    }
+    if (s->l3 != s->p->l3_ofs) {
+        finish_tunnel(s, seg);
     }
 }
 
@@ -159,7 +272,7 @@ bool segmenter_next(struct segmenter *s, struct packet *seg)
     seg->l3_ofs = p->l3_ofs;
     seg->l4_ofs = p->l4_ofs;
     if (s->tcp) {
-        fix_tcp(s, (struct tcp_hdr *)(void *)(seg->data + p->l4_ofs), !s->index, s->ofs + n == p->len);
+        fix_tcp(s, (struct tcp_hdr *)(void *)(seg->data + s->l4), !s->index, s->ofs + n == p->len);
     }
     finish_segment(s, seg);
     s->ofs += n;

@@ -152,6 +152,30 @@ def test_nothing_overtakes(ends, datapath):
         shares.append(again / segments)
 
 
+def own_tunnel(ends, ns, n, version, host):
+    """A tunnel of the VM's own through tunnel N, over IP VERSION (over 6 with checksums). Returns its addresses."""
+    near, far = (inner(n, end)[version == "6"] for end in (host, "2" if host == "1" else "1"))
+    link, own = f"own{n}v{version}", [f"10.7.{n}{version}.{host}", f"fd07:{n}{version}::{host}"]
+    ends.world.ip_batch(ns, [f"link add {link} type vxlan id {n}{version} local {near} remote {far} dstport 8472",
+                             f"link set {link} mtu 1300 up", f"addr add {own[0]}/24 dev {link}", f"addr add {own[1]}/64 dev {link} nodad"])
+    return own
+
+
+def test_tunnels_of_vms(ends):
+    """What VMs put into tunnels of their own arrives, super-packets too, of which each tunnel has its headers' lengths and checksums."""
+    targets, versions = {"1": [], "2": []}, [(n, version) for n in ends.tunnels for version in "46"]
+    for n, version in versions:
+        for ns, host in ((ends.vm, "1"), (ends.far, "2")):
+            targets[host] += own_tunnel(ends, ns, n, version, host)
+    try:
+        for ns, host in ((ends.vm, "2"), (ends.far, "1")):
+            assert ask_from(ends.world, ns, "ask", *targets[host]) == ""
+            assert not checksum_errors(ends, ns), checksum_errors(ends, ns)
+    finally:
+        for ns in (ends.vm, ends.far):
+            ends.world.ip_batch(ns, [f"link del own{n}v{version}" for n, version in versions])
+
+
 def told(ends, target, size):
     """The MTUs that hv1's VM is told when it sends SIZE bytes that must not be cut, or "arrived"."""
     shown = ends.world.sh(ends.vm, "ping", "-n", "-c2", "-i0.2", "-W1", "-M", "do", "-s", size, target, check=False).stdout

@@ -20,8 +20,9 @@
  * A copy of a super-packet is always encapsulated by itself, so that the kernel's note of that is on the copy alone:
  * the packet goes into tunnels of other forms, and to ports, as if it had never been near a tunnel.
  *
- * A connection whose super-packets go up because of their outer checksum (csum.bpf.h) has small packets, too, which
- * must not overtake them: TCP would take that for losses. So they follow while the ring is not empty (must_follow()).
+ * A connection whose super-packets go up, because of their outer checksum (csum.bpf.h) or because they are in a tunnel
+ * of the VM's own already, which the kernel has noted, has small packets, too, which must not overtake them: TCP would
+ * take that for losses. So they follow while the ring is not empty (must_follow()).
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
@@ -592,13 +593,13 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     /* Two tags are not for copies, which are taken out again, where there is no detour. */
     if (skb->gso_size && !s->encap &&
         (!s->l4 || (s->tags && !last) || ((s->tags || skb->vlan_present) && !has_plain_tags(skb, s)))) {
-        return RUN_UP;
+        return rise(s);
     }
     mode = sum_mode(skb, s, t);
     if (mode == SUM_SLOW) {
         return rise(s);
     }
-    if (s->tags + skb->vlan_present > 2 || (has_outer_csum(t) && must_follow(s))) {
+    if (s->tags + skb->vlan_present > 2 || ((has_outer_csum(t) || s->key.ip_proto != IP_PROTO_TCP) && must_follow(s))) {
         return RUN_UP;
     }
     if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + s->tags * TAG_LEN + L3_MIN))) {
@@ -616,7 +617,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     }
     r = make_room(skb, s, t, outer);
     if (r == RUN_UP) {
-        return RUN_UP;
+        return rise(s);
     }
     if (r || write_headers(skb, s, t, outer, mode) ||
         (s->again && skb->protocol != (t->ipv6 ? T_IPV6 : T_IPV4) && tell_protocol(skb))) {

@@ -15,7 +15,6 @@
 LOG_MODULE("ebpf_upcall");
 
 #define TURN_MAX 256 /* records in a turn of the loop */
-#define GSO_UDP_L4 5 /* VIRTIO_NET_HDR_GSO_UDP_L4, Linux 6.2's header */
 #define PACE_USEC 10000
 #define PACE_FIRST 200 /* of those that waited go at once: the next switch's budget for a port is 250 (loader.c) */
 #define PACE_LEAST 40  /* then in every PACE_USEC, for which it gives 50 */
@@ -43,14 +42,10 @@ struct ebpf_upcalls {
 
 static void restore_gso(struct packet *p, const struct flow_key *key, uint32_t gso_size)
 {
-    if (!us_restore_csum(p, key, gso_size != 0) || !gso_size) {
-        return;
+    us_restore_csum(p, key, gso_size != 0);
+    if (gso_size) {
+        packet_make_gso(p, (uint16_t)gso_size);
     }
-    p->offload.gso_type = key->ip_proto != IP_PROTO_TCP             ? GSO_UDP_L4
-                          : key->eth_type == htobe16(ETH_TYPE_IPV4) ? VIRTIO_NET_HDR_GSO_TCPV4
-                                                                    : VIRTIO_NET_HDR_GSO_TCPV6;
-    p->offload.gso_size = (uint16_t)gso_size;
-    p->offload.hdr_len = (uint16_t)packet_gso_hdr_len(p);
 }
 
 static void hand_on(struct ebpf_upcalls *u, const struct ebpf_upcall *record)

@@ -92,9 +92,13 @@ static int prepare(struct packet *p)
     return p->offload.csum_offset == offsetof(struct sctp_hdr, csum) ? packet_complete_csum(p) : 0;
 }
 
+/* Of what is in a tunnel of its sender's own that header does not tell where the tunnel ends. */
 static bool takes_super(const struct us_port *port, const struct packet *p)
 {
-    return p->offload.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 || port->dp->udp_super;
+    uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+
+    return type != VIRTIO_NET_HDR_GSO_UDP && (type != VIRTIO_NET_HDR_GSO_UDP_L4 || port->dp->udp_super) &&
+           !packet_gso_is_tunnelled(p);
 }
 
 /* --- SYSTEM --- */

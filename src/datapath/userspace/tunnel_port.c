@@ -29,6 +29,7 @@ LOG_MODULE("tunnel");
 #define UDP_NO_CHECK6_RX 102
 #endif
 #define SOCKET_BUFFER (4 << 20)
+#define CARRIED_MAX 320 /* bytes of headers between two IP headers: UDP, Geneve with options, Ethernet with tags */
 
 static enum tunnel_type tunnel_kind_of(const struct us_port *port)
 {
@@ -204,40 +205,17 @@ static size_t below_labels(const struct packet *p)
     return 0;
 }
 
-/* us_restore_csum() of what is below P's labels: as if it were a frame of its own, whose type is written over a label's
- * end for the while. */
-static bool restore_csum_below(struct packet *p)
+/* UDP's zero, which is not left to a device. */
+static bool has_no_sum(const struct packet *p, const struct flow_key *key)
 {
-    size_t ofs = below_labels(p), l2 = ofs - sizeof(struct eth_hdr);
-    struct packet inner = *p;
-    struct flow_key key;
-    __be16 type, kept;
-    bool restored;
-
-    if (!ofs || (p->data[ofs] >> 4 != 4 && p->data[ofs] >> 4 != 6)) {
-        return false;
-    }
-    type = htobe16(p->data[ofs] >> 4 == 4 ? ETH_TYPE_IPV4 : ETH_TYPE_IPV6);
-    memcpy(&kept, p->data + ofs - 2, 2);
-    memcpy(p->data + ofs - 2, &type, 2);
-    packet_pull(&inner, l2);
-    flow_key_extract(&inner, &key);
-    restored = us_restore_csum(&inner, &key, false);
-    memcpy(p->data + ofs - 2, &kept, 2);
-    if (restored) {
-        p->offload = inner.offload;
-        p->offload.csum_start = (uint16_t)(p->offload.csum_start + l2);
-    }
-    return restored;
+    return key->ip_proto == IP_PROTO_UDP && !((const struct udp_hdr *)(const void *)(p->data + p->l4_ofs))->csum;
 }
 
-bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain)
+/* The checksum of P itself; see us_restore_csum(). */
+static bool restore_own_csum(struct packet *p, const struct flow_key *key, bool certain)
 {
     size_t csum_ofs, end;
 
-    if (p->l2_5_ofs) {
-        return restore_csum_below(p);
-    }
     if (!p->l4_ofs || key->ip_frag) {
         return false;
     }
@@ -251,12 +229,85 @@ bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain)
                : key->ip_proto == IP_PROTO_UDP  ? offsetof(struct udp_hdr, csum)
                : key->ip_proto == IP_PROTO_SCTP ? offsetof(struct sctp_hdr, csum)
                                                 : 0;
-    if (!csum_ofs || (!certain && !is_unfinished(p, key, csum_ofs, end - p->l4_ofs))) {
+    if (!csum_ofs || (certain ? has_no_sum(p, key) : !is_unfinished(p, key, csum_ofs, end - p->l4_ofs))) {
         return false;
     }
     p->offload = (struct packet_offload){
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = p->l4_ofs, .csum_offset = (uint16_t)csum_ofs};
     return true;
+}
+
+/* The checksum of the IP packet that is at OFS of P: as if it were a frame of its own, whose type is written over what
+ * is before for the while. */
+static bool restore_csum_at(struct packet *p, size_t ofs)
+{
+    size_t l2 = ofs - sizeof(struct eth_hdr);
+    struct packet inner = *p;
+    struct flow_key key;
+    __be16 type, kept;
+    bool restored;
+
+    if (p->data[ofs] >> 4 != 4 && p->data[ofs] >> 4 != 6) {
+        return false;
+    }
+    type = htobe16(p->data[ofs] >> 4 == 4 ? ETH_TYPE_IPV4 : ETH_TYPE_IPV6);
+    memcpy(&kept, p->data + ofs - 2, 2);
+    memcpy(p->data + ofs - 2, &type, 2);
+    packet_pull(&inner, l2);
+    flow_key_extract(&inner, &key);
+    restored = restore_own_csum(&inner, &key, false);
+    memcpy(p->data + ofs - 2, &kept, 2);
+    if (restored) {
+        p->offload = inner.offload;
+        p->offload.csum_start = (uint16_t)(p->offload.csum_start + l2);
+    }
+    return restored;
+}
+
+/* The LEFT bytes at AT, of which there are enough for an IPv4 header, are an IP packet of TCP or UDP, and nothing else.
+ */
+static bool is_whole_ip(const uint8_t *at, size_t left)
+{
+    const struct ipv4_hdr *ip = (const struct ipv4_hdr *)(const void *)at;
+    const struct ipv6_hdr *ip6 = (const struct ipv6_hdr *)(const void *)at;
+
+    if (*at >> 4 == 6) {
+        return left >= sizeof(*ip6) && be16toh(ip6->plen) == left - sizeof(*ip6) &&
+               (ip6->next == IP_PROTO_TCP || ip6->next == IP_PROTO_UDP);
+    }
+    return *at >> 4 == 4 && be16toh(ip->tot_len) == left && (ip->proto == IP_PROTO_TCP || ip->proto == IP_PROTO_UDP);
+}
+
+/* The checksum of the packet that P carries in a tunnel of its sender's own (a VM's): the IP packet that ends where P
+ * does, behind headers of whichever kind of tunnel. */
+static bool restore_carried_csum(struct packet *p, const struct flow_key *key)
+{
+    size_t at = p->l3_ofs + sizeof(struct ipv4_hdr);
+
+    if (!p->l3_ofs || key->ip_frag ||
+        (key->ip_proto != IP_PROTO_UDP && key->ip_proto != IP_PROTO_GRE && key->ip_proto != IP_PROTO_IPV4 &&
+         key->ip_proto != IP_PROTO_IPV6)) {
+        return false;
+    }
+    for (size_t end = at + CARRIED_MAX; at <= end && at + sizeof(struct ipv4_hdr) <= p->len; at += 2) {
+        if (is_whole_ip(p->data + at, p->len - at) && restore_csum_at(p, at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain)
+{
+    size_t below = p->l2_5_ofs ? below_labels(p) : 0;
+
+    if (p->l2_5_ofs) {
+        return below && restore_csum_at(p, below);
+    }
+    if (certain) { /* who finds nothing inside has a super-packet of UDP's own */
+        return restore_carried_csum(p, key) || restore_own_csum(p, key, true);
+    }
+    return restore_own_csum(p, key, false) || restore_carried_csum(p, key);
 }
 
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key)

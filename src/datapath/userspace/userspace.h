@@ -132,7 +132,7 @@ enum drop_reason us_tx_reason(int error);
 /* tunnel_port.c: finds out what offload state the inner frame P has, which came in by the tunnel port PORT. */
 void us_tunnel_restore_offload(struct us_port *port, struct packet *p, const struct flow_key *key);
 /* Finds out whether P's L4 checksum is one that the device would complete (CERTAIN: it is, if it has any), and says so
- * in its offload state, which was empty. Below MPLS labels, too. */
+ * in its offload state, which was empty. Below MPLS labels, too, and inside a tunnel of its sender's own. */
 bool us_restore_csum(struct packet *p, const struct flow_key *key, bool certain);
 
 /* How many packets the wire would have seen of P. */
