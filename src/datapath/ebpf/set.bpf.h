@@ -136,7 +136,7 @@ INLINE long set_ipv6_addr(struct __sk_buff *skb, struct scratch *s, __u32 ofs, c
             return -1;
         }
     }
-    return bpf_skb_store_bytes(skb, s->l3 + ofs, &new, sizeof(new), 0);
+    return bpf_skb_store_bytes(skb, s->l3 + ofs, &new, sizeof(new), BPF_F_RECOMPUTE_CSUM);
 }
 
 INLINE long set_ipv6(struct __sk_buff *skb, struct scratch *s, const struct ebpf_set_ipv6 *set)
@@ -256,7 +256,7 @@ INLINE long set_arp(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         arp.sha.a[i] = (arp.sha.a[i] & ~set->m_sha.a[i]) | (set->sha.a[i] & set->m_sha.a[i]);
         arp.tha.a[i] = (arp.tha.a[i] & ~set->m_tha.a[i]) | (set->tha.a[i] & set->m_tha.a[i]);
     }
-    return bpf_skb_store_bytes(skb, s->l3, &arp, sizeof(arp), 0);
+    return bpf_skb_store_bytes(skb, s->l3, &arp, sizeof(arp), BPF_F_RECOMPUTE_CSUM);
 }
 
 /* --- neighbour discovery --- */

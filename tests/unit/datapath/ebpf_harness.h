@@ -101,6 +101,20 @@ static int run_prog(int prog, const void *frame, size_t len, void *out, size_t *
     return (int)opts.retval;
 }
 
+#define TEST_SUMMED 4 /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, absent from Debian's header */
+
+/* PROG leaves right what a device has summed the frame up to (CHECKSUM_COMPLETE), as far as this kernel tells. */
+static WR_UNUSED bool keeps_sum(int prog, const void *frame, size_t len)
+{
+    uint8_t out[1024];
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (uint32_t)len, .data_out = out,
+                        .data_size_out = sizeof(out), .repeat = 1, .flags = TEST_SUMMED);
+    int error = bpf_prog_test_run_opts(prog, &opts);
+
+    assert_true(!error || error == -EBADMSG || error == -EINVAL);
+    return error != -EBADMSG;
+}
+
 /* By EBPF_VXLAN etc. */
 static WR_UNUSED const enum tunnel_type tunnel_types[] = {[EBPF_VXLAN] = TUNNEL_VXLAN, TUNNEL_GRE, TUNNEL_GENEVE};
 

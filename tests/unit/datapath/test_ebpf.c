@@ -138,6 +138,9 @@ static void test_set_fields(void **state WR_UNUSED)
         flow_key_and(&masked, &key, &mask);
         put_flow(7, &masked, &mask, &a, sizeof(a), 0);
         last_upcall.kind = 0;
+        assert_true(keeps_sum(maps.port_prog_fd, f.b, f.n));
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        last_upcall.kind = 0;
         action = run_prog(maps.port_prog_fd, f.b, f.n, out, &out_len);
         event_base_loop(base, EVLOOP_NONBLOCK);
         ebpf_flows_del(flows, 7, NULL, 0);
