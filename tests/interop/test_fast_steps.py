@@ -49,7 +49,8 @@ FLOWS = {
             "tcp6,ipv6_dst=fd00::8,actions=%s,set_field:fd02::1->ipv6_src,set_field:5->tcp_src,output:9" % ROUTED,
             "tcp,dl_vlan=5,actions=strip_vlan,%s,output:9" % ROUTED,
             "dl_vlan=6,actions=strip_vlan,output:9",
-            "tcp,nw_dst=10.0.0.9,actions=mod_vlan_vid:7,output:9"],
+            "tcp,nw_dst=10.0.0.9,actions=mod_vlan_vid:7,output:9",
+            "tcp,tcp_src=70,actions=output:9", "tcp6,tcp_src=70,actions=output:9"],
     "hv2": ["tun_metadata0=%d,tun_metadata1=5,actions=output:4" % SECRET,
             "tun_metadata0=%d,actions=output:5" % (SECRET + 1),
             "priority=1,actions=output:6"],
@@ -172,6 +173,34 @@ def test_too_big_is_told(hvs, name):
     hvs.world.ip(hvs.hv_ns("hv1"), "neigh", "flush", "dev", "und0")
     for _ in range(3):
         assert passed_on(hvs, sent, want) == want
+
+
+def not_told(packet, **addresses):
+    layer = packet[1]
+    for name, value in addresses.items():
+        setattr(layer, name, value)
+    packet[TCP].sport = 70
+    return packet
+
+
+NOT_TOLD = {
+    "to a multicast address": not_told(big(1), dst="239.1.1.1"),
+    "to all": not_told(big(1), dst="255.255.255.255"),
+    "from a multicast address": not_told(big(1), src="239.1.1.1"),
+    "from loopback": not_told(big(1), src="127.0.0.1"),
+    "to a multicast address, IPv6": not_told(big6(1), dst="ff1e::1"),
+    "from a multicast address, IPv6": not_told(big6(1), src="ff1e::1"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TOLD)
+def test_too_big_is_not_told(hvs, name):
+    """In the name of one who is not a single host, or to such a one; whoever is behind is."""
+    want = {1: [raw(too_big(ROOM, big(7)))]}
+    for _ in range(3):
+        hvs.wire.drain(0)
+        hvs.wire.sockets[1].send(raw(NOT_TOLD[name]))
+        assert passed_on(hvs, raw(big(7)), want) == want
 
 
 RULES = {"mark": (("fwmark", "5"), "egress_pkt_mark=5"), "source": (("from", "10.201.1.2"), "local_ip=10.201.1.2")}

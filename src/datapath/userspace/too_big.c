@@ -24,7 +24,23 @@ struct icmp_too_big {
     __be32 mtu; /* IPv4: the low 16 bits */
 } WR_PACKED;
 
-/* Errors beget no errors (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)). */
+/* What no single host has or sends from: "this host", loopback, multicast, reserved, broadcast (RFC 1122, 3.2.1.3). */
+static bool is_no_host4(__be32 addr)
+{
+    uint32_t first = be32toh(addr) >> 24;
+
+    return !first || first == 127 || first >= 224;
+}
+
+static bool is_no_host6(const struct ip_addr *addr)
+{
+    static const struct ip_addr unspecified, loopback = {.b = {[15] = 1}};
+
+    return addr->b[0] == 0xff || !memcmp(addr, &unspecified, sizeof(*addr)) || !memcmp(addr, &loopback, sizeof(*addr));
+}
+
+/* Errors beget no errors, and nobody hears of one who is not a host, or of what was for more than one (RFC 1122, 3.2.2;
+ * RFC 4443, 2.4 (e)): the answer comes from whom the packet was for. */
 static bool may_answer(const struct packet *p, const struct flow_key *key)
 {
     const struct ipv4_hdr *ip = (const struct ipv4_hdr *)(const void *)(p->data + p->l3_ofs);
@@ -37,9 +53,10 @@ static bool may_answer(const struct packet *p, const struct flow_key *key)
         bool is_error =
             key->ip_proto == IP_PROTO_ICMP && (type == 3 || type == 4 || type == 5 || type == 11 || type == 12);
 
-        return ip->frag_off & htobe16(IPV4_DF) && key->ip_src.be32[3] && !is_error;
+        return ip->frag_off & htobe16(IPV4_DF) && !is_no_host4(key->ip_src.be32[3]) &&
+               !is_no_host4(key->ip_dst.be32[3]) && !is_error;
     }
-    return key->eth_type == htobe16(ETH_TYPE_IPV6) && (key->ip_src.u64[0] | key->ip_src.u64[1]) &&
+    return key->eth_type == htobe16(ETH_TYPE_IPV6) && !is_no_host6(&key->ip_src) && !is_no_host6(&key->ip_dst) &&
            !(key->ip_proto == IP_PROTO_ICMPV6 && type < 128);
 }
 
