@@ -203,6 +203,19 @@ def test_too_big_is_not_told(hvs, name):
         assert passed_on(hvs, raw(big(7)), want) == want
 
 
+def test_too_big_is_told_so_often(hvs):
+    """A thousand times at once and a second."""
+    sender, frame, told, start = hvs.wire.sockets[1], raw(big(7)), 0, time.monotonic()
+    for _ in range(100):
+        for _ in range(40):
+            sender.send(frame)
+        told += len(hvs.wire.drain(0.01)[1])
+    passed = time.monotonic() - start
+    told += len(hvs.wire.drain(0.5)[1])
+    assert told <= 1000 + 1000 * (passed + 0.1), passed
+    wait_for("another one to be told", lambda: passed_on(hvs, frame, {1: [raw(too_big(ROOM, big(7)))]}), 5)
+
+
 RULES = {"mark": (("fwmark", "5"), "egress_pkt_mark=5"), "source": (("from", "10.201.1.2"), "local_ip=10.201.1.2")}
 
 

@@ -117,6 +117,16 @@ static struct packet *as_it_came(const struct packet *p, const struct flow_key *
     return was;
 }
 
+/* Who floods a tunnel with what does not fit is told a thousand times a second (RFC 4443, 2.4 (f); RFC 1812, 4.3.2.8).
+ */
+static bool is_told_enough(struct us_port *port)
+{
+    static const struct dp_policing limit = {.rate_kpps = 1, .burst_kpkts = 1};
+
+    policer_set(&port->told, &limit, port->dp->now_ms); /* once */
+    return !policer_admit(&port->told, 0, 1, port->dp->now_ms);
+}
+
 void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flow_key *key, unsigned int mtu)
 {
     struct us_port *port = us_port_find(dp, key->in_port);
@@ -125,7 +135,8 @@ void us_too_big(struct us_datapath *dp, const struct packet *p, const struct flo
     struct packet *answer, *was;
     struct eth_hdr *eth;
 
-    if (!port || port->gone || port->ops == &us_tunnel_ops || !may_answer(p, key) || (!v6 && mtu < IPV4_MTU_MIN)) {
+    if (!port || port->gone || port->ops == &us_tunnel_ops || !may_answer(p, key) || (!v6 && mtu < IPV4_MTU_MIN) ||
+        is_told_enough(port)) {
         return;
     }
     mtu = v6 ? MAX(mtu, IPV6_MTU_MIN) : mtu; /* what is no bigger than that goes in fragments of the outer packet */

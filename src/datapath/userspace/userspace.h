@@ -58,9 +58,10 @@ struct us_port {
     bool gone;     /* port_gone was called */
     bool deleted;  /* by dp_port_del() while it receives: freed when that is done */
     struct policer policer;
-    uint32_t priority; /* SO_PRIORITY of `fd` as it is set now */
-    int fd;            /* netdevs: the AF_PACKET socket or TAP */
-    int ifindex;       /* SYSTEM */
+    struct policer told; /* us_too_big() */
+    uint32_t priority;   /* SO_PRIORITY of `fd` as it is set now */
+    int fd;              /* netdevs: the AF_PACKET socket or TAP */
+    int ifindex;         /* SYSTEM */
     uint16_t udp_dst_port;
     int tunnel_fds[2]; /* what is received from: IPv4, IPv6 */
 };
