@@ -673,6 +673,9 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         free(dp);
         return error;
     }
+    dp->strangers = rundir && ebpf_ports_have_strangers(dp);
+    dp->maps.replaces |= dp->strangers;
+    dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     dp->opts = ebpf_opts_new(&dp->maps);
     dp->flows = ebpf_flows_new(&dp->maps, dp->opts);
     dp->born_ns = time_mono_ns();
@@ -688,10 +691,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->us->police_admits = ebpf_police_admits;
     dp->us->policies_changed = on_policies;
     dp->us->owner = dp;
-    dp->strangers = rundir && ebpf_ports_have_strangers(dp);
-    dp->maps.replaces |= dp->strangers;
     listener = (struct ebpf_listener){.fn = on_upcall, .aux = dp, .drops = dp->us->drops, .old_ms = UPCALL_OLD_MS};
-    dp->unsettled = dp->maps.adopted || dp->maps.replaces;
     if (dp->maps.adopted) {
         ebpf_ports_adopt(dp);
         ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
@@ -722,6 +722,8 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     *ret_dp = &dp->dp;
     return 0;
 fail:
+    /* What a process before us left goes on, as if we had been killed: the next one finds what there is of ours. */
+    dp->leaving = dp->unsettled;
     eb_close(&dp->dp);
     return error;
 }

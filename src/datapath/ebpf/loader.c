@@ -359,7 +359,10 @@ static int map_all(struct ebpf_maps *m)
     m->meter_prog_fd = bpf_program__fd(m->skel->progs.meter_ask);
     m->drops_id = map_id(m->drops_fd);
     m->n_cpus = libbpf_num_possible_cpus();
-    return m->config && m->ports && m->masks && m->slots && m->steps && m->drops_id && m->n_cpus > 0 ? 0 : -ENOMEM;
+    if (m->n_cpus <= 0) {
+        return m->n_cpus ? m->n_cpus : -EIO; /* it reads a file */
+    }
+    return m->config && m->ports && m->masks && m->slots && m->steps && m->drops_id ? 0 : -ENOMEM;
 }
 
 static void init_config(struct ebpf_config *c)
@@ -468,7 +471,7 @@ int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps)
     }
     error = map_all(&m);
     if (error) {
-        log_err("the memory of BPF maps cannot be mapped: %s", strerror(-error));
+        log_err("the maps cannot be used: %s", strerror(-error));
         ebpf_unload(&m);
         return error;
     }
