@@ -375,6 +375,24 @@ def test_address_goes_while_nobody_looks(cloud):
     assert local_addresses(cloud, "hv2") == found
 
 
+def test_address_gets_another_mask(cloud):
+    """The new one comes before the old one goes, and the address is there all the time."""
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+
+    def known():
+        return "10.99.7.7" in local_addresses(cloud, "hv2")
+    for length in (24, 25):
+        world.ip(ns, "addr", "add", f"10.99.7.7/{length}", "dev", "und0")
+    wait_for("the address to be known", known, 5)
+    world.ip(ns, "addr", "del", "10.99.7.7/24", "dev", "und0")
+    world.ip(ns, "addr", "add", "10.99.8.8/32", "dev", "und0")
+    wait_for("what came then to be known", lambda: "10.99.8.8" in local_addresses(cloud, "hv2"), 5)
+    assert known()
+    for address in ("10.99.7.7/25", "10.99.8.8/32"):
+        world.ip(ns, "addr", "del", address, "dev", "und0")
+    wait_for("the address to be forgotten", lambda: not known(), 5)
+
+
 def test_port_is_made_again_while_nobody_looks(cloud):
     """What another device of that name is to have, it has at once, and not only when all is settled."""
     world, vm = cloud.world, f"{cloud.world.name}-vm0hv1"

@@ -42,10 +42,17 @@ struct device {
     UT_hash_handle hh;
 };
 
+/* IPv4 has an address on a device several times, under masks or with other ends that differ: when somebody changes the
+ * mask, the new one comes before the old one goes. */
+struct address_id {
+    int ifindex;
+    struct ip_addr addr, other_end; /* IPv6: zero */
+    uint32_t prefix_len;            /* likewise */
+};
+
 struct address {
     struct address *prev, *next;
-    int ifindex;
-    struct ip_addr addr;
+    struct address_id id;
 };
 
 struct ebpf_net {
@@ -170,70 +177,82 @@ static void addr_map_set(struct ebpf_net *net, const struct ip_addr *addr, bool 
     }
 }
 
-static struct address *address_find(struct ebpf_net *net, int ifindex, const struct ip_addr *addr)
+static struct address *address_find(struct ebpf_net *net, const struct address_id *id)
 {
     struct address *a;
 
     DL_FOREACH(net->addresses, a) {
-        if ((ifindex < 0 || a->ifindex == ifindex) && !memcmp(&a->addr, addr, sizeof(*addr))) {
+        if (!memcmp(&a->id, id, sizeof(*id))) {
             return a;
         }
     }
     return NULL;
 }
 
-static void address_add(struct ebpf_net *net, int ifindex, const struct ip_addr *addr)
+static void address_add(struct ebpf_net *net, const struct address_id *id)
 {
     struct address *a;
 
-    if (!address_find(net, ifindex, addr)) {
+    if (!address_find(net, id)) {
         a = xcalloc(1, sizeof(*a));
-        a->ifindex = ifindex;
-        a->addr = *addr;
+        a->id = *id;
         DL_APPEND(net->addresses, a);
-        device_get(net, ifindex)->n_addrs++;
-        addr_map_set(net, addr, true);
+        device_get(net, id->ifindex)->n_addrs++;
+        addr_map_set(net, &id->addr, true);
     }
 }
 
 static void address_del(struct ebpf_net *net, struct address *a)
 {
-    struct device *d = device_find(net, a->ifindex);
+    struct device *d = device_find(net, a->id.ifindex);
 
     if (d) {
         d->n_addrs--;
     }
     DL_DELETE(net->addresses, a);
-    if (!address_find(net, -1, &a->addr)) {
-        addr_map_set(net, &a->addr, false);
+    if (!ebpf_net_has_address(net, &a->id.addr, 128)) {
+        addr_map_set(net, &a->id.addr, false);
     }
     free(a);
+}
+
+/* False: it is no IP address. */
+static bool read_ip(const struct nlattr *attr, uint8_t family, struct ip_addr *ret_addr)
+{
+    if (family == AF_INET && mnl_attr_get_payload_len(attr) == 4) {
+        *ret_addr = ip_addr_from_v4(0);
+        memcpy(&ret_addr->be32[3], mnl_attr_get_payload(attr), 4);
+        return true;
+    }
+    if (family == AF_INET6 && mnl_attr_get_payload_len(attr) == 16) {
+        memcpy(ret_addr, mnl_attr_get_payload(attr), 16);
+        return true;
+    }
+    return false;
 }
 
 static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(h);
     const struct nlattr *tb[IFLA_MAX + 1] = {0}, *attr;
-    struct ip_addr addr = {0};
+    struct address_id id = {.ifindex = (int)ifa->ifa_index};
     struct address *a;
 
     mnl_attr_parse(h, sizeof(*ifa), attr_cb, tb);
     attr = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
-    if (!attr) {
+    if (!attr || !read_ip(attr, ifa->ifa_family, &id.addr)) {
         return;
     }
-    if (ifa->ifa_family == AF_INET && mnl_attr_get_payload_len(attr) == 4) {
-        addr = ip_addr_from_v4(0);
-        memcpy(&addr.be32[3], mnl_attr_get_payload(attr), 4);
-    } else if (ifa->ifa_family == AF_INET6 && mnl_attr_get_payload_len(attr) == 16) {
-        memcpy(&addr, mnl_attr_get_payload(attr), 16);
-    } else {
-        return;
+    if (ifa->ifa_family == AF_INET) {
+        id.prefix_len = ifa->ifa_prefixlen;
+        if (tb[IFA_ADDRESS]) {
+            read_ip(tb[IFA_ADDRESS], AF_INET, &id.other_end);
+        }
     }
     if (h->nlmsg_type == RTM_NEWADDR) {
-        address_add(net, (int)ifa->ifa_index, &addr);
+        address_add(net, &id);
     } else {
-        a = address_find(net, (int)ifa->ifa_index, &addr);
+        a = address_find(net, &id);
         if (a) {
             address_del(net, a);
         }
@@ -485,7 +504,7 @@ static void forget_old_addresses(struct ebpf_net *net)
     while (more) {
         addr = next;
         more = !bpf_map_get_next_key(net->maps->local_addrs_fd, &addr, &next);
-        if (!address_find(net, -1, &addr)) {
+        if (!ebpf_net_has_address(net, &addr, 128)) {
             addr_map_set(net, &addr, false);
         }
     }
@@ -754,7 +773,7 @@ bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsi
     struct address *a;
 
     DL_FOREACH(net->addresses, a) {
-        if (ip_addr_has_prefix(&a->addr, addr, bits)) {
+        if (ip_addr_has_prefix(&a->id.addr, addr, bits)) {
             return true;
         }
     }
