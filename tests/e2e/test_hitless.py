@@ -393,6 +393,27 @@ def test_address_gets_another_mask(cloud):
     wait_for("the address to be forgotten", lambda: not known(), 5)
 
 
+def test_routes_are_looked_up_whatever_somebody_does(cloud):
+    """Who turns the host's forwarding off has the programs' device for it not forward either; others remove the device."""
+    cloud.allowed_warnings += ["somebody removed the device wr-routes"]
+    world, ns, vm = cloud.world, cloud.hv_ns("hv2"), f"{cloud.world.name}-vm0hv2"
+    before = cloud.drops("hv2")
+
+    def forwards(family="ipv4"):
+        return world.sh(ns, "sysctl", "-n", f"net.{family}.conf.wr-routes.forwarding", check=False).stdout == "1\n"
+    for value in (1, 0):
+        world.sysctl(ns, net__ipv4__ip_forward=value, net__ipv6__conf__all__forwarding=value)
+    assert echo(vm, "10.9.0.1", count=5) == 5
+    wait_for("it to forward again", lambda: forwards() and forwards("ipv6"), 5)
+    for link in ("wr-routes", "wr-routesp"):
+        world.ip(ns, "link", "del", link)
+        assert echo(vm, "10.9.0.1", count=5) == 5
+        wait_for("the device", forwards, 5)
+        with cloud.switches_frozen():
+            assert echo(vm, "10.9.0.1", count=5) == 5
+    assert cloud.drops("hv2") == before
+
+
 def test_port_is_made_again_while_nobody_looks(cloud):
     """What another device of that name is to have, it has at once, and not only when all is settled."""
     world, vm = cloud.world, f"{cloud.world.name}-vm0hv1"

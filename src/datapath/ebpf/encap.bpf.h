@@ -87,12 +87,12 @@ union hop_word {
 };
 
 /* The kernel's routes know a way, but not one for us: to this host itself, or into an encapsulation of the route's own.
- */
+ * Or they cannot be asked now: the device for it does not forward, or is gone, until user space sees to it. */
 INLINE bool is_for_user_space(const struct ebpf_tunnel *t, long result)
 {
     struct ip_addr dst = t->dst; /* on the stack, as keys must be before Linux 6.2 */
 
-    return result == BPF_FIB_LKUP_RET_UNSUPP_LWT ||
+    return result < 0 || result == BPF_FIB_LKUP_RET_FWD_DISABLED || result == BPF_FIB_LKUP_RET_UNSUPP_LWT ||
            (result == BPF_FIB_LKUP_RET_NOT_FWDED && bpf_map_lookup_elem(&local_addrs, &dst));
 }
 

@@ -8,6 +8,7 @@
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
+#include <linux/netconf.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -64,7 +65,8 @@ struct ebpf_net {
     struct event *event, *routes_event;
     struct device *devices;
     struct address *addresses;
-    bool lost; /* events were lost: all is to be read anew */
+    bool lost;      /* events were lost: all is to be read anew */
+    bool fib_stale; /* somebody removed the device for which routes are looked up, or changed it, maybe */
 };
 
 /* --- devices --- */
@@ -120,6 +122,7 @@ static void device_gone(struct ebpf_net *net, struct device *d)
     uint32_t port = d->port;
 
     HASH_DEL(net->devices, d);
+    net->fib_stale |= (uint32_t)d->ifindex == net->maps->config->fib_ifindex;
     if (d->kind) {
         ebpf_link_set(net->maps, d->ifindex, 0);
     }
@@ -292,6 +295,42 @@ static void settle_filter(struct ebpf_net *net, struct device *d)
     }
 }
 
+/* --- the device for which routes are looked up --- */
+
+/* Who turns the whole host's forwarding off turns it off there, too. */
+static void read_netconf(struct ebpf_net *net, const struct nlmsghdr *h)
+{
+    const struct nlattr *tb[IFLA_MAX + 1] = {0}, *forwarding, *ifindex;
+
+    mnl_attr_parse(h, sizeof(struct netconfmsg), attr_cb, tb);
+    forwarding = tb[NETCONFA_FORWARDING];
+    ifindex = tb[NETCONFA_IFINDEX];
+    if (forwarding && ifindex && !mnl_attr_get_u32(forwarding)) {
+        net->fib_stale |= mnl_attr_get_u32(ifindex) == net->maps->config->fib_ifindex;
+    }
+}
+
+/* Without it, or where it does not forward, the programs' lookups find no route. */
+static void settle_fib(struct ebpf_net *net)
+{
+    int fib = 0, error = net->fib_stale ? ebpf_fib_device_create(&fib) : 0;
+
+    if (!net->fib_stale) {
+        return;
+    }
+    if (error) { /* the next event brings another try */
+        log_limited(LOG_LEVEL_ERR, "the device %s, for which routes are looked up: %s", EBPF_FIB_DEVICE,
+                    strerror(-error));
+        return;
+    }
+    net->fib_stale = false;
+    if (net->maps->config->fib_ifindex != (uint32_t)fib) {
+        log_warn("somebody removed the device %s: it is there again", EBPF_FIB_DEVICE);
+        __atomic_store_n(&net->maps->config->fib_ifindex, (uint32_t)fib, __ATOMIC_RELAXED);
+    }
+    __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE);
+}
+
 /* --- requests --- */
 
 static int read_message(const struct nlmsghdr *h, void *net)
@@ -308,6 +347,9 @@ static int read_message(const struct nlmsghdr *h, void *net)
     case RTM_DELQDISC:
     case RTM_DELTFILTER:
         read_filter_gone(net, h);
+        break;
+    case RTM_NEWNETCONF:
+        read_netconf(net, h);
         break;
     default:
         break;
@@ -427,6 +469,7 @@ static void settle(struct ebpf_net *net)
 {
     struct device *d, *next;
 
+    settle_fib(net);
     HASH_ITER(hh, net->devices, d, next) {
         settle_filter(net, d);
         if (d->port) {
@@ -552,6 +595,7 @@ static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *n
     read_events(net);
     if (net->lost) {
         net->lost = read_all(net) != 0;
+        net->fib_stale = true;
     }
     settle(net);
 }
@@ -624,7 +668,8 @@ static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_
 
 static int open_sockets(struct ebpf_net *net)
 {
-    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_TC};
+    static const int groups[] = {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR,  RTNLGRP_IPV6_IFADDR,
+                                 RTNLGRP_TC,   RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF};
     static const int route_groups[] = {RTNLGRP_LINK,      RTNLGRP_NEIGH,     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
                                        RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
     int one = 1, size = 1 << 20, error;

@@ -383,9 +383,12 @@ void ebpf_link_remove(const char *name)
 int ebpf_fib_device_create(int *ret_ifindex)
 {
     static const struct eth_addr any;
-    int error =
-        if_nametoindex(EBPF_FIB_DEVICE) ? 0 : ebpf_veth_create(EBPF_FIB_DEVICE, 0, &any, EBPF_FIB_DEVICE "p", -1);
+    int error = 0;
 
+    if (!if_nametoindex(EBPF_FIB_DEVICE)) {
+        ebpf_link_remove(EBPF_FIB_DEVICE "p"); /* of one that was moved to another namespace */
+        error = ebpf_veth_create(EBPF_FIB_DEVICE, 0, &any, EBPF_FIB_DEVICE "p", -1);
+    }
     error = error ? error : ebpf_conf_set("ipv4", EBPF_FIB_DEVICE, "forwarding", "1");
     if (error) {
         return error;
