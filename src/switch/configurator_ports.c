@@ -446,7 +446,7 @@ static void add_port(const struct configurator *c, struct cbridge *cb, struct if
     iface->ifindex = link ? link->ifindex : 0;
     iface->synced_serial = 0;
     iface->dirty = true;
-    iface->policed = false;
+    iface->policed = true; /* by a process before us, maybe: what the row says now is told in any case */
     log_info("bridge %s: port %s added, number %u", cb->name, iface->name, iface->is_local ? 65534 : iface->ofport);
 }
 

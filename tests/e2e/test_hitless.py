@@ -414,6 +414,25 @@ def test_routes_are_looked_up_whatever_somebody_does(cloud):
     assert cloud.drops("hv2") == before
 
 
+def test_policing_ends_while_nobody_looks(cloud):
+    world, vm = cloud.world, f"{cloud.world.name}-vm0hv2"
+
+    def police(kpkts, *options):
+        cloud.vsctl("hv2", *options, "set", "Interface", "tap0", f"ingress_policing_kpkts_rate={kpkts}", f"ingress_policing_kpkts_burst={kpkts}")
+
+    def policed():
+        before = cloud.drops("hv2").get("policing", 0)
+        echo(vm, "10.9.0.1", count=3000, interval=0.0002, wait=1)
+        return cloud.drops("hv2").get("policing", 0) > before
+    police(1)
+    assert policed()
+    os.kill(world.pid("switchd-hv2"), signal.SIGSTOP)
+    police(0, "--no-wait")
+    world.kill("switchd-hv2", signal.SIGKILL)
+    cloud.switches_again("hv2")
+    assert not policed()
+
+
 def test_port_is_made_again_while_nobody_looks(cloud):
     """What another device of that name is to have, it has at once, and not only when all is settled."""
     world, vm = cloud.world, f"{cloud.world.name}-vm0hv1"
