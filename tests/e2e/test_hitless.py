@@ -8,12 +8,13 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import threading
 import time
 
 import pytest
 from datapaths import need_bpf
-from echo import echo
+from echo import echo, socket_in
 from world import PATIENCE, netns_list, run, wait_for
 
 STREAMS = pathlib.Path(__file__).with_name("udp_streams.py")
@@ -355,6 +356,36 @@ def test_userspace_alone_if_asked_for(cloud):
         cloud.switchd_up("hv2")
         wait_for("an answer", answers, 10)
         assert [len(programs(cloud, "hv2", link)) for link in ("tap0", "und0")] == [1, 1]
+
+
+def test_slow_flows_become_fast_when_there_is_room(cloud):
+    """The fast path knows 256 masks, and each of these flows has another one."""
+    vm, cookie, sent = f"{cloud.world.name}-vm0hv2", 0x4d, range(320)
+    flows = [f"cookie={cookie},priority=50000,in_port=tap0,udp,tp_dst={2000 + n},actions=move:NXM_OF_IP_SRC[0..{n % 32}]->"
+             f"NXM_NX_REG0[0..{n % 32}],move:NXM_OF_UDP_SRC[0..{n // 32}]->NXM_NX_REG1[0..{n // 32}],output:tun0" for n in sent]
+    cloud.ofctl("hv2", "--bundle", "add-flows", "br0", "-", stdin="\n".join(flows))
+
+    def slow():
+        shown = cloud.appctl("hv2", "dpctl/dump-flows", "-m").splitlines()
+        return [int(port) for line in shown if "dp:userspace" in line for port in re.findall(r"udp\(src=[^,]*,dst=(2[0-9]{3})\)", line)]
+
+    with socket_in(vm, socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for _ in range(3):
+            for n in sent:
+                s.sendto(b"x", ("10.9.0.1", 2000 + n))
+                time.sleep(0.0005)
+        assert slow()
+        kept = slow()[0]
+        cloud.vsctl("hv2", "set", "Open_vSwitch", ".", "other_config:max-idle=1000")
+
+        def fast():
+            s.sendto(b"x", ("10.9.0.1", kept))
+            return kept not in slow()
+        try:
+            wait_for("it to be fast", fast, 20)
+        finally:
+            cloud.vsctl("hv2", "remove", "Open_vSwitch", ".", "other_config", "max-idle")
+            cloud.ofctl("hv2", "del-flows", "br0", f"cookie={cookie}/-1")
 
 
 def local_addresses(cloud, hv):

@@ -296,6 +296,7 @@ static int fast_put(struct ebpf_datapath *dp, const struct dp_flow *flow)
     compile(dp, flow, &program);
     error = ebpf_flows_put(dp->flows, flow->id, flow->key, flow->mask, &program, flow->stats.used_ms, time_mono_ms());
     free(program.steps);
+    dp->crowded |= error != 0;
     return error;
 }
 
@@ -318,6 +319,23 @@ static int put_again(void *dp, const struct dp_flow *flow)
 {
     fast_put(dp, flow);
     return 0;
+}
+
+/* Stops at the first for which there is no room. */
+static int put_if_missing(void *dp_, const struct dp_flow *flow)
+{
+    struct ebpf_datapath *dp = dp_;
+
+    return ebpf_flows_has(dp->flows, flow->id) ? 0 : fast_put(dp, flow);
+}
+
+/* What once found no room would go the slow way for as long as it is used, and be lost whenever no process runs. */
+static void use_room(struct ebpf_datapath *dp)
+{
+    if (dp->crowded && ebpf_flows_have_room(dp->flows)) {
+        dp->crowded = false;
+        dp_userspace_class.flow_for_each(dp->inner, put_if_missing, dp);
+    }
 }
 
 /* Flows that leave the outer source address to the route follow it. */
@@ -464,6 +482,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
     struct ebpf_datapath *dp = dp_;
 
     ebpf_flows_tick(dp->flows, time_mono_ms());
+    use_room(dp);
     follow_sources(dp);
     follow_mtus(dp);
 }

@@ -62,6 +62,7 @@ struct ebpf_datapath {
     bool unsettled, settling; /* orphans may be left; they are being handed over */
     bool strangers;           /* programs serve whose maps are pinned nowhere */
     bool leaving;             /* the kernel goes on without us */
+    bool crowded;             /* some flows found no room in the maps: they go the slow way */
     struct fast_port *ports;
     struct ebpf_leaving removed; /* devices of INTERNAL ports */
     struct remote *remotes;

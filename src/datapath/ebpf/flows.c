@@ -50,7 +50,7 @@ struct ebpf_flows {
     size_t n_free;
     uint32_t mask_users[EBPF_MASKS_MAX]; /* slots, in quarantine too */
     uint64_t *steps_used;                /* a bit for each of the pool */
-    uint32_t steps_next;
+    uint32_t steps_next, n_steps_used;
 };
 
 /* --- counters --- */
@@ -89,6 +89,7 @@ static void steps_mark(struct ebpf_flows *f, uint32_t at, uint32_t n, bool used)
 
         f->steps_used[i / 64] = used ? f->steps_used[i / 64] | bit : f->steps_used[i / 64] & ~bit;
     }
+    f->n_steps_used += used ? n : -n;
 }
 
 /* Next fit. */
@@ -440,6 +441,24 @@ int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *k
     }
     HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
     return 0;
+}
+
+bool ebpf_flows_has(const struct ebpf_flows *f, dp_flow_id id)
+{
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    return flow;
+}
+
+bool ebpf_flows_have_room(const struct ebpf_flows *f)
+{
+    uint32_t free_masks = 0;
+
+    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
+        free_masks += !f->mask_users[i];
+    }
+    return free_masks && f->n_free > EBPF_SLOTS_MAX / 16 && f->n_steps_used < EBPF_STEPS_POOL / 16 * 15;
 }
 
 int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats)

@@ -22,6 +22,9 @@ void ebpf_flows_free(struct ebpf_flows *flows); /* the maps' contents stay */
  * is changed: a former version of the flow is removed). */
 int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
                    const struct ebpf_program *program, int64_t used_ms, int64_t now_ms);
+bool ebpf_flows_has(const struct ebpf_flows *flows, dp_flow_id id);
+/* Some have gone since there was no room, and a new one would be likely to find some. */
+bool ebpf_flows_have_room(const struct ebpf_flows *flows);
 /* -ENOENT. */
 int ebpf_flows_del(struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats, int64_t now_ms);
 int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct dp_flow_stats *ret_stats);
