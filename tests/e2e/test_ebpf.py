@@ -282,6 +282,7 @@ def test_ends_and_is_detached(cloud):
     probe.goes_on()
     assert not probe.lost()
     ns = cloud.hv_ns("hv1")
+    cloud.world.veth(ns, "wrp0", ns, "wrp-other")  # somebody else's
     cloud.world.spawn("monitor", ["stdbuf", "-oL", "tc", "monitor"], netns=ns)
     wait_for("the monitor", lambda: (cloud.world.sh(ns, "tc", "qdisc", "replace", "dev", "lo", "root", "pfifo"),
                                      cloud.world.log("monitor"))[1], 5)
@@ -294,7 +295,8 @@ def test_ends_and_is_detached(cloud):
     cloud.world.sh(ns, "tc", "qdisc", "del", "dev", "lo", "root")
     assert not cloud.pins("hv1").exists()
     links = json.loads(cloud.world.ip(ns, "-j", "link").stdout)
-    assert not [link["ifname"] for link in links if link["ifname"].startswith("wr") or "PROMISC" in link["flags"]]
+    assert {link["ifname"] for link in links if link["ifname"].startswith("wr") or "PROMISC" in link["flags"]} == {"wrp0", "wrp-other"}
+    cloud.world.ip(ns, "link", "del", "wrp0")
     filters = [cloud.world.sh(ns, "tc", "filter", "show", "dev", link["ifname"], "ingress", check=False).stdout
                for link in links]
     assert not [text for text in filters if "bpf" in text]

@@ -464,6 +464,19 @@ def test_policing_ends_while_nobody_looks(cloud):
     assert not policed()
 
 
+def test_others_devices_of_like_names_stay(cloud):
+    """The other ends of internal ports are wrp and eight digits; what is called wrp otherwise is no device of the switch's to remove."""
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+    world.veth(ns, "wrp0", ns, "wrp0p")
+    cloud.vsctl("hv2", "add-port", "br0", "wrp0")
+    os.kill(world.pid("switchd-hv2"), signal.SIGSTOP)
+    cloud.vsctl("hv2", "--no-wait", "del-port", "br0", "wrp0")
+    world.kill("switchd-hv2", signal.SIGKILL)
+    cloud.switches_again("hv2")
+    assert not programs(cloud, "hv2", "wrp0")
+    world.ip(ns, "link", "del", "wrp0")
+
+
 def test_port_is_made_again_while_nobody_looks(cloud):
     """What another device of that name is to have, it has at once, and not only when all is settled."""
     world, vm = cloud.world, f"{cloud.world.name}-vm0hv1"

@@ -767,8 +767,7 @@ int dp_ebpf_detach(const char *dir)
         if (ebpf_is_attached((int)links[i].if_index) || host_guard_is((int)links[i].if_index, HOST_GUARD_INNER)) {
             ebpf_detach((int)links[i].if_index);
         }
-        if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
-            !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
+        if (ebpf_is_internal_peer(links[i].if_name) || !strcmp(links[i].if_name, EBPF_FIB_DEVICE)) {
             ebpf_link_remove(links[i].if_name);
         }
     }

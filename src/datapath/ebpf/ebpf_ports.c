@@ -245,7 +245,7 @@ static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &ifindex);
     ebpf_port_forget(&p);
     ebpf_net_port_del(dp->net, ifindex); /* an uplink, maybe */
-    if (if_indextoname((unsigned int)ifindex, name) && !strncmp(name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
+    if (if_indextoname((unsigned int)ifindex, name) && ebpf_is_internal_peer(name)) {
         ebpf_leaving_add(&dp->removed, ifindex);
     }
 }
@@ -554,7 +554,7 @@ static void drop_left_over(struct ebpf_datapath *dp)
             continue;
         }
         ebpf_detach((int)links[i].if_index);
-        if (!strncmp(links[i].if_name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX))) {
+        if (ebpf_is_internal_peer(links[i].if_name)) {
             ebpf_leaving_add(&dp->removed, (int)links[i].if_index);
         }
     }

@@ -423,9 +423,8 @@ static void settle_port(struct ebpf_net *net, struct device *d)
 
 static bool is_ours(const struct device *d)
 {
-    return !strncmp(d->name, EBPF_PEER_PREFIX, strlen(EBPF_PEER_PREFIX)) ||
-           !strncmp(d->name, EBPF_FIB_DEVICE, strlen(EBPF_FIB_DEVICE)) ||
-           !strncmp(d->name, EBPF_DETOUR_PREFIX, strlen(EBPF_DETOUR_PREFIX));
+    return ebpf_is_internal_peer(d->name) || !strcmp(d->name, EBPF_FIB_DEVICE) ||
+           !strcmp(d->name, EBPF_FIB_DEVICE "p") || !strncmp(d->name, EBPF_DETOUR_PREFIX, strlen(EBPF_DETOUR_PREFIX));
 }
 
 /* A port of the process before us, which goes on forwarding by its program until it is added again, or dropped. */

@@ -22,6 +22,8 @@
 LOG_MODULE("ebpf_ports");
 
 #define MAPS_MAX 64 /* that a program of ours uses */
+#define PEER_PREFIX "wrp"
+#define PEER_DIGITS 8
 
 /* --- attaching --- */
 
@@ -333,7 +335,15 @@ static uint32_t name_hash(const char *name)
 
 void ebpf_internal_peer(const char *name, char *ret_peer)
 {
-    snprintf(ret_peer, IFNAMSIZ, EBPF_PEER_PREFIX "%08x", name_hash(name));
+    snprintf(ret_peer, IFNAMSIZ, PEER_PREFIX "%0*x", PEER_DIGITS, name_hash(name));
+}
+
+bool ebpf_is_internal_peer(const char *name)
+{
+    const char *digits = name + strlen(PEER_PREFIX);
+
+    return !strncmp(name, PEER_PREFIX, strlen(PEER_PREFIX)) && strlen(digits) == PEER_DIGITS &&
+           strspn(digits, "0123456789abcdef") == PEER_DIGITS;
 }
 
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex)

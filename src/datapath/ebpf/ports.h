@@ -15,7 +15,6 @@
 #define EBPF_TC_HANDLE 1
 #define EBPF_TC_HANDLE_FRONT 2      /* ebpf_attach_in_front() */
 #define EBPF_PEER_MTU 65535         /* our ends of veths limit nothing: the other ends' MTUs do */
-#define EBPF_PEER_PREFIX "wrp"      /* our ends of INTERNAL ports */
 #define EBPF_FIB_DEVICE "wr-routes" /* and its other end, with a p */
 
 int ebpf_link_up(int ifindex);
@@ -51,6 +50,8 @@ bool ebpf_promisc(int ifindex, bool on);
 int ebpf_internal_create(const char *name, const struct eth_addr *mac, char *ret_peer, int *ret_peer_ifindex);
 /* What the other end of the INTERNAL port NAME is called: RET_PEER has IFNAMSIZ bytes. */
 void ebpf_internal_peer(const char *name, char *ret_peer);
+/* Is a device of this name our end of an INTERNAL port? */
+bool ebpf_is_internal_peer(const char *name);
 /* Removes a device (and so its other end), if there is one. */
 void ebpf_link_remove(const char *name);
 
