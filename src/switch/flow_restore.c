@@ -16,6 +16,7 @@ struct restore {
     struct bridge *br;
     int64_t now, saved_ms; /* saved_ms: what ages count from */
     bool complete;
+    off_t whole; /* up to where lines are whole */
     char *why;
 };
 
@@ -421,6 +422,7 @@ static int read_lines(struct restore *r, FILE *f, const char *identity, size_t *
             error = -EBADMSG;
             break;
         }
+        r->whole += len;
         line[len - 1] = '\0';
         if (strlen(line) != (size_t)len - 1) {
             r->why = xstrdup("not text");
@@ -459,6 +461,9 @@ int flow_restore(struct bridge *br, const char *path, const char *identity, int6
     }
     error = read_lines(&r, f, identity, &number);
     fclose(f);
+    if (!error && truncate(path, r.whole)) { /* or the next note would go on where that one ended */
+        log_info("%s: %s", path, strerror(errno));
+    }
     if (error && error != -ESTALE) {
         log_warn("%s, line %zu: %s: %s starts without the flows that it had (the file is now %s)", path, number,
                  r.why ? r.why : strerror(-error), br->name, damaged);

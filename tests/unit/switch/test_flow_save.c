@@ -386,6 +386,34 @@ static void too_much_to_note(void **state)
     check(s);
 }
 
+/* Killed in the middle of a note, and again before the file is written anew: what is noted meanwhile is a line of its
+ * own. */
+static void killed_in_a_note(void **state)
+{
+    struct saved *s = *state;
+    size_t n = 0;
+
+    for (unsigned int i = 0; i < 3000; i++) {
+        _cleanup_free_ char *flow = xasprintf("priority=%u,ip,actions=output:1", i);
+        env_flow(s->e.br, flow);
+    }
+    save(s);
+    run_until_complete(s);
+    flow_saver_destroy(s->e.br->saver, false);
+    FILE *f = fopen(s->path, "ae");
+    assert_non_null(f);
+    assert_true(fputs("flow add table=3,prio", f) > 0);
+    assert_int_equal(fclose(f), 0);
+    bridge_destroy(s->e.br);
+    assert_int_equal(bridge_create(s->e.sw, "br0", &s->e.br), 0);
+    add_ports(s->e.br);
+    assert_int_equal(flow_restore(s->e.br, s->path, IDENTITY, time_mono_ms(), &n), 0);
+    flow_saver_create(s->e.br, s->path, IDENTITY, true);
+    env_flow(s->e.br, "table=4,arp,actions=output:1");
+    flow_saver_sync(s->e.br->saver);
+    check(s);
+}
+
 static void begun_anew_when_long(void **state)
 {
     struct saved *s = *state;
@@ -623,6 +651,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(counters_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(changed_while_written, setup, teardown),
         cmocka_unit_test_setup_teardown(too_much_to_note, setup, teardown),
+        cmocka_unit_test_setup_teardown(killed_in_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(begun_anew_when_long, setup, teardown),
         cmocka_unit_test_setup_teardown(ages_and_counts_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged, setup, teardown),
