@@ -22,6 +22,7 @@ FIRST = pathlib.Path(__file__).with_name("first_packets.py")
 FIRST_RATE = 200
 KINDS = ("vxlan", "gre")
 RATE, FLOWS = 2000, 4
+UDP_SEGMENT = 103  # <linux/udp.h>
 PRIORITY, FORMER_PRIORITY = 53248, 49152  # of our filters
 
 
@@ -290,6 +291,40 @@ def test_filters_are_removed(cloud):
             cloud.switchd_up("hv2")
         wait_for("the programs", lambda: all(programs(cloud, "hv2", link) for link in ("tap0", "und0")))
         assert echo(vm, "10.9.0.2") == 1
+
+
+def super_packets_arrive(cloud):
+    """Do all of five of UDP's, from hv1 to hv2, which take the detour there?"""
+    source, target = (f"{cloud.world.name}-vm0hv{n}" for n in (1, 2))
+    with socket_in(source, socket.AF_INET, socket.SOCK_DGRAM) as s, socket_in(target, socket.AF_INET, socket.SOCK_DGRAM) as r:
+        r.bind(("10.9.0.2", 7777))
+        r.settimeout(0.5)
+        s.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1000)
+        for _ in range(5):
+            s.sendto(bytes(20000), ("10.9.0.2", 7777))
+            try:
+                for _ in range(20):
+                    r.recv(2000)
+            except TimeoutError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("change", ["tc qdisc del dev {} clsact", "ip link set {} down", "ip link del {}"])
+def test_detour_is_changed(cloud, change):
+    """By somebody: it is made anew, and serves again also while the switch does nothing."""
+    cloud.allowed_warnings += ["somebody changed the device of the detour"]
+    world, ns = cloud.world, cloud.hv_ns("hv2")
+
+    def detour():
+        return {link["ifname"]: link["ifindex"] for link in json.loads(world.ip(ns, "-j", "link").stdout) if link["ifname"].startswith("wr-detour")}
+    before = detour()
+    wait_for("a first one to be forwarded", lambda: super_packets_arrive(cloud), 20)  # a start may be so recent that packets wait
+    world.sh(ns, *change.format(*before).split())
+    wait_for("another one", lambda: detour() and not set(detour().values()) & set(before.values()), 5)
+    assert super_packets_arrive(cloud)
+    with cloud.switches_frozen():
+        assert super_packets_arrive(cloud)
 
 
 def test_what_happens_while_events_are_lost(cloud):

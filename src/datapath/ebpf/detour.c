@@ -396,6 +396,15 @@ int ebpf_detour_open(const struct ebpf_maps *maps, const char *rundir, struct eb
     return 0;
 }
 
+bool ebpf_detour_is_whole(const struct ebpf_detour *d)
+{
+    char device[IFNAMSIZ];
+    struct link l;
+
+    device_name(d->number, device);
+    return link_is(device, "veth", "1", &l) && ebpf_attached_uses(l.ifindex, true, &d->maps->drops_id, 1);
+}
+
 static void remove_one(const char *rundir, unsigned int number)
 {
     _cleanup_free_ char *name = netns_name(rundir, number);

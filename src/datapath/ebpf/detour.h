@@ -31,6 +31,8 @@ struct ebpf_detour;
 
 /* What a process before us left for RUNDIR (NULL: nothing outlives us, for tests) is adopted, or stays beside ours. */
 int ebpf_detour_open(const struct ebpf_maps *maps, const char *rundir, struct ebpf_detour **ret_detour);
+/* Its device is there, up and has our program: nobody has touched it. */
+bool ebpf_detour_is_whole(const struct ebpf_detour *detour);
 /* KEEP: only this process ends, the detour goes on. */
 void ebpf_detour_close(struct ebpf_detour *detour, bool keep);
 /* Removes every detour in this network namespace, and all that is left of RUNDIR's (NULL: it has none), but BUT (may be

@@ -477,6 +477,28 @@ static void eb_lookup_stats(struct datapath *dp_, uint64_t *ret_hits, uint64_t *
     }
 }
 
+static void open_detour(struct ebpf_datapath *dp)
+{
+    int error = ebpf_detour_open(&dp->maps, rundir, &dp->detour);
+
+    if (error) {
+        log_info("super-packets out of tunnels are cut before taps, UDP's take the slow path: the detour (seg6local, "
+                 "macvlan, a network namespace): %s",
+                 strerror(-error));
+    }
+}
+
+/* Its device is for anybody to see, and without its filter, or down, it swallows what is sent there. */
+static void follow_detour(struct ebpf_datapath *dp)
+{
+    if (dp->detour && !ebpf_detour_is_whole(dp->detour)) {
+        log_limited(LOG_LEVEL_WARN, "somebody changed the device of the detour for super-packets: it is made anew");
+        ebpf_detour_close(dp->detour, false);
+        dp->detour = NULL;
+        open_detour(dp);
+    }
+}
+
 static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp_)
 {
     struct ebpf_datapath *dp = dp_;
@@ -485,6 +507,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
     use_room(dp);
     follow_sources(dp);
     follow_mtus(dp);
+    follow_detour(dp);
 }
 
 /* --- taking over from a process before us --- */
@@ -664,17 +687,6 @@ static void eb_close(struct datapath *dp_)
     ebpf_unload(&dp->maps);
     free(dp->numbers);
     free(dp);
-}
-
-static void open_detour(struct ebpf_datapath *dp)
-{
-    int error = ebpf_detour_open(&dp->maps, rundir, &dp->detour);
-
-    if (error) {
-        log_info("super-packets out of tunnels are cut before taps, UDP's take the slow path: the detour (seg6local, "
-                 "macvlan, a network namespace): %s",
-                 strerror(-error));
-    }
 }
 
 static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks, struct datapath **ret_dp)
