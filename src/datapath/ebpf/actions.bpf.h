@@ -116,6 +116,14 @@ static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch
     }
 }
 
+/* Behind the cut, STEP's tunnel may have the frame summed up, or handed up: it is too long, or in a tunnel of the VM's
+ * own. */
+INLINE bool must_be_summed(const struct __sk_buff *skb, const struct scratch *s, const struct ebpf_step *step)
+{
+    return has_outer_csum(&step->u.tunnel) || step->trunc > CUT_FITS ||
+           (skb->gso_size && s->key.ip_proto != IP_PROTO_TCP);
+}
+
 /* RUN_UP, or a TC action that ends the program with the last step. */
 static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct scratch *s,
                                                   const struct ebpf_step *step, __u32 number)
@@ -126,7 +134,7 @@ static __attribute__((noinline)) int trunc_output(struct __sk_buff *skb, struct 
         return drop(DROP_BAD_ACTION);
     }
     if (skb->len + (skb->vlan_present ? 4 : 0) > step->trunc &&
-        (!last || cut(skb, s, step->trunc, tunnel && (has_outer_csum(&step->u.tunnel) || step->trunc > CUT_FITS)))) {
+        (!last || cut(skb, s, step->trunc, tunnel && must_be_summed(skb, s, step)))) {
         return RUN_UP;
     }
     return tunnel ? tunnel_output(skb, s, step, number, last) : port_output(skb, s, step, number, last);

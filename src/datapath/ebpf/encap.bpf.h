@@ -541,11 +541,16 @@ INLINE int rise(const struct scratch *s)
 }
 
 /* A packet of this flow may be on its way through user space. Not believed for long: nobody may be there to empty the
- * ring. */
-INLINE bool must_follow(const struct scratch *s)
+ * ring. What was cut stays here, for its checksum is half done (trunc.bpf.h). */
+INLINE bool must_follow(const struct scratch *s, const struct ebpf_step *step)
 {
-    __u64 *when = risen_of(s), then = when ? *when : 0;
+    __u64 *when, then;
 
+    if (!has_outer_csum(&step->u.tunnel) && (s->key.ip_proto == IP_PROTO_TCP || step->op != EBPF_OP_TUNNEL)) {
+        return false;
+    }
+    when = risen_of(s);
+    then = when ? *when : 0;
     return then >> 32 == s->key.dp_hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
            bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 }
@@ -599,7 +604,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (mode == SUM_SLOW) {
         return rise(s);
     }
-    if (s->tags + skb->vlan_present > 2 || ((has_outer_csum(t) || s->key.ip_proto != IP_PROTO_TCP) && must_follow(s))) {
+    if (s->tags + skb->vlan_present > 2 || must_follow(s, step)) {
         return RUN_UP;
     }
     if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + s->tags * TAG_LEN + L3_MIN))) {

@@ -199,6 +199,21 @@ static void test_outer_sum_of_unfinished(void **state WR_UNUSED)
     }
 }
 
+/* The last output cuts the packet after another has gone up: what is cut does not follow, for nobody there could tell
+ * its checksum. */
+static void test_cut_behind_what_goes_up(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    frame_in(MACS "0800" IPV4_UDP "1420"
+                  "01020304"
+                  "112233445566778899aabbccddeeff00",
+             34, 6);
+    list_add_u32(&r.list, DP_ACTION_TRUNC, 56);
+    add_tunnel(TUNNEL_GRE, false);
+    add_tunnel(TUNNEL_GENEVE, true);
+    check();
+}
+
 /* A label is put on a small frame that was encapsulated before. */
 static void test_label_behind_tunnel(void **state WR_UNUSED)
 {
@@ -417,6 +432,7 @@ int main(void)
         cmocka_unit_test(test_cfi_goes_up),
         cmocka_unit_test(test_unfinished_below_labels),
         cmocka_unit_test(test_outer_sum_of_unfinished),
+        cmocka_unit_test(test_cut_behind_what_goes_up),
         cmocka_unit_test(test_label_behind_tunnel),
         cmocka_unit_test(test_labels_far_back),
         cmocka_unit_test(test_label_of_small_out_of_tunnel),
