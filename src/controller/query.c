@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…. A filter that is given more than once
- * means any of its values; different filters must all match. A filter or field that the resource does not have: filters
+ * means any of its values; different filters must all match, and so must different members of a list's objects
+ * (fixed_ips=subnet_id=…&fixed_ips=ip_address=…). A filter or field that the resource does not have: filters
  * are refused, as Neutron does; fields are passed over, since clients ask for fields of extensions that are not there.
  */
 #include "controller/api.h"
@@ -100,11 +101,44 @@ static bool value_matches(const json_t *value, const json_t *wanted)
             }
         }
         return false;
-    case JSON_OBJECT:
-        return member_matches(value, text);
     default:
         return false;
     }
+}
+
+/* "subnet_id=S", "ip_address=A", "ip_address=B": S, and one of A and B. Each key that is named must match. */
+static bool members_match(const json_t *object, const json_t *wanted)
+{
+    const json_t *one, *other;
+    size_t i, j;
+
+    json_array_foreach(wanted, i, one) {
+        const char *text = json_string_value(one);
+        size_t key = strcspn(text, "=") + 1;
+        bool any = false;
+
+        json_array_foreach(wanted, j, other) {
+            any |= !strncmp(json_string_value(other), text, key) && member_matches(object, json_string_value(other));
+        }
+        if (!any) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Does VALUE, or one of the objects in it, match all of WANTED together? */
+static bool object_matches(const json_t *value, const json_t *wanted)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(value, i, item) {
+        if (members_match(item, wanted)) {
+            return true;
+        }
+    }
+    return json_is_object(value) && members_match(value, wanted);
 }
 
 static bool has_tag(const json_t *tags, const char *name, size_t len)
@@ -139,9 +173,12 @@ static bool tags_match(const json_t *tags, const char *list, bool any)
 
 static bool filter_matches(const json_t *object, const char *name, const json_t *values)
 {
-    const json_t *value;
+    const json_t *shown = json_object_get(object, name), *value;
     size_t i;
 
+    if (json_is_object(shown) || json_is_object(json_array_get(shown, 0))) {
+        return object_matches(shown, values);
+    }
     json_array_foreach(values, i, value) {
         if (is_tag_filter(name)) {
             bool any = strstr(name, "-any"), inverted = !strncmp(name, "not-", 4);
@@ -149,7 +186,7 @@ static bool filter_matches(const json_t *object, const char *name, const json_t 
             if (tags_match(json_object_get(object, "tags"), json_string_value(value), any) != inverted) {
                 return true;
             }
-        } else if (value_matches(json_object_get(object, name), value)) {
+        } else if (value_matches(shown, value)) {
             return true;
         }
     }
@@ -205,8 +242,12 @@ struct order {
     size_t n;
 };
 
+/* Nulls come first: they must have a place, or there is no order. */
 static int compare_values(const json_t *a, const json_t *b)
 {
+    if (json_is_null(a) || json_is_null(b)) {
+        return json_is_null(b) - json_is_null(a);
+    }
     if (json_is_string(a) && json_is_string(b)) {
         return strcmp(json_string_value(a), json_string_value(b));
     }

@@ -158,6 +158,12 @@ def test_filters_fields_order(cloud, network):
     assert names("name=p1&name=p4") == ["p1", "p4"]
     assert names("binding:host_id=hv1&name=p1&name=p2") == ["p1"]
     assert names("fixed_ips=" + urllib.parse.quote(f"ip_address={ip}")) == ["p3"]
+    # Members of one address must all match; of one member, any of its values.
+    subnet = urllib.parse.quote(f"subnet_id={network['subnet']['id']}")
+    one, two = (urllib.parse.quote(f"ip_address={p['fixed_ips'][0]['ip_address']}") for p in (made[3], made[4]))
+    assert names(f"fixed_ips={subnet}") == [f"p{i}" for i in range(6)]
+    assert names(f"fixed_ips={one}&fixed_ips={subnet}") == ["p3"] and names(f"fixed_ips={one}&fixed_ips={two}") == ["p3", "p4"]
+    assert names(f"fixed_ips={one}&fixed_ips=subnet_id%3D{UNKNOWN}") == names("fixed_ips=nosuch") == []
     assert names("admin_state_up=False") == []
     assert names("sort_dir=desc&limit=2") == ["p5", "p4"]
     assert names(f"limit=2&marker={made[1]['id']}") == ["p2", "p3"]
@@ -176,6 +182,19 @@ def test_filters_fields_order(cloud, network):
     refused(cloud, "GET", "/v2.0/ports?limit=x", None, 400, "HTTPBadRequest", "x")
     refused(cloud, "GET", "/v2.0/ports?sort_key=nosuch", None, 400, "HTTPBadRequest", "nosuch")
     refused(cloud, "GET", "/v2.0/ports?name=%ff", None, 400, "HTTPBadRequest", "UTF-8")
+
+
+def test_order_with_nulls(cloud):
+    """What has no value comes first, and the rest is in order all the same."""
+    network = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]
+    gateways = ["10.0.3.1", None, "10.0.1.1", None, "10.0.2.1", None, "10.0.4.1"]
+    for n, gateway in enumerate(gateways):
+        cidr = gateway.rpartition(".")[0] + ".0/24" if gateway else f"10.9.{n}.0/24"
+        cloud.api("POST", "/v2.0/subnets",
+                  {"subnet": {"network_id": network["id"], "cidr": cidr, "ip_version": 4, "gateway_ip": gateway}})
+    for direction in ("asc", "desc"):
+        found = cloud.api("GET", f"/v2.0/subnets?sort_key=gateway_ip&sort_dir={direction}")["subnets"]
+        assert [s["gateway_ip"] for s in found] == sorted(gateways, key=lambda g: g or "", reverse=direction == "desc")
 
 
 def test_port_updates(cloud, network):
