@@ -191,6 +191,32 @@ static void set_pairs(json_t *values, const json_t *pairs, const char *port_mac_
     ovsdb_set(values, "allowed_address_pairs", set);
 }
 
+/* No pair twice, and one without a MAC has the port's, MAC. False after having answered. */
+static bool check_pairs(struct call *c, const json_t *item, const uint8_t mac[6])
+{
+    const json_t *pairs = json_object_get(item, "allowed_address_pairs"), *pair;
+    json_t *seen = json_object();
+    char own[MAC_STR_LEN + 1];
+    size_t i;
+
+    json_array_foreach(pairs, i, pair) {
+        const char *named = json_string_value(json_object_get(pair, "mac_address"));
+        const char *with = named ? named : mac_format(mac, own);
+        const char *ip = json_string_value(json_object_get(pair, "ip_address"));
+        _cleanup_free_ char *key = xasprintf("%s,%s", with, ip);
+
+        if (json_object_get(seen, key)) {
+            call_error(c, 400, "DuplicateAddressPairInRequest",
+                       "Request contains duplicate address pair: mac_address %s ip_address %s.", with, ip);
+            json_decref(seen);
+            return false;
+        }
+        json_object_set_new(seen, key, json_true());
+    }
+    json_decref(seen);
+    return true;
+}
+
 /* What creation and change have in common. MAC: the port's from now on. */
 static void set_values(json_t *values, const json_t *item, const char *mac)
 {
@@ -236,7 +262,7 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
         call_not_found(c, "Network", network_id);
         return false;
     }
-    if (!check_security_groups(c, item) || !port_mac(c, network_id, id, item, mac) ||
+    if (!check_security_groups(c, item) || !port_mac(c, network_id, id, item, mac) || !check_pairs(c, item, mac) ||
         !port_addresses_choose(c, network_id, id, mac, json_object_get(item, "fixed_ips"), &addresses)) {
         return false;
     }
@@ -307,7 +333,7 @@ static void update(struct call *c, const struct ovsdb_row *row)
     char mac_text[MAC_STR_LEN + 1];
     uint8_t mac[6];
 
-    if (!check_security_groups(c, item) || !mac_after(c, row, item, mac)) {
+    if (!check_security_groups(c, item) || !mac_after(c, row, item, mac) || !check_pairs(c, item, mac)) {
         json_decref(fixed_ips);
         return;
     }

@@ -227,6 +227,12 @@ def test_port_updates(cloud, network):
     assert changed["revision_number"] == port["revision_number"] + 3
     assert put(**{"binding:profile": {"a": 1}, "allowed_address_pairs": [{"ip_address": "10.9.0.0/16"}]})["allowed_address_pairs"] == [
         {"ip_address": "10.9.0.0/16", "mac_address": "fa:16:3e:00:00:02"}]
+    # The same pair twice, in the second place by the port's own MAC.
+    twice = [{"ip_address": "10.9.0.1", "mac_address": "fa:16:3e:00:00:02"}, {"ip_address": "10.9.0.1"}]
+    refused(cloud, "PUT", f"/v2.0/ports/{port['id']}", {"port": {"allowed_address_pairs": twice}}, 400, "DuplicateAddressPairInRequest",
+            "10.9.0.1")
+    refused(cloud, "POST", "/v2.0/ports", {"port": {"network_id": network["id"], "allowed_address_pairs": twice[1:] * 2}}, 400,
+            "DuplicateAddressPairInRequest", "10.9.0.1")
     # Its old addresses are free again.
     other = cloud.api("POST", "/v2.0/ports", {"port": {"network_id": network["id"], "fixed_ips": [{"ip_address": "10.0.0.77"}]}})["port"]
     refused(cloud, "PUT", f"/v2.0/ports/{port['id']}", {"port": {"fixed_ips": [{"ip_address": "10.0.0.77"}]}}, 409,
