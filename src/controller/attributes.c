@@ -70,6 +70,17 @@ static bool is_choice(const char *choices, const char *value)
     return false;
 }
 
+/* Limits are of characters, not of bytes. */
+static size_t n_characters(const char *s)
+{
+    size_t n = 0;
+
+    for (; *s; s++) {
+        n += ((unsigned char)*s & 0xc0) != 0x80;
+    }
+    return n;
+}
+
 static json_t *check_string(const struct attribute *a, const json_t *value, struct strbuf *why)
 {
     const char *s = json_string_value(value);
@@ -80,7 +91,7 @@ static json_t *check_string(const struct attribute *a, const json_t *value, stru
         strbuf_add(why, " is not a valid string.");
         return NULL;
     }
-    if (strlen(s) > max) {
+    if (n_characters(s) > max) {
         attribute_show(value, why);
         strbuf_addf(why, " exceeds maximum length of %zu.", max);
         return NULL;
@@ -311,7 +322,7 @@ static json_t *check_tag(const json_t *item, struct strbuf *why)
 {
     const char *s = json_string_value(item);
 
-    if (s && *s && strlen(s) <= MAX_TAG) {
+    if (s && *s && n_characters(s) <= MAX_TAG) {
         return json_string(s);
     }
     attribute_show(item, why);

@@ -33,7 +33,7 @@ struct attribute {
     enum attribute_type type;
     unsigned int flags;  /* 0: only shown */
     const char *def;     /* default at creation as JSON text, or NULL: left out */
-    int64_t min, max;    /* ATTR_INT: range. ATTR_STRING: max is the longest, in bytes (0: 255) */
+    int64_t min, max;    /* ATTR_INT: range. ATTR_STRING: max is the longest, in characters (0: 255) */
     const char *choices; /* ATTR_STRING, ATTR_INT: "a|b" */
     /* ATTR_CUSTOM: the checked value (a new reference), or NULL with the reason in WHY. */
     json_t *(*check)(const json_t *value, struct strbuf *why);

@@ -309,6 +309,21 @@ def test_bad_values(cloud, network):
     refused(cloud, "PUT", f"/v2.0/networks/{nid}", {"network": {"provider:segmentation_id": 5}}, 400, "HTTPBadRequest", "segmentation_id")
 
 
+def test_texts_that_are_not_ascii(cloud, network):
+    """Limits count characters, and an error that quotes a text quotes whole ones."""
+    name = "ä" * 255
+    made = cloud.api("POST", "/v2.0/networks", {"network": {"name": name}})["network"]
+    assert made["name"] == name and cloud.api("GET", "/v2.0/networks?name=" + urllib.parse.quote(name))["networks"] == [made]
+    assert cloud.api("PUT", f"/v2.0/networks/{made['id']}/tags", {"tags": ["水" * 60]}) == {"tags": ["水" * 60]}
+    for front in ("", "x", "xx", "xxx"):
+        for text in (front + "ä" * 300, front + "水" * 300, front + "🐇" * 300):
+            refused(cloud, "POST", "/v2.0/networks", {"network": {"name": text}}, 400, "HTTPBadRequest", "255", text[:20])
+            refused(cloud, "POST", "/v2.0/networks", {"network": {text: 1}}, 400, "HTTPBadRequest", text[:20])
+            quoted = urllib.parse.quote(text)
+            refused(cloud, "GET", f"/v2.0/networks/{quoted}", None, 404, "NetworkNotFound", text[:20])
+            refused(cloud, "GET", f"/v2.0/networks?{quoted}=1", None, 400, "HTTPBadRequest", text[:20])
+
+
 def test_broken_clients(cloud):
     """Half requests, garbage and clients that leave: the controller answers the next one."""
     for sent in (b"", b"GET", b"\0" * 5000, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 5000, b"POST /v2.0/networks HTTP/1.1\r\nHost: x\r\n"
