@@ -42,28 +42,63 @@ static int link_local(const char *mac, char ret[INET6_ADDRSTRLEN])
 
 /* ---- br-int ---- */
 
-static void int_port_security(const struct state_port *p, struct strbuf *b)
+/* P may say of itself, in ARP and neighbour advertisements, that it has IP (an address or a prefix). */
+static void int_address(const struct state_port *p, const char *ip, struct strbuf *b)
+{
+    if (is_ipv6(ip)) {
+        FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d", INT_ARP_SPOOF,
+             p->ofport, ip, INT_MAC_SPOOF);
+    } else {
+        FLOW(b, "table=%d,priority=2,arp,in_port=%u,arp_spa=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport, ip,
+             INT_MAC_SPOOF);
+    }
+}
+
+/* P may send from MAC, and have the link-local address that goes with it. */
+static void int_mac(const struct state_port *p, const char *mac, struct strbuf *b)
 {
     char ll[INET6_ADDRSTRLEN];
 
+    if (!link_local(mac, ll)) {
+        int_address(p, ll, b);
+    }
+    FLOW(b, "table=%d,priority=2,in_port=%u,dl_src=%s,actions=goto_table:%d", INT_MAC_SPOOF, p->ofport, mac,
+         INT_TRANSIENT);
+}
+
+/* Is pair I's MAC (ADDRESS: its address) one that the port, or a pair before it, has? A flow is written once. */
+static bool is_repeated(const struct state_port *p, size_t i, bool address)
+{
+    for (size_t j = 0; j < i; j++) {
+        if (address ? !strcmp(p->pairs[j].ip, p->pairs[i].ip) : !strcasecmp(p->pairs[j].mac, p->pairs[i].mac)) {
+            return true;
+        }
+    }
+    for (size_t j = 0; address && j < p->n_ips; j++) {
+        if (!strcmp(p->ips[j], p->pairs[i].ip)) {
+            return true;
+        }
+    }
+    return !address && !strcasecmp(p->mac, p->pairs[i].mac);
+}
+
+static void int_port_security(const struct state_port *p, struct strbuf *b)
+{
     FLOW(b, "table=0,priority=10,arp,in_port=%u,actions=goto_table:%d", p->ofport, INT_ARP_SPOOF);
     FLOW(b, "table=0,priority=10,icmp6,in_port=%u,icmp_type=136,actions=goto_table:%d", p->ofport, INT_ARP_SPOOF);
     FLOW(b, "table=0,priority=9,in_port=%u,actions=goto_table:%d", p->ofport, INT_MAC_SPOOF);
     for (size_t i = 0; i < p->n_ips; i++) {
-        if (is_ipv6(p->ips[i])) {
-            FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d",
-                 INT_ARP_SPOOF, p->ofport, p->ips[i], INT_MAC_SPOOF);
-        } else {
-            FLOW(b, "table=%d,priority=2,arp,in_port=%u,arp_spa=%s,actions=goto_table:%d", INT_ARP_SPOOF, p->ofport,
-                 p->ips[i], INT_MAC_SPOOF);
+        int_address(p, p->ips[i], b);
+    }
+    int_mac(p, p->mac, b);
+    for (size_t i = 0; i < p->n_pairs; i++) {
+        if (!is_repeated(p, i, true)) {
+            int_address(p, p->pairs[i].ip, b);
+        }
+        if (!is_repeated(p, i, false)) {
+            int_mac(p, p->pairs[i].mac, b);
         }
     }
-    if (!link_local(p->mac, ll)) {
-        FLOW(b, "table=%d,priority=2,icmp6,in_port=%u,icmp_type=136,nd_target=%s,actions=goto_table:%d", INT_ARP_SPOOF,
-             p->ofport, ll, INT_MAC_SPOOF);
-    }
-    FLOW(b, "table=%d,priority=2,in_port=%u,dl_src=%s,actions=goto_table:%d", INT_MAC_SPOOF, p->ofport, p->mac,
-         INT_TRANSIENT);
 }
 
 void desired_br_int(const struct state *s, struct strbuf *b)

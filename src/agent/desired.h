@@ -5,10 +5,11 @@
  * State → the complete flow sets of br-int and br-tun, in Neutron's table layout, because operators know it. Pure and
  * deterministic: the same state gives the same text.
  *
- * br-int   0 by port, and nothing for a port that no flow names: spoof guards, dead ports → 24 ARP/ND, 25 MAC → 60
- * NORMAL br-tun   0 by in_port → 2 from local (unicast → 20, else → 22; ARP requests → 21 with the responder) | 3 GRE,
- * 4 VXLAN, 6 Geneve: tunnel id → local VLAN → 10 10 learns the sender into 20 and sends to br-int; 20 unicast to its
- * host; 21 ARP responder; 22 flood: to the hosts that have the network (l2-population) or to all
+ * br-int   0 by port, and nothing for a port that no flow names: spoof guards (with allowed address pairs), dead ports
+ * → 24 ARP/ND, 25 MAC → 60 NORMAL br-tun   0 by in_port → 2 from local (unicast → 20, else → 22; ARP requests → 21 with
+ * the responder) | 3 GRE, 4 VXLAN, 6 Geneve: tunnel id → local VLAN → 10 10 learns the sender into 20 and sends to
+ * br-int; 20 unicast to its host; 21 ARP responder; 22 flood: to the hosts that have the network (l2-population) or to
+ * all
  *
  * The ARP responder needs l2-population, which tells the addresses. IPv6 neighbour solicitations are flooded: a
  * responder cannot be written in flows that ovs-vswitchd takes too.

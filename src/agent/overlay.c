@@ -349,6 +349,22 @@ static struct name_index *fill_networks(struct overlay *o, struct state *s)
     return networks;
 }
 
+static void fill_pairs(const struct ovsdb_row *row, struct state_port *p)
+{
+    size_t n = ovsdb_row_size(row, "allowed_address_pairs");
+
+    p->pairs = n ? xcalloc(n, sizeof *p->pairs) : NULL;
+    for (size_t i = 0; i < n; i++) {
+        const char *text = ovsdb_row_set_string(row, "allowed_address_pairs", i);
+
+        if (state_pair_parse(text, &p->pairs[p->n_pairs])) {
+            log_limited(LOG_LEVEL_WARN, "port %s: its allowed address pair %s is none", p->id, text);
+        } else {
+            p->n_pairs++;
+        }
+    }
+}
+
 static struct name_index *fill_ports(struct overlay *o, struct state *s, struct name_index *networks,
                                      struct name_index *hosts)
 {
@@ -375,6 +391,9 @@ static struct name_index *fill_ports(struct overlay *o, struct state *s, struct 
             .port_security = ovsdb_row_bool(row, "port_security_enabled", true),
             .endpoint = name_index_find(hosts, text_of(row, "host")),
         };
+        if (s->ports[s->n_ports].local) {
+            fill_pairs(row, &s->ports[s->n_ports]);
+        }
         name_index_add(&ports, text_of(row, "id"), s->n_ports++);
     }
     return ports;

@@ -8,6 +8,7 @@ void state_done(struct state *s)
 {
     for (size_t i = 0; i < s->n_ports; i++) {
         free(s->ports[i].ips);
+        free(s->ports[i].pairs);
     }
     free(s->ports);
     free(s->networks);
@@ -38,6 +39,40 @@ bool state_is_ip(const char *text)
     struct in6_addr a;
 
     return inet_pton(AF_INET, text, &a) == 1 || inet_pton(AF_INET6, text, &a) == 1;
+}
+
+static bool is_prefix(const char *text)
+{
+    const char *slash = strchr(text, '/');
+    char address[INET6_ADDRSTRLEN], *end;
+
+    if (!slash) {
+        return state_is_ip(text);
+    }
+    size_t len = (size_t)(slash - text);
+    if (len >= sizeof address || !isdigit((unsigned char)slash[1])) {
+        return false;
+    }
+    memcpy(address, text, len);
+    address[len] = '\0';
+    return strtoul(slash + 1, &end, 10) <= (strchr(address, ':') ? 128u : 32u) && !*end && state_is_ip(address);
+}
+
+int state_pair_parse(const char *text, struct state_pair *ret)
+{
+    struct state_pair pair;
+
+    if (strlen(text) <= sizeof pair.mac || text[sizeof pair.mac - 1] != ',') {
+        return -EINVAL;
+    }
+    memcpy(pair.mac, text, sizeof pair.mac - 1);
+    pair.mac[sizeof pair.mac - 1] = '\0';
+    pair.ip = text + sizeof pair.mac;
+    if (!state_is_mac(pair.mac) || !is_prefix(pair.ip)) {
+        return -EINVAL;
+    }
+    *ret = pair;
+    return 0;
 }
 
 static struct state_network *find_network(struct state *s, const char *id)

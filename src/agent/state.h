@@ -29,6 +29,12 @@ struct state_network {
     uint16_t vlan; /* local, 0: none yet */
 };
 
+/* What a port may speak as besides itself. */
+struct state_pair {
+    char mac[18];
+    const char *ip; /* an address or a prefix */
+};
+
 /* A port of a network that lives here, on any host. */
 struct state_port {
     const char *id;
@@ -36,6 +42,8 @@ struct state_port {
     const char *mac;
     const char **ips;
     size_t n_ips;
+    struct state_pair *pairs; /* local: of allowed_address_pairs */
+    size_t n_pairs;
     bool local;
     bool admin_up, port_security;
     uint32_t ofport;   /* local: in br-int */
@@ -71,6 +79,8 @@ void state_done(struct state *s);
 /* What rows say becomes text of flows: only these may. */
 bool state_is_mac(const char *text); /* unicast, with colons */
 bool state_is_ip(const char *text);
+/* "MAC,ADDRESS" or "MAC,ADDRESS/LENGTH", as Port rows have it; -EINVAL if it is neither. Borrows from TEXT. */
+int state_pair_parse(const char *text, struct state_pair *ret);
 
 /* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that
  * two networks have, loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free.

@@ -242,6 +242,43 @@ def test_a_vm_that_moves(make_cloud, l2pop):
     wait_for("red1 to reach it there", lambda: cloud.ping("red1", vm["ip"], count=1, wait=1) == 1, 5)
 
 
+def test_allowed_address_pairs(make_cloud):
+    """A VM may also speak as its port's pairs say, as VRRP does, and as nobody else. A pair that makes no sense harms nobody."""
+    cloud = make_cloud()
+    network = cloud.network("red")
+    vm = cloud.vm("red1", network, "hv1")
+    peer = cloud.vm("red2", network, "hv2")
+    cloud.wait_active()
+    ns, mac = cloud.vms["red1"]["ns"], "00:00:5e:00:01:07"
+    cloud.world.ip(ns, "link", "add", "vrrp", "link", "eth0", "address", mac, "type", "macvlan", "mode", "bridge")
+    cloud.world.ip(ns, "link", "set", "vrrp", "up")
+    cloud.world.sh(ns, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.vrrp.rp_filter=0", "net.ipv4.conf.all.arp_filter=1")
+
+    def answers(address, device):
+        """Do hosts elsewhere reach red1 at ADDRESS, which DEVICE has?"""
+        cloud.world.ip(ns, "addr", "add", f"{address}/32", "dev", device)
+        cloud.world.sh(ns, "arping", "-q", "-A", "-c", "1", "-I", device, address, check=False)
+        count = cloud.ping("red2", address, count=2, wait=1)
+        cloud.world.ip(ns, "addr", "del", f"{address}/32", "dev", device)
+        cloud.world.ip(cloud.vms["red2"]["ns"], "neigh", "flush", "all")
+        return count == 2
+
+    pairs = [f"{vm['mac']},10.0.0.77", f"{mac},10.0.0.80/30", "fa:16:3e:00:00:99,fd00::/64", "01:00:5e:00:00:01,10.0.0.1", "x,y"]
+    cloud.allowed_warnings.append("allowed address pair")
+    assert not answers("10.0.0.77", "eth0")
+    cloud.update("Port", vm["port"]["id"], allowed_address_pairs=["set", pairs])
+    wait_for("the pairs' flows", lambda: [f for f in cloud.flows("hv1", "br-int") if "10.0.0.77" in f], 10)
+    assert answers("10.0.0.77", "eth0") and not answers("10.0.0.78", "eth0")
+    flows = "\n".join(cloud.flows("hv1", "br-int"))
+    for text in (f"dl_src={mac}", "arp_spa=10.0.0.80/30", "nd_target=fd00::/64", "nd_target=fe80::f816:3eff:fe00:99"):
+        assert text in flows
+    assert "01:00:5e" not in flows
+    send_broadcasts(cloud, ns, mac)  # and the other MAC passes at all
+    cloud.update("Port", vm["port"]["id"], allowed_address_pairs=["set", []])
+    wait_for("them to go", lambda: not [f for f in cloud.flows("hv1", "br-int") if "10.0.0.77" in f or mac in f], 10)
+    assert cloud.ping("red1", peer["ip"], count=2) == 2
+
+
 def test_port_settings_changed_by_hand_are_mended(make_cloud):
     """Another tag, trunk mode, no marks: a VM's port is the agent's. (Which VLAN the network then has is not asked.)"""
     cloud = make_cloud()

@@ -202,6 +202,52 @@ static void br_int_guards_ports(void **state WR_UNUSED)
     strbuf_done(&b);
 }
 
+static void br_int_with_address_pairs(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *text;
+        int error;
+    } cases[] = {
+        {"fa:16:3e:00:00:01,10.0.0.1", 0}, /* what the port has anyway */
+        {"fa:16:3e:00:00:01,10.9.0.0/16", 0},
+        {"fa:16:3e:00:00:01,10.1.2.3/8", 0}, /* host bits: a hand-made row */
+        {"00:00:5e:00:01:07,0.0.0.0/0", 0},
+        {"00:00:5E:00:01:07,fd01::/64", 0}, /* the same MAC */
+        {"00:00:5e:00:01:08,fd01::/64", 0}, /* the same prefix */
+        {"01:00:5e:00:00:01,10.0.0.1", -EINVAL},
+        {"fa:16:3e:00:00:01", -EINVAL},
+        {"fa:16:3e:00:00:01,", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.1/", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.1/33", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.1/+1", -EINVAL},
+        {"fa:16:3e:00:00:01,fd00::/129", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.1,actions=drop", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.1/8,actions=drop", -EINVAL},
+    };
+    struct state_pair pairs[ARRAY_SIZE(cases)];
+    struct strbuf b = {0};
+    struct world w;
+
+    world_init(&w, TUNNEL_VXLAN, true, true);
+    w.ports[0].pairs = pairs;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int error = state_pair_parse(cases[i].text, &pairs[w.ports[0].n_pairs]);
+
+        assert_int_equal(error, cases[i].error);
+        w.ports[0].n_pairs += !error;
+    }
+    desired_br_int(&w.s, &b);
+    assert_parses(strbuf_str(&b));
+    IN(strbuf_str(&b), "table=24,priority=2,arp,in_port=11,arp_spa=10.9.0.0/16,actions=goto_table:25\n");
+    IN(strbuf_str(&b), "table=24,priority=2,arp,in_port=11,arp_spa=0.0.0.0/0,actions=goto_table:25\n");
+    IN(strbuf_str(&b), "in_port=11,icmp_type=136,nd_target=fd01::/64,actions=goto_table:25\n");
+    IN(strbuf_str(&b), "in_port=11,icmp_type=136,nd_target=fe80::200:5eff:fe00:107,actions=goto_table:25\n");
+    IN(strbuf_str(&b), "table=25,priority=2,in_port=11,dl_src=00:00:5e:00:01:07,actions=goto_table:60\n");
+    IN(strbuf_str(&b), "table=25,priority=2,in_port=11,dl_src=00:00:5e:00:01:08,actions=goto_table:60\n");
+    OUT(strbuf_str(&b), "in_port=12,dl_src=00:00:5e");
+    strbuf_done(&b);
+}
+
 static void which_tunnels(void **state WR_UNUSED)
 {
     struct world w;
@@ -293,6 +339,7 @@ int main(void)
         cmocka_unit_test(br_tun_without_the_responder),
         cmocka_unit_test(br_tun_without_l2_population),
         cmocka_unit_test(br_int_guards_ports),
+        cmocka_unit_test(br_int_with_address_pairs),
         cmocka_unit_test(which_tunnels),
         cmocka_unit_test(texts_from_rows),
         cmocka_unit_test(tunnel_names),
