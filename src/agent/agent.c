@@ -9,13 +9,14 @@
 LOG_MODULE("agent");
 
 #define PASS_DELAY_US 5000 /* what comes within it is one pass */
+#define RETRY_S 2
 
 struct agent {
     struct agent_config config;
     struct overlay *overlay;
     struct host *host;
     struct bridge_flows *br_int, *br_tun;
-    struct event *pass;
+    struct event *pass, *retry;
     bool poked, is_ready;
     void (*ready)(void *arg);
     void *arg;
@@ -82,6 +83,18 @@ void agent_poke(struct agent *a)
     }
 }
 
+static void on_retry(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    agent_poke(arg);
+}
+
+void agent_retry(struct agent *a)
+{
+    if (!event_pending(a->retry, EV_TIMEOUT, NULL)) {
+        event_add(a->retry, &(struct timeval){.tv_sec = RETRY_S});
+    }
+}
+
 int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg,
                  struct agent **ret, char **ret_error)
 {
@@ -90,7 +103,8 @@ int agent_create(struct event_base *base, const struct agent_config *config, voi
 
     *a = (struct agent){.config = *config, .ready = ready, .arg = arg};
     a->pass = event_new(base, -1, 0, on_pass, a);
-    if (!a->pass) {
+    a->retry = event_new(base, -1, 0, on_retry, a);
+    if (!a->pass || !a->retry) {
         goto err;
     }
     error = host_create(base, a, &a->config, &a->host, ret_error);
@@ -127,6 +141,9 @@ void agent_destroy(struct agent *a)
     host_destroy(a->host);
     if (a->pass) {
         event_free(a->pass);
+    }
+    if (a->retry) {
+        event_free(a->retry);
     }
     free(a);
 }

@@ -34,6 +34,8 @@ void agent_destroy(struct agent *a); /* NULL is fine. Flows and ports stay. */
 
 /* Something changed: a pass will run soon, one for many changes. */
 void agent_poke(struct agent *a);
+/* A database refused what a pass wrote (its disk may be full): another pass will run, but not at once. */
+void agent_retry(struct agent *a);
 
 /* ---- overlay.c: the Warren database ---- */
 

@@ -188,6 +188,7 @@ static void on_written(const struct ovsdb_result *result, void *arg)
     h->busy = false;
     if (result->status == OVSDB_TXN_ERROR) {
         log_limited(LOG_LEVEL_ERR, "the switch's database refused a change: %s", result->error);
+        agent_retry(h->agent);
     } else {
         agent_poke(h->agent);
     }

@@ -27,6 +27,7 @@ struct overlay {
     int64_t started; /* wall clock, seconds */
     bool registered; /* our Agent and Endpoint rows are as they should be, this session */
     bool busy;       /* a transaction about our own rows is under way */
+    bool reporting;  /* one about port status: what it writes is not in the replica yet */
     char agent_id[UUID_STR_LEN + 1];
 };
 
@@ -428,17 +429,20 @@ static void on_reported(const struct ovsdb_result *result, void *arg)
 {
     struct overlay *o = arg;
 
+    o->reporting = false;
     if (result->status == OVSDB_TXN_ERROR) {
         log_limited(LOG_LEVEL_ERR, "reporting port status was refused: %s", result->error);
+        agent_retry(o->agent);
+    } else {
+        agent_poke(o->agent);
     }
-    agent_poke(o->agent);
 }
 
 void overlay_report(struct overlay *o, const struct state *s, bool flows_in_place)
 {
     struct name_index *wired = NULL, *told = NULL, *ports = NULL;
 
-    if (!o->registered || !ovsdb_client_is_synced(o->client)) {
+    if (!o->registered || o->reporting || !ovsdb_client_is_synced(o->client)) {
         return;
     }
     struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
@@ -476,6 +480,7 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
     name_index_free(told);
     name_index_free(ports);
     if (ovsdb_txn_n_ops(txn)) {
+        o->reporting = true;
         ovsdb_txn_commit(txn, on_reported, o);
     } else {
         ovsdb_txn_destroy(txn);

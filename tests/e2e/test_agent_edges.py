@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """warren-agent where it is easy to go wrong: VLANs that are used again, moves, rows and settings that nobody should have made."""
+import contextlib
+import pathlib
+import re
 import signal
+import time
 
 import pytest
 from captures import Capture
 from overlay import HandFilledCloud
 from scapy.all import Ether
-from world import wait_for
+from world import LabError, run, wait_for
 
 
 @pytest.fixture
@@ -277,6 +281,79 @@ def test_allowed_address_pairs(make_cloud):
     cloud.update("Port", vm["port"]["id"], allowed_address_pairs=["set", []])
     wait_for("them to go", lambda: not [f for f in cloud.flows("hv1", "br-int") if "10.0.0.77" in f or mac in f], 10)
     assert cloud.ping("red1", peer["ip"], count=2) == 2
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory on a disk of its own that can be filled up, and emptied again."""
+    class Disk:
+        path = tmp_path / "disk"
+
+        def fill(self, write):
+            """Fills it; WRITE(n), called again and again, writes a little into what is left of the database's last page."""
+            with open(self.path / "filler", "wb", buffering=0) as f, contextlib.suppress(OSError):
+                while f.write(b"x" * 512):
+                    pass
+            with pytest.raises(LabError):
+                for n in range(1000):
+                    write(n)
+
+        def empty(self):
+            (self.path / "filler").unlink()
+
+    Disk.path.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=256k", "warren-test", Disk.path)
+    yield Disk()
+    run("umount", "-l", Disk.path)
+
+
+def turns(cloud, program, seconds=2):
+    """How often PROGRAM's loop turned around in SECONDS, by its waits."""
+    status = pathlib.Path(f"/proc/{cloud.world.pid(program)}/status")
+    count = lambda: int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.M)[1])  # noqa: E731
+    before = count()
+    time.sleep(seconds)
+    return count() - before
+
+
+def test_a_full_overlay_database(cloud_factory, small_disk):
+    """What cannot be reported is reported later; nobody is stormed with it meanwhile."""
+    cloud = cloud_factory()
+    cloud.__class__ = HandFilledCloud
+    cloud.allowed_warnings += ["was refused", "No space left"]
+    (cloud.dir / "controller").mkdir(parents=True)
+    run("ovsdb-tool", "create", small_disk.path / "warren.db", cloud.schemadir / "warren.ovsschema")
+    (cloud.dir / "controller/warren.db").symlink_to(small_disk.path / "warren.db")
+    cloud.up(("hv1",))
+    vm = cloud.vm("red1", cloud.network("red"), "hv1")
+    cloud.wait_active()
+    small_disk.fill(lambda n: cloud.transact({"op": "update", "table": "Heartbeat", "where": [], "row": {"at": n}}))
+    cloud.vsctl("hv1", "del-port", vm["tap"])
+    time.sleep(1)
+    assert cloud.port_up(vm["port"]["id"]) is True
+    assert turns(cloud, "agent-hv1") < 50
+    small_disk.empty()
+    wait_for("the report", lambda: cloud.port_up(vm["port"]["id"]) is False, 10)
+
+
+def test_a_full_database_of_the_switch(cloud_factory, small_disk):
+    """What the switch's database could not take is written when it can."""
+    cloud = cloud_factory()
+    cloud.__class__ = HandFilledCloud
+    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
+    cloud.rundir("hv1").mkdir(parents=True)
+    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
+    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
+    cloud.up(("hv1",))
+    vm = cloud.vm("red1", cloud.network("red"), "hv1")
+    cloud.wait_active()
+    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    cloud.delete_port(vm["port"]["id"])
+    time.sleep(1)
+    assert cloud.tag(vm) != 4095
+    assert turns(cloud, "agent-hv1") < 50
+    small_disk.empty()
+    wait_for("the dead VLAN", lambda: cloud.tag(vm) == 4095, 10)
 
 
 def test_port_settings_changed_by_hand_are_mended(make_cloud):
