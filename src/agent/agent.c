@@ -22,20 +22,34 @@ struct agent {
     void *arg;
 };
 
+static void fill_learnable(const struct state *s, struct learnable *learnable)
+{
+    for (size_t i = 0; i < s->n_networks; i++) {
+        learnable->vnis[s->networks[i].vlan] = s->networks[i].vni;
+        learnable->types[s->networks[i].vlan] = (uint8_t)s->networks[i].type;
+    }
+    learnable->vnis[0] = 0; /* of networks that have no VLAN */
+    for (size_t e = 0; e < s->n_endpoints; e++) {
+        for (int t = 0; t < N_TUNNEL_TYPES; t++) {
+            uint32_t port = s->endpoints[e].ofports[t];
+
+            if (port != OFPORT_NONE && port < LEARNABLE_PORTS) {
+                learnable->ports[port] = (uint8_t)(1 + t);
+            }
+        }
+    }
+}
+
 static void want_flows(struct agent *a, const struct state *s)
 {
     _cleanup_strbuf_ struct strbuf br_int = {0}, br_tun = {0};
-    uint32_t vnis[VLAN_MAX + 1] = {0};
+    _cleanup_free_ struct learnable *learnable = xcalloc(1, sizeof *learnable);
 
-    for (size_t i = 0; i < s->n_networks; i++) {
-        if (s->networks[i].vlan) {
-            vnis[s->networks[i].vlan] = s->networks[i].vni;
-        }
-    }
+    fill_learnable(s, learnable);
     desired_br_int(s, &br_int);
     desired_br_tun(s, &br_tun);
-    bridge_flows_want(a->br_int, strbuf_str(&br_int), vnis);
-    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), vnis);
+    bridge_flows_want(a->br_int, strbuf_str(&br_int), learnable);
+    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), learnable);
 }
 
 static void pass(struct agent *a)

@@ -73,9 +73,9 @@ bool host_apply_bridges(struct host *h);
 int bridge_flows_create(struct event_base *base, struct agent *a, const struct agent_config *config, const char *bridge,
                         struct bridge_flows **ret, char **ret_error);
 void bridge_flows_destroy(struct bridge_flows *b);
-/* From now on these are the flows (text as of desired.h), and VNIS the networks' tunnel ids by local VLAN (0: none);
- * does nothing if they are the same as before. */
-void bridge_flows_want(struct bridge_flows *b, const char *text, const uint32_t vnis[VLAN_MAX + 1]);
+/* From now on these are the flows (text as of desired.h), and what the switch learns may be LEARNABLE; does nothing if
+ * they are the same as before. */
+void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable);
 /* The wanted flows are in the switch. */
 bool bridge_flows_in_place(const struct bridge_flows *b);
 

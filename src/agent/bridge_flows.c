@@ -26,10 +26,10 @@ struct bridge_flows {
     enum phase phase;
     int64_t resync_ms; /* between looks at what is in place */
     struct flow_set *wanted, *present;
-    char *text;                  /* of `wanted` */
-    uint32_t vnis[VLAN_MAX + 1]; /* by local VLAN */
-    bool in_place;               /* the switch has `wanted` */
-    bool again;                  /* wanted changed while busy */
+    char *text; /* of `wanted` */
+    struct learnable learnable;
+    bool in_place; /* the switch has `wanted` */
+    bool again;    /* wanted changed while busy */
 };
 
 static void start(struct bridge_flows *b);
@@ -89,7 +89,7 @@ static void on_read(void *arg, const char *error)
         finish(b, error);
         return;
     }
-    reconcile(b->wanted, b->present, b->vnis, &mods);
+    reconcile(b->wanted, b->present, &b->learnable, &mods);
     if (!mods.n) {
         finish(b, NULL);
         return;
@@ -133,11 +133,11 @@ static void on_connected(struct of_client *client WR_UNUSED, bool connected, voi
     }
 }
 
-void bridge_flows_want(struct bridge_flows *b, const char *text, const uint32_t vnis[VLAN_MAX + 1])
+void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable)
 {
     char *error = NULL;
 
-    if (!*text || (b->text && !strcmp(b->text, text) && !memcmp(b->vnis, vnis, sizeof b->vnis))) {
+    if (!*text || (b->text && !strcmp(b->text, text) && !memcmp(&b->learnable, learnable, sizeof b->learnable))) {
         return;
     }
     struct flow_set *wanted = flow_set_new();
@@ -151,7 +151,7 @@ void bridge_flows_want(struct bridge_flows *b, const char *text, const uint32_t 
     free(b->text);
     b->wanted = wanted;
     b->text = xstrdup(text);
-    memcpy(b->vnis, vnis, sizeof b->vnis);
+    b->learnable = *learnable;
     b->in_place = false;
     start(b);
 }

@@ -159,7 +159,30 @@ static uint64_t tunnel_id_of(const struct set_flow *f)
     return id;
 }
 
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis,
+/* The number of the port that the flow outputs to, OFPORT_NONE if none. */
+static uint32_t port_of(const struct set_flow *f)
+{
+    uint32_t port = OFPORT_NONE;
+
+    OFPACT_FOR_EACH(a, f->spec.acts.data, f->spec.acts.len) {
+        if (a->type == OFPACT_OUTPUT) {
+            port = ofp_port_u32(((const struct ofpact_output *)(const void *)a)->port);
+        }
+    }
+    return port;
+}
+
+/* F was learned: would it be learned like this now? */
+static bool may_stay(const struct set_flow *f, const struct learnable *l)
+{
+    uint16_t vlan = vlan_of(f);
+    uint32_t port = port_of(f);
+
+    return vlan <= VLAN_MAX && l->vnis[vlan] && l->vnis[vlan] == tunnel_id_of(f) && port < LEARNABLE_PORTS &&
+           l->ports[port] == 1 + l->types[vlan];
+}
+
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const struct learnable *learnable,
                struct flow_mods *ret)
 {
     struct set_flow *f, *other, *next;
@@ -180,10 +203,8 @@ void reconcile(const struct flow_set *wanted, const struct flow_set *present, co
         if (other || f->spec.cookie != (WR_FORCE __be64)htobe64(AGENT_COOKIE)) {
             continue;
         }
-        uint16_t vlan = vlan_of(f);
-        if (is_learned(f) && vlan <= VLAN_MAX && vnis[vlan] && vnis[vlan] == tunnel_id_of(f)) {
-            continue;
+        if (!is_learned(f) || !may_stay(f, learnable)) {
+            append(ret, OF_FLOW_DELETE_STRICT, f);
         }
-        append(ret, OF_FLOW_DELETE_STRICT, f);
     }
 }

@@ -11,7 +11,8 @@
  * and so are flows with foreign cookies. The list goes out as one bundle.
  *
  * Flows that the switch learned (table 20, priority 1, our cookie) are not ours to want; they stay as long as their
- * VLAN is here the network's that they send to, and go with it: else the next network on that VLAN would inherit them.
+ * VLAN is here the network's that they send to, and the tunnel is there, and go with either: else the next network on
+ * that VLAN would inherit them, and frames to a host that comes back with another address would go nowhere.
  *
  * Cost: one hash lookup a flow, both ways. Invariant: applying the result to the flows that are there makes the next
  * result empty.
@@ -32,13 +33,22 @@ int flow_set_add_text(struct flow_set *set, const char *text, char **ret_error);
 void flow_set_add(struct flow_set *set, struct flow_spec *spec);
 size_t flow_set_size(const struct flow_set *set);
 
+#define LEARNABLE_PORTS 0xff00 /* OpenFlow ports are below */
+
+/* What flows that the switch learned may say. */
+struct learnable {
+    uint32_t vnis[VLAN_MAX + 1];    /* tunnel ids by local VLAN, 0 where there is no network */
+    uint8_t types[VLAN_MAX + 1];    /* enum tunnel_type of the networks, by local VLAN */
+    uint8_t ports[LEARNABLE_PORTS]; /* 1 + enum tunnel_type of the tunnels, by OpenFlow port; 0 for none */
+};
+
 struct flow_mods {
     struct of_flow_mod *mods; /* their actions are borrowed from WANTED: send before that goes */
     size_t n, allocated;
 };
 void flow_mods_done(struct flow_mods *m);
-/* Fills RET (empty before). VNIS: VLAN_MAX + 1 tunnel ids by local VLAN, 0 where there is no network. */
-void reconcile(const struct flow_set *wanted, const struct flow_set *present, const uint32_t *vnis,
+/* Fills RET (empty before). */
+void reconcile(const struct flow_set *wanted, const struct flow_set *present, const struct learnable *learnable,
                struct flow_mods *ret);
 
 #endif

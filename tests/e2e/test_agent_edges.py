@@ -208,6 +208,22 @@ def test_a_new_local_ip_is_used_by_the_tunnels_that_are_there(make_cloud):
     assert cloud.ping("red1", cloud.vms["red2"]["ip"], count=2) == 2
 
 
+def test_what_was_learned_of_a_tunnel_goes_with_it(make_cloud):
+    """A host comes back with another address: who was learned behind its old tunnel is found at once behind the new one."""
+    cloud = make_cloud(agent_args=("--l2-population", "no"))
+    network = cloud.network("red")
+    cloud.vm("red1", network, "hv1")
+    red2 = cloud.vm("red2", network, "hv2")
+    cloud.wait_active()
+    assert cloud.ping("red1", red2["ip"], count=2) == 2
+    cloud.world.ip(cloud.hv_ns("hv2"), "addr", "add", "10.201.2.3/24", "dev", "und0")
+    cloud.world.kill("agent-hv2")
+    cloud.agent_up("hv2", "--l2-population", "no", "--local-ip", "10.201.2.3")
+    wait_for("its flows", lambda: [f for f in cloud.flows("hv1", "br-tun", "table=22") if "vxlan-0ac90203" in f], 10)
+    # Not more than the round in which they were seen: the VMs do not ask for each other again meanwhile.
+    assert cloud.ping("red1", red2["ip"], count=2, wait=3) == 2
+
+
 def test_a_second_interface_with_the_same_iface_id_does_not_escape_port_security(make_cloud):
     cloud = make_cloud()
     network = cloud.network("red")

@@ -48,19 +48,28 @@ static void by_table(void **state WR_UNUSED)
          OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,"
               "dl_dst=02:00:00:00:00:01,actions=load:0xc8->NXM_NX_TUN_ID[],output:3\n",
          0, 1},
+        {"learned, the tunnel is gone", "",
+         OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
+              "actions=load:0x64->NXM_NX_TUN_ID[],output:4\n",
+         0, 1},
+        {"learned, the VLAN is a network's of another type now", "",
+         OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
+              "actions=load:0x64->NXM_NX_TUN_ID[],output:5\n",
+         0, 1},
         {"learned, network is gone", "",
          OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0003/0x0fff,dl_dst=02:00:00:00:00:01,"
               "actions=output:3\n",
          0, 1},
     };
-    uint32_t vnis[VLAN_MAX + 1] = {[1] = 100};
+    static struct learnable learnable = {
+        .vnis = {[1] = 100}, .types = {[1] = TUNNEL_VXLAN}, .ports = {[3] = 1 + TUNNEL_VXLAN, [5] = 1 + TUNNEL_GRE}};
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct flow_set *wanted = set_of(cases[i].wanted), *present = set_of(cases[i].present);
         struct flow_mods mods = {0};
         size_t adds = 0, deletes = 0;
 
-        reconcile(wanted, present, vnis, &mods);
+        reconcile(wanted, present, &learnable, &mods);
         for (size_t k = 0; k < mods.n; k++) {
             adds += mods.mods[k].command == OF_FLOW_ADD;
             deletes += mods.mods[k].command == OF_FLOW_DELETE_STRICT;
@@ -117,7 +126,7 @@ static void apply(struct model *m, const struct flow_mods *mods, bool fault)
 
 static bool round_is_right(unsigned int seed, bool fault)
 {
-    uint32_t vnis[VLAN_MAX + 1] = {0};
+    static const struct learnable none;
     struct model wanted = {{0}}, present = {{0}};
     struct flow_mods mods = {0}, again = {0};
     size_t differences = 0;
@@ -129,12 +138,12 @@ static bool round_is_right(unsigned int seed, bool fault)
         differences += wanted.variant[i] != present.variant[i];
     }
     struct flow_set *w = set_of_model(&wanted), *p = set_of_model(&present);
-    reconcile(w, p, vnis, &mods);
+    reconcile(w, p, &none, &mods);
     bool minimal = mods.n == differences;
     apply(&present, &mods, fault);
     flow_set_free(p);
     p = set_of_model(&present);
-    reconcile(w, p, vnis, &again);
+    reconcile(w, p, &none, &again);
     bool right = minimal && !again.n && !memcmp(&wanted, &present, sizeof wanted);
     flow_mods_done(&mods);
     flow_mods_done(&again);
