@@ -56,6 +56,30 @@ static const struct ovsdb_row *find_port(const struct host *h, const struct ovsd
     return NULL;
 }
 
+/* BRIDGE's (may be NULL) ports by name, for those who look up many. */
+static struct name_index *index_ports(const struct host *h, const struct ovsdb_row *bridge)
+{
+    struct name_index *index = NULL;
+
+    for (size_t i = 0; bridge && i < ovsdb_row_size(bridge, "ports"); i++) {
+        const struct ovsdb_row *port = ovsdb_client_ref(h->client, bridge, "ports", i, "Port");
+        const char *name = port ? ovsdb_row_string(port, "name") : NULL;
+
+        if (name) {
+            name_index_add(&index, name, i);
+        }
+    }
+    return index;
+}
+
+static const struct ovsdb_row *indexed_port(const struct host *h, const struct ovsdb_row *bridge,
+                                            struct name_index *index, const char *name)
+{
+    size_t at = name_index_find(index, name);
+
+    return at != SIZE_MAX ? ovsdb_client_ref(h->client, bridge, "ports", at, "Port") : NULL;
+}
+
 static const struct ovsdb_row *find_bridge(const struct host *h, const char *name)
 {
     return ovsdb_client_find(h->client, "Bridge", "name", name);
@@ -170,13 +194,15 @@ void host_fill(struct host *h, struct state *s)
     if (br_int) {
         fill_br_int(h, s, br_int);
     }
+    struct name_index *tunnels = index_ports(h, br_tun);
     for (size_t e = 0; e < s->n_endpoints; e++) {
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
             desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, name);
-            const struct ovsdb_row *port = find_port(h, br_tun, name);
+            const struct ovsdb_row *port = indexed_port(h, br_tun, tunnels, name);
             s->endpoints[e].ofports[t] = port ? ofport_of(interface_of(h, port)) : OFPORT_NONE;
         }
     }
+    name_index_free(tunnels);
 }
 
 /* ---- writing ---- */
@@ -319,54 +345,53 @@ static void mend_tunnel(struct host *h, struct ovsdb_txn *txn, const struct ovsd
     ovsdb_txn_mutate(txn, "Interface", ovsdb_row_uuid(interface), "options", "insert", map);
 }
 
-static bool tunnel_wanted(const struct state *s, const char *name)
+/* Removes tunnels that are not WANTED. */
+static void remove_tunnels(struct host *h, struct ovsdb_txn *txn, const struct ovsdb_row *br_tun,
+                           struct name_index *wanted)
 {
-    char wanted[16];
-
-    for (size_t e = 0; e < s->n_endpoints; e++) {
-        for (int t = 0; t < N_TUNNEL_TYPES; t++) {
-            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, wanted);
-            if (!strcmp(wanted, name)) {
-                return desired_tunnel(s, e, (enum tunnel_type)t);
-            }
-        }
-    }
-    return false;
-}
-
-static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_txn *txn)
-{
-    const struct ovsdb_row *br_tun = find_bridge(h, BR_TUN);
-    char name[16];
-
-    if (!br_tun) {
-        return;
-    }
-    for (size_t e = 0; e < s->n_endpoints; e++) {
-        for (int t = 0; t < N_TUNNEL_TYPES; t++) {
-            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, name);
-            if (!desired_tunnel(s, e, (enum tunnel_type)t)) {
-                continue;
-            }
-            const struct ovsdb_row *port = find_port(h, br_tun, name), *interface = port ? interface_of(h, port) : NULL;
-            if (!port) {
-                add_tunnel(h, txn, br_tun, (enum tunnel_type)t, name, &s->endpoints[e]);
-            } else if (interface) {
-                mend_tunnel(h, txn, interface, &s->endpoints[e]);
-            }
-        }
-    }
     for (size_t i = 0; i < ovsdb_row_size(br_tun, "ports"); i++) {
         const struct ovsdb_row *port = ovsdb_client_ref(h->client, br_tun, "ports", i, "Port");
         const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
 
         if (interface && tunnel_type_parse(ovsdb_row_string(interface, "type")) != N_TUNNEL_TYPES &&
-            !tunnel_wanted(s, ovsdb_row_string(port, "name"))) {
+            name_index_find(wanted, ovsdb_row_string(port, "name")) == SIZE_MAX) {
             log_info("removing tunnel %s", ovsdb_row_string(port, "name"));
             ovsdb_txn_mutate(txn, "Bridge", ovsdb_row_uuid(br_tun), "ports", "delete",
                              ovsdb_uuid(ovsdb_row_uuid(port)));
         }
     }
+}
+
+static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_txn *txn)
+{
+    const struct ovsdb_row *br_tun = find_bridge(h, BR_TUN);
+
+    if (!br_tun) {
+        return;
+    }
+    struct name_index *present = index_ports(h, br_tun), *wanted = NULL;
+    char(*names)[16] = xcalloc(s->n_endpoints * N_TUNNEL_TYPES + 1, sizeof *names), (*name)[16] = names;
+    for (size_t e = 0; e < s->n_endpoints; e++) {
+        for (int t = 0; t < N_TUNNEL_TYPES; t++) {
+            if (!desired_tunnel(s, e, (enum tunnel_type)t)) {
+                continue;
+            }
+            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, *name);
+            name_index_add(&wanted, *name, e);
+            const struct ovsdb_row *port = indexed_port(h, br_tun, present, *name);
+            const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;
+            if (!port) {
+                add_tunnel(h, txn, br_tun, (enum tunnel_type)t, *name, &s->endpoints[e]);
+            } else if (interface) {
+                mend_tunnel(h, txn, interface, &s->endpoints[e]);
+            }
+            name++;
+        }
+    }
+    remove_tunnels(h, txn, br_tun, wanted);
+    name_index_free(present);
+    name_index_free(wanted);
+    free(names);
 }
 
 /* Gives PORT's row the tag TAG and, for a network's port, the network's marks. */
