@@ -99,6 +99,11 @@ int state_assign_vlans(struct state *s, const struct vlan_entry *existing, size_
             used[n->vlan] = true;
         }
     }
+    for (size_t i = 0; i < n_existing; i++) {
+        if (existing[i].vlan <= VLAN_MAX) {
+            used[existing[i].vlan] = true;
+        }
+    }
     for (size_t i = 0; i < s->n_networks; i++) {
         while (!s->networks[i].vlan && next <= VLAN_MAX && used[next]) {
             next++;

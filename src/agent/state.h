@@ -83,7 +83,9 @@ bool state_is_ip(const char *text);
 int state_pair_parse(const char *text, struct state_pair *ret);
 
 /* Local VLANs. EXISTING: what Port rows say now, first come first kept; a network that is in it twice, or a VLAN that
- * two networks have, loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free.
+ * two networks have, loses the later entry. Gives every network of S a VLAN: its existing one or the lowest free. Free
+ * is one that no row says: a port of a network that has just gone is in it until its row is written, and would hear the
+ * next network.
  * -ENOSPC when a network gets none (its vlan stays 0); the others have theirs. */
 struct vlan_entry {
     const char *network_id;

@@ -372,6 +372,37 @@ def test_a_full_database_of_the_switch(cloud_factory, small_disk):
     wait_for("the dead VLAN", lambda: cloud.tag(vm) == 4095, 10)
 
 
+def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_disk):
+    """A port that is no one's any more hears nothing of the next network, even while the switch's database takes no change."""
+    cloud = cloud_factory()
+    cloud.__class__ = HandFilledCloud
+    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
+    cloud.rundir("hv1").mkdir(parents=True)
+    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
+    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
+    cloud.up(("hv1", "hv2"))
+    red, blue = cloud.network("red"), cloud.network("blue")
+    red1, blue2 = cloud.vm("red1", red, "hv1"), cloud.vm("blue2", blue, "hv2")
+    cloud.wait_active()
+    port, operations = cloud.port_operations({"name": "blue1", "binding:host_id": "hv1"}, blue)
+    plug(cloud, "hv1", "b1", port["id"])
+    wait_for("blue1's dead VLAN", lambda: cloud.ovs("hv1", "Port", "tapb1", "tag") == 4095, 10)
+    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    cloud.transact(*cloud.delete_port_operations(red1["port"]["id"]), *operations)
+    wait_for("blue's flows", lambda: [f for f in cloud.flows("hv1", "br-tun", "table=4") if f"tun_id={blue['vni']:#x}" in f], 10)
+    wait_for("blue2's way here", lambda: [f for f in cloud.flows("hv2", "br-tun", "table=22") if "output" in f], 10)
+    heard = Capture(cloud.world, cloud.hv_ns("hv1"), red1["tap"], "ether proto 0x88b5")
+    came = Capture(cloud.world, cloud.hv_ns("hv1"), "und0", "udp port 4789")
+    send_broadcasts(cloud, blue2["ns"], blue2["mac"])
+    came.wait_for_frame_of(blue2["mac"])
+    came.stop()
+    time.sleep(1)
+    assert not heard.stop().packets()
+    small_disk.empty()
+    wait_for("blue1 to be wired", lambda: cloud.port_up(port["id"]) is True, 10)
+    assert cloud.tag(red1) == 4095
+
+
 def test_port_settings_changed_by_hand_are_mended(make_cloud):
     """Another tag, trunk mode, no marks: a VM's port is the agent's. (Which VLAN the network then has is not asked.)"""
     cloud = make_cloud()

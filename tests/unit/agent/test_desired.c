@@ -307,15 +307,15 @@ static void local_vlans(void **state WR_UNUSED)
     static const struct vlan_entry existing[] = {
         {"c", 1},    {"a", 7}, {"a", 9}, /* a second VLAN of one network: the first counts */
         {"b", 7},                        /* taken by a */
-        {"gone", 2},                     /* not here any more: free */
+        {"gone", 2},                     /* not here any more, but its port is in it yet */
         {"d", 4095},                     /* dead is no VLAN */
     };
 
     assert_int_equal(state_assign_vlans(&s, existing, ARRAY_SIZE(existing)), 0);
     assert_int_equal(n[0].vlan, 7);
     assert_int_equal(n[2].vlan, 1);
-    assert_int_equal(n[1].vlan, 2);
-    assert_int_equal(n[3].vlan, 3);
+    assert_int_equal(n[1].vlan, 3);
+    assert_int_equal(n[3].vlan, 4);
 }
 
 static void local_vlans_run_out(void **state WR_UNUSED)
