@@ -96,10 +96,16 @@ json_t *port_pairs_check(const json_t *value, struct strbuf *why)
 
 /* ---- choosing ---- */
 
+bool port_is_router(const char *device_owner)
+{
+    return !strncmp(device_owner, "network:router", 14);
+}
+
 struct chosen_for {
     struct call *call;
     const char *network_id, *port_id;
     const uint8_t *mac;
+    bool router;
     struct port_addresses *out;
 };
 
@@ -200,11 +206,11 @@ static int choose_in(struct chosen_for *f, const struct ovsdb_row *subnet, struc
     struct prefix prefix;
     size_t n = 0;
 
-    if (is_auto(subnet) && subnet_prefix(subnet, &prefix)) {
-        *ret = prefix_eui64(&prefix, f->mac);
+    if ((!is_auto(subnet) || f->router) && find_present(f, subnet, ret)) {
         return 0;
     }
-    if (find_present(f, subnet, ret)) {
+    if (is_auto(subnet) && subnet_prefix(subnet, &prefix)) {
+        *ret = prefix_eui64(&prefix, f->mac);
         return 0;
     }
     for (size_t i = 0; i < ovsdb_row_size(subnet, "allocation_pools") && n < MAX_POOLS; i++) {
@@ -241,7 +247,7 @@ static bool check_explicit(struct chosen_for *f, const struct ovsdb_row *subnet,
         return false;
     }
     struct ip own = prefix_eui64(&prefix, f->mac);
-    if (is_auto(subnet) && !ip_equal(&own, ip)) {
+    if (is_auto(subnet) && !f->router && !ip_equal(&own, ip)) {
         call_error(f->call, 400, "AllocationOnAutoAddressSubnet",
                    "IPv6 address %s cannot be directly assigned to a port on subnet %s as the subnet is configured for "
                    "automatic addresses",
@@ -313,6 +319,9 @@ static bool choose_auto(struct chosen_for *f)
 {
     struct prefix prefix;
 
+    if (f->router) {
+        return true;
+    }
     STORE_FOR_EACH(e, f->call->api->store, STORE_SUBNET_NETWORK, f->network_id) {
         if (is_auto(e->row) && !has_subnet(f->out, e->row) && subnet_prefix(e->row, &prefix)) {
             struct ip ip = prefix_eui64(&prefix, f->mac);
@@ -325,10 +334,10 @@ static bool choose_auto(struct chosen_for *f)
     return true;
 }
 
-bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6],
-                           const json_t *fixed_ips, struct port_addresses *ret)
+bool port_addresses_choose(struct call *c, const struct port_asking *port, const json_t *fixed_ips,
+                           struct port_addresses *ret)
 {
-    struct chosen_for f = {c, network_id, port_id, mac, ret};
+    struct chosen_for f = {c, port->network_id, port->id, port->mac, port_is_router(port->device_owner), ret};
     const json_t *item;
     size_t i;
 
@@ -347,15 +356,15 @@ bool port_addresses_choose(struct call *c, const char *network_id, const char *p
     return !json_array_size(fixed_ips) || choose_auto(&f);
 }
 
-json_t *port_addresses_present(struct call *c, const char *port_id)
+json_t *port_addresses_present(struct call *c, const struct port_asking *port)
 {
     json_t *list = json_array();
 
-    STORE_FOR_EACH(e, c->api->store, STORE_ADDRESS_PORT, port_id) {
+    STORE_FOR_EACH(e, c->api->store, STORE_ADDRESS_PORT, port->id) {
         const struct ovsdb_row *subnet = store_row(c->api->store, STORE_SUBNET_ID, store_string(e->row, "subnet_id"));
         json_t *item = json_pack("{s:s}", "subnet_id", store_string(e->row, "subnet_id"));
 
-        if (!subnet || !is_auto(subnet)) {
+        if (!subnet || !is_auto(subnet) || port_is_router(port->device_owner)) {
             json_object_set_new(item, "ip_address", json_string(store_string(e->row, "ip")));
         }
         json_array_append_new(list, item);

@@ -3,7 +3,8 @@
 #define WARREN_CONTROLLER_PORT_ADDRESSES_H
 /*
  * Which fixed IPs a port gets: those that the request names, one from a pool where it names only a subnet, one of each
- * IP version where it names nothing, and an address formed from the MAC in every subnet that works so (SLAAC).
+ * IP version where it names nothing, and an address formed from the MAC in every subnet that works so (SLAAC). But
+ * routers do not listen to what routers announce: their ports have in such subnets the address that the request names.
  */
 #include "controller/api.h"
 
@@ -19,13 +20,20 @@ struct port_addresses {
     size_t n;
 };
 
-/* FIXED_IPS is checked (port_fixed_ips_check()); NULL for what the network's subnets suggest. PORT_ID: the port, whose
- * present addresses (if any) it may keep. False after having answered. */
-bool port_addresses_choose(struct call *c, const char *network_id, const char *port_id, const uint8_t mac[6],
-                           const json_t *fixed_ips, struct port_addresses *ret);
+/* Is a port of this device_owner a router's? */
+bool port_is_router(const char *device_owner);
+/* Whose addresses are chosen: its present ones (if any) it may keep. */
+struct port_asking {
+    const char *network_id, *id, *device_owner;
+    const uint8_t *mac;
+};
+/* FIXED_IPS is checked (port_fixed_ips_check()); NULL for what the network's subnets suggest. False after having
+ * answered. */
+bool port_addresses_choose(struct call *c, const struct port_asking *port, const json_t *fixed_ips,
+                           struct port_addresses *ret);
 /* The port's present addresses as fixed_ips that ask for the same again; of those that are formed from the MAC only the
  * subnet. */
-json_t *port_addresses_present(struct call *c, const char *port_id);
+json_t *port_addresses_present(struct call *c, const struct port_asking *port);
 /* Adds to TXN what makes the port's Address rows those of WANTED. PORT is the row's reference, taken over. */
 void port_addresses_write(struct call *c, struct ovsdb_txn *txn, const struct port_addresses *wanted,
                           const char *network_id, const char *port_id, json_t *port);

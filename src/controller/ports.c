@@ -262,8 +262,9 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
         call_not_found(c, "Network", network_id);
         return false;
     }
+    struct port_asking asking = {network_id, id, json_string_value(json_object_get(item, "device_owner")), mac};
     if (!check_security_groups(c, item) || !port_mac(c, network_id, id, item, mac) || !check_pairs(c, item, mac) ||
-        !port_addresses_choose(c, network_id, id, mac, json_object_get(item, "fixed_ips"), &addresses)) {
+        !port_addresses_choose(c, &asking, json_object_get(item, "fixed_ips"), &addresses)) {
         return false;
     }
     snprintf(name, sizeof name, "port%zu", i);
@@ -328,6 +329,7 @@ static void update(struct call *c, const struct ovsdb_row *row)
     static const char *const names[] = {"name", "description"};
     const json_t *item = json_array_get(c->items, 0);
     const char *id = store_string(row, "id"), *network_id = store_string(row, "network_id");
+    const char *owner = json_string_value(json_object_get(item, "device_owner"));
     json_t *fixed_ips = json_incref(json_object_get(item, "fixed_ips"));
     struct port_addresses addresses;
     char mac_text[MAC_STR_LEN + 1];
@@ -337,10 +339,11 @@ static void update(struct call *c, const struct ovsdb_row *row)
         json_decref(fixed_ips);
         return;
     }
+    struct port_asking asking = {network_id, id, owner ? owner : store_string(row, "device_owner"), mac};
     if (!fixed_ips && json_object_get(item, "mac_address")) {
-        fixed_ips = port_addresses_present(c, id); /* those that are formed from the MAC follow it */
+        fixed_ips = port_addresses_present(c, &asking); /* those that are formed from the MAC follow it */
     }
-    if (fixed_ips && !port_addresses_choose(c, network_id, id, mac, fixed_ips, &addresses)) {
+    if (fixed_ips && !port_addresses_choose(c, &asking, fixed_ips, &addresses)) {
         json_decref(fixed_ips);
         return;
     }

@@ -3,7 +3,7 @@
  */
 #include <stdio.h>
 
-#include "controller/api.h"
+#include "controller/port_addresses.h"
 #include "controller/subnet_plan.h"
 
 static json_t *only_null(const json_t *value, struct strbuf *why)
@@ -169,8 +169,7 @@ static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const jso
     uint8_t mac[6];
 
     STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, network_id) {
-        if (mac_parse(store_string(e->row, "mac"), mac) ||
-            !strncmp(store_string(e->row, "device_owner"), "network:router", 14)) {
+        if (mac_parse(store_string(e->row, "mac"), mac) || port_is_router(store_string(e->row, "device_owner"))) {
             continue; /* a router's port has the prefix from its operator, not by listening to routers */
         }
         struct ip ip = prefix_eui64(p, mac);
@@ -268,14 +267,28 @@ static void update(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-/* Addresses that ports formed themselves (SLAAC) go with the subnet; others keep it. */
+/* Has a port an address in the subnet that it did not form by itself (SLAAC)? */
+static bool has_given_address(struct call *c, const struct ovsdb_row *subnet)
+{
+    bool forms = subnet_is_auto(store_string(subnet, "ipv6_address_mode"));
+
+    STORE_FOR_EACH(e, c->api->store, STORE_ADDRESS_SUBNET, store_string(subnet, "id")) {
+        const struct ovsdb_row *port = store_row(c->api->store, STORE_PORT_ID, store_string(e->row, "port_id"));
+
+        if (!forms || (port && port_is_router(store_string(port, "device_owner")))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Addresses that ports formed themselves go with the subnet; others keep it. */
 static void remove_subnet(struct call *c, const struct ovsdb_row *row)
 {
     const char *id = store_string(row, "id");
     const struct ovsdb_row *network = store_row(c->api->store, STORE_NETWORK_ID, store_string(row, "network_id"));
 
-    if (!subnet_is_auto(store_string(row, "ipv6_address_mode")) &&
-        store_count(c->api->store, STORE_ADDRESS_SUBNET, id)) {
+    if (has_given_address(c, row)) {
         call_error(
             c, 409, "SubnetInUse",
             "Unable to complete operation on subnet %s: One or more ports have an IP allocation from this subnet.", id);

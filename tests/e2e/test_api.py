@@ -240,6 +240,29 @@ def test_port_updates(cloud, network):
     refused(cloud, "PUT", f"/v2.0/ports/{port['id']}", {"port": {"mac_address": other["mac_address"]}}, 409, "MacAddressInUse")
 
 
+def test_router_ports_in_slaac_subnets(cloud):
+    """A router does not form its address from what routers announce: it has the one it is given, as the gateway's, or none."""
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]
+    asked = {"network_id": net["id"], "cidr": "fd01::/64", "ip_version": 6, "ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}
+    subnet = cloud.api("POST", "/v2.0/subnets", {"subnet": asked})["subnet"]
+    gateway = [{"subnet_id": subnet["id"], "ip_address": "fd01::1"}]
+
+    def make(owner, **values):
+        return cloud.api("POST", "/v2.0/ports", {"port": {"network_id": net["id"], "device_owner": owner, **values}})["port"]
+
+    router = make("network:router_interface", fixed_ips=gateway)
+    assert router["fixed_ips"] == gateway
+    assert cloud.api("PUT", f"/v2.0/ports/{router['id']}", {"port": {"fixed_ips": gateway, "name": "x"}})["port"]["fixed_ips"] == gateway
+    mac = "fa:16:3e:00:00:31"
+    assert cloud.api("PUT", f"/v2.0/ports/{router['id']}", {"port": {"mac_address": mac}})["port"]["fixed_ips"] == gateway
+    assert make("network:router_interface")["fixed_ips"] == []
+    assert [f["ip_address"] for f in make("compute:nova", mac_address="fa:16:3e:00:00:32")["fixed_ips"]] == ["fd01::f816:3eff:fe00:32"]
+    refused(cloud, "POST", "/v2.0/ports", {"port": {"network_id": net["id"], "fixed_ips": [{"ip_address": "fd01::2"}]}}, 400,
+            "AllocationOnAutoAddressSubnet", "fd01::2")
+    # Its address keeps the subnet: nobody else would give it back.
+    refused(cloud, "DELETE", f"/v2.0/subnets/{subnet['id']}", None, 409, "SubnetInUse")
+
+
 def test_addresses_run_out(cloud):
     net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]
     sub = cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": "10.3.0.0/29", "ip_version": 4}})["subnet"]
