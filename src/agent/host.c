@@ -122,12 +122,13 @@ static struct state_port *local_port_of(const struct state *s, struct name_index
     return at != SIZE_MAX ? &s->ports[at] : NULL;
 }
 
-/* How good a claim PORT has to be P's: to be there counts, and more to have been it before. */
+/* How good a claim PORT has to be P's: to have been it before counts, and more to be there. Rows whose device is gone
+ * stay behind when a hypervisor loses power; the VM comes back behind another one. */
 static int claim_of(const struct state *s, const struct state_port *p, const struct ovsdb_row *port, uint32_t ofport)
 {
     const char *net_uuid = ovsdb_row_map_string(port, "other_config", "net_uuid");
 
-    return (ofport != OFPORT_NONE ? 1 : 0) + (net_uuid && !strcmp(net_uuid, s->networks[p->network].id) ? 2 : 0);
+    return (ofport != OFPORT_NONE ? 2 : 0) + (net_uuid && !strcmp(net_uuid, s->networks[p->network].id) ? 1 : 0);
 }
 
 /* One interface for each local port: two with the same iface-id are a mistake or worse, and the second is connected to

@@ -403,6 +403,24 @@ def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_dis
     assert cloud.tag(red1) == 4095
 
 
+def test_a_vm_that_is_plugged_again_under_another_name(make_cloud):
+    """A hypervisor lost power: the row of the VM's old device is still there, the VM is started again behind a new one."""
+    cloud = make_cloud()
+    cloud.allowed_warnings += ["No such device", "could not open"]
+    network = cloud.network("red")
+    red1 = cloud.vm("red1", network, "hv1")
+    red2 = cloud.vm("red2", network, "hv2")
+    cloud.wait_active()
+    cloud.world.ip(cloud.hv_ns("hv1"), "link", "del", red1["tap"])
+    wait_for("the port to be down", lambda: cloud.port_up(red1["port"]["id"]) is False, 10)
+    ns, tap = plug(cloud, "hv1", "again", red1["port"]["id"])
+    wait_for("the port to be up again", lambda: cloud.port_up(red1["port"]["id"]) is True, 10)
+    cloud.world.ip(ns, "link", "set", "eth0", "address", red1["mac"])
+    cloud.world.ip(ns, "addr", "add", f"{red1['ip']}/24", "dev", "eth0")
+    cloud.world.sh(ns, "ping", "-n", "-c", "2", "-i", "0.2", "-W", "5", red2["ip"])
+    assert cloud.ovs("hv1", "Port", tap, "tag") != 4095
+
+
 def test_port_settings_changed_by_hand_are_mended(make_cloud):
     """Another tag, trunk mode, no marks: a VM's port is the agent's. (Which VLAN the network then has is not asked.)"""
     cloud = make_cloud()
