@@ -123,7 +123,7 @@ void desired_br_int(const struct state *s, struct strbuf *b)
         if (!p->local || p->ofport == OFPORT_NONE) {
             continue;
         }
-        if (!p->admin_up || !s->networks[p->network].vlan) {
+        if (!p->admin_up || !p->tagged || !s->networks[p->network].vlan) {
             FLOW(b, "table=0,priority=20,in_port=%u,actions=drop", p->ofport);
         } else if (p->port_security) {
             int_port_security(p, b);

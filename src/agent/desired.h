@@ -11,6 +11,8 @@
  * br-int; 20 unicast to its host; 21 ARP responder; 22 flood: to the hosts that have the network (l2-population) or to
  * all
  *
+ * A port whose tag is not written yet sends nothing: it would be a trunk of all networks' VLANs.
+ *
  * The ARP responder needs l2-population, which tells the addresses. IPv6 neighbour solicitations are flooded: a
  * responder cannot be written in flows that ovs-vswitchd takes too.
  */

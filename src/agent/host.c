@@ -148,6 +148,16 @@ static void claim_ports(struct host *h, struct state *s, const struct ovsdb_row 
     }
 }
 
+static void fill_tagged(struct state *s)
+{
+    for (size_t i = 0; i < s->n_ports; i++) {
+        struct state_port *p = &s->ports[i];
+
+        p->tagged = p->claim && ovsdb_row_int(p->claim, "tag", 0) == s->networks[p->network].vlan &&
+                    !ovsdb_row_size(p->claim, "vlan_mode");
+    }
+}
+
 static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row *bridge)
 {
     size_t n = ovsdb_row_size(bridge, "ports"), n_existing = 0;
@@ -183,6 +193,7 @@ static void fill_br_int(struct host *h, struct state *s, const struct ovsdb_row 
                     "no local VLAN left: more than %u networks on this host; the ports of some stay down", VLAN_MAX);
     }
     free(existing);
+    fill_tagged(s);
 }
 
 void host_fill(struct host *h, struct state *s)

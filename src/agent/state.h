@@ -46,6 +46,7 @@ struct state_port {
     size_t n_pairs;
     bool local;
     bool admin_up, port_security;
+    bool tagged;       /* local: its row has the network's VLAN; without a tag it is a trunk of all networks' */
     uint32_t ofport;   /* local: in br-int */
     const void *claim; /* local: the Port row that has it (host.c); others with the same iface-id are dead */
     size_t endpoint;   /* remote: index, or SIZE_MAX when its host has none */

@@ -403,6 +403,35 @@ def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_dis
     assert cloud.tag(red1) == 4095
 
 
+def test_a_port_without_its_tag_cannot_speak(cloud_factory, small_disk):
+    """Plugged while the agent was away, and now the switch's database takes no tag: the port is a trunk of all networks' VLANs."""
+    cloud = cloud_factory()
+    cloud.__class__ = HandFilledCloud
+    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
+    cloud.rundir("hv1").mkdir(parents=True)
+    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
+    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
+    cloud.up(("hv1",))
+    red, blue = cloud.network("red"), cloud.network("blue")
+    red1, red2 = cloud.vm("red1", red, "hv1"), cloud.vm("red2", red, "hv1")
+    cloud.wait_active()
+    cloud.world.kill("agent-hv1")
+    port = cloud.new_port({"name": "blue1", "binding:host_id": "hv1"}, blue)
+    ns, _ = plug(cloud, "hv1", "b1", port["id"])
+    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    cloud.agent_up("hv1")
+    wait_for("the agent to try", lambda: "refused a change" in cloud.world.log("agent-hv1"), 10)
+    wait_for("flows of blue", lambda: [f for f in cloud.flows("hv1", "br-tun") if f"tun_id={blue['vni']:#x}" in f], 10)
+    heard = Capture(cloud.world, cloud.hv_ns("hv1"), red1["tap"], "ether proto 0x88b5")
+    send_broadcasts(cloud, ns, port["mac"], vlans=(None, cloud.tag(red1)))
+    send_broadcasts(cloud, red2["ns"], red2["mac"])
+    heard.wait_for_frame_of(red2["mac"])
+    assert {p[Ether].src for p in heard.stop().packets()} == {red2["mac"]}
+    small_disk.empty()
+    wait_for("blue1 to be wired", lambda: cloud.port_up(port["id"]) is True, 10)
+    assert not [f for f in cloud.flows("hv1", "br-int") if "tapb1" in f and "drop" in f]
+
+
 def test_a_vm_that_is_plugged_again_under_another_name(make_cloud):
     """A hypervisor lost power: the row of the VM's old device is still there, the VM is started again behind a new one."""
     cloud = make_cloud()

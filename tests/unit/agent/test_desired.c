@@ -53,6 +53,7 @@ static void world_init(struct world *w, enum tunnel_type type, bool l2pop, bool 
             .n_ips = 1,
             .local = ports[i].ofport != 0,
             .admin_up = true,
+            .tagged = ports[i].ofport != 0,
             .port_security = true,
             .ofport = ports[i].ofport,
             .endpoint = ports[i].endpoint,
@@ -185,6 +186,12 @@ static void br_int_guards_ports(void **state WR_UNUSED)
     IN(strbuf_str(&b), "icmp_type=136,nd_target=fd00::5,actions=goto_table:25\n");
     IN(strbuf_str(&b), "nd_target=fe80::f816:3eff:fe00:5,");
     IN(strbuf_str(&b), "table=0,priority=20,in_port=12,actions=drop\n"); /* administratively down */
+    OUT(strbuf_str(&b), "dl_src=fa:16:3e:00:00:02");
+    strbuf_done(&b);
+    w.ports[1].admin_up = true;
+    w.ports[1].tagged = false; /* not yet in its VLAN */
+    desired_br_int(&w.s, &b);
+    IN(strbuf_str(&b), "table=0,priority=20,in_port=12,actions=drop\n");
     OUT(strbuf_str(&b), "dl_src=fa:16:3e:00:00:02");
     IN(strbuf_str(&b), "table=0,priority=20,in_port=99,actions=drop\n"); /* nobody's */
     strbuf_done(&b);
