@@ -54,21 +54,20 @@ static int flow_mod_check(const struct of_flow_mod *fm, uint8_t version)
     return 0;
 }
 
-/* A flow that no statistics reply could hold would make dumps impossible as long as it is there. */
-static int check_fits_stats(const struct ofpacts *acts, uint8_t version)
+/* A flow that no statistics reply could hold would make dumps impossible as long as it is there. That goes for every
+ * version: an action of one may take several of another. */
+static int check_fits_stats(const struct ofpacts *acts)
 {
-    struct writer w = {.limit = OF_MAX_LEN - FLOW_STATS_AROUND};
+    static const uint8_t versions[] = {OF_VERSION_10, OF_VERSION_13, OF_VERSION_15}; /* 1.4 has the actions of 1.3 */
+    int error = 0;
 
-    if (acts->len <= ACTIONS_SURELY_FIT) {
-        return 0;
+    for (size_t i = 0; acts->len > ACTIONS_SURELY_FIT && i < ARRAY_SIZE(versions) && !error; i++) {
+        struct writer w = {.limit = OF_MAX_LEN - FLOW_STATS_AROUND};
+
+        ofpacts_encode_instructions(acts->data, acts->len, versions[i], &w);
+        error = w.error ? OFERR_ACTION_TOO_MANY : 0;
+        writer_done(&w);
     }
-    if (version == OF_VERSION_10) {
-        ofpacts_encode_actions(acts->data, acts->len, version, &w);
-    } else {
-        ofpacts_encode_instructions(acts->data, acts->len, version, &w);
-    }
-    int error = w.error ? OFERR_ACTION_TOO_MANY : 0;
-    writer_done(&w);
     return error;
 }
 
@@ -176,7 +175,7 @@ static int decode_actions(struct reader *body, const struct of_flow_format *form
                       : ofpacts_check(fm->acts.data, fm->acts.len, &fm->match, table);
         ofpacts_note_vlan(&fm->acts, &fm->match);
     }
-    return error ? error : check_fits_stats(&fm->acts, format->version);
+    return error ? error : check_fits_stats(&fm->acts);
 }
 
 int of_flow_mod_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_mod *ret)
