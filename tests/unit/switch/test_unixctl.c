@@ -70,6 +70,57 @@ static void test_requests(void **state WR_UNUSED)
     rmdir(dir);
 }
 
+static int say_raw(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
+{
+    /* What the kernel takes for a device's name is any bytes: Latin-1, a lone continuation, a character that is cut. */
+    strbuf_add(out, "wan\xe9 \x80 gr\xc3\xbc\xc3\x9f \xe2\x82");
+    return 0;
+}
+
+/* Texts that are no UTF-8 cannot be JSON as they are. */
+static void test_raw_bytes(void **state WR_UNUSED)
+{
+    char dir[] = "/tmp/unixctl-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
+    struct event_base *base = event_base_new();
+    struct unixctl *u = NULL;
+    assert_int_equal(unixctl_create(base, path, &u), 0);
+    unixctl_register(u, "say-raw", "", 0, 0, say_raw, NULL);
+    assert_reply(u, "{\"id\":0,\"method\":\"say-raw\",\"params\":[]}",
+                 "{\"id\":0,\"result\":\"wan? ? gr\xc3\xbc\xc3\x9f ??\\n\",\"error\":null}");
+    unixctl_destroy(u);
+    event_base_free(base);
+    rmdir(dir);
+}
+
+/* However a request is cut on its way, the beginning is not yet one, and no garbage either. */
+static void test_trickle(void **state WR_UNUSED)
+{
+    static const char request[] = " {\"id\": -1.5e3, \"x\": [null, true, false], \"method\": \"\\u0065cho\", "
+                                  "\"params\": [\"gr\xc3\xbc\xc3\x9f }\\\"\"]}";
+    char dir[] = "/tmp/unixctl-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
+    struct event_base *base = event_base_new();
+    struct unixctl *u = NULL;
+    char *reply = NULL;
+    assert_int_equal(unixctl_create(base, path, &u), 0);
+    unixctl_register(u, "echo", "WORD...", 0, 2, echo, NULL);
+    for (size_t n = 0; n < sizeof request - 1; n++) {
+        ssize_t used = unixctl_handle(u, request, n, &reply);
+        if (used) {
+            fail_msg("after %zu bytes: %zd", n, used);
+        }
+    }
+    assert_int_equal(unixctl_handle(u, request, sizeof request - 1, &reply), sizeof request - 1);
+    assert_non_null(strstr(reply, "gr\xc3\xbc\xc3\x9f }\\\""));
+    free(reply);
+    unixctl_destroy(u);
+    event_base_free(base);
+    rmdir(dir);
+}
+
 static const struct log_module *module(const char *name)
 {
     const struct log_module *m = log_modules();
@@ -152,6 +203,7 @@ static void test_vlog(void **state WR_UNUSED)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_requests), cmocka_unit_test(test_vlog)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_requests), cmocka_unit_test(test_raw_bytes),
+                                       cmocka_unit_test(test_trickle), cmocka_unit_test(test_vlog)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
