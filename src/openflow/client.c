@@ -18,7 +18,7 @@ struct request {
     struct writer out; /* what to send: all of it */
     uint32_t last_xid; /* the reply to this one ends the request */
     uint32_t first_xid;
-    char *error; /* APPLY: the first error, kept until the last reply */
+    char *error; /* APPLY: the first error, kept until the last reply; or why it cannot be sent */
     of_client_flow_fn *flow;
     of_client_port_fn *port;
     of_client_done_fn *done;
@@ -40,7 +40,7 @@ struct of_client {
     uint64_t datapath_id;
     char *last_error;
     struct request *requests; /* the first one is under way */
-    struct event *fail_event; /* ends requests that were made while not connected, from the loop */
+    struct event *fail_event; /* ends requests that cannot be sent, from the loop */
     struct request *failed;
 };
 
@@ -75,7 +75,10 @@ static void request_send(struct of_client *c)
 
 static void request_add(struct of_client *c, struct request *r)
 {
-    if (!c->ready) {
+    if (r->out.error) {
+        r->error = xstrdup("too long for a message");
+    }
+    if (!c->ready || r->out.error) {
         DL_APPEND(c->failed, r);
         event_active(c->fail_event, EV_TIMEOUT, 0);
         return;
@@ -94,7 +97,7 @@ static void fail_requests(struct request **list, const char *error)
     DL_FOREACH_SAFE(gone, r, next) {
         DL_DELETE(gone, r);
         if (r->done) {
-            r->done(r->arg, error);
+            r->done(r->arg, r->error ? r->error : error);
         }
         request_free(r);
     }

@@ -8,7 +8,8 @@
  *
  * Requests run one after another in the order in which they were made; each has a callback that comes exactly once,
  * from the event loop: with NULL for success, else with a text. A lost connection ends all of them. A request made
- * while not connected ends with "not connected". Callbacks may make requests and must not destroy the client.
+ * while not connected ends with "not connected", one with a flow that no message holds with "too long for a message".
+ * Callbacks may make requests and must not destroy the client.
  */
 #include "openflow/msg_multipart.h"
 
