@@ -184,8 +184,8 @@ struct bridge_hooks {
     /* The rule is already out of its table; its counters are final. Only for rules with RULE_SEND_FLOW_REM. */
     void (*flow_removed)(void *aux, struct bridge *br, const struct rule *rule, enum flow_removed_reason reason);
     void (*port_status)(void *aux, struct bridge *br, const struct port *port, enum port_status_reason reason);
-    /* Any visible rule came, went (REASON) or changed, for flow monitors; OLD_ACTIONS: of a modified one, before. NULL
-     * while nobody monitors. */
+    /* Any visible rule came, went (REASON) or changed, for flow monitors; OLD_ACTIONS: of one that changed, or
+     * was replaced (which is told as ADDED), before. NULL while nobody monitors. */
     void (*flow_event)(void *aux, struct bridge *br, const struct rule *rule, enum flow_event event,
                        enum flow_removed_reason reason, const struct rule_actions *old_actions);
     void *aux;

@@ -26,10 +26,11 @@ struct monitor {
     struct monitor *prev, *next;
 };
 
-/* A flow that a paused peer does not know (ADDED) or knows as it was. */
+/* A flow that came or changed while the peer was paused. */
 struct missed {
     struct rule *rule; /* a reference, and the key */
-    bool added;
+    bool added;        /* told as such: it is new, or took the place of one */
+    bool known;        /* there was one before the pause, whose end is told */
     UT_hash_handle hh;
 };
 
@@ -130,24 +131,26 @@ static void missed_free(struct ofmonitors *ms)
     }
 }
 
-/* A change while paused. True: it is told all the same (a flow that the peer knows goes). */
-static bool miss(struct ofmonitors *ms, const struct rule *rule, enum flow_event event)
+/* A change while paused, of a flow that WAS_THERE (an ADD may replace one). True: it is told all the same (a flow that
+ * the peer knows goes). */
+static bool miss(struct ofmonitors *ms, const struct rule *rule, enum flow_event event, bool was_there)
 {
     struct missed *m;
-    bool added;
+    bool known;
 
     HASH_FIND_PTR(ms->missed, &rule, m);
     if (event == FLOW_EVENT_DELETED) {
-        added = m && m->added;
+        known = !m || m->known;
         if (m) {
             missed_drop(ms, m);
         }
-        return !added;
+        return known;
     }
     if (!m) {
         m = xcalloc(1, sizeof *m);
         m->rule = rule_ref((struct rule *)rule);
         m->added = event == FLOW_EVENT_ADDED;
+        m->known = was_there;
         HASH_ADD_PTR(ms->missed, rule, m);
     }
     return false;
@@ -222,7 +225,7 @@ static void on_change(struct ofmonitors *ms, const struct rule *rule, const stru
     const struct ofserver *s = ms->conn->server;
     unsigned int flags = selected_by(ms, kinds[event].wanted, rule, match, old);
 
-    if (ms->paused && !miss(ms, rule, event)) {
+    if (ms->paused && !miss(ms, rule, event, old != NULL)) {
         return;
     }
     if (!flags) {

@@ -573,6 +573,13 @@ def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
                 other.send(14, of.flow_mod13(cookie=round_ << 16 | k, priority=k))
             other.sync()
         other.request(14, of.flow_mod13(cookie=0xfff, priority=999, table=9))
+        # Replaced while paused, flows that it was told of go: that it hears, or it would know them for ever.
+        other.request(14, of.flow_mod13(cookie=0xf001, priority=0))
+        other.request(14, of.flow_mod13(command=4, priority=0))
+        # What came and went meanwhile it never knew.
+        other.request(14, of.flow_mod13(cookie=0xf002, priority=998, table=9))
+        other.request(14, of.flow_mod13(cookie=0xf003, priority=998, table=9))
+        other.request(14, of.flow_mod13(command=4, priority=998, table=9))
         seen = []
         deadline = time.monotonic() + 20
         while (6, 0) not in seen:
@@ -581,6 +588,7 @@ def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
             seen += updates([message])
         paused, resumed = seen.index((5, 0)), seen.index((6, 0))
         assert paused < resumed and (1, 0xfff) in seen[paused:resumed]  # what was added meanwhile is told before RESUMED
+        assert [u for u in seen if u[1] >> 4 == 0xf00] == [(2, 0xf001)]
         other.request(14, of.flow_mod13(cookie=0x1000, priority=1000, table=9))
         assert (1, 0x1000) in updates(c.sync())
 
