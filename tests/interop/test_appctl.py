@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ovs-appctl(8), ovs-vswitchd(8): each control command once, its form, and how wrong use is refused."""
+import os
 import re
 
 import pytest
@@ -167,6 +168,13 @@ def test_dpif_and_tunnels(hv, ask, refuse):
     assert "Cached: 0.0.0.0/0 dev und0 GW 10.201.1.1\n" in routes and " local\n" in routes
     assert "dev und0" in ask("ovs/route/lookup", "192.0.2.1")
     refuse("Invalid 'ip' parameter", "ovs/route/lookup", "x")
+    # A device's name is any bytes; JSON takes UTF-8 only.
+    ns, latin1 = hv.hv_ns("hv1"), os.fsdecode(b"wan\xe9")
+    hv.world.sh(ns, "ip", "link", "add", latin1, "type", "veth", "peer", "name", "wanp")
+    hv.world.sh(ns, "ip", "link", "set", latin1, "up")
+    hv.world.sh(ns, "ip", "route", "add", "203.0.113.0/24", "dev", latin1)
+    assert "Cached: 203.0.113.0/24 dev wan?" in ask("ovs/route/show")
+    hv.world.sh(ns, "ip", "link", "del", latin1)
 
 
 def test_counters_and_sizes(hv, ask, refuse):
