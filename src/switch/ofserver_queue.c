@@ -3,6 +3,8 @@
 #include "openflow/msg_multipart.h"
 #include "switch/ofserver_private.h"
 
+#define CONFIG_13_MAX 48u /* bytes of a queue's configuration up to 1.3, with both rates */
+
 /* FN sees each queue of PORT, or of every port, that has the id QUEUE, or any. Returns how many. */
 static unsigned int each_queue(struct bridge *br, const struct port *port, uint32_t queue, struct of_reply *r,
                                void (*fn)(struct of_reply *r, const struct port *port, const struct port_queue *q))
@@ -58,6 +60,9 @@ static void put_config(struct of_reply *r, const struct port *port, const struct
                                        .max_rate = rate(port, q->max_rate)};
     bool multipart = r->mp.w != NULL;
 
+    if (!multipart && r->w.len + CONFIG_13_MAX > OF_MAX_LEN) {
+        return;
+    }
     if (multipart) {
         of_mp_entry(&r->mp);
     }
@@ -105,7 +110,7 @@ int ofconn_mp_queue_desc(struct ofconn *c, const struct of_header *h, const stru
     return over_queues(c, h, kind, body, put_config);
 }
 
-/* Up to 1.3. */
+/* Up to 1.3, where the reply is one message: with as many queues as it holds. */
 int ofconn_queue_get_config(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
     bool v10 = h->version == OF_VERSION_10;

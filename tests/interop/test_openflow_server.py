@@ -615,3 +615,27 @@ def test_flow_statistics_of_15(hv, br):
         assert c.multipart(17, request[:-8]) == (4, 1)  # OFPBMC_BAD_LEN
     with of.Conn.to_unix(br, 5) as c:
         assert c.multipart(17, request) == (1, 2)
+
+
+def test_more_queues_than_a_message_holds(hv, br):
+    """QUEUE_GET_CONFIG's reply is one message (up to 1.3): it has as many as fit, and there is one. 1.4 has parts."""
+    ns = hv.hv_ns("hv1")
+    hv.world.sh(ns, "ip", "link", "add", "q1", "type", "veth", "peer", "name", "q1p")
+    hv.world.sh(ns, "ip", "link", "set", "q1p", "up")
+    hv.world.sh(ns, "ip", "link", "set", "q1", "up")
+    many = range(1, 1500)
+    hv.vsctl("hv1", "add-port", "br0", "q1", "--", "set", "Interface", "q1", "ofport_request=1", "--",
+             "set", "Port", "q1", "qos=@q", "--", "--id=@q", "create", "QoS", "type=linux-htb",
+             "queues=" + ",".join(f"{n}=@n{n}" for n in many),
+             *[word for n in many for word in ("--", f"--id=@n{n}", "create", "Queue", "other-config:min-rate=1000000",
+                                               "other-config:max-rate=2000000")])
+    with of.Conn.to_unix(br, 5) as c:
+        assert len(c.multipart(15, struct.pack("!II", 1, 0xffffffff))) == 1500 * 32
+    with of.Conn.to_unix(br, 4) as c:
+        for port in (1, 0xffffffff):
+            reply, = c.request(22, struct.pack("!I4x", port))
+            assert reply.type == 23 and 60000 < 8 + len(reply.body) <= 65535, len(reply.body)
+            assert struct.unpack("!II", reply.body[8:16]) == (0, 1)
+    hv.vsctl("hv1", "clear", "Port", "q1", "qos", "--", "--all", "destroy", "QoS", "--", "--all", "destroy", "Queue")
+    hv.vsctl("hv1", "del-port", "br0", "q1")
+    hv.world.sh(ns, "ip", "link", "del", "q1")
