@@ -146,7 +146,7 @@ struct port {
 
 /* Numbers of OpenFlow 1.4; what a version lacks, it gets as ACTION. IMPLICIT_MISS: no flow matched, not even a
  * table-miss flow (whose packets are NO_MATCH); on the wire it is NO_MATCH too, and 1.0 controllers only are told, or
- * all when table_mod asked for it. */
+ * all when table_mod asked for it. SAID_NO_MATCH: a controller action says that reason, to all versions. */
 enum packet_in_reason {
     PACKET_IN_NO_MATCH = 0,
     PACKET_IN_ACTION = 1,
@@ -155,6 +155,7 @@ enum packet_in_reason {
     PACKET_IN_GROUP = 4,
     PACKET_IN_PACKET_OUT = 5,
     PACKET_IN_IMPLICIT_MISS = 6,
+    PACKET_IN_SAID_NO_MATCH = 7,
 };
 enum flow_removed_reason {
     FLOW_REMOVED_IDLE = 0,

@@ -76,6 +76,7 @@ static uint8_t wire_reason(enum packet_in_reason reason, uint8_t version)
 {
     switch (reason) {
     case PACKET_IN_IMPLICIT_MISS:
+    case PACKET_IN_SAID_NO_MATCH:
         return PACKET_IN_NO_MATCH;
     case PACKET_IN_NO_MATCH:
         return version < OF_VERSION_13 ? PACKET_IN_ACTION : PACKET_IN_NO_MATCH;

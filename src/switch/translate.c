@@ -237,7 +237,7 @@ static void output_controller(struct xlate_ctx *x, uint16_t max_len)
 {
     const struct ofpact_controller c = {.max_len = max_len};
 
-    xlate_controller(x, &c, PACKET_IN_ACTION);
+    xlate_controller(x, &c, xlate_output_reason(x));
 }
 
 static void output(struct xlate_ctx *x, const struct ofpact_output *o)
@@ -330,7 +330,8 @@ static void one_action(struct xlate_ctx *x, const struct ofpact *a)
         output_reg(x, (const struct ofpact_output_reg *)a);
         return;
     case OFPACT_CONTROLLER:
-        xlate_controller(x, (const struct ofpact_controller *)a, PACKET_IN_ACTION);
+        xlate_controller(x, (const struct ofpact_controller *)a,
+                         xlate_said_reason(x, (const struct ofpact_controller *)a));
         return;
     case OFPACT_DEC_TTL:
         x->end_list = !xlate_dec_ttl(x, NULL);

@@ -469,7 +469,7 @@ void xlate_output(struct xlate_ctx *x, ofp_port_t n)
         output_all(x, n == OFPP_FLOOD);
         return;
     case 0xfffffffdu:
-        xlate_controller(x, &c, PACKET_IN_ACTION);
+        xlate_controller(x, &c, xlate_output_reason(x));
         return;
     default:
         port = bridge_port_by_ofp(x->s.br, n);
@@ -581,7 +581,7 @@ static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *
         .reason = reason,
         .table = x->s.table,
         .cookie = x->s.rule                        ? x->s.rule->cookie
-                  : reason == PACKET_IN_ACTION_SET ? x->cookie
+                  : x->why == PACKET_IN_ACTION_SET ? x->cookie
                                                    : UINT64_MAX,
         .max_len = c->max_len,
         .controller_id = c->controller_id,
@@ -614,13 +614,33 @@ void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_l
     xlate_write_subfield(x, &c->dst, &v);
 }
 
+static bool in_table_miss(const struct xlate_ctx *x)
+{
+    return x->why == PACKET_IN_ACTION && x->s.rule && rule_is_table_miss(x->s.rule);
+}
+
+enum packet_in_reason xlate_output_reason(const struct xlate_ctx *x)
+{
+    return in_table_miss(x) ? PACKET_IN_NO_MATCH : x->why;
+}
+
+enum packet_in_reason xlate_said_reason(const struct xlate_ctx *x, const struct ofpact_controller *c)
+{
+    switch (c->reason) {
+    case PACKET_IN_NO_MATCH:
+        return PACKET_IN_SAID_NO_MATCH;
+    case PACKET_IN_INVALID_TTL:
+    case PACKET_IN_ACTION_SET:
+    case PACKET_IN_GROUP:
+    case PACKET_IN_PACKET_OUT:
+        return (enum packet_in_reason)c->reason;
+    default: /* ACTION, and numbers that nobody knows */
+        return in_table_miss(x) ? PACKET_IN_NO_MATCH : PACKET_IN_ACTION;
+    }
+}
+
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
 {
-    if (reason == PACKET_IN_ACTION) {
-        bool miss = x->why == PACKET_IN_ACTION && x->s.rule && rule_is_table_miss(x->s.rule);
-
-        reason = miss ? PACKET_IN_NO_MATCH : x->why;
-    }
     if (!x->s.br->hooks.packet_in || (x->s.in_port && x->s.in_port->config & PORT_CONFIG_NO_PACKET_IN)) {
         xlate_note_drop(x, DROP_CONTROLLER_NONE);
         return;

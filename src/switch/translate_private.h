@@ -153,7 +153,10 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
 struct packet *xlate_present_packet(struct xlate_ctx *x);
 void xlate_output_trunc(struct xlate_ctx *x, const struct ofpact_output_trunc *out);
 void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_larger *c);
-/* REASON ACTION stands for what the walk knows better: x->why, or NO_MATCH of a table-miss flow. */
+/* Why "output:CONTROLLER" sends a packet up: by where in the walk it stands. */
+enum packet_in_reason xlate_output_reason(const struct xlate_ctx *x);
+/* And why C does: it says so itself; ACTION of a table-miss flow is NO_MATCH. */
+enum packet_in_reason xlate_said_reason(const struct xlate_ctx *x, const struct ofpact_controller *c);
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason);
 void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
 

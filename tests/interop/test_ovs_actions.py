@@ -285,3 +285,26 @@ def test_on_the_wire(hv):
               "table=1,reg0=0,actions=output:2\ntable=1,reg0=1,actions=push_vlan:0x88a8,set_field:4099->vlan_vid,output:2\n")
         got = hv.world.sh(ns, "/usr/bin/python3", "-c", SEND, "020000000002020000000001" + sent, len(expected.split())).stdout.split()
         assert got == expected.split(), flow
+
+
+def packet_in_reason(c, reason):
+    """Of a packet that controller(reason=REASON) sends up; None when nothing comes."""
+    frame = b"\2" * 12 + b"\x88\xb5" + b"\0" * 46
+    action = struct.pack("!HHIHHHBx", 0xffff, 16, of.NX, 20, 0xffff, 0, reason)
+    head = (struct.pack("!IHH", 0xffffffff, 0xfffd, len(action)) if c.version == 1
+            else struct.pack("!IIH6x", 0xffffffff, 0xfffffffd, len(action)))
+    c.send(13, head + action + frame)
+    pin = c.wait(lambda m: m.type == 10 and m.body.endswith(frame))
+    return pin.body[8 if c.version == 1 else 6]
+
+
+@pytest.mark.parametrize("version", [1, 4, 5])
+def test_reason_that_controller_is_told(hv, version):
+    """ovs-actions(7): the action says for which reason a packet goes up; who looks at it or filters by it must find that."""
+    def reasons(switch):
+        with of.Conn.to_unix(switch, version, bitmap=[version]) as c:
+            c.request(9, struct.pack("!HH", 0, 128))
+            c.nx(19, struct.pack("!6I", 0x3f, 0x3f, 0, 0, 0, 0))  # NXT_SET_ASYNC_CONFIG: also INVALID_TTL
+            return [packet_in_reason(c, reason) for reason in range(6)]
+
+    assert reasons(ours(hv)) == reasons(theirs(hv))
