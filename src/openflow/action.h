@@ -251,6 +251,9 @@ bool ofpact_nest_close(struct ofpacts *a, size_t ofs);
 /* VERSION is the wire's: 1 (1.0), 4 (1.3), 5 (1.4), 6 (1.5). All return 0 or OFERR(). Decoding checks each action on
  * its own; ofpacts_check() checks it against the match (prerequisites) and the table (goto forwards only). */
 int ofpacts_decode_actions(struct reader *r, uint8_t version, struct ofpacts *acts);
+/* Decoded actions up to here surely fit a message, in every version, with what replies put around them. The longest on
+ * the wire, for its decoded length of 48 bytes, is a set_field whose mask is every other bit: 64 reg_loads of 24. */
+#define OFPACTS_SURELY_FIT 1536
 int ofpacts_decode_instructions(struct reader *r, uint8_t version, struct ofpacts *acts);
 void ofpacts_encode_actions(const void *acts, size_t len, uint8_t version, struct writer *w);
 void ofpacts_encode_instructions(const void *acts, size_t len, uint8_t version, struct writer *w);

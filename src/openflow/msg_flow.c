@@ -10,8 +10,6 @@
 /* OpenFlow 1.0.1, enum ofp_flow_mod_flags. */
 #define FLOW_MOD_FLAGS_10 3
 #define FLOW_MOD_EMERG_10 4
-/* Decoded actions up to here surely fit a statistics entry: on the wire they are at most three times as long. */
-#define ACTIONS_SURELY_FIT 16384
 /* What statistics put around a flow's instructions: headers of message, multipart and entry, and any match. */
 #define FLOW_STATS_AROUND (OF_HEADER_LEN + 8 + 48 + 2048)
 
@@ -61,7 +59,7 @@ static int check_fits_stats(const struct ofpacts *acts)
     static const uint8_t versions[] = {OF_VERSION_10, OF_VERSION_13, OF_VERSION_15}; /* 1.4 has the actions of 1.3 */
     int error = 0;
 
-    for (size_t i = 0; acts->len > ACTIONS_SURELY_FIT && i < ARRAY_SIZE(versions) && !error; i++) {
+    for (size_t i = 0; acts->len > OFPACTS_SURELY_FIT && i < ARRAY_SIZE(versions) && !error; i++) {
         struct writer w = {.limit = OF_MAX_LEN - FLOW_STATS_AROUND};
 
         ofpacts_encode_instructions(acts->data, acts->len, versions[i], &w);

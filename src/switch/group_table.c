@@ -6,8 +6,6 @@
 #include "switch/translate.h"
 
 #define WATCH_DEPTH_MAX 64
-/* Buckets up to here surely fit a description: on the wire actions are at most three times as long as decoded. */
-#define SURELY_FIT 16384
 #define DESC_AROUND                                                                                                    \
     128 /* headers of message, multipart, Nicira's extension and group, and no property that is long                   \
          */
@@ -385,7 +383,7 @@ static int check_fits(const struct group *g)
     for (size_t i = 0; i < g->n_buckets; i++) {
         size += 32 + g->buckets[i]->config.acts.len;
     }
-    if (size <= SURELY_FIT) {
+    if (size <= OFPACTS_SURELY_FIT) {
         return 0;
     }
     group_describe(g, &desc);

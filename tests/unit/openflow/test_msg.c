@@ -204,6 +204,8 @@ static void put_long_flow(struct writer *w, uint8_t version, size_t n, const str
 
 /* Actions that are short in one version may be long in another: a dump by any version must be able to tell of the flow
  * as long as it is there, or nobody gets an answer. */
+#define STRIPES "0x55555555555555555555555555555555"
+
 static void test_longest_flow_of_others(void **state WR_UNUSED)
 {
     static const struct {
@@ -218,6 +220,8 @@ static void test_longest_flow_of_others(void **state WR_UNUSED)
         {OF_VERSION_10, "mod_vlan_vid:5", 5000, OFERR_ACTION_TOO_MANY},
         {OF_VERSION_13, "set_field:7.0.0.1->tun_src", 2400, 0}, /* 16, 24 in 1.0 */
         {OF_VERSION_13, "set_field:7.0.0.1->tun_src", 3000, OFERR_ACTION_TOO_MANY},
+        {OF_VERSION_15, "set_field:" STRIPES "/" STRIPES "->xxreg0", 41, 0}, /* 40, 64 times 24 before 1.5 */
+        {OF_VERSION_15, "set_field:" STRIPES "/" STRIPES "->xxreg0", 42, OFERR_ACTION_TOO_MANY},
     };
     static const struct of_flow_format formats[] = {{OF_VERSION_10, false, false}, {OF_VERSION_10, true, false},
                                                     {OF_VERSION_13, false, false}, {OF_VERSION_13, true, false},

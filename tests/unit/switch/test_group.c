@@ -174,6 +174,22 @@ static void test_buckets(void **state)
     check_ids(br, 1, "");
 }
 
+/* Few bytes in 1.5, many in a description by other versions: a set_field whose mask is stripes takes 64 reg_loads. */
+static void test_too_long_a_bucket(void **state)
+{
+    struct env *e = *state;
+    struct of_group_mod gm =
+        MOD(ADD, 1, ALL, "set_field:0x55555555555555555555555555555555/0x55555555555555555555555555555555->xxreg0");
+    struct ofpacts *acts = &gm.group.buckets[0].acts;
+    size_t len = acts->len;
+    _cleanup_free_ uint8_t *one = xmemdup(acts->data, len);
+
+    for (int i = 0; i < 60; i++) {
+        memcpy(ofpact_put(acts, OFPACT_SET_FIELD, len), one, len);
+    }
+    assert_int_equal(apply(e->br, gm), OFERR_GROUP_OUT_OF_BUCKETS);
+}
+
 /* More buckets than a description can hold, one mod after the other. */
 static void test_too_many_buckets(void **state)
 {
@@ -604,6 +620,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_refused),
         T(test_buckets),
+        T(test_too_long_a_bucket),
         T(test_too_many_buckets),
         T(test_references),
         T(test_transaction),
