@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """warren-agent where it is easy to go wrong: VLANs that are used again, moves, rows and settings that nobody should have made."""
 import contextlib
+import json
 import pathlib
 import re
 import signal
@@ -323,6 +324,17 @@ def small_disk(tmp_path):
     run("umount", "-l", Disk.path)
 
 
+def smallest_write(cloud, hv):
+    """A write to HV's switch's database of fewer bytes than any of the agent's, which could find room where it does not."""
+    def write(n):
+        row = {"system_type": str(n % 10)}
+        text = json.dumps(["Open_vSwitch", {"op": "update", "table": "Open_vSwitch", "where": [], "row": row}])
+        done = run("ovsdb-client", "transact", f"unix:{cloud.rundir(hv)}/db.sock", text)
+        if "error" in done.stdout:
+            raise LabError(done.stdout)
+    return write
+
+
 def turns(cloud, program, seconds=2):
     """How often PROGRAM's loop turned around in SECONDS, by its waits."""
     status = pathlib.Path(f"/proc/{cloud.world.pid(program)}/status")
@@ -363,7 +375,7 @@ def test_a_full_database_of_the_switch(cloud_factory, small_disk):
     cloud.up(("hv1",))
     vm = cloud.vm("red1", cloud.network("red"), "hv1")
     cloud.wait_active()
-    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    small_disk.fill(smallest_write(cloud, "hv1"))
     cloud.delete_port(vm["port"]["id"])
     time.sleep(1)
     assert cloud.tag(vm) != 4095
@@ -387,7 +399,7 @@ def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_dis
     port, operations = cloud.port_operations({"name": "blue1", "binding:host_id": "hv1"}, blue)
     plug(cloud, "hv1", "b1", port["id"])
     wait_for("blue1's dead VLAN", lambda: cloud.ovs("hv1", "Port", "tapb1", "tag") == 4095, 10)
-    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    small_disk.fill(smallest_write(cloud, "hv1"))
     cloud.transact(*cloud.delete_port_operations(red1["port"]["id"]), *operations)
     wait_for("blue's flows", lambda: [f for f in cloud.flows("hv1", "br-tun", "table=4") if f"tun_id={blue['vni']:#x}" in f], 10)
     wait_for("blue2's way here", lambda: [f for f in cloud.flows("hv2", "br-tun", "table=22") if "output" in f], 10)
@@ -418,7 +430,7 @@ def test_a_port_without_its_tag_cannot_speak(cloud_factory, small_disk):
     cloud.world.kill("agent-hv1")
     port = cloud.new_port({"name": "blue1", "binding:host_id": "hv1"}, blue)
     ns, _ = plug(cloud, "hv1", "b1", port["id"])
-    small_disk.fill(lambda n: cloud.vsctl("hv1", "--no-wait", "set", "Bridge", "br-int", f"other_config:n={n % 10}"))
+    small_disk.fill(smallest_write(cloud, "hv1"))
     cloud.agent_up("hv1")
     wait_for("the agent to try", lambda: "refused a change" in cloud.world.log("agent-hv1"), 10)
     wait_for("flows of blue", lambda: [f for f in cloud.flows("hv1", "br-tun") if f"tun_id={blue['vni']:#x}" in f], 10)
