@@ -48,7 +48,7 @@ bool packet_gso_is_tunnelled(const struct packet *p)
     const struct packet_offload *o = &p->offload;
 
     return packet_is_gso(p) && o->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && p->l3_ofs && o->csum_start > p->l3_ofs &&
-           o->csum_start != p->l4_ofs;
+           o->csum_start < p->len && o->csum_start != p->l4_ofs;
 }
 
 static size_t gso_l4(const struct packet *p)
