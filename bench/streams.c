@@ -56,14 +56,14 @@ static void add(struct pair *p, uint64_t n)
     atomic_fetch_add_explicit(&p->count, n, memory_order_relaxed);
 }
 
-/* A TCP socket that paces nothing, whatever congestion control the kernel was built to begin with: under BBR a stream's
- * rate is what its model and the processor's timers make of the way. */
-static int tcp_socket(int family)
+/* TCP's paces nothing, whatever congestion control the kernel was built to begin with: under BBR a stream's rate is what
+ * its model and the processor's timers make of the way. */
+static int new_socket(int family)
 {
     static const char cubic[] = "cubic";
-    int fd = socket(family, SOCK_STREAM, 0);
+    int fd = socket(family, mode == UDP_RR ? SOCK_DGRAM : SOCK_STREAM, 0);
 
-    if (fd >= 0 && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, cubic, sizeof cubic - 1)) {
+    if (fd >= 0 && mode != UDP_RR && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, cubic, sizeof cubic - 1)) {
         err(1, "congestion control %s", cubic);
     }
     return fd;
@@ -160,7 +160,7 @@ static void *serve_udp(void *aux)
 
 static int connect_server(const struct pair *p)
 {
-    int family = p->server->ai_family, fd = mode == UDP_RR ? socket(family, SOCK_DGRAM, 0) : tcp_socket(family);
+    int fd = new_socket(p->server->ai_family);
     struct timeval second = {.tv_sec = 1};
 
     if (fd < 0 || connect(fd, p->server->ai_addr, p->server->ai_addrlen)) {
@@ -255,7 +255,7 @@ static void listen_at(struct pair *p, const char *address, const char *port)
         errx(2, "%s: %s", address, gai_strerror(error));
     }
     enter_netns(p->server_ns);
-    p->listener = mode == UDP_RR ? socket(p->server->ai_family, SOCK_DGRAM, 0) : tcp_socket(p->server->ai_family);
+    p->listener = new_socket(p->server->ai_family);
     setsockopt(p->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (p->listener < 0 || bind(p->listener, p->server->ai_addr, p->server->ai_addrlen) ||
         (mode != UDP_RR && listen(p->listener, 128))) {
