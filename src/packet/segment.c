@@ -132,14 +132,15 @@ int segmenter_init(struct segmenter *s, const struct packet *p)
 {
     uint8_t type = p->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
     struct segmenter t = {.p = p, .l3 = gso_l3(p), .l4 = gso_l4(p)};
+    bool ipv6;
 
     if (!t.l3 || t.l4 <= t.l3 || !p->offload.gso_size) {
         return -EINVAL;
     }
-    t.ipv6 = p->data[t.l3] >> 4 == 6;
+    ipv6 = p->data[t.l3] >> 4 == 6;
     t.tcp = type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6;
-    if ((!t.tcp && type != VIRTIO_NET_HDR_GSO_UDP_L4) || (type == VIRTIO_NET_HDR_GSO_TCPV4 && t.ipv6) ||
-        (type == VIRTIO_NET_HDR_GSO_TCPV6 && !t.ipv6)) {
+    if ((!t.tcp && type != VIRTIO_NET_HDR_GSO_UDP_L4) || (type == VIRTIO_NET_HDR_GSO_TCPV4 && ipv6) ||
+        (type == VIRTIO_NET_HDR_GSO_TCPV6 && !ipv6)) {
         return -EINVAL;
     }
     t.hdr_len = t.ofs = packet_gso_hdr_len(p);

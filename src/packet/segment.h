@@ -34,7 +34,7 @@ struct segmenter {
     size_t hdr_len; /* all headers, up to the L4 payload */
     size_t ofs;     /* of the next payload byte */
     uint32_t index;
-    bool tcp, ipv6;
+    bool tcp;
 };
 
 /* Prepares to cut P, which must stay as it is until the last segment was taken; its layer offsets must be set.
