@@ -324,6 +324,18 @@ def small_disk(tmp_path):
     run("umount", "-l", Disk.path)
 
 
+def with_switch_database_on(disk, cloud, *hypervisors):
+    """CLOUD, filled by hand, is up with HYPERVISORS; the first one's switch has its database on DISK."""
+    cloud.__class__ = HandFilledCloud
+    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
+    rundir = cloud.rundir(hypervisors[0])
+    rundir.mkdir(parents=True)
+    run("ovsdb-tool", "create", disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
+    (rundir / "conf.db").symlink_to(disk.path / "conf.db")
+    cloud.up(hypervisors)
+    return cloud
+
+
 def smallest_write(cloud, hv):
     """A write to HV's switch's database of fewer bytes than any of the agent's, which could find room where it does not."""
     def write(n):
@@ -366,13 +378,7 @@ def test_a_full_overlay_database(cloud_factory, small_disk):
 
 def test_a_full_database_of_the_switch(cloud_factory, small_disk):
     """What the switch's database could not take is written when it can."""
-    cloud = cloud_factory()
-    cloud.__class__ = HandFilledCloud
-    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
-    cloud.rundir("hv1").mkdir(parents=True)
-    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
-    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
-    cloud.up(("hv1",))
+    cloud = with_switch_database_on(small_disk, cloud_factory(), "hv1")
     vm = cloud.vm("red1", cloud.network("red"), "hv1")
     cloud.wait_active()
     small_disk.fill(smallest_write(cloud, "hv1"))
@@ -386,13 +392,7 @@ def test_a_full_database_of_the_switch(cloud_factory, small_disk):
 
 def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_disk):
     """A port that is no one's any more hears nothing of the next network, even while the switch's database takes no change."""
-    cloud = cloud_factory()
-    cloud.__class__ = HandFilledCloud
-    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
-    cloud.rundir("hv1").mkdir(parents=True)
-    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
-    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
-    cloud.up(("hv1", "hv2"))
+    cloud = with_switch_database_on(small_disk, cloud_factory(), "hv1", "hv2")
     red, blue = cloud.network("red"), cloud.network("blue")
     red1, blue2 = cloud.vm("red1", red, "hv1"), cloud.vm("blue2", blue, "hv2")
     cloud.wait_active()
@@ -417,13 +417,7 @@ def test_a_vlan_is_not_used_again_while_a_port_is_in_it(cloud_factory, small_dis
 
 def test_a_port_without_its_tag_cannot_speak(cloud_factory, small_disk):
     """Plugged while the agent was away, and now the switch's database takes no tag: the port is a trunk of all networks' VLANs."""
-    cloud = cloud_factory()
-    cloud.__class__ = HandFilledCloud
-    cloud.allowed_warnings += ["refused", "No space left", "I/O error"]
-    cloud.rundir("hv1").mkdir(parents=True)
-    run("ovsdb-tool", "create", small_disk.path / "conf.db", cloud.schemadir / "open_vswitch.ovsschema")
-    (cloud.rundir("hv1") / "conf.db").symlink_to(small_disk.path / "conf.db")
-    cloud.up(("hv1",))
+    cloud = with_switch_database_on(small_disk, cloud_factory(), "hv1")
     red, blue = cloud.network("red"), cloud.network("blue")
     red1, red2 = cloud.vm("red1", red, "hv1"), cloud.vm("red2", red, "hv1")
     cloud.wait_active()
