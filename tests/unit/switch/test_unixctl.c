@@ -19,6 +19,31 @@ static int echo(void *aux WR_UNUSED, size_t n, const char *const *args, struct s
     return n > 1 ? -EINVAL : 0;
 }
 
+/* A server of its own, in a directory of its own. */
+struct server {
+    char dir[sizeof "/tmp/unixctl-XXXXXX"], *path;
+    struct event_base *base;
+    struct unixctl *u;
+};
+
+static void server_open(struct server *s)
+{
+    *s = (struct server){.dir = "/tmp/unixctl-XXXXXX"};
+    assert_non_null(mkdtemp(s->dir));
+    s->path = xasprintf("%s/x.ctl", s->dir);
+    s->base = event_base_new();
+    assert_int_equal(unixctl_create(s->base, s->path, &s->u), 0);
+}
+
+static void server_close(struct server *s)
+{
+    unixctl_destroy(s->u);
+    event_base_free(s->base);
+    assert_int_equal(access(s->path, F_OK), -1);
+    rmdir(s->dir);
+    free(s->path);
+}
+
 static void assert_reply(struct unixctl *u, const char *request, const char *want)
 {
     char *reply = NULL;
@@ -29,12 +54,9 @@ static void assert_reply(struct unixctl *u, const char *request, const char *wan
 
 static void test_requests(void **state WR_UNUSED)
 {
-    char dir[] = "/tmp/unixctl-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
-    struct event_base *base = event_base_new();
-    struct unixctl *u = NULL;
-    assert_int_equal(unixctl_create(base, path, &u), 0);
+    struct server server;
+    server_open(&server);
+    struct unixctl *u = server.u;
     unixctl_register(u, "echo", "WORD...", 0, 2, echo, NULL);
 
     assert_reply(u, "{\"id\":0,\"method\":\"echo\",\"params\":[\"hi\"]}",
@@ -64,10 +86,7 @@ static void test_requests(void **state WR_UNUSED)
     assert_int_equal(unixctl_handle(u, two, strlen(two), &reply), (long)strlen(two) - 8);
     free(reply);
     assert_int_equal(unixctl_handle(u, "GET / HTTP", 10, &reply), -EBADMSG);
-    unixctl_destroy(u);
-    event_base_free(base);
-    assert_int_equal(access(path, F_OK), -1);
-    rmdir(dir);
+    server_close(&server);
 }
 
 static int say_raw(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *args WR_UNUSED, struct strbuf *out)
@@ -80,18 +99,13 @@ static int say_raw(void *aux WR_UNUSED, size_t n WR_UNUSED, const char *const *a
 /* Texts that are no UTF-8 cannot be JSON as they are. */
 static void test_raw_bytes(void **state WR_UNUSED)
 {
-    char dir[] = "/tmp/unixctl-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
-    struct event_base *base = event_base_new();
-    struct unixctl *u = NULL;
-    assert_int_equal(unixctl_create(base, path, &u), 0);
+    struct server server;
+    server_open(&server);
+    struct unixctl *u = server.u;
     unixctl_register(u, "say-raw", "", 0, 0, say_raw, NULL);
     assert_reply(u, "{\"id\":0,\"method\":\"say-raw\",\"params\":[]}",
                  "{\"id\":0,\"result\":\"wan? ? gr\xc3\xbc\xc3\x9f ??\\n\",\"error\":null}");
-    unixctl_destroy(u);
-    event_base_free(base);
-    rmdir(dir);
+    server_close(&server);
 }
 
 /* However a request is cut on its way, the beginning is not yet one, and no garbage either. */
@@ -99,13 +113,10 @@ static void test_trickle(void **state WR_UNUSED)
 {
     static const char request[] = " {\"id\": -1.5e3, \"x\": [null, true, false], \"method\": \"\\u0065cho\", "
                                   "\"params\": [\"gr\xc3\xbc\xc3\x9f }\\\"\"]}";
-    char dir[] = "/tmp/unixctl-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
-    struct event_base *base = event_base_new();
-    struct unixctl *u = NULL;
+    struct server server;
+    server_open(&server);
+    struct unixctl *u = server.u;
     char *reply = NULL;
-    assert_int_equal(unixctl_create(base, path, &u), 0);
     unixctl_register(u, "echo", "WORD...", 0, 2, echo, NULL);
     for (size_t n = 0; n < sizeof request - 1; n++) {
         ssize_t used = unixctl_handle(u, request, n, &reply);
@@ -116,9 +127,7 @@ static void test_trickle(void **state WR_UNUSED)
     assert_int_equal(unixctl_handle(u, request, sizeof request - 1, &reply), sizeof request - 1);
     assert_non_null(strstr(reply, "gr\xc3\xbc\xc3\x9f }\\\""));
     free(reply);
-    unixctl_destroy(u);
-    event_base_free(base);
-    rmdir(dir);
+    server_close(&server);
 }
 
 static const struct log_module *module(const char *name)
@@ -147,12 +156,9 @@ static void vlog(struct unixctl *u, const char *command, const char *argument, c
 
 static void test_vlog(void **state WR_UNUSED)
 {
-    char dir[] = "/tmp/unixctl-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    _cleanup_free_ char *path = xasprintf("%s/x.ctl", dir);
-    struct event_base *base = event_base_new();
-    struct unixctl *u = NULL;
-    assert_int_equal(unixctl_create(base, path, &u), 0);
+    struct server server;
+    server_open(&server);
+    struct unixctl *u = server.u;
     const struct log_module *m = module("unixctl"), *other = module("test_other");
     static const struct {
         const char *spec;
@@ -196,9 +202,7 @@ static void test_vlog(void **state WR_UNUSED)
     vlog(u, "enable-rate-limit", "bogus", "unknown module");
     vlog(u, "reopen", NULL, NULL);
     vlog(u, "reopen", "x", "takes at most 0 arguments");
-    unixctl_destroy(u);
-    event_base_free(base);
-    rmdir(dir);
+    server_close(&server);
 }
 
 int main(void)
