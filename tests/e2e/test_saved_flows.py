@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from echo import echo, lost_by
-from world import LabError, run, wait_for
+from world import LabError, run, start_time, wait_for
 
 BR = "br0"
 FLOWS = """\
@@ -311,9 +311,10 @@ def test_full_run_directory(small):
     for table in range(1, 30):
         add(table, 10)
     small.ofctl("hv1", "del-flows", BR, "table=7")
+    server = int((small.rundir("hv1") / "ovsdb-server.pid").read_text())
     small.world.kill("switchd-hv1", signal.SIGKILL)
-    pidfile = small.rundir("hv1") / "ovsdb-server.pid"  # which its server removes when it ends
-    wait_for("the database server to end", lambda: not pidfile.exists())
+    # It removes its pid file first, but has it open, and with it the room, until it is gone.
+    wait_for("the database server to end", lambda: start_time(server) is None)
     fill()
     log.write_text("")
     with pytest.raises(LabError):
