@@ -19,7 +19,8 @@ PROGRAMS = {"port_ingress": "VM port to tunnel", "uplink_ingress": "tunnel to VM
 # By source file; what is in none of them is counters, the scratch and what holds the parts together.
 PARTS = {"decap.bpf.h": "outer headers, decapsulation", "parse.bpf.h": "parse", "lookup.bpf.h": "lookup", "shared.h": "lookup",
          "actions.bpf.h": "actions, redirect", "set.bpf.h": "actions, redirect", "encap.bpf.h": "encapsulation",
-         "csum.bpf.h": "checksums", "upcall.bpf.h": "to user space"}
+         "csum.bpf.h": "checksums", "upcall.bpf.h": "to user space", "exact.bpf.h": "exact-match cache",
+         "exact_run.bpf.h": "exact-match cache"}
 REST = "counters and the rest"
 
 

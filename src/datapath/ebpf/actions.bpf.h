@@ -11,6 +11,7 @@
 #include "datapath/ebpf/decap.bpf.h"
 #include "datapath/ebpf/detour.bpf.h"
 #include "datapath/ebpf/encap.bpf.h"
+#include "datapath/ebpf/exact_keep.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
 #include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/mpls.bpf.h"
@@ -47,6 +48,12 @@ INLINE bool protocol_is_true(const struct scratch *s)
     return !s->shape && (!s->outer_l3 || (!s->tags && s->outer_l3 == bpf_ntohs(s->key.eth_type)));
 }
 
+/* Into a port's device, or (STRAIGHT) to the other end of its veth, whose address is MAC. */
+INLINE int hand_over(struct __sk_buff *skb, __u32 ifindex, bool straight, const struct eth_addr *mac)
+{
+    return straight && set_pkt_type(skb, mac) ? bpf_redirect_peer(ifindex, 0) : bpf_redirect(ifindex, 0);
+}
+
 /* STEP is the list's step NUMBER. */
 INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step, __u32 number, bool last)
 {
@@ -70,10 +77,7 @@ INLINE int port_output(struct __sk_buff *skb, struct scratch *s, const struct eb
     if (!last) {
         return bpf_clone_redirect(skb, port->ifindex, 0);
     }
-    if (port->flags & EBPF_PORT_PEER && protocol_is_true(s) && set_pkt_type(skb, &port->mac)) {
-        return bpf_redirect_peer(port->ifindex, 0);
-    }
-    return bpf_redirect(port->ifindex, 0);
+    return hand_over(skb, port->ifindex, port->flags & EBPF_PORT_PEER && protocol_is_true(s), &port->mac);
 }
 
 static __attribute__((noinline)) long edit(struct __sk_buff *skb, struct scratch *s, const struct ebpf_step *step)
@@ -300,6 +304,9 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     if (first->op == EBPF_OP_DROP) {
         return drop(first->arg);
     }
+    if (!s->exact_busy && first->op == EBPF_OP_OUTPUT) {
+        exact_keep_output(skb, s, slot);
+    }
     if (s->base && unwrap(skb, s)) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
@@ -313,6 +320,9 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     }
     if (slot->n_steps == 1) {
         run.action = run_step(skb, s, first, 0, slot->id);
+        if (!s->exact_busy && run.action == TC_ACT_REDIRECT && first->op == EBPF_OP_TUNNEL) {
+            exact_keep_tunnel(skb, s, slot);
+        }
     } else {
         s->skip = 0;
         bpf_loop(slot->n_steps, run_next, &run, 0);

@@ -93,9 +93,13 @@ struct scratch {
     struct bpf_fib_lookup fib;
     struct hop hop;
     struct saved saved;
-    __u32 skip;   /* steps before this one are left out */
-    __u32 aside;  /* the step, + 1, for which a copy of the packet is on its way (send_aside(), copy_aside()) */
-    __u32 serial; /* of the last packet that went by the detour */
+    __u32 tunnel;     /* by which it came: an index of the config's */
+    __u32 generation; /* the config's when it came */
+    __u32 sum_mode;   /* of its outer headers (csum.bpf.h) */
+    bool exact_busy;  /* there is no place for it in the exact-match cache */
+    __u32 skip;       /* steps before this one are left out */
+    __u32 aside;      /* the step, + 1, for which a copy of the packet is on its way (send_aside(), copy_aside()) */
+    __u32 serial;     /* of the last packet that went by the detour */
     __u8 buf[128];
     __u8 chunk[256];
     __u8 kept[STATE_LEN] __attribute__((aligned(8))); /* of this, while a copy goes its own way */

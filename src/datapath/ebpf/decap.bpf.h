@@ -306,6 +306,7 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     if (i < 0 || i >= EBPF_TUNNELS_MAX || c->guarded_in || !is_local(s, c, &t->dst)) {
         return OUTER_NONE;
     }
+    s->tunnel = i;
     s->in_port = c->tunnels[i].port;
     if (udp_csum) {
         t->flags |= FLOW_TNL_CSUM;
@@ -319,13 +320,26 @@ GLOBAL int outer_parse(struct __sk_buff *skb, struct scratch *s)
     return s->bare ? dress_as_frame(skb, s, result) : result;
 }
 
-/* Takes everything before the inner frame off. The outer Ethernet header stays, and the inner one is written over it;
- * that is what bpf_skb_adjust_room() can do. 0 or not. */
+/* Takes the BASE bytes before the inner frame off, whose header is ETH. The outer Ethernet header stays, and the inner
+ * one is written over it; that is what bpf_skb_adjust_room() can do. INNER: EtherType (host order) of the inner packet
+ * if it is IP in the other version's, 0: it is not. skb->protocol may be wrong afterwards. */
+INLINE long take_off(struct __sk_buff *skb, const struct ebpf_config *c, const struct w_eth *eth, __u32 base,
+                     __u32 inner)
+{
+    __u32 l3_len = skb->len - base - ETH_HLEN;
+    __u64 flags = 0;
+
+    if (inner && c->decap_l3 && l3_len >= (inner == 0x0800 ? 20 : 40)) {
+        flags = inner == 0x0800 ? ADJ_ROOM_DECAP_L3_IPV4 : ADJ_ROOM_DECAP_L3_IPV6;
+    }
+    return shrink(skb, base, l3_len, flags) || bpf_skb_store_bytes(skb, 0, eth, sizeof(*eth), 0) ? -1 : 0;
+}
+
+/* Leaves the inner frame. 0 or not. */
 GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
 {
     struct ebpf_config *c = config_get();
-    __u32 base, inner, l3_len;
-    __u64 flags = 0;
+    __u32 base, inner;
     struct w_eth eth;
 
     if (!c || !s) {
@@ -333,18 +347,13 @@ GLOBAL int decap(struct __sk_buff *skb, struct scratch *s)
     }
     base = s->base;
     inner = bpf_ntohs(s->key.eth_type);
-    l3_len = skb->len - base - ETH_HLEN;
     eth = (struct w_eth){.dst = s->dst, .src = s->src, .type = s->eth_type};
     if (!s->tags && inner != s->outer_l3 && (inner == 0x0800 || inner == 0x86dd)) {
         s->outer_l3 = inner;
-        if (c->decap_l3 && l3_len >= (inner == 0x0800 ? 20 : 40)) {
-            flags = inner == 0x0800 ? ADJ_ROOM_DECAP_L3_IPV4 : ADJ_ROOM_DECAP_L3_IPV6;
-        }
+    } else {
+        inner = 0;
     }
-    if (shrink(skb, base, l3_len, flags)) {
-        return -1;
-    }
-    if (bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0)) {
+    if (take_off(skb, c, &eth, base, inner)) {
         return -1;
     }
     /* A super-packet would be cut as what skb->protocol says. Who takes a tag out of the frame is told by that. */

@@ -12,6 +12,7 @@
 #include "datapath/ebpf/actions.bpf.h"
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/decap.bpf.h"
+#include "datapath/ebpf/exact_run.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
 #include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
@@ -39,22 +40,29 @@ INLINE struct ebpf_port *port_of(struct scratch *s, __u32 ifindex, __u32 *number
     return bpf_map_lookup_elem(&ports, number);
 }
 
+/* The packet goes the whole way. What is learned of it from here on, and remembered, is of this generation or a later
+ * one. EXACT: EXACT_*. */
+INLINE void begin(struct scratch *s, const struct ebpf_config *c, int exact)
+{
+    s->exact_busy = exact == EXACT_BUSY;
+    s->generation = c->generation;
+    barrier();
+}
+
 /* One packet in SHARE. */
 INLINE bool is_sample(__u32 share)
 {
     return share && (__u64)bpf_get_prandom_u32() * share >> 32 == 0;
 }
 
-/* The frame at BASE of a packet that PORT received; its port's number and its tunnel are in the scratch. */
-INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_port *port, __u32 base)
+/* The frame at BASE of a packet that PORT received; its port's number and its tunnel are in the scratch. SAMPLE: user
+ * space is to be told of it if it has a flow. */
+INLINE int receive(struct __sk_buff *skb, struct scratch *s, struct ebpf_config *c, const struct ebpf_port *port,
+                   __u32 base, bool sample)
 {
-    struct ebpf_config *c = config_get();
     struct ebpf_slot *slot;
     int result;
 
-    if (!c) {
-        return TC_ACT_SHOT;
-    }
     s->key.in_port = s->in_port;
     s->key.pkt_mark = skb->mark;
     s->shape = 0;
@@ -76,7 +84,7 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_p
         return upcall(skb, s, EBPF_UPCALL_UNKNOWN, 0, 0);
     }
     slot = lookup(s, c);
-    if (slot && is_sample(c->sample)) {
+    if (slot && sample) {
         upcall(skb, s, EBPF_UPCALL_SAMPLE, 0, slot->id);
     }
     if (slot) {
@@ -92,13 +100,26 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, const struct ebpf_p
 SEC("tc")
 int port_ingress(struct __sk_buff *skb)
 {
-    struct scratch *s = scratch_get();
+    struct ebpf_config *c = config_get();
     struct ebpf_port *port;
+    struct scratch *s;
     __u32 number;
+    bool sample;
+    int action;
 
+    if (!c) {
+        return TC_ACT_SHOT;
+    }
+    sample = is_sample(c->sample);
+    action = sample ? EXACT_NONE : exact_port(skb);
+    if (action > EXACT_NONE) {
+        return action;
+    }
+    s = scratch_get();
     if (!s) {
         return TC_ACT_SHOT;
     }
+    begin(s, c, action);
     port = port_of(s, skb->ifindex, &number);
     if (!port) {
         return TC_ACT_SHOT;
@@ -106,24 +127,36 @@ int port_ingress(struct __sk_buff *skb)
     __builtin_memset(&s->key, 0, sizeof(s->key));
     s->in_port = number;
     s->outer_l3 = 0;
-    return receive(skb, s, port, 0);
+    return receive(skb, s, c, port, 0, sample);
 }
 
 SEC("tc")
 int uplink_ingress(struct __sk_buff *skb)
 {
-    struct scratch *s = scratch_get();
+    struct ebpf_config *c = config_get();
+    struct scratch *s;
+    bool sample;
     int action;
 
+    if (!c) {
+        return TC_ACT_UNSPEC;
+    }
+    sample = is_sample(c->sample);
+    action = sample ? EXACT_NONE : exact_uplink(skb);
+    if (action > EXACT_NONE) {
+        return action;
+    }
+    s = scratch_get();
     if (!s) {
         return TC_ACT_UNSPEC;
     }
     if (s->aside) {
         action = run_aside(skb, s);
     } else {
+        begin(s, c, action);
         switch (outer_parse(skb, s)) {
         case OUTER_OK:
-            return receive(skb, s, bpf_map_lookup_elem(&ports, &s->in_port), s->base);
+            return receive(skb, s, c, bpf_map_lookup_elem(&ports, &s->in_port), s->base, sample);
         case OUTER_DROP:
             return TC_ACT_SHOT;
         default:

@@ -237,7 +237,7 @@ static void on_policies(void *dp_)
 {
     struct ebpf_datapath *dp = dp_;
 
-    __atomic_add_fetch(&dp->maps.config->generation, 1, __ATOMIC_RELEASE);
+    ebpf_maps_changed(&dp->maps);
     if (dp->net) { /* or while it is opened */
         follow_mtus(dp);
     }

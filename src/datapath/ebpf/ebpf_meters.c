@@ -113,5 +113,6 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
     } else {
         __atomic_fetch_and(&dp->maps.ports[n].flags, ~EBPF_PORT_POLICED, __ATOMIC_RELEASE);
     }
+    ebpf_maps_changed(&dp->maps);
     return 0;
 }

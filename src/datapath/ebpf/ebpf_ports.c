@@ -25,12 +25,19 @@ uint8_t ebpf_tunnel_kind(enum dp_port_kind kind)
     return kind == DP_PORT_VXLAN ? EBPF_VXLAN : kind == DP_PORT_GRE ? EBPF_GRE : EBPF_GENEVE;
 }
 
+/* The port has no device any more. */
+static void no_device(struct ebpf_datapath *dp, uint32_t number)
+{
+    dp->maps.ports[number].ifindex = 0;
+    ebpf_maps_changed(&dp->maps);
+}
+
 void ebpf_ports_gone(void *dp_, uint32_t number)
 {
     struct ebpf_datapath *dp = dp_;
     struct us_port *port = us_port_find(dp->us, dp_port(number));
 
-    dp->maps.ports[number].ifindex = 0;
+    no_device(dp, number);
     if (port) {
         us_port_gone(port);
     }
@@ -151,7 +158,7 @@ static void netdev_stop(struct ebpf_datapath *dp, struct fast_port *port)
         bpf_map_delete_elem(dp->maps.meters_fd, &key);
     }
     p.ifindex = (uint32_t)port->ifindex; /* also if the device is gone */
-    dp->maps.ports[port->number].ifindex = 0;
+    no_device(dp, port->number);
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &port->ifindex);
     ebpf_port_forget(&p);
     ebpf_net_port_del(dp->net, port->ifindex);
@@ -196,6 +203,7 @@ static void tunnel_stop(struct ebpf_datapath *dp, uint32_t number)
 
             bpf_map_delete_elem(dp->maps.ifindexes_fd, &key);
             c->tunnels[i].port = 0;
+            ebpf_maps_changed(&dp->maps);
         }
     }
 }
@@ -237,7 +245,7 @@ static void drop_unclaimed(struct ebpf_datapath *dp, uint32_t number)
     int ifindex = (int)p.ifindex;
     char name[IFNAMSIZ];
 
-    dp->maps.ports[number].ifindex = 0;
+    no_device(dp, number);
     tunnel_stop(dp, number);
     if (!ifindex) {
         return;
@@ -472,7 +480,7 @@ int eb_port_get_stats(struct datapath *dp_, dp_port_t number, struct dp_port_sta
 static void port_lost(struct ebpf_datapath *dp, uint32_t number)
 {
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &dp->maps.ports[number].ifindex);
-    dp->maps.ports[number].ifindex = 0;
+    no_device(dp, number);
     ebpf_flows_drop_orphans_of(dp->flows, number, true, time_mono_ms());
 }
 

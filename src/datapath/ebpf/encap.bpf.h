@@ -22,7 +22,7 @@
  *
  * A connection whose super-packets go up, because of their outer checksum (csum.bpf.h) or because they are in a tunnel
  * of the VM's own already, which the kernel has noted, has small packets, too, which must not overtake them: TCP would
- * take that for losses. So they follow while the ring is not empty (must_follow()).
+ * take that for losses. So they follow while the ring is not empty (has_risen()).
  */
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/csum.bpf.h"
@@ -245,23 +245,29 @@ INLINE void write_l4(struct scratch *s, const struct ebpf_tunnel *t, struct w_ou
                                                   (t->critical ? 0x400000 : 0) | 0x6558);
 }
 
-INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
+/* What differs from packet to packet. IP_SUM: as in struct ebpf_tunnel. */
+INLINE void write_ipv4_rest(struct w_ip4 *ip, __u32 len, bool df, __u16 ip_sum)
 {
-    __be16 tot_len = bpf_htons(len), id = t->flags & FLOW_TNL_DF ? 0 : bpf_get_prandom_u32();
-    __u32 sum = t->ip_sum + tot_len + id;
+    __be16 tot_len = bpf_htons(len), id = df ? 0 : bpf_get_prandom_u32();
+    __u32 sum = ip_sum + tot_len + id;
 
-    ip->ver_ihl = 0x45;
-    ip->tos = t->tos;
     ip->tot_len = tot_len;
     ip->id = id;
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ip->csum = ~sum;
+}
+
+INLINE void write_ipv4(const struct ebpf_tunnel *t, struct w_ip4 *ip, __u32 len)
+{
+    ip->ver_ihl = 0x45;
+    ip->tos = t->tos;
     ip->frag_off = t->flags & FLOW_TNL_DF ? bpf_htons(0x4000) : 0;
     ip->ttl = t->ttl;
     ip->proto = t->kind == EBPF_GRE ? IP_PROTO_GRE : IP_PROTO_UDP;
     ip->src = t->src.be32[3];
     ip->dst = t->dst.be32[3];
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    ip->csum = ~sum;
+    write_ipv4_rest(ip, len, t->flags & FLOW_TNL_DF, t->ip_sum);
 }
 
 INLINE void write_ipv6(struct scratch *s, const struct ebpf_tunnel *t, struct w_ip6 *ip, __u32 len)
@@ -439,11 +445,11 @@ INLINE long undo_encap(struct __sk_buff *skb, struct scratch *s)
     return r ? r : put_tags_back(skb, s);
 }
 
-INLINE __u64 encap_flags(const struct scratch *s, const struct ebpf_tunnel *t)
+INLINE __u64 encap_flags(__u32 inner_len, bool ipv6, bool gre)
 {
-    return BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2((__u64)inner_len(s)) |
-           (t->ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) |
-           (t->kind == EBPF_GRE ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
+    return BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_ENCAP_L2((__u64)inner_len) |
+           (ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4) |
+           (gre ? BPF_F_ADJ_ROOM_ENCAP_L4_GRE : BPF_F_ADJ_ROOM_ENCAP_L4_UDP);
 }
 
 /* Room for OUTER bytes and the inner Ethernet header, unless it is there already. RUN_UP: it cannot be had. The kernel
@@ -474,7 +480,7 @@ INLINE long make_room(struct __sk_buff *skb, struct scratch *s, const struct ebp
     }
     room = outer + inner_len(s);
     s->again = false;
-    r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, encap_flags(s, t));
+    r = bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, encap_flags(inner_len(s), t->ipv6, t->kind == EBPF_GRE));
     if (r == -EALREADY_) {
         if (skb->gso_size) {
             return put_tags_back(skb, s) ? -1 : RUN_UP;
@@ -522,9 +528,9 @@ struct {
     __type(value, __u64);
 } risen SEC(".maps");
 
-INLINE __u64 *risen_of(const struct scratch *s)
+INLINE __u64 *risen_of(__u32 hash)
 {
-    __u32 index = s->key.dp_hash & (RISEN_MAX - 1);
+    __u32 index = hash & (RISEN_MAX - 1);
 
     return bpf_map_lookup_elem(&risen, &index);
 }
@@ -532,7 +538,7 @@ INLINE __u64 *risen_of(const struct scratch *s)
 /* RUN_UP; what comes of this flow soon must not overtake the packet. */
 INLINE int rise(const struct scratch *s)
 {
-    __u64 *when = risen_of(s);
+    __u64 *when = risen_of(s->key.dp_hash);
 
     if (when) {
         *when = (__u64)s->key.dp_hash << 32 | (__u32)(bpf_ktime_get_coarse_ns() >> 20);
@@ -541,18 +547,19 @@ INLINE int rise(const struct scratch *s)
 }
 
 /* A packet of this flow may be on its way through user space. Not believed for long: nobody may be there to empty the
- * ring. What was cut stays here, for its checksum is half done (trunc.bpf.h). */
-INLINE bool must_follow(const struct scratch *s, const struct ebpf_step *step)
+ * ring. */
+INLINE bool has_risen(__u32 hash)
 {
-    __u64 *when, then;
+    __u64 *when = risen_of(hash), then = when ? *when : 0;
 
-    if (!has_outer_csum(&step->u.tunnel) && (s->key.ip_proto == IP_PROTO_TCP || step->op != EBPF_OP_TUNNEL)) {
-        return false;
-    }
-    when = risen_of(s);
-    then = when ? *when : 0;
-    return then >> 32 == s->key.dp_hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
+    return then >> 32 == hash && (__u32)(bpf_ktime_get_coarse_ns() >> 20) - (__u32)then < FOLLOW_NS >> 20 &&
            bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+}
+
+/* Packets of this flow may rise. What was cut stays here, for its checksum is half done (trunc.bpf.h). */
+INLINE bool may_follow(const struct scratch *s, const struct ebpf_step *step)
+{
+    return has_outer_csum(&step->u.tunnel) || (s->key.ip_proto != IP_PROTO_TCP && step->op == EBPF_OP_TUNNEL);
 }
 
 /* Sends the frame, or a copy of it, through the tunnel of STEP, which is the list's step NUMBER. RUN_UP: user space
@@ -604,7 +611,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (mode == SUM_SLOW) {
         return rise(s);
     }
-    if (s->tags + skb->vlan_present > 2 || must_follow(s, step)) {
+    if (s->tags + skb->vlan_present > 2 || (may_follow(s, step) && has_risen(s->key.dp_hash))) {
         return RUN_UP;
     }
     if (!last && (!hop_has_neighbour(&s->hop) || (!s->encap && skb->len < ETH_HLEN + s->tags * TAG_LEN + L3_MIN))) {
@@ -633,6 +640,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
     if (!last) {
         return bpf_clone_redirect(skb, s->hop.ifindex, 0);
     }
+    s->sum_mode = mode;
     /* Now and then by the kernel's own way, which keeps the neighbour entry in use, and so alive. */
     return s->hop.fresh || !hop_has_neighbour(&s->hop) ? bpf_redirect_neigh(s->hop.ifindex, NULL, 0, 0)
                                                        : bpf_redirect(s->hop.ifindex, 0);

@@ -35,6 +35,13 @@ struct ebpf_maps {
     int n_cpus; /* possible ones: how many values a per-CPU map hands out */
 };
 
+/* Routes, neighbours, addresses, ports or tunnels have changed, in the maps as well: what the programs remember of them
+ * is old. */
+static inline void ebpf_maps_changed(const struct ebpf_maps *maps)
+{
+    __atomic_add_fetch(&maps->config->generation, 1, __ATOMIC_SEQ_CST);
+}
+
 /* Loads, adopting what is pinned for RUNDIR (NULL: pins nothing, for tests). -EPERM, -ENOSYS …: BPF is not to be had,
  * which is logged with what is missing. */
 int ebpf_load(const char *rundir, struct ebpf_maps *ret_maps);

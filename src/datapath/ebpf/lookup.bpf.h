@@ -157,14 +157,20 @@ INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
     return slot;
 }
 
+/* Counts a packet of LEN bytes for the flow, at NOW. */
+INLINE void slot_count_bytes(struct ebpf_slot *slot, __u32 len, __u64 now)
+{
+    __sync_fetch_and_add(&slot->packets, 1);
+    __sync_fetch_and_add(&slot->bytes, len);
+    slot->used_ns = now;
+}
+
 /* Counts the packet for the flow. */
 INLINE void slot_count(struct scratch *s, struct ebpf_slot *slot)
 {
     __u64 flags = bpf_ntohs(s->key.tcp_flags);
 
-    __sync_fetch_and_add(&slot->packets, 1);
-    __sync_fetch_and_add(&slot->bytes, s->len);
-    slot->used_ns = bpf_ktime_get_coarse_ns();
+    slot_count_bytes(slot, s->len, bpf_ktime_get_coarse_ns());
     if (flags & ~slot->tcp_flags) {
         __sync_fetch_and_or(&slot->tcp_flags, flags);
     }

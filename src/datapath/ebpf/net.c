@@ -176,7 +176,7 @@ static void addr_map_set(struct ebpf_net *net, const struct ip_addr *addr, bool 
         bpf_map_update_elem(net->maps->local_addrs_fd, addr, &one, BPF_ANY);
     } else {
         bpf_map_delete_elem(net->maps->local_addrs_fd, addr);
-        __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE); /* programs remember addresses */
+        ebpf_maps_changed(net->maps);
     }
 }
 
@@ -328,7 +328,7 @@ static void settle_fib(struct ebpf_net *net)
         log_warn("somebody removed the device %s: it is there again", EBPF_FIB_DEVICE);
         __atomic_store_n(&net->maps->config->fib_ifindex, (uint32_t)fib, __ATOMIC_RELAXED);
     }
-    __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE);
+    ebpf_maps_changed(net->maps);
 }
 
 /* --- requests --- */
@@ -419,6 +419,7 @@ static void settle_port(struct ebpf_net *net, struct device *d)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         port->flags |= EBPF_PORT_PEER;
     }
+    ebpf_maps_changed(net->maps);
 }
 
 static bool is_ours(const struct device *d)
@@ -660,7 +661,7 @@ static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_
     if (rules) {
         read_rules(net);
     }
-    __atomic_add_fetch(&net->maps->config->generation, 1, __ATOMIC_RELEASE);
+    ebpf_maps_changed(net->maps);
 }
 
 /* --- */
@@ -719,7 +720,7 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
         goto fail;
     }
     read_rules(net);
-    net->maps->config->generation++; /* what changed while nobody listened */
+    ebpf_maps_changed(net->maps); /* while nobody listened */
     settle(net);
     *ret_net = net;
     return 0;

@@ -14,24 +14,26 @@
  * on the old contents can see the new.
  */
 #include <linux/bpf.h>
+#include <stddef.h>
 
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 23
+#define EBPF_LAYOUT 24
 
-#define EBPF_MASKS_MAX 256    /* a power of 2 */
-#define EBPF_SLOTS_MAX 65536  /* megaflows (and dead ones in quarantine); a power of 2 */
-#define EBPF_STEPS_INLINE 4   /* in a slot; longer lists go on in the steps map */
-#define EBPF_STEPS_MAX 1024   /* of one flow */
-#define EBPF_STEPS_POOL 16384 /* a power of 2 */
-#define EBPF_PORTS_MAX 8192   /* dp_port numbers are below; a power of 2 */
-#define EBPF_TUNNELS_MAX 16   /* tunnel ports */
-#define EBPF_HINTS 32768      /* per CPU, of connections; a power of 2 */
-#define EBPF_HINT_LINE 16     /* of them lie together; a power of 2 */
-#define EBPF_ROUGH_HINTS 1024 /* per CPU, of stations; a power of 2 */
-#define EBPF_PORT_HINTS 256   /* per CPU; a power of 2 */
-#define EBPF_SAVED 128        /* bytes behind the Ethernet header that are put back after a clone; a power of 2 */
+#define EBPF_MASKS_MAX 256     /* a power of 2 */
+#define EBPF_SLOTS_MAX 65536   /* megaflows (and dead ones in quarantine); a power of 2 */
+#define EBPF_STEPS_INLINE 4    /* in a slot; longer lists go on in the steps map */
+#define EBPF_STEPS_MAX 1024    /* of one flow */
+#define EBPF_STEPS_POOL 16384  /* a power of 2 */
+#define EBPF_PORTS_MAX 8192    /* dp_port numbers are below; a power of 2 */
+#define EBPF_TUNNELS_MAX 16    /* tunnel ports */
+#define EBPF_HINTS 32768       /* per CPU, of connections; a power of 2 */
+#define EBPF_HINT_LINE 16      /* of them lie together; a power of 2 */
+#define EBPF_EXACT_PLACES 2048 /* per CPU, of the exact-match cache; a power of 2 */
+#define EBPF_ROUGH_HINTS 1024  /* per CPU, of stations; a power of 2 */
+#define EBPF_PORT_HINTS 256    /* per CPU; a power of 2 */
+#define EBPF_SAVED 128         /* bytes behind the Ethernet header that are put back after a clone; a power of 2 */
 #define EBPF_NEXTHOPS_MAX 4096
 #define EBPF_NEXTHOP_WAYS 16 /* entries of one remote, chosen by the flow's hash, so that ECMP spreads */
 #define EBPF_OPTS_MAX 4096   /* sets of Geneve options that are known when they come in */
@@ -179,16 +181,18 @@ struct ebpf_step {
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {
     struct flow_key key; /* masked */
-    __u32 live;
-    __u32 mask; /* index into masks */
-    __u64 id;   /* dp_flow_id */
+    __u32 mask;          /* index into masks */
+    __u32 flags;         /* EBPF_FLOW_* */
     __u32 n_steps;
     __u32 more; /* where in the steps map the list goes on behind the inline steps */
+    __u32 pad[2];
+    /* From here on, a cache line, all that the exact-match cache touches. */
+    __u64 id; /* dp_flow_id */
     __u64 packets, bytes;
     __u64 used_ns;   /* CLOCK_MONOTONIC; also of a packet that was not counted, for which it was made */
     __u64 tcp_flags; /* host order */
-    __u32 flags;     /* EBPF_FLOW_* */
-    __u32 pad[7];
+    __u32 live;
+    __u32 pad2[5];
     struct ebpf_step steps[EBPF_STEPS_INLINE];
 };
 
@@ -286,7 +290,8 @@ struct ebpf_config {
     __u32 upcall_rate, upcall_burst; /* per port; tokens/s, tokens; rate 0: no limit */
     __u32 sample;                    /* one packet in so many goes up as a sample; 0: none */
     __u32 n_tunnels;
-    __u32 generation;      /* raised when routes or neighbours changed: what nexthops know is old */
+    __u32 generation;      /* raised when routes, neighbours, addresses, ports or tunnels changed: what nexthops know
+                              is old, and the exact-match cache's entries, too */
     __u32 rules_by_mark;   /* the host chooses routes by marks, which next hops are not kept by */
     __u32 rules_by_origin; /* it has routes for what itself sends (iif lo), which the programs' lookups do not get */
     __u32 guarded_in;      /* IPsec may be wanted of tunnel packets that come in, which the host's stack sees to */
@@ -295,7 +300,9 @@ struct ebpf_config {
 };
 
 struct ebpf_lookup_stats { /* per CPU */
-    __u64 hits, misses, hint_hits;
+    __u64 hits, misses;
+    __u64 hint_hits, exact_hits;         /* of the hits */
+    __u16 exact_tags[EBPF_EXACT_PLACES]; /* BPF's: who has which place in the exact-match cache */
 };
 
 /* --- up to user space --- */
@@ -351,7 +358,7 @@ struct ebpf_upcall {
 
 _Static_assert(sizeof(struct ebpf_step) == 64, "ebpf_step layout");
 _Static_assert(sizeof(struct ebpf_opts) == 256, "ebpf_opts layout");
-_Static_assert(sizeof(struct ebpf_slot) == 512, "ebpf_slot layout");
+_Static_assert(sizeof(struct ebpf_slot) == 512 && offsetof(struct ebpf_slot, id) == 192, "ebpf_slot layout");
 _Static_assert(sizeof(struct ebpf_mask) == 176, "ebpf_mask layout");
 _Static_assert(sizeof(struct ebpf_port) == 64, "ebpf_port layout");
 _Static_assert(sizeof(struct ebpf_upcall) == 56 + 168, "ebpf_upcall layout");

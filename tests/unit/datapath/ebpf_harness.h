@@ -159,10 +159,12 @@ static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flo
 
 #define SENDS 1 /* an id for the flow of each test */
 
+/* Without the time for which a dead slot waits, so that nothing may remember it. */
 static WR_UNUSED void forget(dp_flow_id id)
 {
     ebpf_flows_del(flows, id, NULL, 0);
     ebpf_flows_tick(flows, INT64_MAX);
+    ebpf_maps_changed(&maps);
 }
 
 /* Runs FRAME by the flow of ACTIONS. What came up is in last_upcall. */

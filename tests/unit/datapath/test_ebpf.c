@@ -467,8 +467,7 @@ static void test_encapsulation(void **state WR_UNUSED)
         assert_int_equal(got.ttl, 33);
         assert_int_equal(out_len, 14 + hdr_len + len);
         assert_memory_equal(out + 14 + hdr_len, frame, len);
-        ebpf_flows_del(flows, 5, NULL, 0);
-        ebpf_flows_tick(flows, INT64_MAX);
+        forget(5);
     }
 }
 
@@ -513,8 +512,7 @@ static void test_decapsulation(void **state WR_UNUSED)
         bpf_map_delete_elem(maps.local_addrs_fd, &t.dst);
         maps.config->generation++;
         packet_free(p);
-        ebpf_flows_del(flows, 6, NULL, 0);
-        ebpf_flows_tick(flows, INT64_MAX);
+        forget(6);
     }
 }
 

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The exact-match cache: whatever is in it, what comes out is what the whole way would give. */
+#include "ebpf_harness.h"
+
+#include <sched.h>
+
+#include "ebpf_lookups.h"
+#include "packet/checksum.h"
+
+#define HEADERS_MAX (14 + 40 + 16 + 14 + 20 + 20)
+#define PAYLOAD_MAX 200
+#define ROUNDS 3000 /* of each way */
+
+/* How the connection goes: out of a port or into one, through which tunnel. */
+struct way {
+    bool in, v6, tcp, alone; /* ALONE: from port to port, without a tunnel */
+    uint8_t kind;
+};
+
+static const struct flow_key wildcard_flags = {.tcp_flags = 0xffff, .dp_hash = 0xffffffff};
+
+struct frame {
+    uint8_t b[HEADERS_MAX + PAYLOAD_MAX + 64];
+    size_t len;
+    uint32_t mark, gso_size;
+};
+
+static struct flow_tunnel tunnel_of(const struct way *w)
+{
+    return (struct flow_tunnel){.id = htobe64(0x1234),
+                                .src = address(w->v6, w->in ? 2 : 1),
+                                .dst = address(w->v6, w->in ? 1 : 2),
+                                .flags = FLOW_TNL_KEY | (w->in ? 0 : FLOW_TNL_DF),
+                                .ttl = 60};
+}
+
+/* A packet of the connection from SPORT, whose payload is LEN bytes. */
+static void make(const struct way *w, struct frame *f, uint16_t sport, uint8_t tcp_flags, size_t len)
+{
+    size_t l4_len = w->tcp ? sizeof(struct tcp_hdr) : sizeof(struct udp_hdr);
+    struct flow_tunnel t = tunnel_of(w);
+    uint8_t b[14 + 20 + 20 + PAYLOAD_MAX] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8};
+    struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(b + 14);
+    struct packet *p;
+
+    *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                            .tot_len = htobe16((uint16_t)(20 + l4_len + len)),
+                            .id = htobe16((uint16_t)rnd(65536)),
+                            .ttl = 64,
+                            .proto = w->tcp ? IP_PROTO_TCP : IP_PROTO_UDP,
+                            .src = htobe32(0x0a000001),
+                            .dst = htobe32(0x0a000002)};
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    for (size_t i = 0; i < len; i++) {
+        b[34 + l4_len + i] = (uint8_t)rnd(256);
+    }
+    if (w->tcp) {
+        struct tcp_hdr *tcp = (struct tcp_hdr *)(void *)(b + 34);
+
+        *tcp = (struct tcp_hdr){.src = htobe16(sport), .dst = htobe16(80), .seq = htobe32(rnd(1u << 31))};
+        tcp->off_flags = htobe16((uint16_t)(5 << 12 | tcp_flags));
+        tcp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, ip->proto, l4_len + len), tcp, l4_len + len));
+    } else {
+        struct udp_hdr *udp = (struct udp_hdr *)(void *)(b + 34);
+
+        *udp = (struct udp_hdr){.src = htobe16(sport), .dst = htobe16(80), .len = htobe16((uint16_t)(8 + len))};
+        udp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, ip->proto, l4_len + len), udp, l4_len + len));
+    }
+    p = packet_new(b, 34 + l4_len + len);
+    if (w->in) {
+        struct eth_hdr *eth;
+
+        tunnel_push(p, tunnel_types[w->kind], &t, 40000, tunnel_udp_dst(w->kind), true);
+        eth = packet_push(p, sizeof(*eth));
+        *eth = (struct eth_hdr){.src = {{2}}, .type = htobe16(w->v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4)};
+    }
+    *f = (struct frame){.len = p->len};
+    memcpy(f->b, p->data, p->len);
+    packet_free(p);
+}
+
+static int run_frame(const struct way *w, const struct frame *f, void *out, size_t *out_len)
+{
+    struct __sk_buff ctx = {.mark = f->mark, .gso_size = f->gso_size};
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len, .data_out = out,
+                        .data_size_out = 1024, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .repeat = 1);
+    int error = bpf_prog_test_run_opts(w->in ? maps.uplink_prog_fd : maps.port_prog_fd, &opts);
+
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    *out_len = error ? 0 : opts.data_size_out;
+    return error ? error : (int)opts.retval;
+}
+
+/* A flow for just the packet F, whatever its TCP flags. */
+static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
+{
+    struct {
+        struct dp_action_tunnel set;
+        struct dp_action out;
+    } enter = {.set = {.h = {DP_ACTION_SET_TUNNEL, sizeof(enter.set), 0}, .tunnel = tunnel_of(w)},
+               .out = {DP_ACTION_OUTPUT, sizeof(enter.out), PORT_TUNNEL + w->kind}};
+    struct dp_action leave = {DP_ACTION_OUTPUT, sizeof(leave), PORT_OUT};
+    struct flow_key key, mask, masked;
+    struct packet *p = packet_new(f->b, f->len);
+    size_t hdr_len;
+
+    p->in_port = dp_port(w->in ? (uint32_t)PORT_TUNNEL + w->kind : PORT_IN);
+    if (w->in) {
+        assert_int_equal(parse_outer(w->kind, f->b, f->len, &p->tunnel, &hdr_len), DROP_NONE);
+        packet_pull(p, 14 + hdr_len);
+    }
+    flow_key_extract(p, &key);
+    packet_free(p);
+    for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
+        ((uint64_t *)(void *)&mask)[i] = ~((const uint64_t *)(const void *)&wildcard_flags)[i];
+    }
+    flow_key_and(&masked, &key, &mask);
+    if (w->in || w->alone) {
+        put_flow(id, &masked, &mask, &leave, sizeof(leave), EBPF_OP_OUTPUT);
+    } else {
+        put_flow(id, &masked, &mask, &enter, sizeof(enter), EBPF_OP_TUNNEL);
+    }
+}
+
+/* Runs F until it has an entry, which the last of these runs goes by. */
+static void warm(const struct way *w, const struct frame *f)
+{
+    uint64_t before = exact_hits(&maps);
+    uint8_t out[1024];
+    size_t n;
+
+    for (int i = 0; i < 3; i++) { /* the first asks for the next hop, the second is remembered */
+        assert_int_equal(run_frame(w, f, out, &n), TC_ACT_REDIRECT);
+    }
+    assert_true(exact_hits(&maps) > before);
+}
+
+/* The configuration that all ways have in common. */
+static void ways_up(void)
+{
+    uint32_t one = 1;
+    cpu_set_t cpu;
+
+    CPU_ZERO(&cpu); /* each has a cache of its own */
+    CPU_SET(0, &cpu);
+    assert_int_equal(sched_setaffinity(0, sizeof(cpu), &cpu), 0);
+    underlay_up();
+    for (uint8_t i = 0; i < 3; i++) {
+        maps.config->tunnels[i] =
+            (struct ebpf_tunnel_port){.port = PORT_TUNNEL + i, .kind = i, .udp_dst = htobe16(tunnel_udp_dst(i))};
+    }
+    maps.config->n_tunnels = 3;
+    for (unsigned int v6 = 0; v6 < 2; v6++) {
+        struct ip_addr here = address(v6, 1);
+
+        assert_int_equal(bpf_map_update_elem(maps.local_addrs_fd, &here, &one, BPF_ANY), 0);
+    }
+    ebpf_maps_changed(&maps);
+}
+
+/* Changes a byte of the outer IPv4 header, whose checksum is right afterwards. */
+static void change_outer(struct frame *f)
+{
+    struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(f->b + 14);
+
+    f->b[14 + rnd(20)] = (uint8_t)rnd(256);
+    ip->csum = 0;
+    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+}
+
+/* Spoils F, or makes it another packet of the connection, which it still is then (true). */
+static bool change(const struct way *w, struct frame *f)
+{
+    uint32_t headers = (uint32_t)(f->len < 110 ? f->len : 110);
+    struct udp_hdr *inner = (struct udp_hdr *)(void *)(f->b + f->len - 58); /* of the first packet, without TCP */
+
+    switch (rnd(11)) {
+    case 0:
+    case 1:
+        make(w, f, 1000, 0x10, rnd(PAYLOAD_MAX));
+        return true;
+    case 2:
+        f->len -= rnd((uint32_t)f->len - 14);
+        break;
+    case 3:
+        memset(f->b + f->len, (int)rnd(2), 60);
+        f->len += 1 + rnd(60);
+        break;
+    case 4:
+        f->mark = rnd(2);
+        break;
+    case 5:
+        f->gso_size = 1 + rnd(2000);
+        break;
+    case 6:
+        f->b[rnd(headers)] = (uint8_t)rnd(256);
+        f->b[rnd(headers)] = (uint8_t)rnd(256);
+        break;
+    case 7:
+        if (w->in && !w->v6) {
+            change_outer(f);
+        }
+        break;
+    case 8:
+        if (!w->tcp) {
+            inner->csum = 0;
+        }
+        break;
+    default:
+        f->b[rnd(headers)] ^= (uint8_t)(1u << rnd(8));
+        break;
+    }
+    return false;
+}
+
+static void compare(const struct way *w, dp_flow_id id)
+{
+    struct frame first, f;
+    uint8_t got[1024], want[1024];
+    size_t got_len, want_len;
+    uint64_t before;
+    int action;
+
+    make(w, &first, 1000, 0x10, 50);
+    flow_for(w, &first, id);
+    for (unsigned int i = 0; i < ROUNDS; i++) {
+        bool is_its;
+
+        if (!(i & 1)) { /* else what the round before left in the cache */
+            warm(w, &first);
+        }
+        f = first;
+        is_its = change(w, &f);
+        before = exact_hits(&maps);
+        action = run_frame(w, &f, got, &got_len);
+        assert_true(!is_its || i & 1 || exact_hits(&maps) > before);
+        ebpf_maps_changed(&maps);
+        before = exact_hits(&maps);
+        if (action != run_frame(w, &f, want, &want_len) || got_len != want_len || memcmp(got, want, got_len) ||
+            exact_hits(&maps) != before) {
+            for (size_t k = 0; k < f.len; k++) {
+                print_message("%s%02x%s", k % 16 ? " " : "\n", f.b[k], f.b[k] == first.b[k] ? "" : "*");
+            }
+            fail_msg(
+                "\nround %u of %s, %s, kind %u, IPv%d: action %d, %zu bytes (first: %zu, sent %zu, mark %u, gso %u); "
+                "%zu bytes wanted",
+                i, w->in ? "in" : "out", w->tcp ? "TCP" : "UDP", w->kind, w->v6 ? 6 : 4, action, got_len, first.len,
+                f.len, f.mark, f.gso_size, want_len);
+        }
+    }
+    forget(id);
+}
+
+static void test_whatever_comes(void **state WR_UNUSED)
+{
+    dp_flow_id id = 100;
+
+    NEEDS_BPF;
+    ways_up();
+    for (unsigned int i = 0; i < 24; i++) {
+        struct way w = {.in = i & 1, .v6 = i & 2, .tcp = i & 4, .kind = (uint8_t)(i / 8)};
+
+        compare(&w, id++);
+    }
+    for (unsigned int tcp = 0; tcp < 2; tcp++) {
+        struct way w = {.alone = true, .tcp = tcp};
+
+        compare(&w, id++);
+    }
+}
+
+/* What a frame gives, and whether that was by the cache. */
+static int given(const struct way *w, const struct frame *f, bool *ret_exact)
+{
+    uint64_t before = exact_hits(&maps);
+    uint8_t out[1024];
+    size_t n;
+    int action = run_frame(w, f, out, &n);
+
+    *ret_exact = exact_hits(&maps) != before;
+    return action;
+}
+
+/* An entry goes with what it stands for. */
+static void test_ends(void **state WR_UNUSED)
+{
+    struct dp_action drop = {DP_ACTION_DROP, sizeof(drop), DROP_ACTION};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    dp_flow_id id = 300;
+
+    NEEDS_BPF;
+    ways_up();
+    for (unsigned int i = 0; i < 2; i++) {
+        struct way w = {.in = i, .tcp = true};
+        struct frame f;
+        bool exact;
+
+        make(&w, &f, 1000, 0x10, 50);
+        /* with its flow, */
+        flow_for(&w, &f, ++id);
+        warm(&w, &f);
+        ebpf_flows_del(flows, id, NULL, 0);
+        assert_int_equal(given(&w, &f, &exact), TC_ACT_SHOT);
+        assert_false(exact);
+        /* a moment after it was made, */
+        flow_for(&w, &f, ++id);
+        warm(&w, &f);
+        usleep(150000);
+        assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
+        assert_false(exact);
+        /* and is not asked for a sample. */
+        warm(&w, &f);
+        maps.config->sample = 1;
+        assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
+        assert_false(exact);
+        maps.config->sample = 0;
+        /* A flow that does something else is another one. */
+        if (!w.in) {
+            put_flow(++id, &key, &mask, &drop, sizeof(drop), EBPF_OP_DROP);
+            ebpf_flows_del(flows, id - 1, NULL, 0);
+            assert_int_equal(given(&w, &f, &exact), TC_ACT_SHOT);
+            assert_false(exact);
+        }
+        forget(id);
+    }
+}
+
+/* What is counted is what the whole way counts; flags that are new to the flow are told to it. */
+static void test_counts(void **state WR_UNUSED)
+{
+    struct way w = {.tcp = true};
+    struct dp_flow_stats s;
+    struct frame f;
+    bool exact;
+
+    NEEDS_BPF;
+    ways_up();
+    make(&w, &f, 1000, 0x10, 50);
+    flow_for(&w, &f, 400);
+    warm(&w, &f);
+    make(&w, &f, 1000, 0x18, 60);
+    assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
+    assert_false(exact); /* PSH is new */
+    assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
+    assert_true(exact);
+    assert_int_equal(ebpf_flows_get_stats(flows, 400, &s), 0);
+    assert_int_equal(s.packets, 5);
+    assert_int_equal(s.bytes, 3 * (54 + 50) + 2 * (54 + 60));
+    assert_int_equal(s.tcp_flags, 0x18);
+    forget(400);
+}
+
+/* F has an entry, or comes to have one, which may have to be made anew. */
+static bool has_place(const struct way *w, const struct frame *f)
+{
+    bool exact = false;
+
+    for (int i = 0; i < 3 && !exact; i++) {
+        given(w, f, &exact);
+    }
+    return exact;
+}
+
+/* A place is its connection's until that ends, and another's at once then. */
+static void test_places(void **state WR_UNUSED)
+{
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
+    struct way w = {.alone = true, .tcp = true};
+    struct frame first, other, fin;
+    uint32_t port = 2000;
+
+    NEEDS_BPF;
+    ways_up();
+    put_flow(500, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
+    make(&w, &first, 1000, 0x10, 0);
+    make(&w, &fin, 1000, 0x11, 0);
+    assert_true(has_place(&w, &fin)); /* FIN is no news to the flow from here on */
+    for (; port < 60000; port++) {    /* of so many one meets the first */
+        make(&w, &other, (uint16_t)port, 0x10, 0);
+        assert_true(has_place(&w, &first));
+        if (!has_place(&w, &other)) {
+            break;
+        }
+        make(&w, &other, (uint16_t)port, 0x11, 0); /* its place is free for the next one */
+        assert_true(has_place(&w, &other));
+    }
+    assert_true(port < 60000);
+    assert_true(has_place(&w, &fin));
+    assert_true(has_place(&w, &other));
+    forget(500);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whatever_comes),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_places),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
