@@ -507,6 +507,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
     use_room(dp);
     follow_sources(dp);
     follow_mtus(dp);
+    ebpf_net_tick(dp->net);
     follow_detour(dp);
 }
 

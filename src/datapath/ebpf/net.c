@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * This host's network as the fast path needs it, followed by rtnetlink: one list of devices and one of addresses, and
+ * This host's network as the fast path needs it, followed by rtnetlink: a list of devices and the addresses, and
  * after each batch of changes settle() makes the maps and attachments what follows from them. Of routes and neighbours
  * it only says that they changed: the programs ask the kernel themselves, and keep the answer no longer.
  */
@@ -14,9 +14,9 @@
 #include <net/if_arp.h>
 #include <sys/socket.h>
 #include <uthash.h>
-#include <utlist.h>
 
 #include "base/log.h"
+#include "datapath/ebpf/addresses.h"
 #include "datapath/ebpf/detour.h"
 #include "datapath/ebpf/links.h"
 #include "datapath/ebpf/ports.h"
@@ -29,31 +29,17 @@ struct device {
     int ifindex;
     char name[IFNAMSIZ];
     bool ethernet, up, veth;
-    bool bridged;   /* its packets are its master's */
-    uint32_t kind;  /* EBPF_LINK_* */
-    int peer;       /* a veth's other end, 0: none */
-    int peer_netns; /* its namespace's id here, -1: this one */
-    uint32_t port;  /* number, 0: none */
-    bool reserved;  /* a port that the fast path keeps off: no uplink */
-    bool attached;  /* as an uplink */
-    unsigned int n_addrs;
+    bool bridged;      /* its packets are its master's */
+    uint32_t kind;     /* EBPF_LINK_* */
+    int peer;          /* a veth's other end, 0: none */
+    int peer_netns;    /* its namespace's id here, -1: this one */
+    uint32_t port;     /* number, 0: none */
+    bool reserved;     /* a port that the fast path keeps off: no uplink */
+    bool attached;     /* as an uplink */
     bool peer_stale;   /* the other end's address must be asked for */
     bool filter_stale; /* a filter was removed, ours maybe */
     bool unseen;       /* in the list that is being read */
     UT_hash_handle hh;
-};
-
-/* IPv4 has an address on a device several times, under masks or with other ends that differ: when somebody changes the
- * mask, the new one comes before the old one goes. */
-struct address_id {
-    int ifindex;
-    struct ip_addr addr, other_end; /* IPv6: zero */
-    uint32_t prefix_len;            /* likewise */
-};
-
-struct address {
-    struct address *prev, *next;
-    struct address_id id;
 };
 
 struct ebpf_net {
@@ -64,7 +50,7 @@ struct ebpf_net {
     struct rtnl rtnl;
     struct event *event, *routes_event;
     struct device *devices;
-    struct address *addresses;
+    struct ebpf_addresses *addresses;
     bool lost;      /* events were lost: all is to be read anew */
     bool fib_stale; /* somebody removed the device for which routes are looked up, or changed it, maybe */
 };
@@ -168,57 +154,6 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
 
 /* --- addresses --- */
 
-static void addr_map_set(struct ebpf_net *net, const struct ip_addr *addr, bool present)
-{
-    uint32_t one = 1;
-
-    if (present) {
-        bpf_map_update_elem(net->maps->local_addrs_fd, addr, &one, BPF_ANY);
-    } else {
-        bpf_map_delete_elem(net->maps->local_addrs_fd, addr);
-        ebpf_maps_changed(net->maps);
-    }
-}
-
-static struct address *address_find(struct ebpf_net *net, const struct address_id *id)
-{
-    struct address *a;
-
-    DL_FOREACH(net->addresses, a) {
-        if (!memcmp(&a->id, id, sizeof(*id))) {
-            return a;
-        }
-    }
-    return NULL;
-}
-
-static void address_add(struct ebpf_net *net, const struct address_id *id)
-{
-    struct address *a;
-
-    if (!address_find(net, id)) {
-        a = xcalloc(1, sizeof(*a));
-        a->id = *id;
-        DL_APPEND(net->addresses, a);
-        device_get(net, id->ifindex)->n_addrs++;
-        addr_map_set(net, &id->addr, true);
-    }
-}
-
-static void address_del(struct ebpf_net *net, struct address *a)
-{
-    struct device *d = device_find(net, a->id.ifindex);
-
-    if (d) {
-        d->n_addrs--;
-    }
-    DL_DELETE(net->addresses, a);
-    if (!ebpf_net_has_address(net, &a->id.addr, 128)) {
-        addr_map_set(net, &a->id.addr, false);
-    }
-    free(a);
-}
-
 /* False: it is no IP address. */
 static bool read_ip(const struct nlattr *attr, uint8_t family, struct ip_addr *ret_addr)
 {
@@ -238,8 +173,7 @@ static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(h);
     const struct nlattr *tb[IFLA_MAX + 1] = {0}, *attr;
-    struct address_id id = {.ifindex = (int)ifa->ifa_index};
-    struct address *a;
+    struct ebpf_address_id id = {.ifindex = (int)ifa->ifa_index};
 
     mnl_attr_parse(h, sizeof(*ifa), attr_cb, tb);
     attr = tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS];
@@ -253,12 +187,9 @@ static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
         }
     }
     if (h->nlmsg_type == RTM_NEWADDR) {
-        address_add(net, &id);
+        ebpf_addresses_add(net->addresses, &id);
     } else {
-        a = address_find(net, &id);
-        if (a) {
-            address_del(net, a);
-        }
+        ebpf_addresses_del(net->addresses, &id);
     }
 }
 
@@ -318,7 +249,7 @@ static void settle_fib(struct ebpf_net *net)
     if (!net->fib_stale) {
         return;
     }
-    if (error) { /* the next event brings another try */
+    if (error) { /* the next tick brings another try */
         log_limited(LOG_LEVEL_ERR, "the device %s, for which routes are looked up: %s", EBPF_FIB_DEVICE,
                     strerror(-error));
         return;
@@ -437,15 +368,15 @@ static bool is_unclaimed_port(const struct ebpf_net *net, const struct device *d
 }
 
 /* Unless it is_unclaimed_port(). */
-static bool is_uplink(const struct device *d)
+static bool is_uplink(const struct ebpf_net *net, const struct device *d)
 {
-    return (d->ethernet || d->kind & EBPF_LINK_BARE) && d->up && d->n_addrs && !d->bridged && !d->reserved &&
-           !is_ours(d);
+    return (d->ethernet || d->kind & EBPF_LINK_BARE) && d->up && !d->bridged && !d->reserved && !is_ours(d) &&
+           ebpf_addresses_are_on(net->addresses, d->ifindex);
 }
 
 static void settle_uplink(struct ebpf_net *net, struct device *d)
 {
-    bool want = is_uplink(d);
+    bool want = is_uplink(net, d);
     int error;
 
     if (want == d->attached || is_unclaimed_port(net, d) ||
@@ -470,6 +401,7 @@ static void settle(struct ebpf_net *net)
     struct device *d, *next;
 
     settle_fib(net);
+    ebpf_addresses_settle(net->addresses);
     HASH_ITER(hh, net->devices, d, next) {
         settle_filter(net, d);
         if (d->port) {
@@ -538,21 +470,6 @@ static void read_events(struct ebpf_net *net)
     }
 }
 
-/* Addresses that went while nobody listened, to this process or one before: tunnel packets to them are not ours. */
-static void forget_old_addresses(struct ebpf_net *net)
-{
-    struct ip_addr addr, next;
-    bool more = !bpf_map_get_next_key(net->maps->local_addrs_fd, NULL, &next);
-
-    while (more) {
-        addr = next;
-        more = !bpf_map_get_next_key(net->maps->local_addrs_fd, &addr, &next);
-        if (!ebpf_net_has_address(net, &addr, 128)) {
-            addr_map_set(net, &addr, false);
-        }
-    }
-}
-
 static bool is_link(void *net, int ifindex)
 {
     const struct device *d = device_find(net, ifindex);
@@ -560,18 +477,14 @@ static bool is_link(void *net, int ifindex)
     return d && d->kind;
 }
 
+/* Where the kernel does not tell all, what was known holds. */
 static int read_all(struct ebpf_net *net)
 {
-    struct address *a, *next_a;
     struct device *d, *next;
     int error;
 
-    DL_FOREACH_SAFE(net->addresses, a, next_a) {
-        DL_DELETE(net->addresses, a);
-        free(a);
-    }
+    ebpf_addresses_begin(net->addresses);
     HASH_ITER(hh, net->devices, d, next) {
-        d->n_addrs = 0;
         d->unseen = d->filter_stale = true; /* what else happened was not heard either */
     }
     error = dump(net, RTM_GETLINK);
@@ -581,23 +494,40 @@ static int read_all(struct ebpf_net *net)
         }
     }
     error = error ? error : dump(net, RTM_GETADDR);
+    ebpf_addresses_end(net->addresses, !error);
     if (!error) {
         ebpf_links_forget(net->maps, is_link, net);
-        forget_old_addresses(net);
     }
     return error;
 }
 
-static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *net_)
+static void catch_up(struct ebpf_net *net)
 {
-    struct ebpf_net *net = net_;
+    int error;
 
-    read_events(net);
     if (net->lost) {
-        net->lost = read_all(net) != 0;
+        error = read_all(net);
+        if (error) {
+            log_limited(LOG_LEVEL_WARN, "the devices and addresses of this host cannot be read now: %s",
+                        strerror(-error));
+        }
+        net->lost = error != 0;
         net->fib_stale = true;
     }
     settle(net);
+}
+
+static void readable(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *net)
+{
+    read_events(net);
+    catch_up(net);
+}
+
+void ebpf_net_tick(struct ebpf_net *net)
+{
+    if (net->lost || net->fib_stale) {
+        catch_up(net);
+    }
 }
 
 struct rules {
@@ -702,6 +632,7 @@ int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *
     net->maps = maps;
     net->gone = gone;
     net->aux = aux;
+    net->addresses = ebpf_addresses_new(maps);
     error = ebpf_fib_device_create(&fib);
     if (error) {
         log_err("the device %s, for which routes are looked up: %s", EBPF_FIB_DEVICE, strerror(-error));
@@ -732,7 +663,6 @@ fail:
 void ebpf_net_free(struct ebpf_net *net)
 {
     struct device *d, *next;
-    struct address *a, *next_a;
 
     if (!net) {
         return;
@@ -754,9 +684,7 @@ void ebpf_net_free(struct ebpf_net *net)
         HASH_DEL(net->devices, d);
         free(d);
     }
-    DL_FOREACH_SAFE(net->addresses, a, next_a) {
-        free(a);
-    }
+    ebpf_addresses_free(net->addresses);
     free(net);
 }
 
@@ -799,7 +727,7 @@ void ebpf_net_put_in_front(struct ebpf_net *net)
     int error;
 
     HASH_ITER(hh, net->devices, d, next) {
-        error = !d->port && is_uplink(d) && !is_unclaimed_port(net, d) && ebpf_is_foreign(d->ifindex, net->maps)
+        error = !d->port && is_uplink(net, d) && !is_unclaimed_port(net, d) && ebpf_is_foreign(d->ifindex, net->maps)
                     ? ebpf_attach_in_front(d->ifindex, net->maps->uplink_prog_fd)
                     : 0;
         if (error) {
@@ -815,14 +743,7 @@ void ebpf_net_replace(struct ebpf_net *net)
 
 bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsigned int bits)
 {
-    struct address *a;
-
-    DL_FOREACH(net->addresses, a) {
-        if (ip_addr_has_prefix(&a->id.addr, addr, bits)) {
-            return true;
-        }
-    }
-    return false;
+    return ebpf_addresses_have(net->addresses, addr, bits);
 }
 
 bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex)

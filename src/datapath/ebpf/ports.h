@@ -79,6 +79,8 @@ typedef void ebpf_gone_fn(void *aux, uint32_t number);
 int ebpf_net_new(struct event_base *base, struct ebpf_maps *maps, ebpf_gone_fn *gone, void *aux,
                  struct ebpf_net **ret_net);
 void ebpf_net_free(struct ebpf_net *net); /* uplinks stay attached */
+/* Once a second: tries again what failed. */
+void ebpf_net_tick(struct ebpf_net *net);
 bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex);
 /* This host has an address with these first BITS (of 128). */
 bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsigned int bits);

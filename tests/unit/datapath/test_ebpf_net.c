@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the fast path knows of its host: addresses beyond what its map holds, and when the kernel does not tell them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <net/if.h>
+
+#include "datapath/datapath.h"
+#include "datapath/ebpf/ebpf_private.h"
+#include "datapath/rtnl.h"
+#include "netns.h"
+
+#define LOCAL_ADDRS_MAX 4096 /* the map's */
+#define PATIENCE_MS 20000
+
+static struct event_base *base;
+static struct datapath *dp;
+static struct ebpf_datapath *eb;
+static bool permitted;
+
+/* --- what the linker puts in place of ours --- */
+
+static bool deaf; /* nothing can be asked for as a whole */
+
+int __real_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux);
+int __wrap_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux);
+
+int __wrap_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux)
+{
+    return deaf ? -ENOBUFS : __real_rtnl_dump(r, request, cb, aux);
+}
+
+/* --- the world --- */
+
+static int setup(void **state WR_UNUSED)
+{
+    const struct dp_callbacks callbacks = {0};
+
+    if (!netns_enter()) {
+        return 0;
+    }
+    RUN("ip link add und0 type veth peer name und1 && ip link set und0 up && ip link set und1 up && "
+        "ip addr add 10.9.0.1/24 dev und0 && ip addr add fd00::1/64 dev und0 nodad");
+    base = event_base_new();
+    permitted = !dp_open("ebpf", base, &callbacks, &dp);
+    if (permitted) {
+        eb = eb_of(dp);
+    }
+    return 0;
+}
+
+static int teardown(void **state WR_UNUSED)
+{
+    if (permitted) {
+        dp_close(dp);
+    }
+    if (base) {
+        event_base_free(base);
+    }
+    return 0;
+}
+
+#define NEEDS_BPF                                                                                                      \
+    if (!permitted) {                                                                                                  \
+        print_message("BPF is not permitted here: skipped\n");                                                         \
+        skip();                                                                                                        \
+    }
+
+static void run_for(int64_t ms)
+{
+    for (int64_t until = time_mono_ms() + ms; time_mono_ms() < until;) {
+        struct timeval tv = {.tv_usec = 10000};
+
+        event_base_loopexit(base, &tv);
+        event_base_loop(base, 0);
+    }
+}
+
+/* Until CONDITION holds, or nobody would believe any more that it will. */
+#define AWAIT(condition)                                                                                               \
+    do {                                                                                                               \
+        for (int64_t since_ = time_mono_ms(); !(condition) && time_mono_ms() - since_ < PATIENCE_MS;) {                \
+            run_for(10);                                                                                               \
+        }                                                                                                              \
+        assert_true(condition);                                                                                        \
+    } while (0)
+
+/* --- addresses --- */
+
+static struct ip_addr v4(uint32_t addr)
+{
+    return ip_addr_from_v4(htobe32(addr));
+}
+
+static bool in_map(const struct ip_addr *addr)
+{
+    uint32_t one;
+
+    return !bpf_map_lookup_elem(eb->maps.local_addrs_fd, addr, &one);
+}
+
+static unsigned int n_in_map(void)
+{
+    struct ip_addr at, next;
+    unsigned int n = 0;
+
+    for (bool more = !bpf_map_get_next_key(eb->maps.local_addrs_fd, NULL, &next); more; n++) {
+        at = next;
+        more = !bpf_map_get_next_key(eb->maps.local_addrs_fd, &at, &next);
+    }
+    return n;
+}
+
+#define MANY 0x0a640001u /* 10.100.0.1 and the next */
+
+/* As many addresses on lo as the map has room for, and 200 more. */
+static void change_addresses(const char *what, unsigned int first, unsigned int n)
+{
+    FILE *f = popen("ip -batch -", "w");
+
+    assert_non_null(f);
+    for (uint32_t a = MANY + first; a < MANY + first + n; a++) {
+        fprintf(f, "addr %s 10.100.%u.%u/32 dev lo\n", what, a >> 8 & 0xff, a & 0xff);
+    }
+    assert_int_equal(pclose(f), 0);
+}
+
+/* Those for which there was no room get the first that there is. */
+static void test_more_addresses_than_room(void **state WR_UNUSED)
+{
+    const unsigned int n = LOCAL_ADDRS_MAX + 200;
+    struct ip_addr last = v4(MANY + n - 1);
+
+    NEEDS_BPF;
+    change_addresses("add", 0, n);
+    AWAIT(ebpf_net_has_address(eb->net, &last, 128));
+    assert_int_equal(n_in_map(), LOCAL_ADDRS_MAX);
+    assert_false(in_map(&last));
+    change_addresses("del", 0, 300);
+    AWAIT(in_map(&last));
+    for (uint32_t i = 300; i < n; i++) {
+        struct ip_addr a = v4(MANY + i);
+
+        assert_true(in_map(&a));
+    }
+    change_addresses("del", 300, n - 300);
+    AWAIT(!in_map(&last));
+}
+
+/* More events than a socket keeps. */
+static void lose_events(void)
+{
+    RUN("for i in $(seq 4000); do echo link set und1 mtu $((1300 + i %% 100)); done | ip -batch -");
+}
+
+/* What was known holds until the kernel tells again, which it is asked for, whether something happens or not. */
+static void test_addresses_that_cannot_be_read(void **state WR_UNUSED)
+{
+    struct ip_addr stays = v4(0x0a090001), goes = v4(0x0a080001);
+    int und0;
+
+    NEEDS_BPF;
+    und0 = (int)if_nametoindex("und0");
+    RUN("ip addr add 10.8.0.1/24 dev und0");
+    AWAIT(in_map(&goes) && ebpf_net_is_uplink(eb->net, und0));
+    lose_events();
+    RUN("ip addr del 10.8.0.1/24 dev und0");
+    deaf = true;
+    run_for(1500);
+    assert_true(ebpf_net_is_uplink(eb->net, und0));
+    assert_true(ebpf_net_has_address(eb->net, &stays, 128));
+    assert_true(in_map(&stays));
+    deaf = false;
+    AWAIT(!in_map(&goes));
+    assert_false(ebpf_net_has_address(eb->net, &goes, 128));
+    assert_true(ebpf_net_has_address(eb->net, &stays, 128));
+    assert_true(ebpf_net_is_uplink(eb->net, und0));
+    RUN("ip addr del 10.9.0.1/24 dev und0 && ip addr del fd00::1/64 dev und0 && ip -6 addr flush dev und0");
+    AWAIT(!ebpf_net_is_uplink(eb->net, und0)); /* nothing is counted twice */
+    RUN("ip addr add 10.9.0.1/24 dev und0 && ip addr add fd00::1/64 dev und0 nodad");
+    AWAIT(ebpf_net_is_uplink(eb->net, und0));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_more_addresses_than_room),
+        cmocka_unit_test(test_addresses_that_cannot_be_read),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
