@@ -15,7 +15,7 @@
 LOG_MODULE("dp_ebpf");
 
 #define TICK_MS 1000
-#define MTU_TICKS 60
+#define ROUTE_TICKS 60
 #define UPCALL_OLD_MS 5000
 #define ADOPT_SLICE 20 /* orphans between looks at the clock */
 #define ADOPT_MS 2     /* at a time, so that packets are not kept waiting */
@@ -150,48 +150,6 @@ static void on_options(void *dp, uint32_t id)
 
 /* --- flows --- */
 
-/* NULL when there are too many. */
-static struct remote *remote_of(struct ebpf_datapath *dp, const struct ip_addr *dst)
-{
-    struct remote *r;
-
-    HASH_FIND(hh, dp->remotes, dst, sizeof(*dst), r);
-    if (!r) {
-        if (dp->next_nexthop >= EBPF_NEXTHOPS_MAX * EBPF_NEXTHOP_WAYS) {
-            return NULL;
-        }
-        r = xcalloc(1, sizeof(*r));
-        r->dst = *dst;
-        r->nexthop = dp->next_nexthop;
-        r->mtu = MTU_UNKNOWN;
-        dp->next_nexthop += EBPF_NEXTHOP_WAYS;
-        HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
-    }
-    return r;
-}
-
-/* The programs' lookups do not tell a route's own MTU (ip-route(8)) unless it is locked, so they are told. */
-static void follow_mtu(struct ebpf_datapath *dp, struct remote *r)
-{
-    uint32_t mtu = ipsec_guards_out(dp->us->ipsec, &r->dst)
-                       ? EBPF_ROUTE_UP
-                       : tunnel_tx_mtu(dp->us->tunnel_tx, &r->dst, &r->src, 0, time_mono_ms());
-
-    if (mtu == r->mtu) {
-        return;
-    }
-    r->mtu = mtu;
-    for (uint32_t i = r->nexthop; i < r->nexthop + EBPF_NEXTHOP_WAYS; i++) {
-        struct ebpf_nexthop nh;
-
-        if (!bpf_map_lookup_elem(dp->maps.nexthops_fd, &i, &nh)) {
-            nh.route_mtu = mtu;
-            nh.expires_ns = 0;
-            bpf_map_update_elem(dp->maps.nexthops_fd, &i, &nh, BPF_ANY);
-        }
-    }
-}
-
 static bool has_address(void *dp, const struct ip_addr *addr, unsigned int bits)
 {
     return ebpf_net_has_address(((struct ebpf_datapath *)dp)->net, addr, bits);
@@ -209,28 +167,21 @@ static void follow_guards(struct ebpf_datapath *dp)
     }
 }
 
+static int put_again(void *dp, const struct dp_flow *flow);
+
 /* When something has changed; now and then for what the kernel tells nobody (what it learned of a path expires). */
-static void follow_mtus(struct ebpf_datapath *dp)
+static void follow_routes(struct ebpf_datapath *dp)
 {
     uint32_t generation = __atomic_load_n(&dp->maps.config->generation, __ATOMIC_RELAXED);
-    struct remote *r, *next;
 
-    if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % MTU_TICKS == 0)) {
+    if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % ROUTE_TICKS == 0)) {
         dp->routes_seen = generation;
         tunnel_tx_forget_routes(dp->us->tunnel_tx); /* or what was asked just before would be kept until next time */
         follow_guards(dp);
-        HASH_ITER(hh, dp->remotes, r, next) {
-            follow_mtu(dp, r);
+        if (ebpf_remotes_follow(dp->remotes)) {
+            dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
         }
     }
-}
-
-/* Where the route cannot be asked now (there is none, or no descriptor for it) what was known must not be forgotten. */
-static struct ip_addr route_source(struct ebpf_datapath *dp, const struct remote *r)
-{
-    struct ip_addr src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
-
-    return ip_addr_is_zero(&src) ? r->former : src;
 }
 
 static void on_policies(void *dp_)
@@ -239,7 +190,7 @@ static void on_policies(void *dp_)
 
     ebpf_maps_changed(&dp->maps);
     if (dp->net) { /* or while it is opened */
-        follow_mtus(dp);
+        follow_routes(dp);
     }
 }
 
@@ -247,7 +198,6 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
 {
     struct ebpf_datapath *dp = dp_;
     const struct us_port *port = us_port_find(dp->us, dp_port(number));
-    struct remote *r;
 
     if (!port || port->kind < DP_PORT_VXLAN) {
         return false;
@@ -255,21 +205,7 @@ static bool compile_tunnel(void *dp_, uint32_t number, const struct flow_tunnel 
     t->kind = ebpf_tunnel_kind(port->kind);
     t->udp_dst = htobe16(port->udp_dst_port);
     t->ipv6 = !ip_addr_is_v4mapped(&tunnel->dst);
-    r = remote_of(dp, &tunnel->dst);
-    if (!r) {
-        return true; /* no source: the list is punted */
-    }
-    t->nexthop = r->nexthop;
-    t->src = r->src = tunnel->src;
-    if (r->mtu == MTU_UNKNOWN && !ip_addr_is_zero(&r->dst)) {
-        follow_mtu(dp, r);
-    }
-    if (ip_addr_is_zero(&t->src) && !ip_addr_is_zero(&tunnel->dst)) {
-        if (ip_addr_is_zero(&r->route_src)) {
-            r->route_src = route_source(dp, r);
-        }
-        t->src = r->route_src; /* the same for all flows, until follow_sources() changes them */
-    }
+    ebpf_remotes_fill(dp->remotes, tunnel, t);
     return true;
 }
 
@@ -335,28 +271,6 @@ static void use_room(struct ebpf_datapath *dp)
     if (dp->crowded && ebpf_flows_have_room(dp->flows)) {
         dp->crowded = false;
         dp_userspace_class.flow_for_each(dp->inner, put_if_missing, dp);
-    }
-}
-
-/* Flows that leave the outer source address to the route follow it. */
-static void follow_sources(struct ebpf_datapath *dp)
-{
-    struct remote *r, *next;
-    bool changed = false;
-
-    HASH_ITER(hh, dp->remotes, r, next) {
-        struct ip_addr src;
-
-        if (!ip_addr_is_zero(&r->route_src)) {
-            src = tunnel_tx_source(dp->us->tunnel_tx, &r->dst, time_mono_ms());
-            if (!ip_addr_is_zero(&src) && memcmp(&src, &r->route_src, sizeof(src))) {
-                r->route_src = src;
-                changed = true;
-            }
-        }
-    }
-    if (changed) {
-        dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
     }
 }
 
@@ -505,33 +419,15 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
 
     ebpf_flows_tick(dp->flows, time_mono_ms());
     use_room(dp);
-    follow_sources(dp);
-    follow_mtus(dp);
+    if (ebpf_remotes_tick(dp->remotes)) {
+        dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
+    }
+    follow_routes(dp);
     ebpf_net_tick(dp->net);
     follow_detour(dp);
 }
 
 /* --- taking over from a process before us --- */
-
-static void remember_remote(void *dp_, const struct ebpf_step *step)
-{
-    struct ebpf_datapath *dp = dp_;
-    struct remote *r;
-
-    if (step->op != EBPF_OP_TUNNEL && !(step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL)) {
-        return;
-    }
-    HASH_FIND(hh, dp->remotes, &step->u.tunnel.dst, sizeof(r->dst), r);
-    if (!r) {
-        r = xcalloc(1, sizeof(*r));
-        r->dst = step->u.tunnel.dst;
-        r->nexthop = step->u.tunnel.nexthop;
-        r->src = r->former = step->u.tunnel.src;
-        r->mtu = MTU_UNKNOWN;
-        HASH_ADD(hh, dp->remotes, dst, sizeof(r->dst), r);
-        dp->next_nexthop = MAX(dp->next_nexthop, r->nexthop + EBPF_NEXTHOP_WAYS);
-    }
-}
 
 /* One flow of a process before us: learned from or, when nothing more is to be learned, adopted. */
 static void settle_orphan(struct ebpf_datapath *dp, const struct ebpf_orphan *o, int64_t now)
@@ -656,13 +552,8 @@ static void free_event(struct event *event)
 static void eb_close(struct datapath *dp_)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
-    struct remote *r, *next_r;
 
     ebpf_ports_close(dp);
-    HASH_ITER(hh, dp->remotes, r, next_r) {
-        HASH_DEL(dp->remotes, r);
-        free(r);
-    }
     if (dp->net && !dp->leaving) {
         ebpf_net_detach_uplinks(dp->net);
         ebpf_link_remove(EBPF_FIB_DEVICE);
@@ -680,6 +571,7 @@ static void eb_close(struct datapath *dp_)
     if (dp->inner) {
         dp_close(dp->inner);
     }
+    ebpf_remotes_free(dp->remotes);
     ebpf_flows_free(dp->flows);
     ebpf_opts_free(dp->opts);
     if (dp->maps.pin_dir && !dp->leaving) {
@@ -716,6 +608,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
         goto fail;
     }
     dp->us = us_datapath_of(dp->inner);
+    dp->remotes = ebpf_remotes_new(&dp->maps, dp->us, dp->flows);
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
     dp->us->options_seen = on_options;
@@ -726,7 +619,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     listener = (struct ebpf_listener){.fn = on_upcall, .aux = dp, .drops = dp->us->drops, .old_ms = UPCALL_OLD_MS};
     if (dp->maps.adopted) {
         ebpf_ports_adopt(dp);
-        ebpf_flows_for_each_orphan_step(dp->flows, remember_remote, dp);
+        ebpf_flows_for_each_orphan_step(dp->flows, ebpf_remotes_adopt, dp->remotes);
     }
     open_detour(dp); /* before our programs are in use */
     error = ebpf_net_new(base, &dp->maps, ebpf_ports_gone, dp, &dp->net);

@@ -12,9 +12,9 @@
  * there, or handed to the switch as a miss. Counters are sums of both.
  *
  * Files: *.bpf.h, ebpf.bpf.c (the programs), shared.h (maps and steps), loader.c (load, pin, adopt), compile.c (actions
- * to steps), flows.c (slots), ports.c and net.c (netdevs), addresses.c (the host's addresses), detour.c (super-packets
- * out of tunnels) on netns.c, upcall.c (the ring), ebpf.c (the class), ebpf_ports.c (its ports), ebpf_meters.c (meters
- * and policing).
+ * to steps), flows.c (slots), remotes.c (where tunnels lead), ports.c and net.c (netdevs), addresses.c (the host's
+ * addresses), detour.c (super-packets out of tunnels) on netns.c, upcall.c (the ring), ebpf.c (the class), ebpf_ports.c
+ * (its ports), ebpf_meters.c (meters and policing).
  */
 #include "datapath/datapath.h"
 

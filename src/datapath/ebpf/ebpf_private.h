@@ -12,6 +12,7 @@
 #include "datapath/ebpf/former.h"
 #include "datapath/ebpf/opts.h"
 #include "datapath/ebpf/ports.h"
+#include "datapath/ebpf/remotes.h"
 #include "datapath/ebpf/upcall.h"
 #include "datapath/userspace/userspace.h"
 
@@ -23,18 +24,6 @@ struct fast_port {
     char peer[IFNAMSIZ]; /* INTERNAL: our end, whose device `ifindex` is */
     UT_hash_handle hh;
 };
-
-/* Where a remote's next-hop cache entries are. */
-struct remote {
-    struct ip_addr dst;
-    struct ip_addr route_src; /* what flows that leave the source to the route were compiled with; zero: none did */
-    struct ip_addr src;       /* of the flow that was compiled last; zero: left to the route */
-    struct ip_addr former;    /* of a flow of a process before us; zero: it had none that leads there */
-    uint32_t nexthop;
-    uint32_t mtu; /* of the route, 0: there is none; or MTU_UNKNOWN */
-    UT_hash_handle hh;
-};
-#define MTU_UNKNOWN UINT32_MAX
 
 struct ebpf_datapath {
     struct datapath dp;
@@ -65,8 +54,7 @@ struct ebpf_datapath {
     bool crowded;             /* some flows found no room in the maps: they go the slow way */
     struct fast_port *ports;
     struct ebpf_leaving removed; /* devices of INTERNAL ports */
-    struct remote *remotes;
-    uint32_t next_nexthop;
+    struct ebpf_remotes *remotes;
     uint32_t routes_seen; /* the config's generation when MTUs were asked for */
     unsigned int ticks;
     uint64_t drops[DROP_MAX];

@@ -51,6 +51,7 @@ struct ebpf_flows {
     uint32_t mask_users[EBPF_MASKS_MAX]; /* slots, in quarantine too */
     uint64_t *steps_used;                /* a bit for each of the pool */
     uint32_t steps_next, n_steps_used;
+    uint32_t nexthop_users[EBPF_NEXTHOPS_MAX]; /* steps of slots, in quarantine too */
 };
 
 /* --- counters --- */
@@ -158,6 +159,29 @@ static void mask_put(struct ebpf_flows *f, uint32_t index)
 
 /* --- slots --- */
 
+static const struct ebpf_step *step_of(const struct ebpf_flows *f, const struct ebpf_slot *s, uint32_t i)
+{
+    return i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
+}
+
+/* The slot is filled, or is going to be given out again. */
+static void count_nexthops(struct ebpf_flows *f, const struct ebpf_slot *s, bool used)
+{
+    for (uint32_t i = 0; i < s->n_steps; i++) {
+        const struct ebpf_step *step = step_of(f, s, i);
+        uint32_t place = step->u.tunnel.nexthop / EBPF_NEXTHOP_WAYS;
+
+        if (ebpf_step_is_tunnel(step) && place < EBPF_NEXTHOPS_MAX) {
+            f->nexthop_users[place] += used ? 1 : -1u;
+        }
+    }
+}
+
+uint32_t ebpf_flows_leading_to(const struct ebpf_flows *f, uint32_t nexthop)
+{
+    return f->nexthop_users[nexthop / EBPF_NEXTHOP_WAYS];
+}
+
 /* Fills a free slot and brings it to life, as of a packet at USED_NS. */
 static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, uint32_t mask,
                       const struct ebpf_program *p, uint64_t used_ns, uint32_t *ret_slot)
@@ -189,6 +213,7 @@ static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key
         memcpy(f->maps->steps + more, p->steps + inline_n, more_n * sizeof(s->steps[0]));
     }
     __atomic_store_n(&s->live, 1, __ATOMIC_RELEASE);
+    count_nexthops(f, s, true);
     *ret_slot = index;
     return true;
 }
@@ -222,6 +247,7 @@ void ebpf_flows_tick(struct ebpf_flows *f, int64_t now_ms)
             s.bytes -= d->seen.bytes;
             stats_add(&flow->before, &s);
         }
+        count_nexthops(f, &f->maps->slots[d->slot], false);
         steps_mark(f, d->steps, d->n_steps, false);
         mask_put(f, f->maps->slots[d->slot].mask);
         f->free_slots[f->n_free++] = d->slot;
@@ -364,11 +390,6 @@ void ebpf_flows_next_orphan(struct ebpf_flows *f, uint32_t at, bool drop, int64_
     } else {
         f->orphan = f->orphan->hh.next;
     }
-}
-
-static const struct ebpf_step *step_of(const struct ebpf_flows *f, const struct ebpf_slot *s, uint32_t i)
-{
-    return i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
 }
 
 /* It comes from the port NUMBER, or leads there, and ALONE: nowhere else. */
@@ -574,6 +595,7 @@ static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
     HASH_ADD(hh, f->orphans, hash, sizeof(o->hash), o);
     f->mask_users[s->mask]++;
     steps_mark(f, s->more, more_n, true);
+    count_nexthops(f, s, true);
     s->id = ORPHAN_ID | index;
     return true;
 }

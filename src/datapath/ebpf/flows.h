@@ -51,6 +51,13 @@ void ebpf_flows_next_orphan(struct ebpf_flows *flows, uint32_t at, bool drop, in
 void ebpf_flows_drop_orphans_of(struct ebpf_flows *flows, uint32_t number, bool alone, int64_t now_ms);
 void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *flows,
                                      void (*fn)(void *aux, const struct ebpf_step *step), void *aux);
+/* STEP is an output by a tunnel. */
+static inline bool ebpf_step_is_tunnel(const struct ebpf_step *step)
+{
+    return step->op == EBPF_OP_TUNNEL || (step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL);
+}
+/* How many steps, orphans' and those in quarantine too, use the next-hop cache entries from NEXTHOP on. */
+uint32_t ebpf_flows_leading_to(const struct ebpf_flows *flows, uint32_t nexthop);
 /* Ends quarantines; call it about once a second. */
 void ebpf_flows_tick(struct ebpf_flows *flows, int64_t now_ms);
 

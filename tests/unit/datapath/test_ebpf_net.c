@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the fast path knows of its host: addresses beyond what its map holds, and when the kernel does not tell them. */
+/* What the fast path knows of its host: addresses beyond what its map holds, and when the kernel does not tell them;
+ * remotes that have no route yet, and those that nobody leads to any more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,6 +23,7 @@
 static struct event_base *base;
 static struct datapath *dp;
 static struct ebpf_datapath *eb;
+static dp_port_t vxlan;
 static bool permitted;
 
 /* --- what the linker puts in place of ours --- */
@@ -41,6 +43,7 @@ int __wrap_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void
 static int setup(void **state WR_UNUSED)
 {
     const struct dp_callbacks callbacks = {0};
+    const struct dp_port_spec spec = {.kind = DP_PORT_VXLAN, .name = "vxlan", .udp_dst_port = 4789};
 
     if (!netns_enter()) {
         return 0;
@@ -51,6 +54,7 @@ static int setup(void **state WR_UNUSED)
     permitted = !dp_open("ebpf", base, &callbacks, &dp);
     if (permitted) {
         eb = eb_of(dp);
+        assert_int_equal(dp_port_add(dp, &spec, &vxlan), 0);
     }
     return 0;
 }
@@ -187,11 +191,101 @@ static void test_addresses_that_cannot_be_read(void **state WR_UNUSED)
     AWAIT(ebpf_net_is_uplink(eb->net, und0));
 }
 
+/* --- remotes --- */
+
+/* The flow ID sends what it is for to DST; the source address is the route's. */
+static void put_flow(dp_flow_id id, const struct ip_addr *dst)
+{
+    struct {
+        struct dp_action_tunnel set;
+        struct dp_action out;
+    } actions = {.set = {.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
+                         .tunnel = {.dst = *dst, .id = htobe64(7), .flags = FLOW_TNL_KEY, .ttl = 64}},
+                 .out = {DP_ACTION_OUTPUT, sizeof(actions.out), dp_port_u32(vxlan)}};
+    struct flow_key key = {0}, mask = {0};
+    struct dp_flow flow = {
+        .id = id, .key = &key, .mask = &mask, .actions = &actions.set.h, .actions_len = sizeof(actions)};
+
+    key.pkt_mark = (uint32_t)id;
+    mask.pkt_mark = UINT32_MAX;
+    assert_int_equal(dp_flow_put(dp, &flow), 0);
+}
+
+static void del_flows(dp_flow_id n)
+{
+    for (dp_flow_id id = 1; id <= n; id++) {
+        assert_int_equal(dp_flow_del(dp, id, NULL), 0);
+    }
+}
+
+static bool is_fast(dp_flow_id id)
+{
+    return !strcmp(dp_flow_runner(dp, id), "ebpf");
+}
+
+/* The place of a remote is another's, when its last flow is gone. */
+static void test_remotes_are_given_back(void **state WR_UNUSED)
+{
+    const dp_flow_id n = EBPF_NEXTHOPS_MAX;
+    struct ip_addr late = v4(0x0a066401);
+
+    NEEDS_BPF;
+    RUN("ip route add 10.6.0.0/16 dev und0");
+    for (dp_flow_id id = 1; id <= n; id++) {
+        struct ip_addr dst = v4(0x0a060000u + (uint32_t)id);
+
+        put_flow(id, &dst);
+        assert_true(is_fast(id));
+    }
+    put_flow(n + 1, &late);
+    assert_false(is_fast(n + 1)); /* that is the limit */
+    del_flows(n);
+    AWAIT(is_fast(n + 1));
+    for (dp_flow_id id = 1; id < 1000; id++) {
+        struct ip_addr dst = v4(0x0a067000u + (uint32_t)id);
+
+        put_flow(id, &dst);
+        assert_true(is_fast(id));
+    }
+    for (dp_flow_id id = 1; id < 1000; id++) { /* no two have one */
+        struct ebpf_step a, b;
+
+        assert_int_equal(ebpf_flows_step(eb->flows, id, 0, &a), 0);
+        assert_int_equal(ebpf_flows_step(eb->flows, id == 1 ? n + 1 : id - 1, 0, &b), 0);
+        assert_int_not_equal(a.u.tunnel.nexthop, b.u.tunnel.nexthop);
+    }
+    del_flows(999);
+    assert_int_equal(dp_flow_del(dp, n + 1, NULL), 0);
+    RUN("ip route del 10.6.0.0/16 dev und0");
+}
+
+/* A flow that was made while there was no route becomes fast when there is one, however late that is. */
+static void test_route_comes_later(void **state WR_UNUSED)
+{
+    struct ip_addr dst = v4(0x0a050001), other = v4(0x0a050002);
+
+    NEEDS_BPF;
+    put_flow(1, &dst);
+    assert_false(is_fast(1));
+    RUN("ip route add 10.5.0.0/16 dev und0");
+    AWAIT(is_fast(1));
+    RUN("ip route del 10.5.0.0/16");
+    run_for(1500);
+    put_flow(2, &other);
+    assert_false(is_fast(2));
+    run_for(6000); /* what has no step in the maps is not forgotten */
+    RUN("ip route add 10.5.0.0/16 dev und0");
+    AWAIT(is_fast(2));
+    del_flows(2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_more_addresses_than_room),
         cmocka_unit_test(test_addresses_that_cannot_be_read),
+        cmocka_unit_test(test_remotes_are_given_back),
+        cmocka_unit_test(test_route_comes_later),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
