@@ -169,18 +169,22 @@ static void follow_guards(struct ebpf_datapath *dp)
 
 static int put_again(void *dp, const struct dp_flow *flow);
 
-/* When something has changed; now and then for what the kernel tells nobody (what it learned of a path expires). */
 static void follow_routes(struct ebpf_datapath *dp)
 {
-    uint32_t generation = __atomic_load_n(&dp->maps.config->generation, __ATOMIC_RELAXED);
+    dp->changes_seen = ebpf_net_changes(dp->net);
+    tunnel_tx_forget_routes(dp->us->tunnel_tx); /* or what was asked just before would be kept until next time */
+    follow_guards(dp);
+    if (ebpf_remotes_follow(dp->remotes)) {
+        dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
+    }
+}
 
-    if (dp->us->tunnel_tx && (generation != dp->routes_seen || ++dp->ticks % ROUTE_TICKS == 0)) {
-        dp->routes_seen = generation;
-        tunnel_tx_forget_routes(dp->us->tunnel_tx); /* or what was asked just before would be kept until next time */
-        follow_guards(dp);
-        if (ebpf_remotes_follow(dp->remotes)) {
-            dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
-        }
+/* Each remote costs two questions to the kernel: they are asked when something has changed, and now and then for what
+ * the kernel tells nobody. */
+static void tick_routes(struct ebpf_datapath *dp)
+{
+    if (dp->us->tunnel_tx && (ebpf_net_changes(dp->net) != dp->changes_seen || ++dp->ticks % ROUTE_TICKS == 0)) {
+        follow_routes(dp);
     }
 }
 
@@ -189,7 +193,7 @@ static void on_policies(void *dp_)
     struct ebpf_datapath *dp = dp_;
 
     ebpf_maps_changed(&dp->maps);
-    if (dp->net) { /* or while it is opened */
+    if (dp->net && dp->us->tunnel_tx) { /* or while they are opened */
         follow_routes(dp);
     }
 }
@@ -422,7 +426,7 @@ static void on_tick(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *dp
     if (ebpf_remotes_tick(dp->remotes)) {
         dp_userspace_class.flow_for_each(dp->inner, put_again, dp);
     }
-    follow_routes(dp);
+    tick_routes(dp);
     ebpf_net_tick(dp->net);
     follow_detour(dp);
 }

@@ -55,7 +55,7 @@ struct ebpf_datapath {
     struct fast_port *ports;
     struct ebpf_leaving removed; /* devices of INTERNAL ports */
     struct ebpf_remotes *remotes;
-    uint32_t routes_seen; /* the config's generation when MTUs were asked for */
+    uint32_t changes_seen; /* ebpf_net_changes() when routes were asked for */
     unsigned int ticks;
     uint64_t drops[DROP_MAX];
 };

@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <linux/fib_rules.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/net_namespace.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
@@ -51,8 +52,9 @@ struct ebpf_net {
     struct event *event, *routes_event;
     struct device *devices;
     struct ebpf_addresses *addresses;
-    bool lost;      /* events were lost: all is to be read anew */
-    bool fib_stale; /* somebody removed the device for which routes are looked up, or changed it, maybe */
+    bool lost;        /* events were lost: all is to be read anew */
+    uint32_t changes; /* ebpf_net_changes() */
+    bool fib_stale;   /* somebody removed the device for which routes are looked up, or changed it, maybe */
 };
 
 /* --- devices --- */
@@ -264,8 +266,11 @@ static void settle_fib(struct ebpf_net *net)
 
 /* --- requests --- */
 
-static int read_message(const struct nlmsghdr *h, void *net)
+static int read_message(const struct nlmsghdr *h, void *net_)
 {
+    struct ebpf_net *net = net_;
+
+    net->changes += h->nlmsg_type != RTM_DELQDISC && h->nlmsg_type != RTM_DELTFILTER;
     switch (h->nlmsg_type) {
     case RTM_NEWLINK:
     case RTM_DELLINK:
@@ -567,31 +572,48 @@ static void read_rules(struct ebpf_net *net)
     }
 }
 
-static int note_rule(const struct nlmsghdr *h, void *rules)
+struct news {
+    bool rules, routes;
+};
+
+/* Neighbours, who come and go all the time, decide on next hops alone, but for IPv6's routers, of which the kernel
+ * takes those that can be reached. */
+static int note_news(const struct nlmsghdr *h, void *news_)
 {
-    *(bool *)rules |= h->nlmsg_type == RTM_NEWRULE || h->nlmsg_type == RTM_DELRULE;
+    const struct ndmsg *nd = mnl_nlmsg_get_payload(h);
+    struct news *news = news_;
+    bool neighbour = h->nlmsg_type == RTM_NEWNEIGH || h->nlmsg_type == RTM_DELNEIGH;
+
+    news->rules |= h->nlmsg_type == RTM_NEWRULE || h->nlmsg_type == RTM_DELRULE;
+    news->routes |= !neighbour || nd->ndm_flags & NTF_ROUTER;
     return MNL_CB_OK;
 }
 
-/* What changed does not matter, but for whether it was a rule. */
+/* What changed does not matter, but for whether it was a rule, or can be no route. */
 static void routes_readable(evutil_socket_t fd, short what WR_UNUSED, void *net_)
 {
     struct ebpf_net *net = net_;
+    struct news news = {0};
     char buf[32768];
-    bool rules = false;
     ssize_t n;
 
     while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) >= 0 || errno == ENOBUFS || errno == EINTR) {
         if (n >= 0) {
-            mnl_cb_run(buf, (size_t)n, 0, 0, note_rule, &rules);
-        } else {
-            rules |= errno == ENOBUFS; /* one may be lost */
+            mnl_cb_run(buf, (size_t)n, 0, 0, note_news, &news);
+        } else if (errno == ENOBUFS) { /* all may be lost */
+            news.rules = news.routes = true;
         }
     }
-    if (rules) {
+    if (news.rules) {
         read_rules(net);
     }
+    net->changes += news.routes;
     ebpf_maps_changed(net->maps);
+}
+
+uint32_t ebpf_net_changes(const struct ebpf_net *net)
+{
+    return net->changes;
 }
 
 /* --- */

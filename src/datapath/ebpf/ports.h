@@ -84,6 +84,14 @@ void ebpf_net_tick(struct ebpf_net *net);
 bool ebpf_net_is_uplink(struct ebpf_net *net, int ifindex);
 /* This host has an address with these first BITS (of 128). */
 bool ebpf_net_has_address(struct ebpf_net *net, const struct ip_addr *addr, unsigned int bits);
+/* Is another number when devices, addresses, routes or rules have changed, so that the kernel may say something else of
+ * the route to somewhere. Of some changes it sends no event of a route, but one of what they come from, which counts
+ * here: IPv4's routes that go with an address, or with a device that goes down; IPv6's addresses that others are
+ * preferred to from now on. Of some it sends (6.1 to 6.18) none that could be told from what happens all the time: the
+ * path's MTU that a router told, and its expiry; a gateway of IPv4 that is dead or alive again, where routes of one
+ * metric are chosen by that; sysctls that choose source addresses (use_tempaddr). So who follows routes must look now
+ * and then as well. */
+uint32_t ebpf_net_changes(const struct ebpf_net *net);
 void ebpf_net_detach_uplinks(struct ebpf_net *net);
 /* While maps->replaces, uplinks' programs of another version are not replaced. */
 void ebpf_net_put_in_front(struct ebpf_net *net); /* of them are ours now */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the fast path knows of its host: addresses beyond what its map holds, and when the kernel does not tell them;
- * remotes that have no route yet, and those that nobody leads to any more. */
+ * the routes to remotes, of which it asks when something has changed, and remotes that nobody leads to any more. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,7 @@
 #include "datapath/datapath.h"
 #include "datapath/ebpf/ebpf_private.h"
 #include "datapath/rtnl.h"
+#include "datapath/userspace/tunnel_tx.h"
 #include "netns.h"
 
 #define LOCAL_ADDRS_MAX 4096 /* the map's */
@@ -29,13 +30,22 @@ static bool permitted;
 /* --- what the linker puts in place of ours --- */
 
 static bool deaf; /* nothing can be asked for as a whole */
+static unsigned int n_asked;
 
 int __real_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux);
 int __wrap_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux);
+struct ip_addr __real_tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms);
+struct ip_addr __wrap_tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms);
 
 int __wrap_rtnl_dump(struct rtnl *r, struct nlmsghdr *request, mnl_cb_t cb, void *aux)
 {
     return deaf ? -ENOBUFS : __real_rtnl_dump(r, request, cb, aux);
+}
+
+struct ip_addr __wrap_tunnel_tx_source(struct tunnel_tx *tx, const struct ip_addr *dst, int64_t now_ms)
+{
+    n_asked++;
+    return __real_tunnel_tx_source(tx, dst, now_ms);
 }
 
 /* --- the world --- */
@@ -223,6 +233,21 @@ static bool is_fast(dp_flow_id id)
     return !strcmp(dp_flow_runner(dp, id), "ebpf");
 }
 
+static struct ip_addr source_of(dp_flow_id id)
+{
+    struct ebpf_step step;
+
+    return !ebpf_flows_step(eb->flows, id, 0, &step) && step.op == EBPF_OP_TUNNEL ? step.u.tunnel.src
+                                                                                  : (struct ip_addr){0};
+}
+
+static bool has_source(dp_flow_id id, struct ip_addr src)
+{
+    struct ip_addr is = source_of(id);
+
+    return !memcmp(&is, &src, sizeof(is));
+}
+
 /* The place of a remote is another's, when its last flow is gone. */
 static void test_remotes_are_given_back(void **state WR_UNUSED)
 {
@@ -259,6 +284,57 @@ static void test_remotes_are_given_back(void **state WR_UNUSED)
     RUN("ip route del 10.6.0.0/16 dev und0");
 }
 
+/* Nothing is asked while nothing changes but neighbours, which say nothing of source addresses. */
+static void test_sources_are_asked_after_changes(void **state WR_UNUSED)
+{
+    const dp_flow_id n = 50;
+    struct ip_addr six = {.b = {0xfd, 0, [15] = 0x77}};
+    struct ip_addr first6 = {.b = {0xfd, 0, [15] = 1}}, second6 = {.b = {0xfd, 0, [15] = 9}};
+
+    NEEDS_BPF;
+    RUN("ip addr add 10.9.0.9/24 dev und0 && ip route add 10.7.0.0/16 dev und0 src 10.9.0.1");
+    for (dp_flow_id id = 1; id <= n; id++) {
+        struct ip_addr dst = v4(0x0a070000u + (uint32_t)id);
+
+        put_flow(id, &dst);
+        assert_true(has_source(id, v4(0x0a090001)));
+    }
+    put_flow(n + 1, &six);
+    run_for(2500);
+    n_asked = 0;
+    RUN("ip neigh replace 10.9.0.77 lladdr 02:00:00:00:00:77 dev und0");
+    run_for(3500);
+    assert_in_range(n_asked, 0, n);
+
+    RUN("ip route replace 10.7.0.0/16 dev und0 src 10.9.0.9");
+    AWAIT(has_source(1, v4(0x0a090009)) && has_source(n, v4(0x0a090009)));
+    RUN("ip route add 10.70.0.0/16 dev und0 src 10.9.0.1 table 99 && ip route add 10.7.0.0/16 dev und0 src 10.9.0.1 "
+        "table 99");
+    run_for(1500);
+    assert_true(has_source(1, v4(0x0a090009)));
+    RUN("ip rule add to 10.7.0.0/16 table 99");
+    AWAIT(has_source(1, v4(0x0a090001)));
+    RUN("ip rule del to 10.7.0.0/16 table 99");
+    AWAIT(has_source(1, v4(0x0a090009)));
+    /* An address that goes takes its routes with it, of which the kernel says nothing (IPv4). */
+    RUN("ip route add 10.7.0.0/16 dev und0 src 10.9.0.1 metric 9 && ip addr del 10.9.0.9/24 dev und0");
+    AWAIT(has_source(1, v4(0x0a090001)));
+    /* So does a link that goes down. */
+    RUN("ip link add und2 type veth peer name und3 && ip link set und2 up && ip link set und3 up && "
+        "ip addr add 10.10.0.1/24 dev und2 && ip route add 10.7.0.0/16 dev und2 src 10.10.0.1");
+    AWAIT(has_source(1, v4(0x0a0a0001)));
+    RUN("ip link set und2 down");
+    AWAIT(has_source(1, v4(0x0a090001)));
+    /* An address that others are preferred to is told as an address, and not as a route. */
+    assert_true(has_source(n + 1, first6));
+    RUN("ip addr add fd00::9/64 dev und0 nodad && ip addr change fd00::1/64 dev und0 preferred_lft 0");
+    AWAIT(has_source(n + 1, second6));
+    RUN("ip addr change fd00::1/64 dev und0 preferred_lft forever && ip addr del fd00::9/64 dev und0");
+    AWAIT(has_source(n + 1, first6));
+    del_flows(n + 1);
+    RUN("ip link del und2");
+}
+
 /* A flow that was made while there was no route becomes fast when there is one, however late that is. */
 static void test_route_comes_later(void **state WR_UNUSED)
 {
@@ -282,9 +358,8 @@ static void test_route_comes_later(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_more_addresses_than_room),
-        cmocka_unit_test(test_addresses_that_cannot_be_read),
-        cmocka_unit_test(test_remotes_are_given_back),
+        cmocka_unit_test(test_more_addresses_than_room), cmocka_unit_test(test_addresses_that_cannot_be_read),
+        cmocka_unit_test(test_remotes_are_given_back),   cmocka_unit_test(test_sources_are_asked_after_changes),
         cmocka_unit_test(test_route_comes_later),
     };
 
