@@ -10,6 +10,8 @@
 
 LOG_MODULE("ipsec");
 
+#define AGAIN_S 1
+
 struct policy {
     bool out;
     uint16_t family; /* AF_UNSPEC: any */
@@ -20,12 +22,16 @@ struct policy {
     __be16 dport, dport_mask;
 };
 
+struct policies {
+    struct policy *all;
+    size_t n, size;
+};
+
 struct ipsec {
     struct rtnl rtnl;
     struct mnl_socket *events;
-    struct event *event;
-    struct policy *policies;
-    size_t n, size;
+    struct event *event, *again;
+    struct policies policies;
     ipsec_changed_fn *changed;
     void *aux;
 };
@@ -63,11 +69,11 @@ static bool is_of_interface(const struct nlmsghdr *h)
     return false;
 }
 
-static int read_policy(const struct nlmsghdr *h, void *ipsec_)
+static int read_policy(const struct nlmsghdr *h, void *policies_)
 {
     const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(h);
     const struct xfrm_selector *sel = &info->sel;
-    struct ipsec *ipsec = ipsec_;
+    struct policies *policies = policies_;
     struct policy p = {.out = info->dir == XFRM_POLICY_OUT, .family = sel->family};
 
     if (h->nlmsg_type != XFRM_MSG_NEWPOLICY || mnl_nlmsg_get_payload_len(h) < sizeof(*info) ||
@@ -86,37 +92,53 @@ static int read_policy(const struct nlmsghdr *h, void *ipsec_)
     p.sport = sel->sport_mask;
     p.dport = sel->dport;
     p.dport_mask = sel->dport_mask;
-    if (ipsec->n == ipsec->size) {
-        ipsec->size = MAX((size_t)16, ipsec->size * 2);
-        ipsec->policies = xrealloc(ipsec->policies, ipsec->size * sizeof(*ipsec->policies));
+    if (policies->n == policies->size) {
+        policies->size = MAX((size_t)16, policies->size * 2);
+        policies->all = xrealloc(policies->all, policies->size * sizeof(*policies->all));
     }
-    ipsec->policies[ipsec->n++] = p;
+    policies->all[policies->n++] = p;
     return MNL_CB_OK;
 }
 
+/* Where the kernel does not tell all, what was known is heeded, and it is asked again. */
 static int read_all(struct ipsec *ipsec)
 {
+    const struct timeval later = {AGAIN_S, 0};
+    struct policies policies = {0}; /* one that is told twice does no harm */
     char buf[RTNL_REQUEST_MAX];
     struct nlmsghdr *h = rtnl_request(buf, XFRM_MSG_GETPOLICY, NLM_F_DUMP);
+    int error;
 
     mnl_nlmsg_put_extra_header(h, sizeof(struct xfrm_userpolicy_id));
-    ipsec->n = 0; /* one that is told twice does no harm */
-    return rtnl_dump(&ipsec->rtnl, h, read_policy, ipsec);
+    error = rtnl_dump(&ipsec->rtnl, h, read_policy, &policies);
+    if (error) {
+        log_limited(LOG_LEVEL_WARN, "the host's IPsec policies cannot be read: %s", strerror(-error));
+        free(policies.all);
+        event_add(ipsec->again, &later);
+        return error;
+    }
+    event_del(ipsec->again);
+    free(ipsec->policies.all);
+    ipsec->policies = policies;
+    return 0;
 }
 
-static void readable(evutil_socket_t fd, short what WR_UNUSED, void *ipsec_)
+static void read_again(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *ipsec_)
 {
     struct ipsec *ipsec = ipsec_;
+
+    if (!read_all(ipsec)) {
+        ipsec->changed(ipsec->aux);
+    }
+}
+
+static void readable(evutil_socket_t fd, short what, void *ipsec)
+{
     char buf[4096];
-    int error;
 
     while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR) {
     }
-    error = read_all(ipsec);
-    if (error) {
-        log_limited(LOG_LEVEL_WARN, "the host's IPsec policies cannot be read: %s", strerror(-error));
-    }
-    ipsec->changed(ipsec->aux);
+    read_again(fd, what, ipsec);
 }
 
 int ipsec_new(struct event_base *base, ipsec_changed_fn *changed, void *aux, struct ipsec **ret_ipsec)
@@ -133,14 +155,12 @@ int ipsec_new(struct event_base *base, ipsec_changed_fn *changed, void *aux, str
         goto fail;
     }
     ipsec->event = event_new(base, mnl_socket_get_fd(ipsec->events), EV_READ | EV_PERSIST, readable, ipsec);
-    if (!ipsec->event || event_add(ipsec->event, NULL)) {
+    ipsec->again = event_new(base, -1, 0, read_again, ipsec);
+    if (!ipsec->event || !ipsec->again || event_add(ipsec->event, NULL)) {
         error = -ENOMEM;
         goto fail;
     }
-    error = read_all(ipsec);
-    if (error) {
-        goto fail;
-    }
+    read_all(ipsec); /* or soon */
     *ret_ipsec = ipsec;
     return 0;
 fail:
@@ -156,11 +176,14 @@ void ipsec_free(struct ipsec *ipsec)
     if (ipsec->event) {
         event_free(ipsec->event);
     }
+    if (ipsec->again) {
+        event_free(ipsec->again);
+    }
     if (ipsec->events) {
         mnl_socket_close(ipsec->events);
     }
     rtnl_close(&ipsec->rtnl);
-    free(ipsec->policies);
+    free(ipsec->policies.all);
     free(ipsec);
 }
 
@@ -174,8 +197,8 @@ static bool is_for(const struct policy *p, const struct ip_addr *dst)
 
 bool ipsec_guards_out(const struct ipsec *ipsec, const struct ip_addr *dst)
 {
-    for (size_t i = 0; ipsec && i < ipsec->n; i++) {
-        if (is_for(&ipsec->policies[i], dst)) {
+    for (size_t i = 0; ipsec && i < ipsec->policies.n; i++) {
+        if (is_for(&ipsec->policies.all[i], dst)) {
             return true;
         }
     }
@@ -186,8 +209,8 @@ bool ipsec_is_blind(const struct ipsec *ipsec, enum tunnel_type kind, uint16_t u
 {
     uint8_t proto = kind == TUNNEL_GRE ? IPPROTO_GRE : IPPROTO_UDP;
 
-    for (size_t i = 0; ipsec && i < ipsec->n; i++) {
-        const struct policy *p = &ipsec->policies[i];
+    for (size_t i = 0; ipsec && i < ipsec->policies.n; i++) {
+        const struct policy *p = &ipsec->policies.all[i];
 
         if (is_for(p, dst) && (!p->proto || p->proto == proto) &&
             (proto == IPPROTO_GRE || !((htons(udp_dst) ^ p->dport) & p->dport_mask)) &&
@@ -201,8 +224,8 @@ bool ipsec_is_blind(const struct ipsec *ipsec, enum tunnel_type kind, uint16_t u
 bool ipsec_guards_in(const struct ipsec *ipsec, bool (*has)(void *aux, const struct ip_addr *addr, unsigned int bits),
                      void *aux)
 {
-    for (size_t i = 0; ipsec && i < ipsec->n; i++) {
-        if (!ipsec->policies[i].out && has(aux, &ipsec->policies[i].dst, ipsec->policies[i].dst_bits)) {
+    for (size_t i = 0; ipsec && i < ipsec->policies.n; i++) {
+        if (!ipsec->policies.all[i].out && has(aux, &ipsec->policies.all[i].dst, ipsec->policies.all[i].dst_bits)) {
             return true;
         }
     }

@@ -17,7 +17,8 @@
 struct ipsec;
 typedef void ipsec_changed_fn(void *aux);
 
-/* CHANGED is called after each change of policies. -EPROTONOSUPPORT: the kernel has no IPsec. */
+/* CHANGED is called after each change of policies, and when they are known that could not be read before.
+ * -EPROTONOSUPPORT: the kernel has no IPsec. */
 int ipsec_new(struct event_base *base, ipsec_changed_fn *changed, void *aux, struct ipsec **ret_ipsec);
 void ipsec_free(struct ipsec *ipsec);
 
