@@ -63,7 +63,7 @@ struct target {
         struct cmsghdr align;
         char buf[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 5 * CMSG_SPACE(sizeof(int))];
     } control;
-    size_t control_len;
+    size_t control_len, unlabelled_len; /* the flow label, if any, is the last */
 };
 
 /* A raw socket that receives nothing: its filter refuses every packet that the kernel would copy to it. */
@@ -312,12 +312,13 @@ static int target_init(struct tunnel_tx *tx, enum tunnel_type kind, const struct
         add_int(t, IPPROTO_IPV6, IPV6_HOPLIMIT, tunnel->ttl);
         add_int(t, IPPROTO_IPV6, IPV6_TCLASS, tunnel->tos);
         add_int(t, IPPROTO_IPV6, IPV6_DONTFRAG, !!(tunnel->flags & FLOW_TNL_DF));
-        if (!tx->no_label) {
-            add_int(t, IPPROTO_IPV6, IPV6_FLOWINFO, (int)htobe32(ZERO_LABEL_OF(hash)));
-        }
     }
     if (p->pkt_mark) {
         add_int(t, SOL_SOCKET, SO_MARK, (int)p->pkt_mark);
+    }
+    t->unlabelled_len = t->control_len;
+    if (!t->v4 && !tx->no_label) {
+        add_int(t, IPPROTO_IPV6, IPV6_FLOWINFO, (int)htobe32(ZERO_LABEL_OF(hash)));
     }
     set_priority(tx, fd, p->priority);
     return 0;
@@ -369,6 +370,23 @@ static enum drop_reason send_fragments(struct tunnel_tx *tx, struct target *t, c
     return DROP_NONE;
 }
 
+/* P was refused with its flow label, or for something else: a source address that is not there, for one. */
+static enum drop_reason send_unlabelled(struct tunnel_tx *tx, struct target *t, const struct packet *p)
+{
+    struct iovec iov = {p->data, p->len};
+    struct msghdr msg = message(t, &iov);
+
+    msg.msg_controllen = t->unlabelled_len;
+    if (sendmsg(t->fd, &msg, MSG_DONTWAIT) < 0) {
+        return reason_of(errno);
+    }
+    if (!tx->no_label) {
+        log_info("no flow labels for tunnels over IPv6: something on this host holds some for itself alone");
+        tx->no_label = true; /* those that come next do not try */
+    }
+    return DROP_NONE;
+}
+
 static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, const struct flow_tunnel *tunnel,
                                     const struct packet *p, int64_t now_ms)
 {
@@ -382,11 +400,7 @@ static enum drop_reason send_failed(struct tunnel_tx *tx, struct target *t, cons
     if (error == EMSGSIZE && t->v4 && !(tunnel->flags & FLOW_TNL_DF) && !route_get(tx, &way, now_ms, &route)) {
         return send_fragments(tx, t, p, route->mtu);
     }
-    if (error == EINVAL && !t->v4 && !tx->no_label) {
-        log_info("no flow labels for tunnels over IPv6: something on this host holds some for itself alone");
-        tx->no_label = true; /* the next packet goes without */
-    }
-    return reason_of(error);
+    return error == EINVAL && t->unlabelled_len < t->control_len ? send_unlabelled(tx, t, p) : reason_of(error);
 }
 
 /* Sends encapsulated packets; all of them are tried, and the first failure told. */

@@ -11,6 +11,7 @@
 #include <endian.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/in6.h>
 #include <linux/virtio_net.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -228,6 +229,55 @@ static void test_label(void **state)
     }
 }
 
+/* Whether the next IPv6 packet on FD bears the label. */
+static bool is_labelled(int fd)
+{
+    struct ipv6_hdr ip;
+
+    assert_true(recv(fd, &ip, sizeof(ip), MSG_DONTWAIT | MSG_TRUNC) >= (ssize_t)sizeof(ip));
+    return (be32toh(ip.ver_tc_flow) & ZERO_LABEL_MASK) == ZERO_LABEL;
+}
+
+/* A source address that is not there (yet) is no reason to send without labels from then on; labels that somebody holds
+ * are, and not even the first packet is lost. */
+static void test_refused_label(void **state)
+{
+    struct dp_port_spec spec = {.kind = DP_PORT_VXLAN, .name = "vxlan_4789", .udp_dst_port = 4789};
+    struct sockaddr_ll lo = {.sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_IPV6), .sll_ifindex = 1};
+    struct flow_tunnel t = {.id = htobe64(7), .dst = addr("::1"), .ttl = 64, .flags = FLOW_TNL_KEY};
+    int fd = socket(AF_PACKET, SOCK_DGRAM, htobe16(ETH_P_IPV6)), holder;
+    struct in6_flowlabel_req hold = {.flr_label = htobe32(ZERO_LABEL),
+                                     .flr_action = IPV6_FL_A_GET,
+                                     .flr_share = IPV6_FL_S_EXCL,
+                                     .flr_flags = IPV6_FL_F_CREATE | IPV6_FL_F_EXCL};
+    struct fixture *f = *state;
+    struct packet *p = tcp_frame(100, false);
+    dp_port_t port;
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&lo, sizeof(lo)), 0);
+    assert_int_equal(dp_port_add(f->dp, &spec, &port), 0);
+    t.src = addr("fd00::77");
+    send_through(f, port, &t, p);
+    assert_int_equal(f->n, 0);
+    RUN("ip addr add fd00::77/128 dev lo nodad");
+    send_through(f, port, &t, p);
+    assert_int_equal(f->n, 1);
+    assert_true(is_labelled(fd));
+
+    holder = socket(AF_INET6, SOCK_DGRAM, 0);
+    hold.flr_dst = in6addr_loopback;
+    assert_int_equal(setsockopt(holder, IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, &hold, sizeof(hold)), 0);
+    for (int i = 0; i < 2; i++) {
+        send_through(f, port, &t, p);
+        assert_int_equal(f->n, 1);
+        assert_false(is_labelled(fd));
+    }
+    close(holder);
+    close(fd);
+    packet_free(p);
+    RUN("ip addr del fd00::77/128 dev lo");
+}
+
 static void dont_fragment(struct packet *p)
 {
     struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(p->data + 14);
@@ -364,6 +414,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_label, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_label, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kernel_vxlan, setup, teardown),
     };
