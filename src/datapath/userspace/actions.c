@@ -130,15 +130,20 @@ static void send_packet(struct execution *x, struct packet *p, uint32_t port_num
     }
 }
 
-/* A cut frame's checksum must be what the whole frame's was, and nobody can segment what is not there. */
+/* A cut frame's checksum must be what the whole frame's was, and nobody can segment what is not there. That it does not
+ * fit somewhere is nothing to tell the sender of the whole one, so it came in by no port. */
 static void output_truncated(struct execution *x, struct packet *p, uint32_t port_number)
 {
     struct packet *cut = packet_clone(p);
+    struct flow_key key = *x->key;
+    struct execution of_cut = *x;
 
     packet_complete_csum(cut);
     cut->offload = (struct packet_offload){0};
     cut->len = x->trunc;
-    send_packet(x, cut, port_number);
+    key.in_port = DP_PORT_NONE;
+    of_cut.key = &key;
+    send_packet(&of_cut, cut, port_number);
     packet_free(cut);
 }
 

@@ -13,6 +13,7 @@
 #include <linux/if_packet.h>
 #include <linux/in6.h>
 #include <linux/virtio_net.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -334,6 +335,63 @@ static void test_limits(void **state)
     RUN("ip link set lo mtu 65536");
 }
 
+/* The host behind DEVICE, whose FD it is, is sent an ICMP error. */
+static bool is_told(struct fixture *f, int fd)
+{
+    uint8_t frame[2048];
+    bool told = false;
+    ssize_t n;
+
+    turn_loop(f, 50);
+    while ((n = recv(fd, frame, sizeof(frame), MSG_DONTWAIT)) > 0) {
+        told |= n > 34 && frame[12] == 8 && frame[13] == 0 && frame[23] == IP_PROTO_ICMP;
+    }
+    return told;
+}
+
+/* Who sends what does not fit is told so; not who sends what somebody wants a cut copy of: its own packet may fit. */
+static void test_who_is_told(void **state)
+{
+    struct dp_port_spec spec = {.kind = DP_PORT_VXLAN, .name = "vxlan_4789", .udp_dst_port = 4789};
+    struct dp_port_spec vm = {.kind = DP_PORT_SYSTEM, .name = "pkv"};
+    struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htobe16(ETH_P_ALL)};
+    struct {
+        struct dp_action trunc;
+        struct actions a;
+    } list = {.trunc = {DP_ACTION_TRUNC, sizeof(list.trunc), 2000},
+              .a.tunnel = {.h = {DP_ACTION_SET_TUNNEL, sizeof(list.a.tunnel), 0},
+                           .tunnel = {.id = htobe64(5), .ttl = 64, .flags = FLOW_TNL_KEY | FLOW_TNL_DF}},
+              .a.out = {DP_ACTION_OUTPUT, sizeof(list.a.out), 0}};
+    struct fixture *f = *state;
+    const uint64_t *drops = dp_drops(f->dp);
+    dp_port_t port, from;
+    int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+    RUN("ip link set lo mtu 1400 && ip link add pkv type veth peer name pkw && ip link set pkv up && ip link set pkw "
+        "up");
+    ll.sll_ifindex = (int)if_nametoindex("pkw");
+    assert_int_equal(bind(fd, (struct sockaddr *)&ll, sizeof(ll)), 0);
+    assert_int_equal(dp_port_add(f->dp, &spec, &port), 0);
+    assert_int_equal(dp_port_add(f->dp, &vm, &from), 0);
+    turn_loop(f, 1010); /* what was known of routes is forgotten */
+    list.a.tunnel.tunnel.dst = addr("127.0.0.3");
+    list.a.out.arg = dp_port_u32(port);
+    for (int cut = 0; cut < 2; cut++) {
+        uint64_t before = drops[DROP_TUNNEL_TOO_BIG];
+        struct packet *p = tcp_frame(3000, false);
+
+        dont_fragment(p);
+        p->in_port = from;
+        assert_int_equal(
+            dp_execute(f->dp, p, cut ? &list.trunc : &list.a.tunnel.h, cut ? sizeof(list) : sizeof(list.a)), 0);
+        assert_int_equal(drops[DROP_TUNNEL_TOO_BIG], before + 1);
+        assert_int_equal(is_told(f, fd), !cut);
+        packet_free(p);
+    }
+    close(fd);
+    RUN("ip link set lo mtu 65536 && ip link del pkv");
+}
+
 /* Against the kernel's own vxlan device. */
 static void test_kernel_vxlan(void **state)
 {
@@ -416,6 +474,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_label, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_label, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kernel_vxlan, setup, teardown),
     };
 
