@@ -278,6 +278,26 @@ static bool is_whole_ip(const uint8_t *at, size_t left)
     return *at >> 4 == 4 && be16toh(ip->tot_len) == left && (ip->proto == IP_PROTO_TCP || ip->proto == IP_PROTO_UDP);
 }
 
+/* P's own checksum, UDP's or GRE's, is there and covers all of P as it is. Of a tunnel whose cargo's checksum is left
+ * to a device it would be right only when that is done. */
+static bool is_right_as_it_is(const struct packet *p, const struct flow_key *key)
+{
+    bool v4 = key->eth_type == htobe16(ETH_TYPE_IPV4), udp = key->ip_proto == IP_PROTO_UDP;
+    size_t l4 = udp  ? p->l4_ofs
+                : v4 ? p->l3_ofs + (p->data[p->l3_ofs] & 15u) * 4u
+                     : p->l3_ofs + sizeof(struct ipv6_hdr);
+    size_t len = p->len - l4;
+    uint64_t pseudo = 0;
+
+    if (udp) {
+        pseudo = v4 ? csum_pseudo4(key->ip_src.be32[3], key->ip_dst.be32[3], IP_PROTO_UDP, (uint16_t)len)
+                    : csum_pseudo6(&key->ip_src, &key->ip_dst, IP_PROTO_UDP, (uint32_t)len);
+    }
+    return l4 && l4 < p->len &&
+           (udp ? !has_no_sum(p, key) : key->ip_proto == IP_PROTO_GRE && p->data[l4] & GRE_C >> 8) &&
+           !csum_finish(csum_bytes(pseudo, p->data + l4, len));
+}
+
 /* The checksum of the packet that P carries in a tunnel of its sender's own (a VM's): the IP packet that ends where P
  * does, behind headers of whichever kind of tunnel. */
 static bool restore_carried_csum(struct packet *p, const struct flow_key *key)
@@ -291,6 +311,10 @@ static bool restore_carried_csum(struct packet *p, const struct flow_key *key)
     }
     for (size_t end = at + CARRIED_MAX; at <= end && at + sizeof(struct ipv4_hdr) <= p->len; at += 2) {
         if (is_whole_ip(p->data + at, p->len - at) && restore_csum_at(p, at)) {
+            if (is_right_as_it_is(p, key)) { /* cargo of another kind: a packet as somebody captured it */
+                p->offload = (struct packet_offload){0};
+                return false;
+            }
             return true;
         }
     }

@@ -18,9 +18,11 @@
 #include <unistd.h>
 
 #include "datapath/datapath.h"
+#include "datapath/userspace/userspace.h"
 #include "netns.h"
 #include "packet/checksum.h"
 #include "packet/headers.h"
+#include "packet/segment.h"
 #include "packet/tunnel.h"
 #include "packet/zero_label.h"
 
@@ -447,6 +449,67 @@ static void test_kernel_vxlan(void **state)
     RUN("rm -r %s", dir);
 }
 
+/* A UDP packet that carries, behind 8 bytes, a frame whose own checksum is left to a device. */
+static struct packet *carrying_udp(void)
+{
+    struct packet *p = tcp_frame(100, true);
+    size_t udp_len = sizeof(struct udp_hdr) + 8 + p->len;
+    struct ipv4_hdr ip = {.ver_ihl = 0x45,
+                          .tot_len = htobe16((uint16_t)(sizeof(ip) + udp_len)),
+                          .ttl = 64,
+                          .proto = IP_PROTO_UDP,
+                          .src = htobe32(0x0a000003),
+                          .dst = htobe32(0x0a000004)};
+    struct udp_hdr udp = {.src = htobe16(5000), .dst = htobe16(37008), .len = htobe16((uint16_t)udp_len)};
+    struct eth_hdr eth = {.dst = {{2, 0, 0, 0, 0, 4}}, .src = {{2, 0, 0, 0, 0, 3}}, .type = htobe16(ETH_TYPE_IPV4)};
+
+    p->offload = (struct packet_offload){0};
+    ip.csum = csum_finish(csum_bytes(0, &ip, sizeof(ip)));
+    memset(packet_push(p, 8), 0, 8);
+    memcpy(packet_push(p, sizeof(udp)), &udp, sizeof(udp));
+    memcpy(packet_push(p, sizeof(ip)), &ip, sizeof(ip));
+    memcpy(packet_push(p, sizeof(eth)), &eth, sizeof(eth));
+    return p;
+}
+
+/* Sets the checksum of P, a carrying_udp(), to what it is of P as it is, or as COMPLETED. */
+static void sum_udp(struct packet *p, const struct packet *completed)
+{
+    uint64_t pseudo = csum_pseudo4(htobe32(0x0a000003), htobe32(0x0a000004), IP_PROTO_UDP, (uint16_t)(p->len - 34));
+    __be16 csum = csum_finish(csum_bytes(pseudo, completed->data + 34, p->len - 34));
+
+    memcpy(p->data + 40, &csum, 2);
+}
+
+/* What is in a tunnel of its sender's own is completed; what its checksum covers as it is, is cargo: a captured packet
+ * that is sent on as it was captured. */
+static void test_carried(void **state WR_UNUSED)
+{
+    enum { NO_SUM, OF_COMPLETED, OF_CARGO, N };
+
+    for (int sum = 0; sum < N; sum++) {
+        struct packet *p = carrying_udp(), *completed = packet_clone(p);
+        struct flow_key key;
+
+        completed->offload = (struct packet_offload){
+            .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34 + 16 + 34, .csum_offset = 16};
+        assert_int_equal(packet_complete_csum(completed), 0);
+        if (sum != NO_SUM) {
+            sum_udp(p, sum == OF_CARGO ? p : completed);
+        }
+        flow_key_extract(p, &key);
+        assert_int_equal(us_restore_csum(p, &key, false), sum != OF_CARGO);
+        if (sum != OF_CARGO) {
+            assert_int_equal(p->offload.csum_start, 34 + 16 + 34);
+            assert_int_equal(p->offload.csum_offset, 16);
+        } else {
+            assert_int_equal(p->offload.flags, 0);
+        }
+        packet_free(p);
+        packet_free(completed);
+    }
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -475,6 +538,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_label, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_told, setup, teardown),
+        cmocka_unit_test(test_carried),
         cmocka_unit_test_setup_teardown(test_kernel_vxlan, setup, teardown),
     };
 
