@@ -52,9 +52,10 @@ struct ebpf_net {
     struct event *event, *routes_event;
     struct device *devices;
     struct ebpf_addresses *addresses;
-    bool lost;        /* events were lost: all is to be read anew */
     uint32_t changes; /* ebpf_net_changes() */
+    bool lost;        /* events were lost: all is to be read anew */
     bool fib_stale;   /* somebody removed the device for which routes are looked up, or changed it, maybe */
+    bool rules_stale; /* routing rules have changed, and could not be read */
 };
 
 /* --- devices --- */
@@ -506,6 +507,44 @@ static int read_all(struct ebpf_net *net)
     return error;
 }
 
+struct rules {
+    bool by_mark, by_origin;
+};
+
+static int read_rule(const struct nlmsghdr *h, void *rules_)
+{
+    struct rules *rules = rules_;
+    const struct nlattr *attr;
+
+    mnl_attr_for_each(attr, h, sizeof(struct fib_rule_hdr))
+    {
+        uint16_t type = mnl_attr_get_type(attr);
+
+        rules->by_mark |= type == FRA_FWMARK || type == FRA_FWMASK;
+        rules->by_origin |= type == FRA_IIFNAME && !strcmp(mnl_attr_get_str(attr), "lo");
+    }
+    return MNL_CB_OK;
+}
+
+/* Whether there are routing rules that look at marks, or at whether packets are of this host, for which the programs'
+ * lookups do not take theirs. Not known: as before, until the next try. */
+static void read_rules(struct ebpf_net *net)
+{
+    char buf[RTNL_REQUEST_MAX];
+    struct nlmsghdr *h = rtnl_request(buf, RTM_GETRULE, NLM_F_DUMP);
+    struct rules rules = {0};
+
+    mnl_nlmsg_put_extra_header(h, sizeof(struct fib_rule_hdr));
+    net->rules_stale = rtnl_dump(&net->rtnl, h, read_rule, &rules) != 0;
+    if (!net->rules_stale) {
+        if (rules.by_origin && !net->maps->config->rules_by_origin) {
+            log_info("routing rules for what this host sends (iif lo): its tunnel packets are sent by user space");
+        }
+        __atomic_store_n(&net->maps->config->rules_by_mark, rules.by_mark, __ATOMIC_RELAXED);
+        __atomic_store_n(&net->maps->config->rules_by_origin, rules.by_origin, __ATOMIC_RELAXED);
+    }
+}
+
 static void catch_up(struct ebpf_net *net)
 {
     int error;
@@ -533,42 +572,8 @@ void ebpf_net_tick(struct ebpf_net *net)
     if (net->lost || net->fib_stale) {
         catch_up(net);
     }
-}
-
-struct rules {
-    bool by_mark, by_origin;
-};
-
-static int read_rule(const struct nlmsghdr *h, void *rules_)
-{
-    struct rules *rules = rules_;
-    const struct nlattr *attr;
-
-    mnl_attr_for_each(attr, h, sizeof(struct fib_rule_hdr))
-    {
-        uint16_t type = mnl_attr_get_type(attr);
-
-        rules->by_mark |= type == FRA_FWMARK || type == FRA_FWMASK;
-        rules->by_origin |= type == FRA_IIFNAME && !strcmp(mnl_attr_get_str(attr), "lo");
-    }
-    return MNL_CB_OK;
-}
-
-/* Whether there are routing rules that look at marks, or at whether packets are of this host, for which the programs'
- * lookups do not take theirs. Not known: as before. */
-static void read_rules(struct ebpf_net *net)
-{
-    char buf[RTNL_REQUEST_MAX];
-    struct nlmsghdr *h = rtnl_request(buf, RTM_GETRULE, NLM_F_DUMP);
-    struct rules rules = {0};
-
-    mnl_nlmsg_put_extra_header(h, sizeof(struct fib_rule_hdr));
-    if (!rtnl_dump(&net->rtnl, h, read_rule, &rules)) {
-        if (rules.by_origin && !net->maps->config->rules_by_origin) {
-            log_info("routing rules for what this host sends (iif lo): its tunnel packets are sent by user space");
-        }
-        __atomic_store_n(&net->maps->config->rules_by_mark, rules.by_mark, __ATOMIC_RELAXED);
-        __atomic_store_n(&net->maps->config->rules_by_origin, rules.by_origin, __ATOMIC_RELAXED);
+    if (net->rules_stale) {
+        read_rules(net);
     }
 }
 

@@ -201,6 +201,19 @@ static void test_addresses_that_cannot_be_read(void **state WR_UNUSED)
     AWAIT(ebpf_net_is_uplink(eb->net, und0));
 }
 
+/* Rules that could not be read are read later. */
+static void test_rules_that_cannot_be_read(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    deaf = true;
+    RUN("ip rule add fwmark 5 table 99");
+    run_for(100);
+    deaf = false;
+    AWAIT(eb->maps.config->rules_by_mark);
+    RUN("ip rule del fwmark 5 table 99");
+    AWAIT(!eb->maps.config->rules_by_mark);
+}
+
 /* --- remotes --- */
 
 /* The flow ID sends what it is for to DST; the source address is the route's. */
@@ -358,9 +371,9 @@ static void test_route_comes_later(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_more_addresses_than_room), cmocka_unit_test(test_addresses_that_cannot_be_read),
-        cmocka_unit_test(test_remotes_are_given_back),   cmocka_unit_test(test_sources_are_asked_after_changes),
-        cmocka_unit_test(test_route_comes_later),
+        cmocka_unit_test(test_more_addresses_than_room),        cmocka_unit_test(test_addresses_that_cannot_be_read),
+        cmocka_unit_test(test_rules_that_cannot_be_read),       cmocka_unit_test(test_remotes_are_given_back),
+        cmocka_unit_test(test_sources_are_asked_after_changes), cmocka_unit_test(test_route_comes_later),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
