@@ -98,44 +98,17 @@ static void on_flows(void *arg, const char *error)
     d->error = error ? xstrdup(error) : NULL;
 }
 
-/* The request that FILTER asks for. -EINVAL with *RET_ERROR. */
-static int make_request(struct dump *d, struct of_flow_request *ret, char **ret_error)
-{
-    struct of_flow_request request = {.table = TABLE_ID_ALL, .out_port = OFPP_ANY, .out_group = OF_GROUP_ANY};
-
-    if (d->filter) {
-        _cleanup_flow_spec_ struct flow_spec spec = {0};
-        int error = flow_parse(d->filter, &d->names, &spec, ret_error);
-
-        if (!error && (spec.has_actions || spec.priority != FLOW_DEFAULT_PRIORITY || spec.idle_timeout ||
-                       spec.hard_timeout || spec.flags || spec.importance)) {
-            *ret_error = xstrdup("flows are selected by table, cookie, out_port and match fields only");
-            error = -EINVAL;
-        }
-        if (error) {
-            return error;
-        }
-        request.table = spec.table;
-        request.out_port = spec.out_port;
-        request.cookie = spec.cookie;
-        request.cookie_mask = spec.cookie_mask;
-        request.match = spec.match;
-    }
-    *ret = request;
-    return 0;
-}
-
 static void on_ports(void *arg, const char *error)
 {
     struct dump *d = arg;
     struct of_flow_request request;
     _cleanup_free_ char *why = NULL;
 
-    if (error || make_request(d, &request, &why)) {
+    if (error || (d->filter && flow_request_parse(d->filter, &d->names, &request, &why))) {
         on_flows(d, error ? error : why);
         return;
     }
-    of_client_dump_flows(d->client, &request, on_flow, on_flows, d);
+    of_client_dump_flows(d->client, d->filter ? &request : NULL, on_flow, on_flows, d);
 }
 
 static void on_connected(struct of_client *c, bool connected, void *arg)

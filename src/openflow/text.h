@@ -28,6 +28,7 @@ struct flow_spec {
     __be64 cookie;
     __be64 cookie_mask;  /* zero: `cookie` is the new flow's; else a condition on flows ("cookie=1/-1") */
     ofp_port_t out_port; /* OFPP_ANY: not said */
+    uint32_t out_group;  /* OF_GROUP_ANY: not said */
     bool has_actions;    /* "actions=" was there */
     struct ofpacts acts;
 };
@@ -39,6 +40,10 @@ void flow_spec_done(struct flow_spec *spec);
  * actions. On failure -EINVAL, and *RET_ERROR names the culprit, the caller's to free; *RET_SPEC untouched. NAMES may
  * be NULL: numbers only. */
 int flow_parse(const char *text, const struct name_map *names, struct flow_spec *ret_spec, char **ret_error);
+/* What `ovs-ofctl dump-flows` selects by: table, cookie with a mask, out_port, out_group and match fields. Whatever
+ * else can be said of a flow is refused, and a cookie without a mask. On failure as flow_parse(). */
+struct of_flow_request;
+int flow_request_parse(const char *text, const struct name_map *names, struct of_flow_request *ret, char **ret_error);
 /* " cookie=0x1, table=20, hard_timeout=300, priority=2,dl_vlan=1 actions=drop" without the leading blank: what
  * dump-flows
  * --no-stats prints. Zero cookie is printed, as there. */

@@ -3,6 +3,8 @@
 #include <endian.h>
 
 #include "openflow/error.h"
+#include "openflow/msg.h"
+#include "openflow/msg_multipart.h"
 #include "openflow/text_value.h"
 
 static const struct {
@@ -133,6 +135,13 @@ static int parse_setting(struct flow_spec *s, const char *key, const char *value
     if (!strcmp(key, "out_port")) {
         return port_parse(value, names, &s->out_port) ? text_fail(ret_error, "out_port=%s: unknown port", value) : 0;
     }
+    if (!strcmp(key, "out_group")) {
+        if (text_u64(value, UINT32_MAX, &n)) {
+            return text_fail(ret_error, "out_group=%s: not a number", value);
+        }
+        s->out_group = (uint32_t)n;
+        return 0;
+    }
     return !strcmp(key, "cookie") ? parse_cookie(s, value, ret_error) : -ENOENT;
 }
 
@@ -239,7 +248,8 @@ static int check_actions(const struct flow_spec *s, bool of10, char **ret_error)
 static int parse(const char *text, const struct name_map *names, struct flow_counts *counts, struct flow_spec *ret_spec,
                  char **ret_error)
 {
-    struct flow_spec s = {.table = TABLE_ID_ALL, .priority = FLOW_DEFAULT_PRIORITY, .out_port = OFPP_ANY};
+    struct flow_spec s = {
+        .table = TABLE_ID_ALL, .priority = FLOW_DEFAULT_PRIORITY, .out_port = OFPP_ANY, .out_group = OF_GROUP_ANY};
     _cleanup_free_ char *copy = xstrdup(text);
     char *actions = cut_actions(copy);
     int error;
@@ -276,6 +286,55 @@ int flow_parse_counts(const char *text, struct flow_spec *ret_spec, struct flow_
         *ret_counts = counts;
     }
     return error;
+}
+
+/* -EINVAL if KEY is something of a flow that none are selected by. */
+static int check_selects(const char *key, const char *value, char **ret_error)
+{
+    static const char *const selecting[] = {"table", "cookie", "out_port", "out_group"};
+    struct flow_spec scratch = {0};
+
+    if (!strcmp(key, "cookie") && !strchr(value, '/')) {
+        return text_fail(ret_error, "cookie=%s: selects flows with a mask only: cookie=%s/-1", value, value);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(selecting); i++) {
+        if (!strcmp(selecting[i], key)) {
+            return 0;
+        }
+    }
+    if (!strncmp(key, "action", strlen("action")) || parse_setting(&scratch, key, value, NULL, NULL) != -ENOENT ||
+        parse_statistic(key, value, NULL, NULL) != -ENOENT) {
+        return text_fail(ret_error,
+                         "%s: flows are selected by table, cookie, out_port, out_group and match fields only", key);
+    }
+    return 0;
+}
+
+int flow_request_parse(const char *text, const struct name_map *names, struct of_flow_request *ret, char **ret_error)
+{
+    _cleanup_free_ char *copy = xstrdup(text);
+    _cleanup_flow_spec_ struct flow_spec s = {0};
+    char *at = copy, *key, *value;
+    int more;
+
+    if (ret_error) {
+        *ret_error = NULL;
+    }
+    while ((more = text_next(&at, &key, &value, ret_error)) > 0) {
+        if (check_selects(key, value, ret_error)) {
+            return -EINVAL;
+        }
+    }
+    if (more || flow_parse(text, names, &s, ret_error)) {
+        return -EINVAL;
+    }
+    *ret = (struct of_flow_request){.table = s.table,
+                                    .out_port = s.out_port,
+                                    .out_group = s.out_group,
+                                    .cookie = s.cookie,
+                                    .cookie_mask = s.cookie_mask,
+                                    .match = s.match};
+    return 0;
 }
 
 const char *flow_flag_name(uint16_t flag)

@@ -7,7 +7,9 @@ import pytest
 
 from world import run, wait_for
 
+GROUP = "group_id=7,type=all,bucket=actions=output:2"
 FLOWS = """\
+table=3,priority=5,actions=group:7
 table=0,priority=1,in_port=1,actions=resubmit(,2)
 table=0,cookie=0x8000000000000001,actions=NORMAL
 table=2,priority=7,idle_timeout=600,send_flow_rem,in_port=1,dl_vlan=5,actions=strip_vlan,output:2
@@ -34,6 +36,7 @@ def switch(cloud_factory):
                 "options:local_ip=10.201.1.2", "options:key=flow", "ofport_request=1",
                 "--", "add-port", "br0", "p1", "tag=5", "--", "set", "interface", "p1", "type=internal", "external_ids:iface-id=abc",
                 "ofport_request=2")
+    cloud.ofctl("hv1", "add-group", f"{cloud.rundir('hv1')}/br0.mgmt", GROUP)
     cloud.ofctl("hv1", "add-flows", f"{cloud.rundir('hv1')}/br0.mgmt", "-", stdin=FLOWS)
     return cloud
 
@@ -45,7 +48,7 @@ def without_ages(text):
 
 def test_dump_flows_as_ovs_ofctl(switch):
     bridge = f"{switch.rundir('hv1')}/br0.mgmt"
-    for selection in ([], ["table=20"], ["dl_vlan=5"], ["cookie=0x8000000000000001/-1"], ["table=20,arp"], ["out_port=2"]):
+    for selection in ([], ["table=20"], ["dl_vlan=5"], ["cookie=0x8000000000000001/-1"], ["table=20,arp"], ["out_port=2"], ["out_group=7"]):
         theirs = switch.ofctl("hv1", "dump-flows", bridge, *selection)
         ours = warren(switch, "dump-flows", "br0", *selection).stdout
         assert without_ages(ours) == without_ages(theirs)
@@ -72,6 +75,8 @@ def test_dump_flows_is_sorted_and_names_ports(switch):
     (["br0", "nonsense=1"], "nonsense"),
     (["br0", "table=1,actions=drop"], "flows are selected by"),
     (["br0", "priority=7"], "flows are selected by"),
+    (["br0", "priority=32768"], "flows are selected by"),
+    (["br0", "cookie=5"], "cookie=5/-1"),
     (["br9"], "br9.mgmt: No such file or directory"),
     (["a/b"], "no slash"),
 ])

@@ -3,10 +3,13 @@
  */
 #include "hex.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "base/strbuf.h"
 #include "openflow/error.h"
+#include "openflow/msg.h"
+#include "openflow/msg_multipart.h"
 #include "openflow/text.h"
 
 static const char *const port_names[] = {"patch-int", "vxlan-ac1ffa02", "tap1cf3a494-b2", "vm1"};
@@ -316,6 +319,53 @@ static void errors_name_the_culprit(void **state WR_UNUSED)
     }
 }
 
+/* What names no condition on flows must not be passed over: everything would be selected. */
+static void selections(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *text, *part;
+    } refused[] = {
+        {"cookie=5", "cookie=5/-1"},
+        {"table=1,priority=32768", "priority: flows are selected by"},
+        {"idle_timeout=0", "idle_timeout: flows are selected by"},
+        {"importance=0,arp", "importance: flows are selected by"},
+        {"check_overlap", "check_overlap: flows are selected by"},
+        {"n_packets=0", "n_packets: flows are selected by"},
+        {"duration=1s", "duration: flows are selected by"},
+        {"table=1,actions=drop", "actions: flows are selected by"},
+        {"out_group=x", "out_group=x: not a number"},
+        {"table=300", "table=300"},
+        {"nonsense=1", "nonsense"},
+        {"reg0(", "reg0"},
+    };
+    _cleanup_strbuf_ struct strbuf match = {0};
+    struct of_flow_request r;
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        _cleanup_free_ char *error = NULL;
+
+        r.table = 42;
+        assert_int_equal(flow_request_parse(refused[i].text, &names, &r, &error), -EINVAL);
+        if (!error || !strstr(error, refused[i].part)) {
+            fail_msg("%s: the message \"%s\" does not say %s", refused[i].text, error, refused[i].part);
+        }
+        assert_int_equal(r.table, 42);
+    }
+    assert_int_equal(flow_request_parse("", &names, &r, NULL), 0);
+    assert_int_equal(r.table, TABLE_ID_ALL);
+    assert_int_equal(ofp_port_u32(r.out_port), ofp_port_u32(OFPP_ANY));
+    assert_int_equal(r.out_group, OF_GROUP_ANY);
+    assert_int_equal(r.cookie_mask, 0);
+    assert_int_equal(flow_request_parse("table=3,cookie=5/-1,out_port=7,out_group=8,arp", &names, &r, NULL), 0);
+    assert_int_equal(r.table, 3);
+    assert_int_equal(ofp_port_u32(r.out_port), 7);
+    assert_int_equal(r.out_group, 8);
+    assert_int_equal(r.cookie, htobe64(5));
+    assert_int_equal(r.cookie_mask, UINT64_MAX);
+    match_format(&r.match, NULL, &match);
+    assert_string_equal(strbuf_str(&match), "arp");
+}
+
 /* A text cut anywhere is parsed or refused, with a message. */
 static void cut_text(void **state WR_UNUSED)
 {
@@ -439,9 +489,10 @@ static void damaged_actions(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flows_round_trip),        cmocka_unit_test(counters), cmocka_unit_test(flows_through_wire),
-        cmocka_unit_test(errors_name_the_culprit), cmocka_unit_test(cut_text), cmocka_unit_test(random_matches),
-        cmocka_unit_test(damaged_actions),
+        cmocka_unit_test(flows_round_trip),   cmocka_unit_test(counters),
+        cmocka_unit_test(flows_through_wire), cmocka_unit_test(errors_name_the_culprit),
+        cmocka_unit_test(selections),         cmocka_unit_test(cut_text),
+        cmocka_unit_test(random_matches),     cmocka_unit_test(damaged_actions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
