@@ -1,10 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/table.h"
+
+static void (*sigpipe)(int) = SIG_DFL; /* as we were started */
+
+void cli_start(void)
+{
+    struct sigaction was;
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        /* What is opened is the lowest that is free, so FD; nobody can write there. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) < 0) {
+            break;
+        }
+    }
+    if (!sigaction(SIGPIPE, NULL, &was)) {
+        sigpipe = was.sa_handler;
+    }
+}
+
+void cli_begin_output(void)
+{
+    signal(SIGPIPE, sigpipe);
+}
 
 static void print_error(const char *fmt, va_list args)
 {

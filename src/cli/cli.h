@@ -36,6 +36,12 @@ struct command {
     int (*run)(const struct cli *cli, const struct args *args);
 };
 
+/* First of all: standard descriptors that are closed become dead ones, so that no connection of ours takes their place.
+ */
+void cli_start(void);
+/* For who asked over a stream (base/stream.h, which has SIGPIPE ignored) and has closed it: from now on, who reads the
+ * output no further ends us by SIGPIPE, unless we were started with that ignored. */
+void cli_begin_output(void);
 /* "warren: text" on stderr; returns EXIT_FAILURE, or EXIT_USAGE. */
 int cli_fail(const char *fmt, ...) WR_PRINTF(1, 2);
 int cli_usage_error(const char *fmt, ...) WR_PRINTF(1, 2);

@@ -222,6 +222,8 @@ static int run_dump_flows(const struct cli *cli, const struct args *args)
     if (d.error) {
         return cli_fail("%s: %s", args->words[0], d.error);
     }
+    of_client_destroy(TAKE_PTR(d.client));
+    cli_begin_output();
     print(cli, args, &d);
     return EXIT_SUCCESS;
 }

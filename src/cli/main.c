@@ -213,6 +213,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     log_set_level(NULL, LOG_LEVEL_ERR); /* the libraries' warnings are for daemons; what fails here is said once */
+    cli_start();
     int status = run(argc, argv);
 
     if (fflush(stdout) || ferror(stdout)) {

@@ -67,6 +67,8 @@ static int run_show(const struct cli *cli, const struct args *args)
                         status == -ENOTCONN ? last_error(c) : strerror(-status));
     }
     _cleanup_json_ json_t *state = switch_state(c);
+    ovsdb_client_destroy(TAKE_PTR(c));
+    cli_begin_output();
     if (cli->json) {
         cli_print_json(state);
     } else {

@@ -85,6 +85,19 @@ def test_dump_flows_refuses(switch, words, text):
     assert done.returncode in (1, 2) and text in done.stderr and not done.stdout
 
 
+def test_reader_of_the_beginning(switch):
+    """`| head` is told nothing, although the connection to the switch must not end the command by SIGPIPE."""
+    flows = "".join(f"table=9,priority={n},actions=drop\n" for n in range(5000))
+    bridge = f"{switch.rundir('hv1')}/br0.mgmt"
+    switch.ofctl("hv1", "--bundle", "add-flows", bridge, "-", stdin=flows)
+    for words in ("dump-flows br0", "dump-flows br0 --json"):
+        command = f"{switch.program('warren')} {words} --rundir {switch.rundir('hv1')}"
+        done = run("python3", "-c", "import os, signal, sys; signal.signal(signal.SIGPIPE, signal.SIG_DFL); os.execvp('sh', sys.argv[1:])",
+                   "sh", "-c", f"{{ {command}; echo $? >&2; }} | head -n 1")
+        assert len(done.stdout.splitlines()) == 1 and done.stderr == "141\n", done
+    switch.ofctl("hv1", "del-flows", bridge, "table=9")
+
+
 def test_show(switch):
     (bridge,) = as_json(switch, "show")["bridges"]
     assert bridge["name"] == "br0" and bridge["fail_mode"] == "secure"

@@ -6,6 +6,8 @@ usage: commands_test.py WARREN
 import http.server
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -208,6 +210,35 @@ def check(problems, words, done, **expected):
             problems.append(f"{words}: {what}: {got!r} (exit {done.returncode}, stderr {done.stderr!r})")
 
 
+def closed_descriptors(problems):
+    """A command that was started without them must not take a connection of its own for its output or its errors."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        child = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.argv[1], "network", "show", "none", "--endpoint",
+                                  f"http://127.0.0.1:{listener.getsockname()[1]}"])
+        connection = listener.accept()[0]
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"networks":[]}')
+            more = connection.recv(65536)  # nothing comes until the command ends
+    status = child.wait(timeout=20)
+    if more or status != 1:
+        problems.append(f"closed descriptors: the controller was sent {more}, exit {status}")
+
+
+def gone_reader(problems, environment):
+    """Whoever reads only the beginning ends a command, without a word; where SIGPIPE is ignored it is an error like others."""
+    for preexec, status, text in ((lambda: signal.signal(signal.SIGPIPE, signal.SIG_DFL), -signal.SIGPIPE, ""),
+                                  (lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN), 1, "writing the output: Broken pipe")):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "w") as gone:
+            done = subprocess.run([sys.argv[1], "network", "list"], stdout=gone, stderr=subprocess.PIPE, text=True, timeout=20,
+                                  env=environment, preexec_fn=preexec, restore_signals=False)
+        check(problems, "a reader that is gone", done, status=(done.returncode, done.returncode == status),
+              errors=(done.stderr, text in done.stderr if text else not done.stderr))
+
+
 def main():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -239,6 +270,8 @@ def main():
             status = subprocess.run([sys.argv[1], "network", "list"], stdout=full, stderr=subprocess.DEVNULL, env=environment).returncode
         if status != 1:
             problems.append(f"a full disk: exit {status}")
+    closed_descriptors(problems)
+    gone_reader(problems, environment)
     print("\n".join(problems) or f"{len(GOOD)} commands, {len(BAD)} refusals: ok")
     return 1 if problems else 0
 
