@@ -151,10 +151,10 @@ static struct flow_spec spec_of(const struct of_flow_stats *fs)
                               .acts = fs->decoded};
 }
 
-static json_t *flow_json(const struct of_flow_stats *fs, const struct name_map *names)
+static json_t *flow_json(const struct of_flow_stats *fs, bool stats, const struct name_map *names)
 {
     _cleanup_strbuf_ struct strbuf match = {0}, actions = {0}, cookie = {0};
-    json_t *flags = json_array();
+    json_t *flags = json_array(), *object;
 
     for (uint32_t bit = 1; bit <= UINT16_MAX; bit <<= 1) {
         if (fs->flags & bit && flow_flag_name((uint16_t)bit)) {
@@ -164,16 +164,24 @@ static json_t *flow_json(const struct of_flow_stats *fs, const struct name_map *
     match_format(&fs->match, names, &match);
     ofpacts_format(fs->decoded.data, fs->decoded.len, names, &actions);
     strbuf_addf(&cookie, "0x%llx", (unsigned long long)be64toh(fs->cookie)); /* JSON numbers lose bits */
-    return json_pack("{s:i, s:i, s:s, s:f, s:I, s:I, s:i, s:i, s:o, s:s, s:s}", "table", fs->table, "priority",
-                     fs->priority, "cookie", strbuf_str(&cookie), "duration",
-                     fs->duration_sec + fs->duration_nsec / 1e9, "packets", (json_int_t)fs->packets, "bytes",
-                     (json_int_t)fs->bytes, "idle_timeout", fs->idle_timeout, "hard_timeout", fs->hard_timeout, "flags",
-                     flags, "match", strbuf_str(&match), "actions", strbuf_str(&actions));
+    object = json_pack("{s:i, s:i, s:s}", "table", fs->table, "priority", fs->priority, "cookie", strbuf_str(&cookie));
+    if (stats) {
+        json_object_set_new(object, "duration", json_real(fs->duration_sec + fs->duration_nsec / 1e9));
+        json_object_set_new(object, "packets", json_integer((json_int_t)fs->packets));
+        json_object_set_new(object, "bytes", json_integer((json_int_t)fs->bytes));
+    }
+    json_object_set_new(object, "idle_timeout", json_integer(fs->idle_timeout));
+    json_object_set_new(object, "hard_timeout", json_integer(fs->hard_timeout));
+    json_object_set_new(object, "flags", flags);
+    json_object_set_new(object, "match", json_string(strbuf_str(&match)));
+    json_object_set_new(object, "actions", json_string(strbuf_str(&actions)));
+    return object;
 }
 
 static void print(const struct cli *cli, const struct args *args, struct dump *d)
 {
     const struct name_map *names = args_has(args, "names") ? &d->names : NULL;
+    bool stats = !args_has(args, "no-stats");
     _cleanup_json_ json_t *list = json_array();
 
     qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
@@ -184,10 +192,10 @@ static void print(const struct cli *cli, const struct args *args, struct dump *d
         _cleanup_strbuf_ struct strbuf line = {0};
 
         if (cli->json) {
-            json_array_append_new(list, flow_json(fs, names));
+            json_array_append_new(list, flow_json(fs, stats, names));
             continue;
         }
-        flow_format_counts(&spec, args_has(args, "no-stats") ? NULL : &counts, names, &line);
+        flow_format_counts(&spec, stats ? &counts : NULL, names, &line);
         printf(" %s\n", strbuf_str(&line));
     }
     if (cli->json) {

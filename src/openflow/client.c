@@ -240,7 +240,10 @@ static void on_message(struct of_conn *conn WR_UNUSED, const struct of_header *h
 static void set_error(struct of_client *c, int error)
 {
     free(c->last_error);
-    c->last_error = xasprintf("%s: %s", c->remote, error ? strerror(-error) : "connection closed by the switch");
+    c->last_error = xasprintf("%s: %s", c->remote,
+                              error == -EPROTO ? "OpenFlow 1.3 is not spoken there (see the Bridge's protocols)"
+                              : error          ? strerror(-error)
+                                               : "connection closed by the switch");
 }
 
 static void lost(struct of_client *c, int error)

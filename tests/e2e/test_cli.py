@@ -67,6 +67,8 @@ def test_dump_flows_is_sorted_and_names_ports(switch):
     assert by_place[20, 9]["match"] == "arp,arp_tpa=10.0.0.1" and by_place[20, 9]["actions"] == "drop"
     assert by_place[2, 7]["idle_timeout"] == 600 and by_place[2, 7]["flags"] == ["send_flow_rem"]
     assert by_place[20, 2]["hard_timeout"] == 300 and by_place[20, 2]["packets"] == 0
+    (bare,) = as_json(switch, "dump-flows", "br0", "table=20,arp", "--no-stats")
+    assert bare.keys() == by_place[20, 9].keys() - {"duration", "packets", "bytes"}
     named = warren(switch, "dump-flows", "br0", "in_port=vx1,table=2", "--names").stdout
     assert "in_port=vx1" in named and "output:p1" in named, named
 
@@ -83,6 +85,15 @@ def test_dump_flows_is_sorted_and_names_ports(switch):
 def test_dump_flows_refuses(switch, words, text):
     done = warren(switch, "dump-flows", *words, check=False)
     assert done.returncode in (1, 2) and text in done.stderr and not done.stdout
+
+
+def test_dump_flows_of_one_version_only(switch):
+    try:
+        switch.vsctl("hv1", "set", "bridge", "br0", "protocols=OpenFlow10")
+        done = warren(switch, "dump-flows", "br0", check=False)
+    finally:
+        switch.vsctl("hv1", "clear", "bridge", "br0", "protocols")
+    assert done.returncode == 1 and "OpenFlow 1.3" in done.stderr and not done.stdout, done
 
 
 def test_reader_of_the_beginning(switch):
