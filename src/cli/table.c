@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/table.h"
 
+#include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <wchar.h>
 
 #define GAP 2
 
@@ -10,23 +13,41 @@ static char *clean(const char *text)
 {
     _cleanup_strbuf_ struct strbuf b = {0};
 
-    for (const char *p = text; *p; p++) {
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) {
-            strbuf_addf(&b, "\\x%02x", (unsigned char)*p);
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+            p++; /* U+0080 to U+009F: what ESC and a letter are, in one */
+            strbuf_addf(&b, "\\x%02x", *p);
+        } else if (*p < 0x20 || *p == 0x7f) {
+            strbuf_addf(&b, "\\x%02x", *p);
         } else {
-            strbuf_add_n(&b, p, 1);
+            strbuf_add_n(&b, (const char *)p, 1);
         }
     }
     return b.len ? strbuf_take(&b) : xstrdup("");
 }
 
-/* Columns on the screen, near enough: code points of UTF-8. */
+/* Columns on the screen, whatever the locale is that we run in. What is not UTF-8, and characters that are not known,
+ * count as one. */
 static size_t width(const char *text)
 {
+    static locale_t utf8;
     size_t n = 0;
 
-    for (; *text; text++) {
-        n += ((unsigned char)*text & 0xc0) != 0x80;
+    if (!utf8) {
+        utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    }
+    locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
+    while (*text) {
+        mbstate_t state = {0};
+        wchar_t c;
+        size_t len = mbrtowc(&c, text, strnlen(text, MB_LEN_MAX), &state);
+        bool known = len != (size_t)-1 && len != (size_t)-2 && wcwidth(c) >= 0;
+
+        n += known ? (size_t)wcwidth(c) : ((unsigned char)*text & 0xc0) != 0x80;
+        text += known ? len : 1;
+    }
+    if (before) {
+        uselocale(before);
     }
     return n;
 }

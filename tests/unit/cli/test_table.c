@@ -29,6 +29,27 @@ static void aligned(void **state WR_UNUSED)
                                         "unfinished\n");
 }
 
+/* Two columns each, none for what is put onto the letter before; and bytes that are no text count like letters. */
+static void wide_and_combining(void **state WR_UNUSED)
+{
+    static const char *const titles[] = {"NAME", "X"};
+    _cleanup_table_ struct table t;
+    _cleanup_strbuf_ struct strbuf b = {0};
+
+    table_init(&t, 2, titles);
+    table_add(&t, "网络");
+    table_add(&t, "1");
+    table_add(&t, "e\xcc\x81tat");
+    table_add(&t, "2");
+    table_add(&t, "\xff\xc3");
+    table_add(&t, "3");
+    table_format(&t, &b);
+    assert_string_equal(strbuf_str(&b), "NAME  X\n"
+                                        "网络  1\n"
+                                        "e\xcc\x81tat  2\n"
+                                        "\xff\xc3    3\n");
+}
+
 static void nothing_drives_the_terminal(void **state WR_UNUSED)
 {
     _cleanup_table_ struct table t;
@@ -36,8 +57,12 @@ static void nothing_drives_the_terminal(void **state WR_UNUSED)
 
     table_init(&t, 1, NULL);
     table_add(&t, "a\x1b[2J\nb\x7f");
+    table_add(&t, "c\xc2\x9b"
+                  "2Jd\xc2\xa0\xc3\x9b"); /* U+009B begins a sequence as ESC [ does; U+00A0 and U+00DB are text */
     table_format(&t, &b);
-    assert_string_equal(strbuf_str(&b), "a\\x1b[2J\\x0ab\\x7f\n");
+    assert_string_equal(strbuf_str(&b), "a\\x1b[2J\\x0ab\\x7f\n"
+                                        "c\\x9b"
+                                        "2Jd\xc2\xa0\xc3\x9b\n");
 }
 
 static void cells(void **state WR_UNUSED)
@@ -99,9 +124,8 @@ static void endpoints(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aligned),   cmocka_unit_test(nothing_drives_the_terminal),
-        cmocka_unit_test(cells),     cmocka_unit_test(paths_are_escaped),
-        cmocka_unit_test(endpoints),
+        cmocka_unit_test(aligned), cmocka_unit_test(wide_and_combining), cmocka_unit_test(nothing_drives_the_terminal),
+        cmocka_unit_test(cells),   cmocka_unit_test(paths_are_escaped),  cmocka_unit_test(endpoints),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
