@@ -503,7 +503,8 @@ int field_value_parse(const struct field *f, const char *s, const struct name_ma
         }
     }
     if (plain_value_parse(f, copy, names, &value) || !field_value_fits(f, &value)) {
-        return text_fail(ret_error, "%s: invalid value for %s", s, f->name);
+        return f->format == FIELD_FORMAT_PORT ? text_fail(ret_error, "%s: unknown port", s)
+                                              : text_fail(ret_error, "%s: invalid value for %s", s, f->name);
     }
     for (size_t i = 0; slash && i < f->n_bytes; i++) {
         value.b[i] &= mask.b[i];

@@ -79,6 +79,7 @@ def test_dump_flows_is_sorted_and_names_ports(switch):
     (["br0", "priority=7"], "flows are selected by"),
     (["br0", "priority=32768"], "flows are selected by"),
     (["br0", "cookie=5"], "cookie=5/-1"),
+    (["br0", "in_port=nosuch"], "nosuch: unknown port"),
     (["br9"], "br9.mgmt: No such file or directory"),
     (["a/b"], "no slash"),
 ])
