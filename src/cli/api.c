@@ -18,12 +18,27 @@ struct api {
     char error[CURL_ERROR_SIZE];
 };
 
+/* What curl would heed if we said nothing; a proxy that the environment names cannot reach this machine's loopback. */
+static char *no_proxy(void)
+{
+    const char *others = getenv("no_proxy");
+
+    others = others ? others : getenv("NO_PROXY");
+    return !others ? xstrdup(LOOPBACKS) : !strcmp(others, "*") ? xstrdup(others) : xasprintf(LOOPBACKS ",%s", others);
+}
+
+static bool is_endpoint(const char *s)
+{
+    const char *host = !strncmp(s, "http://", 7) ? s + 7 : !strncmp(s, "https://", 8) ? s + 8 : "";
+
+    return *host && *host != '/' && !strpbrk(s, " ?#\t\r\n");
+}
+
 int api_new(const char *endpoint, int64_t timeout_ms, struct api **ret, char **ret_error)
 {
     size_t len = strlen(endpoint);
-    const char *others = getenv("no_proxy");
 
-    if ((strncmp(endpoint, "http://", 7) && strncmp(endpoint, "https://", 8)) || strpbrk(endpoint, " ?#\t\r\n")) {
+    if (!is_endpoint(endpoint)) {
         *ret_error = xasprintf("endpoint \"%s\": not http://HOST:PORT", endpoint);
         return -EINVAL;
     }
@@ -37,8 +52,7 @@ int api_new(const char *endpoint, int64_t timeout_ms, struct api **ret, char **r
     api->headers = curl_slist_append(NULL, "Content-Type: application/json");
     struct curl_slist *more = curl_slist_append(api->headers, "Accept: application/json");
     api->headers = more ? more : api->headers;
-    /* A proxy that the environment names cannot reach this machine's loopback. */
-    api->no_proxy = xasprintf(LOOPBACKS "%s%s", others ? "," : "", others ? others : "");
+    api->no_proxy = no_proxy();
     if (!api->curl || !more) {
         api_destroy(api);
         *ret_error = xstrdup("libcurl cannot be initialised");

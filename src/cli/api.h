@@ -3,7 +3,7 @@
 #define WARREN_CLI_API_H
 /*
  * One conversation with a controller: Neutron v2.0 requests as JSON over HTTP (libcurl), any server that speaks it.
- * Paths are without the "/v2.0/". Blocking; the whole call is bounded by the CLI's --timeout and the size of a reply.
+ * Paths are without the "/v2.0/". Blocking; each call is bounded by the CLI's --timeout and the size of a reply.
  */
 #include <jansson.h>
 

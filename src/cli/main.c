@@ -19,7 +19,7 @@ static const struct arg_option common_options[] = {
     {"json", NULL, "print JSON", false},
     {"endpoint", "URL", "the controller (environment WARREN_ENDPOINT; default " DEFAULT_ENDPOINT ")", false},
     {"rundir", "DIR", "the local switch's sockets (default " DEFAULT_RUNDIR ")", false},
-    {"timeout", "SECONDS", "give up after so long (default 30)", false},
+    {"timeout", "SECONDS", "wait so long for each answer (default 30)", false},
     {"help", NULL, "this text", false},
     {"version", NULL, "the version", false},
 };
@@ -107,7 +107,8 @@ static const struct command *find_command(int argc, char **argv, int *pos)
     return NULL;
 }
 
-static int unknown_command(int argc, char **argv, int pos)
+/* HELP: it was asked for before the words. */
+static int unknown_command(int argc, char **argv, int pos, bool help)
 {
     const char *first = argv[pos], *second = pos + 1 < argc ? argv[pos + 1] : NULL;
     size_t len = strlen(first);
@@ -116,7 +117,7 @@ static int unknown_command(int argc, char **argv, int pos)
         if (strncmp(commands[i]->name, first, len) || commands[i]->name[len] != ' ') {
             continue;
         }
-        bool help = second && !strcmp(second, "--help");
+        help |= second && !strcmp(second, "--help");
         if (!help) {
             cli_usage_error(second ? "%s: unknown command \"%s\"; there are" : "%s: what? There are", first, second);
         }
@@ -193,7 +194,7 @@ static int run(int argc, char **argv)
     }
     if (pos < argc) {
         if (!(command = find_command(argc, argv, &pos))) {
-            return unknown_command(argc, argv, pos);
+            return unknown_command(argc, argv, pos, args_has(&args, "help"));
         }
         tables[1] = (struct arg_table){command->options, command->n_options};
         if (args_parse(&args, tables, 2, argc, argv, &pos, false, &error)) {

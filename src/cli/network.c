@@ -56,7 +56,7 @@ static const struct arg_option create_options[] = {
     {"segment", "NUMBER", "its tunnel id; without it the controller picks a free one", false, "provider-segment vni"},
     {"mtu", "BYTES", "without it, what the tunnel leaves of the underlay's", false},
     {"description", "TEXT", "free text", false},
-    {"shared", NULL, "for every project", false},
+    {"shared", NULL, "for every project", false, "share"},
     ADMIN_STATE_OPTIONS,
 };
 

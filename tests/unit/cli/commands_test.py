@@ -122,6 +122,7 @@ GOOD = [
     ("network create red --enable --provider-network-type geneve --provider-segment 9",
      [("POST /v2.0/networks", network_body(**{"provider:network_type": "geneve", "provider:segmentation_id": 9}))], NET),
     ("network create red --segment 9", [("POST /v2.0/networks", network_body(**{"provider:segmentation_id": 9}))], NET),
+    ("network create red --share", [("POST /v2.0/networks", network_body(shared=True))], NET),
     ("network create red --disable", [("POST /v2.0/networks", network_body(admin_state_up=False))], NET),
     ("network delete red", [BY_NAME, (f"DELETE /v2.0/networks/{NET}", None)], ""),
     ("subnet list --network red", [BY_NAME, (f"GET /v2.0/subnets?network_id={NET}", None)], "10.0.0.1-10.0.0.9, 10.0.0.20-10.0.0.29"),
@@ -193,6 +194,9 @@ BAD = [
     ("agent create hv1", 2, "agent: unknown command \"create\"; there are\n  warren agent list"),
     ("network list --timeout 0", 2, "--timeout 0: not a number from 1 to 3600"),
     ("network list --endpoint 127.0.0.1:1", 1, "not http://HOST:PORT"),
+    ("network list --endpoint http://", 1, "endpoint \"http://\": not http://HOST:PORT"),
+    ("network list --endpoint http:///x", 1, "endpoint \"http:///x\": not http://HOST:PORT"),
+    ("--help colour", 2, "unknown command \"colour\""),
     ("network list --endpoint http://127.0.0.1:1", 1, "no reply from the controller at http://127.0.0.1:1"),
     ([b"network", b"show", b"\xff"], 2, "argument 3 is not UTF-8"),
 ]
@@ -224,6 +228,35 @@ def closed_descriptors(problems):
     status = child.wait(timeout=20)
     if more or status != 1:
         problems.append(f"closed descriptors: the controller was sent {more}, exit {status}")
+
+
+def proxies(problems, environment):
+    """What the environment exempts from its proxy, by either name of the variable; and \"*\" is everything."""
+    asked = ["network", "list", "--endpoint", "http://127.9.9.9:1"]  # no loopback that is exempted anyway; nothing listens
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.1)
+        for exempted in ({}, {"no_proxy": "127.9.9.9"}, {"NO_PROXY": "127.9.9.9"}, {"no_proxy": "*"}, {"NO_PROXY": "*"},
+                         {"no_proxy": "x", "NO_PROXY": "127.9.9.9"}):
+            here = {key: value for key, value in environment.items() if key.lower() not in ("no_proxy", "all_proxy")}
+            child = subprocess.Popen([sys.argv[1], *asked], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                     env={**here, "http_proxy": f"http://127.0.0.1:{proxy.getsockname()[1]}", **exempted})
+            came = False
+            while child.poll() is None and not came:
+                try:
+                    proxy.accept()[0].close()
+                    came = True
+                except TimeoutError:
+                    pass
+            errors = child.communicate(timeout=20)[1]
+            if came != (exempted in ({}, {"no_proxy": "x", "NO_PROXY": "127.9.9.9"})):
+                problems.append(f"{exempted}: {'came' if came else 'did not come'} to the proxy: {errors}")
+
+
+def help_of(problems, environment):
+    for words in (["--help", "network"], ["network", "--help"]):
+        done = warren(words, environment)
+        check(problems, words, done, status=(done.returncode, done.returncode == 0), errors=(done.stderr, not done.stderr),
+              output=(done.stdout, "  warren network create NAME " in done.stdout))
 
 
 def gone_reader(problems, environment):
@@ -272,6 +305,8 @@ def main():
             problems.append(f"a full disk: exit {status}")
     closed_descriptors(problems)
     gone_reader(problems, environment)
+    proxies(problems, environment)
+    help_of(problems, environment)
     print("\n".join(problems) or f"{len(GOOD)} commands, {len(BAD)} refusals: ok")
     return 1 if problems else 0
 
