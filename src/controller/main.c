@@ -4,6 +4,7 @@
 
 #include "base/daemon.h"
 #include "base/log.h"
+#include "base/stream.h"
 #include "controller/api.h"
 #include "controller/http.h"
 #include "ovsdb/embedded.h"
@@ -11,6 +12,7 @@
 LOG_MODULE("controller");
 
 #define DEFAULT_RUNDIR "/run/warren"
+#define OVSDB_PORT 6640 /* of a remote that names none */
 #define DEFAULT_DB_FILE "/var/lib/warren/warren.db"
 
 static const struct daemon_option options[] = {
@@ -42,6 +44,31 @@ struct controller {
     bool ready;
 };
 
+/* ovsdb-server itself takes what it cannot listen on, says so in its log at most, and serves without it. */
+static int check_overlay_listen(const struct daemon *d)
+{
+    const char *text = daemon_string(d, "overlay-listen");
+    _cleanup_free_ char *why = NULL;
+    struct remote remote;
+
+    if (!text) {
+        return 0;
+    }
+    if (remote_parse(text, OVSDB_PORT, &remote, &why)) {
+        log_err("--overlay-listen: %s", why);
+        return -EINVAL;
+    }
+    if (!remote.passive) {
+        log_err("--overlay-listen: %s does not listen; ptcp:, pssl: and punix: do", text);
+        return -EINVAL;
+    }
+    if (remote.kind == REMOTE_SSL && !(daemon_string(d, "private-key") && daemon_string(d, "ca-cert"))) {
+        log_err("--overlay-listen: pssl: needs --private-key, --certificate and --ca-cert");
+        return -EINVAL;
+    }
+    return 0;
+}
+
 static int start_database(struct controller *c, char **ret_remote)
 {
     struct daemon *d = &c->daemon;
@@ -61,6 +88,9 @@ static int start_database(struct controller *c, char **ret_remote)
         .socket = socket,
         .control = control,
         .pidfile = pidfile,
+        .private_key = daemon_string(d, "private-key"),
+        .certificate = daemon_string(d, "certificate"),
+        .ca_cert = daemon_string(d, "ca-cert"),
         .extra_remote = daemon_string(d, "overlay-listen"),
     };
     int error = make_directories(rundir);
@@ -105,6 +135,10 @@ static int start(struct controller *c)
     if (given && (daemon_string(d, "db-file") || daemon_string(d, "overlay-listen"))) {
         log_err("--db-file and --overlay-listen are for the database that is run here, but --overlay-db names another");
         return -EINVAL;
+    }
+    error = check_overlay_listen(d);
+    if (error) {
+        return error;
     }
     error = http_server_create(d->base, &c->api, daemon_string(d, "listen"), &c->http, &why);
     if (error) {

@@ -95,16 +95,19 @@ static int start_server(struct event_base *base, const struct ovsdb_embedded_opt
     _cleanup_free_ char *remote = xasprintf("--remote=punix:%s", o->socket);
     _cleanup_free_ char *control = xasprintf("--unixctl=%s", o->control ? o->control : "none");
     _cleanup_free_ char *pidfile = o->pidfile ? xasprintf("--pidfile=%s", o->pidfile) : NULL;
+    _cleanup_free_ char *key = o->private_key ? xasprintf("--private-key=%s", o->private_key) : NULL;
+    _cleanup_free_ char *certificate = o->certificate ? xasprintf("--certificate=%s", o->certificate) : NULL;
+    _cleanup_free_ char *ca_cert = o->ca_cert ? xasprintf("--ca-cert=%s", o->ca_cert) : NULL;
     _cleanup_free_ char *extra = o->extra_remote ? xasprintf("--remote=%s", o->extra_remote) : NULL;
     const char *argv[MAX_ARGS] = {"ovsdb-server",       "-vconsole:warn", "-vsyslog:off",
                                   "-vfatal_signal:err", remote,           control};
     size_t n = 6;
 
-    if (pidfile) {
-        argv[n++] = pidfile;
-    }
-    if (extra) {
-        argv[n++] = extra;
+    const char *const optional[] = {pidfile, extra, key, certificate, ca_cert};
+    for (size_t i = 0; i < ARRAY_SIZE(optional); i++) {
+        if (optional[i]) {
+            argv[n++] = optional[i];
+        }
     }
     if (o->tls_from_ssl_table) {
         argv[n++] = "--private-key=db:Open_vSwitch,SSL,private_key";

@@ -12,12 +12,13 @@ struct event_base;
 struct ovsdb_embedded;
 
 struct ovsdb_embedded_options {
-    const char *db_file;      /* /…/conf.db */
-    const char *schema_file;  /* used when db_file is missing */
-    const char *socket;       /* db.sock; the remote is unix:SOCKET */
-    const char *control;      /* control socket for ovs-appctl, or NULL for none */
-    const char *pidfile;      /* or NULL */
-    bool tls_from_ssl_table;  /* the server's keys for ssl: managers are those of the Open_vSwitch schema's SSL row */
+    const char *db_file;     /* /…/conf.db */
+    const char *schema_file; /* used when db_file is missing */
+    const char *socket;      /* db.sock; the remote is unix:SOCKET */
+    const char *control;     /* control socket for ovs-appctl, or NULL for none */
+    const char *pidfile;     /* or NULL */
+    bool tls_from_ssl_table; /* the server's keys for ssl: managers are those of the Open_vSwitch schema's SSL row */
+    const char *private_key, *certificate, *ca_cert; /* else: PEM files with them for a pssl: extra_remote, or NULL */
     const char *extra_remote; /* "db:Open_vSwitch,Open_vSwitch,manager_options", a ptcp: …; or NULL */
 };
 

@@ -15,6 +15,7 @@ import urllib.parse
 import pytest
 
 from cloud import Cloud
+from conftest import free_port
 from openstack_client import OpenstackClient
 from world import wait_for, run
 
@@ -492,3 +493,32 @@ def test_options(cloud):
     assert "--db-file" in fails("--overlay-db", "unix:/x", "--db-file", "/x")
     assert "global-physnet-mtu" in fails("--global-physnet-mtu", "5")
     assert "overlay-db" in fails("--overlay-db", "bogus:1", "--listen", f"127.0.0.1:{cloud.api_port + 2}")
+    here = ["--listen", f"127.0.0.1:{cloud.api_port + 2}", "--overlay-listen"]
+    assert "--overlay-listen: remote \"bogus\"" in fails(*here, "bogus")
+    assert "--overlay-listen: remote \"ptcp:127.0.0.1:6650\"" in fails(*here, "ptcp:127.0.0.1:6650")  # the port comes first
+    assert "--overlay-listen: tcp:127.0.0.1:6650 does not listen" in fails(*here, "tcp:127.0.0.1:6650")
+    assert "--overlay-listen: pssl: needs --private-key, --certificate and --ca-cert" in fails(*here, "pssl:6650:127.0.0.1")
+
+
+def test_agents_of_other_machines(cloud_factory, tmp_path):
+    """The controller's own database by TCP, and by TLS: who has no certificate of its CA is not let in."""
+    key, certificate, other = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "other.pem"
+    for name, made in (("warren", certificate), ("other", other)):
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+            "-subj", f"/CN={name}", "-keyout", key if made == certificate else tmp_path / "other-key.pem", "-out", made)
+    files = ["--private-key", key, "--certificate", certificate, "--ca-cert", certificate]
+    for scheme, ours in (("tcp", []), ("ssl", files)):
+        cloud = cloud_factory()
+        cloud.allowed_warnings.append("db.sock: No such file")  # no switch runs here
+        cloud.port, db_port = cloud.api_port, free_port(cloud.api_port + 1)
+        cloud.rundir("controller").mkdir(parents=True)
+        cloud.world.spawn("controller", [cloud.program("warren-controller"), "--rundir", cloud.rundir("controller"), "--schemadir",
+                                         cloud.schemadir, "--listen", f"127.0.0.1:{cloud.port}", "--overlay-listen",
+                                         f"p{scheme}:{db_port}:127.0.0.1", *ours], ready="ready")
+        cloud.rundir("hv1").mkdir()
+        cloud.world.spawn("agent-hv1", [cloud.program("warren-agent"), "--host", "hv1", "--local-ip", "10.1.1.1", "--overlay-db",
+                                        f"{scheme}:127.0.0.1:{db_port}", "--rundir", cloud.rundir("hv1"), *ours])
+        wait_for("the agent", lambda: [a["host"] for a in cloud.api("GET", "/v2.0/agents")["agents"]] == ["hv1"])
+    strange = [f"--private-key={tmp_path / 'other-key.pem'}", f"--certificate={other}", f"--ca-cert={certificate}"]
+    done = run("ovsdb-client", "--timeout=5", *strange, "list-dbs", f"ssl:127.0.0.1:{db_port}", check=False)
+    assert done.returncode and "Warren" not in done.stdout, done
