@@ -184,7 +184,9 @@ static void print(const struct cli *cli, const struct args *args, struct dump *d
     bool stats = !args_has(args, "no-stats");
     _cleanup_json_ json_t *list = json_array();
 
-    qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
+    if (d->n_flows) { /* not NULL, which qsort() must not be given even for none */
+        qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
+    }
     for (size_t i = 0; i < d->n_flows; i++) {
         const struct of_flow_stats *fs = &d->flows[i];
         struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes, 0};

@@ -53,6 +53,8 @@ def test_dump_flows_as_ovs_ofctl(switch):
         ours = warren(switch, "dump-flows", "br0", *selection).stdout
         assert without_ages(ours) == without_ages(theirs)
         assert without_ages(ours), selection
+    none = warren(switch, "dump-flows", "br0", "table=99")
+    assert none.stdout == none.stderr == "" and as_json(switch, "dump-flows", "br0", "table=99") == []
     # They read each other's text.
     switch.ofctl("hv1", "replace-flows", bridge, "-", stdin=warren(switch, "dump-flows", "br0", "--no-stats").stdout)
     assert len(warren(switch, "dump-flows", "br0").stdout.splitlines()) == len(FLOWS.splitlines())
