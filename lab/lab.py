@@ -9,6 +9,7 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 
 from cloud import Cloud, require_root
@@ -89,16 +90,18 @@ def show(cloud, hv="hv1"):
 
 def try_next(cloud):
     warren = cloud.program("warren")
+    # `make run` does not install these two.
+    openstack = f"\n  openstack --os-auth-type none --os-endpoint http://127.0.0.1:{cloud.port} network list"
+    openstack = openstack if shutil.which("openstack") else ""
+    tcpdump = f"\n  ip netns exec {cloud.hv_ns('hv1')} tcpdump -ni und0" if shutil.which("tcpdump") else ""
     print(f"""The lab is up. Try:
 
   {warren} network list
   {warren} port list
-  {warren} agent list
-  openstack --os-auth-type none --os-endpoint http://127.0.0.1:{cloud.port} network list
+  {warren} agent list{openstack}
   ip netns exec {cloud.hv_ns('hv1')} env OVS_RUNDIR={cloud.rundir('hv1')} ovs-ofctl -O OpenFlow13 dump-flows br-int
   {warren} show --rundir {cloud.rundir('hv1')}
-  ip netns exec {NAME}-red1 ping 10.0.0.13
-  ip netns exec {cloud.hv_ns('hv1')} tcpdump -ni und0
+  ip netns exec {NAME}-red1 ping 10.0.0.13{tcpdump}
 
 Logs are in {cloud.dir}. `make stop` removes everything.""")
 
@@ -118,6 +121,10 @@ def load(build):
 
 
 def command_run(args):
+    cloud = Cloud(NAME, args.build)
+    missing = [program for program in ("warren-switchd", "warren-agent", "warren-controller") if not cloud.program(program).exists()]
+    if missing:
+        raise LabError(f"{args.build} has no {', '.join(missing)}: `make build` makes them, `--build DIR` says where they are")
     if Cloud(NAME, args.build).dir.exists():
         print("removing what is left of an earlier lab")
         stop()
