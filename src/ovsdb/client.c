@@ -263,6 +263,8 @@ static void on_monitor(struct ovsdb_client *c, json_t *result, const char *error
         replace = !json_is_true(json_array_get(result, 0));
         set_last_txn_id(c, json_array_get(result, 1));
         updates = json_array_get(result, 2);
+    } else {
+        set_last_txn_id(c, NULL); /* a newer server's id says nothing of what this one tells */
     }
     /* Set before the callbacks, so that a condition set there goes out; send_conditions() decides on `resumable`. */
     c->monitoring = true;

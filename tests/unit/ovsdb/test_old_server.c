@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client against a server played by this test: one that knows RFC 7047 only, probes, and one that talks nonsense.
- */
+/* The client against a server played by this test: one that knows RFC 7047 only, probes, one that talks nonsense, and
+ * a cluster of servers of two ages. */
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <setjmp.h>
@@ -16,14 +16,19 @@
 #include "ovsdb/splitter.h"
 
 #define U1 "00000000-0000-0000-0000-000000000001"
+#define NO_ID "00000000-0000-0000-0000-000000000000"
+#define ID_7 "00000000-0000-0000-0000-000000000007"
 
 struct world {
     struct event_base *base;
+    struct event *tick;
     struct stream_listener *listener;
     struct stream *peer;
     struct splitter splitter;
     struct ovsdb_client *client;
     struct strbuf methods; /* what the client asked for */
+    char since[64];        /* the transaction id of the last monitor_cond_since */
+    bool modern;           /* the server knows monitor_cond_since */
     bool echo_answered;
     int connections;
 };
@@ -51,10 +56,16 @@ static void serve(struct world *w, const json_t *request)
         return;
     }
     strbuf_addf(&w->methods, "%s ", method);
+    if (!strcmp(method, "monitor_cond_since")) {
+        const char *since = json_string_value(json_array_get(json_object_get(request, "params"), 3));
+        snprintf(w->since, sizeof w->since, "%s", since);
+    }
     if (!strcmp(method, "get_schema")) {
         reply(w, request, "{\"name\":\"D\",\"tables\":{\"T\":{\"columns\":{\"name\":{\"type\":\"string\"}}}}}", "null");
     } else if (!strcmp(method, "monitor")) {
         reply(w, request, "{\"T\":{\"" U1 "\":{\"new\":{\"name\":\"a\"}}}}", "null");
+    } else if (w->modern && !strcmp(method, "monitor_cond_since")) {
+        reply(w, request, "[false,\"" ID_7 "\",{\"T\":{\"" U1 "\":{\"initial\":{\"name\":\"a\"}}}}]", "null");
     } else {
         reply(w, request, "null", "\"unknown method\"");
     }
@@ -118,23 +129,41 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
         }                                                                                                              \
     } while (0)
 
-static void an_old_server(void **state)
+static void world_start(struct world *w, const char *const *columns)
 {
     static const struct ovsdb_client_callbacks nothing = {0};
-    struct world w = {.base = event_base_new()};
-    struct event *tick = event_new(w.base, -1, EV_PERSIST, on_tick, NULL);
-    struct uuid u1 = {{[15] = 1}};
     char remote[64];
 
+    w->base = event_base_new();
+    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, NULL);
+    event_add(w->tick, &(struct timeval){.tv_usec = 10000});
+    splitter_init(&w->splitter, 100000);
+    assert_int_equal(stream_listen_text(w->base, "ptcp:0:127.0.0.1", 0, on_accept, w, &w->listener), 0);
+    snprintf(remote, sizeof remote, "tcp:127.0.0.1:%u", stream_listener_port(w->listener));
+    assert_int_equal(ovsdb_client_new(w->base, remote, "D", &nothing, NULL, &w->client, NULL), 0);
+    ovsdb_client_monitor(w->client, "T", columns);
+    ovsdb_client_start(w->client);
+    RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
+}
+
+static void world_stop(struct world *w)
+{
+    ovsdb_client_destroy(w->client);
+    stream_destroy(w->peer);
+    stream_listener_destroy(w->listener);
+    event_free(w->tick);
+    event_base_free(w->base);
+    splitter_done(&w->splitter);
+    strbuf_done(&w->methods);
+}
+
+static void an_old_server(void **state)
+{
+    struct world w = {0};
+    struct uuid u1 = {{[15] = 1}};
+
     (void)state;
-    event_add(tick, &(struct timeval){.tv_usec = 10000});
-    splitter_init(&w.splitter, 100000);
-    assert_int_equal(stream_listen_text(w.base, "ptcp:0:127.0.0.1", 0, on_accept, &w, &w.listener), 0);
-    snprintf(remote, sizeof remote, "tcp:127.0.0.1:%u", stream_listener_port(w.listener));
-    assert_int_equal(ovsdb_client_new(w.base, remote, "D", &nothing, NULL, &w.client, NULL), 0);
-    ovsdb_client_monitor(w.client, "T", (const char *const[]){"name", "column_of_the_future", NULL});
-    ovsdb_client_start(w.client);
-    RUN_UNTIL(&w, ovsdb_client_is_synced(w.client));
+    world_start(&w, (const char *const[]){"name", "column_of_the_future", NULL});
     assert_string_equal(strbuf_str(&w.methods), "get_schema monitor_cond_since monitor_cond monitor ");
     const struct ovsdb_row *row = ovsdb_client_row(w.client, "T", &u1);
     assert_string_equal(ovsdb_row_string(row, "name"), "a");
@@ -155,18 +184,37 @@ static void an_old_server(void **state)
     say(&w, "garbage");
     RUN_UNTIL(&w, !ovsdb_client_is_connected(w.client));
     assert_int_equal(ovsdb_client_n_rows(w.client, "T"), 1);
+    world_stop(&w);
+}
 
-    ovsdb_client_destroy(w.client);
-    stream_destroy(w.peer);
-    stream_listener_destroy(w.listener);
-    event_free(tick);
-    event_base_free(w.base);
-    splitter_done(&w.splitter);
-    strbuf_done(&w.methods);
+/* The peer goes; the client comes back to a server that is MODERN or not. */
+static void change_server(struct world *w, bool modern)
+{
+    w->modern = modern;
+    say(w, "garbage");
+    RUN_UNTIL(w, !ovsdb_client_is_connected(w->client));
+    RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
+}
+
+/* What an old server told has no transaction id: the one that a modern server told before is of other contents. */
+static void a_cluster_of_two_ages(void **state)
+{
+    struct world w = {.modern = true};
+
+    (void)state;
+    world_start(&w, (const char *const[]){"name", NULL});
+    assert_string_equal(w.since, NO_ID);
+    change_server(&w, true);
+    assert_string_equal(w.since, ID_7);
+    change_server(&w, false);
+    assert_string_equal(w.since, ID_7);
+    change_server(&w, true);
+    assert_string_equal(w.since, NO_ID);
+    world_stop(&w);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_old_server)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_old_server), cmocka_unit_test(a_cluster_of_two_ages)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
