@@ -8,7 +8,8 @@
 
 COVERAGE(packet_in);
 
-/* Unread bytes above which a connection gets no more packet_ins: they are counted and gone. */
+/* Bytes, unread or held until a bundle stands, above which a connection gets no more packet_ins: they are counted and
+ * gone. */
 #define PACKET_IN_BACKLOG (1u << 20)
 
 void ofserver_update_misses(struct ofserver *s)
@@ -119,7 +120,7 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
             continue;
         }
         met = true;
-        if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG || !take_token(c, now)) {
+        if (of_conn_backlog(c->conn) + c->held.len > PACKET_IN_BACKLOG || !take_token(c, now)) {
             continue;
         }
         struct writer w = {0};

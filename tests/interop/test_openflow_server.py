@@ -155,9 +155,9 @@ s.send(bytes.fromhex(sys.argv[2]))
 PACKET = bytes.fromhex("ffffffffffff0200000000aa88b5") + b"\x5a" * 86
 
 
-def packet_out13(*actions, in_port=0xfffffffd):
+def packet_out13(*actions, in_port=0xfffffffd, packet=PACKET):
     body = b"".join(actions)
-    return struct.pack("!IIH6x", 0xffffffff, in_port, len(body)) + body + PACKET
+    return struct.pack("!IIH6x", 0xffffffff, in_port, len(body)) + body + packet
 
 
 def test_packet_in_wants_and_reasons(hv, br):
@@ -387,6 +387,25 @@ def test_bundles(hv, br):
         # A slave may not.
         assert role(c, 3, 1) == (3, 1)
         assert c.error(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 6, 0, 3)) == (1, 10)
+
+
+def test_packet_ins_of_a_bundle_are_bounded(hv, br):
+    """What the packet_outs of a bundle send to controllers waits until all of it stands: but no more than a connection may have unread."""
+    large = PACKET + bytes(30000)
+    with of.Conn.to_unix(br, 4) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        before = hv.drops("hv1").get("controller_rate", 0)
+        assert bundle_ctrl(c, 1, 0) == (1, 1, 0)
+        for _ in range(100):
+            assert bundle_add(c, 1, 13, packet_out13(of.output13(0xfffffffd), packet=large)) is None
+        c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 1, 4, 3))
+        delivered = len([m for m in c.sync() if m.type == 10])
+        assert 30 <= delivered <= 40, delivered  # 1 MiB
+        assert hv.drops("hv1").get("controller_rate", 0) - before == 100 - delivered
+        # Afterwards there is room again.
+        assert bundle_add(c, 2, 13, packet_out13(of.output13(0xfffffffd))) is None
+        c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 2, 4, 3))
+        assert len([m for m in c.sync() if m.type == 10]) == 1
 
 
 # ---- 1.0 and Nicira's messages ----
