@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "controller/api.h"
 
 LOG_MODULE("api");
@@ -39,28 +40,6 @@ void call_reply_text(struct call *c, int status, const char *content_type, const
     finish(c, status);
 }
 
-/* A message that quotes what was asked may have been cut within a character: the rest of it goes, since JSON holds
- * whole ones only. */
-static void drop_cut_characters(char *text)
-{
-    const unsigned char *in = (const unsigned char *)text;
-    char *out = text;
-
-    while (*in) {
-        size_t n = *in < 0x80 ? 1 : *in >= 0xf0 ? 4 : *in >= 0xe0 ? 3 : *in >= 0xc0 ? 2 : 0, have = n ? 1 : 0;
-
-        while (have < n && (in[have] & 0xc0) == 0x80) {
-            have++;
-        }
-        if (have == n) {
-            memmove(out, in, n);
-            out += n;
-        }
-        in += MAX(have, (size_t)1);
-    }
-    *out = '\0';
-}
-
 void call_error(struct call *c, int status, const char *type, const char *fmt, ...)
 {
     char *message;
@@ -71,7 +50,7 @@ void call_error(struct call *c, int status, const char *type, const char *fmt, .
         abort();
     }
     va_end(args);
-    drop_cut_characters(message);
+    utf8_clean(message); /* it may quote what was asked, cut within a character */
     call_reply(c, status,
                json_pack("{s:{s:s, s:s, s:s}}", "NeutronError", "type", type, "message", message, "detail", ""));
     free(message);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "ovsdb/txn_private.h"
 
 LOG_MODULE("ovsdb_txn");
@@ -144,10 +145,8 @@ void ovsdb_txn_comment(struct ovsdb_txn *t, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    json_t *comment = json_string(text);
-    if (comment) { /* a cut could leave half a UTF-8 character, which JSON cannot hold */
-        ovsdb_txn_op(t, json_pack("{s:s, s:o}", "op", "comment", "comment", comment));
-    }
+    utf8_clean(text); /* it may have been cut within a character */
+    ovsdb_txn_op(t, json_pack("{s:s, s:s}", "op", "comment", "comment", text));
 }
 
 static void complete_waits(struct ovsdb_txn *t)

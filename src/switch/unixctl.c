@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "ovsdb/splitter.h"
 #include "switch/vlog_ctl.h"
 
@@ -107,26 +108,6 @@ static int run_command(struct unixctl *u, const char *method, json_t *params, st
     return c->handler(c->aux, n, args, out);
 }
 
-/* TEXT as JSON, which is UTF-8, while names of devices come from the kernel as whatever bytes they are: those that are
- * no character become question marks. */
-static json_t *text_to_json(const char *text)
-{
-    json_t *json = json_string(text);
-    _cleanup_strbuf_ struct strbuf clean = {0};
-    if (json) {
-        return json;
-    }
-    for (const char *p = text; *p;) {
-        uint8_t first = (uint8_t)*p;
-        size_t n = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-        json_t *character = json_stringn(p, strnlen(p, n));
-        strbuf_add_n(&clean, character ? p : "?", character ? n : 1);
-        p += character ? n : 1;
-        json_decref(character);
-    }
-    return json_string(strbuf_str(&clean));
-}
-
 /* What INPUT begins with: 1 and the request, 0 when it is not all there yet, -EBADMSG. A parser's word on the beginning
  * of a text would not do: where it is cut inside a name or a character, that is an error to it. */
 static int take_request(const char *input, size_t len, size_t *ret_used, json_t **ret)
@@ -158,7 +139,10 @@ ssize_t unixctl_handle(struct unixctl *u, const char *input, size_t len, char **
     if (out.len && out.s[out.len - 1] != '\n') {
         strbuf_add(&out, "\n");
     }
-    json_t *text = text_to_json(strbuf_str(&out));
+    /* Names of devices come from the kernel as whatever bytes they are. */
+    _cleanup_free_ char *clean = strbuf_take(&out);
+    utf8_clean(clean);
+    json_t *text = json_string(clean);
     json_t *id = json_object_get(request, "id");
     json_t *reply = json_pack("{s:O?, s:o, s:o}", "id", id, "result", status ? json_null() : text, "error",
                               status ? text : json_null());

@@ -59,7 +59,7 @@ static void operations(void **state)
     ovsdb_set_string(ovsdb_txn_wait(t, "Port", ovsdb_where_uuid(&u), "=="), "name", "old");
     ovsdb_txn_wait_no_row(t, "Port", ovsdb_where("name", "==", json_string("vx")));
     ovsdb_txn_delete(t, "Port", &u);
-    ovsdb_txn_comment(t, "made by %s", "test");
+    ovsdb_txn_comment(t, "made by %s", "a t\xc3\xa9st, cut: \xc3");
     assert_int_equal(ovsdb_txn_n_ops(t), 6);
     commit(t, "{\"id\":1,\"error\":null,\"result\":[{\"uuid\":[\"uuid\",\"" U1
               "\"]},{\"count\":1},{},{},{\"count\":1},{}]}");
@@ -73,7 +73,7 @@ static void operations(void **state)
               "{\"columns\":[],\"op\":\"wait\",\"rows\":[],\"table\":\"Port\",\"timeout\":0,\"until\":\"==\","
               "\"where\":[[\"name\",\"==\",\"vx\"]]},"
               "{\"op\":\"delete\",\"table\":\"Port\",\"where\":[[\"_uuid\",\"==\",[\"uuid\",\"" U1 "\"]]]},"
-              "{\"comment\":\"made by test\",\"op\":\"comment\"}]");
+              "{\"comment\":\"made by a t\xc3\xa9st, cut: ?\",\"op\":\"comment\"}]");
     assert_int_equal(last.status, OVSDB_TXN_COMMITTED);
     assert_string_equal(last_error, "");
     assert_true(uuid_equal(&last_inserted, &u));
