@@ -70,15 +70,17 @@ static void update(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-/* For hosts that are gone: with the agent goes its end of the tunnels, so that the others stop sending there. An agent
- * that lives notices and registers again. */
+/* For hosts that are gone: with the agent goes its end of the tunnels, so that the others stop sending there, and its
+ * word about ports, which nobody else would take back. An agent that lives notices, and registers and reports again. */
 static void remove_agent(struct call *c, const struct ovsdb_row *row)
 {
     struct ovsdb_txn *txn = store_txn(c->api->store);
+    const char *host = store_string(row, "host");
 
     ovsdb_txn_delete(txn, "Agent", ovsdb_row_uuid(row));
     ovsdb_txn_delete_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(store_string(row, "id"))));
-    ovsdb_txn_delete_where(txn, "Endpoint", ovsdb_where("host", "==", json_string(store_string(row, "host"))));
+    ovsdb_txn_delete_where(txn, "Endpoint", ovsdb_where("host", "==", json_string(host)));
+    ovsdb_txn_delete_where(txn, "Port_Status", ovsdb_where("host", "==", json_string(host)));
     call_commit(c, txn);
 }
 

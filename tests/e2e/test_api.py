@@ -375,6 +375,9 @@ def test_agents_and_port_status(cloud, network):
     def state():
         return cloud.api("GET", f"/v2.0/ports/{port['id']}")["port"]["status"]
 
+    def words(table, column):
+        return set(run("ovsdb-client", "--format=csv", "--no-headings", "dump", cloud.overlay, table, column).stdout.split())
+
     aid, now = "11111111-2222-4333-8444-555555555555", int(time.time())
     transact({"op": "insert", "table": "Agent", "row": {"id": aid, "host": "hv1", "agent_type": "Open vSwitch agent", "binary": "warren-agent",
                                                         "admin_state_up": True, "started_at": now, "created_at": now,
@@ -396,6 +399,8 @@ def test_agents_and_port_status(cloud, network):
     assert cloud.api("PUT", f"/v2.0/agents/{aid}", {"agent": {"admin_state_up": False}})["agent"]["admin_state_up"] is False
     assert cloud.request("DELETE", f"/v2.0/agents/{aid}")[0] == 204
     assert cloud.api("GET", "/v2.0/agents")["agents"] == []
+    # With the agent goes what it said of its host, and no other's.
+    assert not {"hv1"} & words("Endpoint", "host") and words("Port_Status", "host") & {"hv1", "hv2"} == {"hv2"}
     cloud.api("DELETE", f"/v2.0/ports/{port['id']}")
     left = run("ovsdb-client", "dump", cloud.overlay, "Port_Status", "port_id").stdout
     assert port["id"] not in left
