@@ -41,7 +41,7 @@ static const struct extension {
     {"filter-validation", "Filter parameters validation", "Unknown filters are refused.", "2018-03-21T10:00:00-00:00"},
     {"net-mtu", "Network MTU", "The mtu attribute of networks.", "2015-03-25T10:00:00-00:00"},
     {"net-mtu-writable", "Network MTU (writable)", "The mtu attribute can be changed.", "2017-07-12T00:00:00-00:00"},
-    {"pagination", "Pagination support", "limit and marker.", "2016-06-12T00:00:00-00:00"},
+    {"pagination", "Pagination support", "limit, marker and page_reverse.", "2016-06-12T00:00:00-00:00"},
     {"port-security", "Port Security", "The port_security_enabled attribute.", "2012-07-23T10:00:00-00:00"},
     {"project-id", "project_id field enabled", "project_id beside tenant_id.", "2016-09-09T09:09:09-09:09"},
     {"provider", "Provider Network", "Type and segment of networks.", "2012-09-07T10:00:00-00:00"},

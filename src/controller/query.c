@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…. A filter that is given more than once
- * means any of its values; different filters must all match, and so must different members of a list's objects
- * (fixed_ips=subnet_id=…&fixed_ips=ip_address=…). A filter or field that the resource does not have: filters
+ * GET with a query: ?name=…&fields=…&sort_key=…&sort_dir=…&limit=…&marker=…&page_reverse=…. A filter that is given
+ * more than once means any of its values; different filters must all match, and so must different members of a list's
+ * objects (fixed_ips=subnet_id=…&fixed_ips=ip_address=…). A filter or field that the resource does not have: filters
  * are refused, as Neutron does; fields are passed over, since clients ask for fields of extensions that are not there.
+ * A page is what comes behind its marker, or before it (page_reverse), in the same order; links lead to its neighbours.
  */
 #include "controller/api.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <strings.h>
+
+#include "base/strbuf.h"
 
 static bool is_control(const char *name)
 {
-    static const char *const names[] = {"fields", "limit", "marker", "sort_key", "sort_dir"};
+    static const char *const names[] = {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir"};
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         if (!strcmp(names[i], name)) {
@@ -300,38 +305,134 @@ static bool read_order(struct call *c, struct order *order)
     return true;
 }
 
-/* Items of SORTED after the marker, at most LIMIT of them. */
-static json_t *cut_page(struct call *c, json_t **sorted, size_t n, int64_t limit)
-{
-    const char *marker = json_string_value(json_array_get(json_object_get(c->query, "marker"), 0));
-    json_t *page = json_array();
-    size_t first = 0;
+struct page {
+    int64_t limit; /* 0: no pages */
+    bool reverse;
+    size_t first, end; /* of the sorted items */
+};
 
-    if (marker) {
-        while (first < n && strcmp(json_string_value(json_object_get(sorted[first], "id")), marker) != 0) {
-            first++;
+static const char *parameter(const struct call *c, const char *name)
+{
+    return json_string_value(json_array_get(json_object_get(c->query, name), 0));
+}
+
+static bool read_page(struct call *c, struct page *page)
+{
+    const json_t *limit = json_array_get(json_object_get(c->query, "limit"), 0);
+    const char *reverse = parameter(c, "page_reverse");
+
+    page->reverse = reverse && !strcasecmp(reverse, "true");
+    if (limit && (attribute_int(limit, &page->limit) || page->limit < 0)) {
+        call_error(c, 400, "HTTPBadRequest", "Limit must be an integer 0 or greater and not '%.100s'",
+                   json_string_value(limit));
+        return false;
+    }
+    return true;
+}
+
+static const char *id_of(const json_t *item)
+{
+    return json_string_value(json_object_get(item, "id"));
+}
+
+/* At most LIMIT of the N items of SORTED: those after the marker, or those before it. */
+static void cut_page(const struct call *c, struct page *page, json_t **sorted, size_t n)
+{
+    const char *marker = parameter(c, "marker");
+    size_t at = 0, most = page->limit ? (size_t)page->limit : n;
+
+    while (marker && at < n && strcmp(id_of(sorted[at]), marker) != 0) {
+        at++;
+    }
+    if (marker && at == n) {
+        page->first = page->end = n; /* unknown: an empty page */
+    } else if (page->reverse) {
+        page->end = marker ? at : n;
+        page->first = page->end - MIN(most, page->end);
+    } else {
+        page->first = marker ? at + 1 : 0;
+        page->end = page->first + MIN(most, n - page->first);
+    }
+}
+
+static void add_encoded(struct strbuf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (isalnum((unsigned char)*text) || strchr("-._~", *text)) {
+            strbuf_add_n(out, text, 1);
+        } else {
+            strbuf_addf(out, "%%%02X", (unsigned char)*text);
         }
-        first++; /* an unknown marker is past the end: an empty page */
     }
-    for (size_t i = first; i < n && (!limit || i - first < (size_t)limit); i++) {
-        json_array_append_new(page, query_fields(c, json_incref(sorted[i])));
+}
+
+/* This request once more, with MARKER (NULL: none). */
+static json_t *page_link(const struct call *c, const char *rel, const char *marker, bool reverse)
+{
+    _cleanup_strbuf_ struct strbuf href = {0};
+    const char *name, *separator = "";
+    json_t *values, *value;
+    size_t i;
+
+    strbuf_addf(&href, "http://%s/v2.0/%s?", c->host, c->resource->collection);
+    json_object_foreach(c->query, name, values) {
+        if (!strcmp(name, "marker") || !strcmp(name, "page_reverse")) {
+            continue;
+        }
+        json_array_foreach(values, i, value) {
+            strbuf_add(&href, separator);
+            add_encoded(&href, name);
+            strbuf_add(&href, "=");
+            add_encoded(&href, json_string_value(value));
+            separator = "&";
+        }
     }
-    return page;
+    if (marker) {
+        strbuf_addf(&href, "&marker=%s", marker);
+    }
+    strbuf_add(&href, reverse ? "&page_reverse=True" : "");
+    return json_pack("{s:s, s:s}", "rel", rel, "href", strbuf_str(&href));
+}
+
+/* To the pages behind this one and before it. As in Neutron, a full page has both, since more may come any time; one
+ * that is not full is at the end, in its direction. */
+static json_t *page_links(const struct call *c, const struct page *page, json_t **sorted)
+{
+    bool full = page->end - page->first == (size_t)page->limit, any = page->end > page->first;
+    json_t *links = json_array();
+
+    if (full || page->reverse) {
+        json_array_append_new(links, page_link(c, "next", any ? id_of(sorted[page->end - 1]) : NULL, false));
+    }
+    if (full || !page->reverse) {
+        json_array_append_new(links, page_link(c, "previous", any ? id_of(sorted[page->first]) : NULL, true));
+    }
+    return links;
+}
+
+static void reply_page(struct call *c, struct page *page, json_t **sorted, size_t n)
+{
+    json_t *items = json_array(), *reply = json_pack("{s:o}", c->resource->collection, items);
+
+    cut_page(c, page, sorted, n);
+    for (size_t i = page->first; i < page->end; i++) {
+        json_array_append_new(items, query_fields(c, json_incref(sorted[i])));
+    }
+    if (page->limit) {
+        _cleanup_free_ char *name = xasprintf("%s_links", c->resource->collection);
+
+        json_object_set_new(reply, name, page_links(c, page, sorted));
+    }
+    call_reply(c, 200, reply);
 }
 
 void query_list(struct call *c)
 {
     const struct resource *r = c->resource;
-    const json_t *limit_text = json_array_get(json_object_get(c->query, "limit"), 0);
     struct order order = {.n = 0};
-    int64_t limit = 0;
+    struct page page = {0};
 
-    if (!check_query(c) || !read_order(c, &order)) {
-        return;
-    }
-    if (limit_text && (attribute_int(limit_text, &limit) || limit < 0)) {
-        call_error(c, 400, "HTTPBadRequest", "Limit must be an integer 0 or greater and not '%.100s'",
-                   json_string_value(limit_text));
+    if (!check_query(c) || !read_order(c, &order) || !read_page(c, &page)) {
         return;
     }
     json_t **list = xcalloc(ovsdb_client_n_rows(store_client(c->api->store), r->table) + 1, sizeof *list);
@@ -346,10 +447,9 @@ void query_list(struct call *c)
         }
     }
     qsort_r(list, n, sizeof *list, compare, &order);
-    json_t *page = cut_page(c, list, n, limit);
+    reply_page(c, &page, list, n);
     for (size_t i = 0; i < n; i++) {
         json_decref(list[i]);
     }
     free(list);
-    call_reply(c, 200, json_pack("{s:o}", r->collection, page));
 }

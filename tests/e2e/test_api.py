@@ -185,6 +185,48 @@ def test_filters_fields_order(cloud, network):
     refused(cloud, "GET", "/v2.0/ports?name=%ff", None, 400, "HTTPBadRequest", "UTF-8")
 
 
+def test_pages(cloud, network):
+    """Pages forward and back, by markers and by the links between them, in the order that was asked for."""
+    made = cloud.api("POST", "/v2.0/ports", {"ports": [{"network_id": network["id"], "name": f"p {i}", "fixed_ips": []} for i in range(5)]})["ports"]
+    marker = {p["name"]: p["id"] for p in made}
+
+    def page(query):
+        status, reply = cloud.request("GET", query if query.startswith("/") else f"/v2.0/ports?sort_key=name&{query}")
+        assert status == 200 and set(reply) <= {"ports", "ports_links"}, reply
+        links = {link["rel"]: link["href"] for link in reply.get("ports_links", [])}
+        for href in links.values():
+            assert href.startswith(f"http://127.0.0.1:{cloud.port}/v2.0/ports?"), href
+        return [p["name"] for p in reply["ports"]], {rel: href.partition(str(cloud.port))[2] for rel, href in links.items()}
+
+    names = [f"p {i}" for i in range(5)]
+    assert page("") == page("page_reverse=False") == page("limit=0&page_reverse=True") == (names, {})
+    for direction, order in (("asc", names), ("desc", names[::-1])):
+        back = f"sort_dir={direction}&page_reverse=True"
+        assert page(f"{back}&limit=2&marker={marker[order[3]]}")[0] == order[1:3]
+        assert page(f"{back}&limit=3&marker={marker[order[2]]}")[0] == order[:2]
+        assert page(f"{back}&limit=2")[0] == order[3:]  # from the end
+        assert page(f"{back}&limit=2&marker={UNKNOWN}")[0] == []
+        # By links to the end and back again.
+        seen, links = page(f"sort_dir={direction}&limit=2&fields=name&name=p%200&" + "&".join(f"name=p%20{i}" for i in range(1, 5)))
+        while "next" in links:
+            more, links = page(links["next"])
+            seen += more
+        assert seen == order and "previous" in links
+        assert page(links["previous"])[0] == order[2:4]
+        seen = order[4:]
+        while "previous" in links:
+            more, links = page(links["previous"])
+            seen = more + seen
+        assert seen == order and "next" in links
+    # As Neutron: where a page is not full there is no further one, and a full one may be followed by an empty one.
+    assert set(page("limit=5")[1]) == {"next", "previous"} and set(page("limit=6")[1]) == {"previous"}
+    assert set(page("limit=6&page_reverse=true")[1]) == {"next"}
+    if importlib.util.find_spec("openstack"):
+        import openstack
+        sdk = openstack.connect(auth_type="none", endpoint=f"http://127.0.0.1:{cloud.port}")
+        assert sorted(p.name for p in sdk.network.ports(limit=2)) == names
+
+
 def test_order_with_nulls(cloud):
     """What has no value comes first, and the rest is in order all the same."""
     network = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]
