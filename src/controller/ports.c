@@ -248,6 +248,18 @@ static void set_values(json_t *values, const json_t *item, const char *mac)
 
 /* ---- operations ---- */
 
+/* Addresses were chosen in the subnets that the replica shows: if there is a new one, which gives the network a new
+ * revision, the attempt is made again. A subnet's creation looks after the ports in the same way. */
+static void wait_for_subnets(struct call *c, struct ovsdb_txn *txn, const struct ovsdb_row *network)
+{
+    _cleanup_free_ char *key = xasprintf("subnets of %s", store_string(network, "id"));
+
+    if (call_choose(c, key)) {
+        ovsdb_set_int(ovsdb_txn_wait(txn, "Network", ovsdb_where_uuid(ovsdb_row_uuid(network)), "=="), "revision",
+                      ovsdb_row_int(network, "revision", 0));
+    }
+}
+
 static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
 {
     const json_t *item = json_array_get(c->items, i);
@@ -267,6 +279,7 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
         !port_addresses_choose(c, &asking, json_object_get(item, "fixed_ips"), &addresses)) {
         return false;
     }
+    wait_for_subnets(c, txn, network);
     snprintf(name, sizeof name, "port%zu", i);
     mac_format(mac, mac_text);
     json_t *values = ovsdb_txn_insert(txn, "Port", name);
@@ -353,6 +366,11 @@ static void update(struct call *c, const struct ovsdb_row *row)
     set_values(values, item, mac_format(mac, mac_text));
     ovsdb_set_string(values, "mac", mac_text);
     if (fixed_ips) {
+        const struct ovsdb_row *network = store_row(c->api->store, STORE_NETWORK_ID, network_id);
+
+        if (network) {
+            wait_for_subnets(c, txn, network);
+        }
         port_addresses_write(c, txn, &addresses, network_id, id, ovsdb_uuid(ovsdb_row_uuid(row)));
     }
     json_decref(fixed_ips);

@@ -161,6 +161,31 @@ static bool overlaps(struct call *c, const char *network_id, const struct prefix
     return false;
 }
 
+/* The network's ports are those that the replica shows, or the attempt is made again: a port that another controller
+ * makes at this moment knows nothing of the new subnet. */
+static void wait_for_ports(struct call *c, struct ovsdb_txn *txn, const char *network_id)
+{
+    static const char *const columns[] = {"id", "mac", "device_owner"};
+    _cleanup_free_ char *key = xasprintf("ports of %s", network_id);
+    json_t *rows = json_array();
+
+    if (!call_choose(c, key)) {
+        json_decref(rows);
+        return;
+    }
+    STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, network_id) {
+        json_t *row = json_object();
+
+        for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+            ovsdb_set_string(row, columns[i], store_string(e->row, columns[i]));
+        }
+        json_array_append_new(rows, row);
+    }
+    ovsdb_txn_op(txn, json_pack("{s:s, s:i, s:s, s:[[s, s, s]], s:[s, s, s], s:s, s:o}", "op", "wait", "timeout", 0,
+                                "table", "Port", "where", "network_id", "==", network_id, "columns", columns[0],
+                                columns[1], columns[2], "until", "==", "rows", rows));
+}
+
 /* The ports that are there already form an address in a new SLAAC subnet by themselves: it is theirs. */
 static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const json_t *item, const struct prefix *p,
                                 const char *subnet_name)
@@ -229,6 +254,7 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
     set_values(values, item, &plan);
     const char *mode = json_string_value(json_object_get(item, "ipv6_address_mode"));
     if (mode && subnet_is_auto(mode)) {
+        wait_for_ports(c, txn, network_id);
         give_auto_addresses(c, txn, item, &plan.prefix, name);
     }
     return true;

@@ -3,12 +3,15 @@
 once, and without its database."""
 import collections
 import concurrent.futures
+import contextlib
 import http.client
 import importlib.util
+import ipaddress
 import json
 import os
 import signal
 import socket
+import threading
 import time
 import urllib.parse
 
@@ -482,6 +485,123 @@ def test_two_controllers_never_collide(cloud):
            for c in ("10.7.0.0/16", "10.7.1.0/24")]
     assert got == [201, 400]
     assert cloud.world.kill("controller-2") == 0
+
+
+class Relay:
+    """A way to the database that can be held up: what the client says arrives, what it should hear waits."""
+
+    def __init__(self, path, database):
+        self.listener, self.database, self.sockets = socket.socket(socket.AF_UNIX), str(database), []
+        self.flowing, self.asked = threading.Event(), threading.Event()
+        self.flowing.set()
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        try:
+            while True:
+                client, server = self.listener.accept()[0], socket.socket(socket.AF_UNIX)
+                server.connect(self.database)
+                self.sockets += [client, server]
+                threading.Thread(target=self._carry, args=(client, server, lambda data: b'"transact"' in data and self.asked.set()), daemon=True).start()
+                threading.Thread(target=self._carry, args=(server, client, lambda data: self.flowing.wait()), daemon=True).start()
+        except OSError:
+            pass  # the end
+
+    @staticmethod
+    def _carry(source, sink, before):
+        try:
+            while data := source.recv(1 << 16):
+                before(data)
+                sink.sendall(data)
+        except OSError:
+            pass
+        for s in (source, sink):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    @contextlib.contextmanager
+    def held(self):
+        """Until somebody has asked the database something."""
+        self.asked.clear()
+        self.flowing.clear()
+        try:
+            yield
+            assert self.asked.wait(10)
+        finally:
+            self.flowing.set()
+
+    def close(self):
+        self.flowing.set()
+        self.listener.shutdown(socket.SHUT_RDWR)
+        for s in (self.listener, *self.sockets):
+            s.close()
+
+
+def eui64(prefix, mac):
+    b = bytes.fromhex(mac.replace(":", ""))
+    return str(ipaddress.IPv6Address(ipaddress.ip_network(prefix).network_address + int.from_bytes(
+        bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:], "big")))
+
+
+@pytest.fixture
+def late(cloud):
+    """Calls to a second controller that has not heard yet what was done at the first: late(FIRST, METHOD, PATH, BODY)."""
+    relay = Relay(cloud.dir / "relay.sock", cloud.overlay.removeprefix("unix:"))
+    port = cloud.api_port + 1
+    cloud.world.spawn("controller-late", [cloud.program("warren-controller"), "--overlay-db", f"unix:{cloud.dir}/relay.sock", "--listen",
+                                          f"127.0.0.1:{port}"], ready="ready")
+
+    def call(first, method, path, body):
+        settled = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
+        wait_for("the second controller", lambda: at(cloud, port, "GET", f"/v2.0/networks/{settled}")[0] == 200)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool, relay.held():
+            cloud.api(*first)
+            answer = pool.submit(at, cloud, port, method, path, body)
+            assert relay.asked.wait(10)
+            relay.flowing.set()
+            status, reply = answer.result(20)
+        assert status in (200, 201, 204), reply
+        return reply
+
+    yield call
+    assert cloud.world.kill("controller-late") == 0
+    relay.close()
+
+
+def test_a_port_and_a_slaac_subnet_at_once(cloud, late):
+    """Whichever of two controllers is first: each port has its address in each subnet where it forms one."""
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
+    prefixes = [f"fd0{i}::/64" for i in range(6)]
+
+    def subnet(i):
+        return {"subnet": {"network_id": net, "cidr": prefixes[i], "ip_version": 6, "ipv6_address_mode": "slaac", "ipv6_ra_mode": "slaac"}}
+
+    def port(**values):
+        return {"port": {"network_id": net, **values}}
+
+    def whole(n):
+        for p in cloud.api("GET", f"/v2.0/ports?network_id={net}")["ports"]:
+            assert {f["ip_address"] for f in p["fixed_ips"]} == {eui64(prefix, p["mac_address"]) for prefix in prefixes[:n]}, p
+
+    one = late(("POST", "/v2.0/subnets", subnet(0)), "POST", "/v2.0/ports", port())["port"]
+    whole(1)
+    late(("POST", "/v2.0/ports", port()), "POST", "/v2.0/subnets", subnet(1))
+    whole(2)
+    mac = {"port": {"mac_address": "fa:16:3e:00:00:21"}}
+    late(("POST", "/v2.0/subnets", subnet(2)), "PUT", f"/v2.0/ports/{one['id']}", mac)
+    whole(3)
+    mac = {"port": {"mac_address": "fa:16:3e:00:00:22"}}
+    late(("PUT", f"/v2.0/ports/{one['id']}", mac), "POST", "/v2.0/subnets", subnet(3))
+    whole(4)
+    fixed = [{"subnet_id": f["subnet_id"]} for f in one["fixed_ips"]]
+    late(("POST", "/v2.0/subnets", subnet(4)), "PUT", f"/v2.0/ports/{one['id']}", {"port": {"fixed_ips": fixed}})
+    whole(5)
+    # A port that goes in that moment leaves nothing behind.
+    two = cloud.api("POST", "/v2.0/ports", port())["port"]["id"]
+    late(("DELETE", f"/v2.0/ports/{two}"), "POST", "/v2.0/subnets", subnet(5))
+    whole(6)
 
 
 def test_database_away(cloud_factory):
