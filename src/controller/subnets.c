@@ -308,7 +308,9 @@ static bool has_given_address(struct call *c, const struct ovsdb_row *subnet)
     return false;
 }
 
-/* Addresses that ports formed themselves go with the subnet; others keep it. */
+/* Addresses that ports formed themselves go with the subnet; others keep it. Only those that were looked at are
+ * deleted: one that another controller gives out at this moment refers to the subnet, which makes the database refuse.
+ */
 static void remove_subnet(struct call *c, const struct ovsdb_row *row)
 {
     const char *id = store_string(row, "id");
@@ -324,8 +326,8 @@ static void remove_subnet(struct call *c, const struct ovsdb_row *row)
     if (network) {
         call_update_row(c, txn, "Network", network);
     }
-    if (subnet_is_auto(store_string(row, "ipv6_address_mode"))) {
-        ovsdb_txn_delete_where(txn, "Address", ovsdb_where("subnet_id", "==", json_string(id)));
+    STORE_FOR_EACH(e, c->api->store, STORE_ADDRESS_SUBNET, id) {
+        ovsdb_txn_delete(txn, "Address", ovsdb_row_uuid(e->row));
     }
     ovsdb_txn_delete(txn, "Subnet", ovsdb_row_uuid(row));
     call_commit(c, txn);

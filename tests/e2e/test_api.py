@@ -535,6 +535,7 @@ class Relay:
     def close(self):
         self.flowing.set()
         self.listener.shutdown(socket.SHUT_RDWR)
+        os.unlink(self.listener.getsockname())
         for s in (self.listener, *self.sockets):
             s.close()
 
@@ -553,7 +554,7 @@ def late(cloud):
     cloud.world.spawn("controller-late", [cloud.program("warren-controller"), "--overlay-db", f"unix:{cloud.dir}/relay.sock", "--listen",
                                           f"127.0.0.1:{port}"], ready="ready")
 
-    def call(first, method, path, body):
+    def call(first, method, path, body, wanted=None):
         settled = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
         wait_for("the second controller", lambda: at(cloud, port, "GET", f"/v2.0/networks/{settled}")[0] == 200)
         with concurrent.futures.ThreadPoolExecutor(1) as pool, relay.held():
@@ -562,7 +563,7 @@ def late(cloud):
             assert relay.asked.wait(10)
             relay.flowing.set()
             status, reply = answer.result(20)
-        assert status in (200, 201, 204), reply
+        assert status == wanted if wanted else status in (200, 201, 204), reply
         return reply
 
     yield call
@@ -602,6 +603,20 @@ def test_a_port_and_a_slaac_subnet_at_once(cloud, late):
     two = cloud.api("POST", "/v2.0/ports", port())["port"]["id"]
     late(("DELETE", f"/v2.0/ports/{two}"), "POST", "/v2.0/subnets", subnet(5))
     whole(6)
+
+
+def test_a_subnet_goes_while_a_router_comes(cloud, late):
+    """What ports formed by themselves goes with the subnet; a router's address, which was given to it, keeps it."""
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
+    slaac = cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net, "cidr": "fd00::/64", "ip_version": 6, "ipv6_address_mode": "slaac",
+                                                           "ipv6_ra_mode": "slaac"}})["subnet"]["id"]
+    router = {"port": {"network_id": net, "device_owner": "network:router_interface",
+                       "fixed_ips": [{"subnet_id": slaac, "ip_address": "fd00::1"}]}}
+    late(("POST", "/v2.0/ports", router), "DELETE", f"/v2.0/subnets/{slaac}", None, wanted=409)
+    assert [f["ip_address"] for f in cloud.api("GET", f"/v2.0/ports?network_id={net}")["ports"][0]["fixed_ips"]] == ["fd00::1"]
+    cloud.api("DELETE", "/v2.0/ports/" + cloud.api("GET", "/v2.0/ports")["ports"][0]["id"])
+    late(("POST", "/v2.0/ports", {"port": {"network_id": net}}), "DELETE", f"/v2.0/subnets/{slaac}", None)
+    assert cloud.api("GET", f"/v2.0/ports?network_id={net}")["ports"][0]["fixed_ips"] == []
 
 
 def test_database_away(cloud_factory):
