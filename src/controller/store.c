@@ -5,6 +5,7 @@
 #include <uthash.h>
 
 #include "base/log.h"
+#include "controller/liveness.h"
 
 LOG_MODULE("store");
 
@@ -31,6 +32,7 @@ struct index {
 struct store {
     struct ovsdb_client *client;
     struct index indexes[N_STORE_INDEXES];
+    struct liveness liveness;
     void (*changed)(void *arg);
     void *arg;
     bool was_connected;
@@ -125,30 +127,6 @@ static void index_remove(struct index *x, const struct ovsdb_row *row)
     }
 }
 
-static void on_change(struct ovsdb_client *c WR_UNUSED, const char *table, enum ovsdb_change change,
-                      const struct ovsdb_row *row, const struct ovsdb_row *old, void *arg)
-{
-    struct store *s = arg;
-
-    for (int i = 0; i < N_STORE_INDEXES; i++) {
-        const struct index_spec *spec = &specs[i];
-
-        if (strcmp(spec->table, table) != 0) {
-            continue;
-        }
-        if (change == OVSDB_MODIFY && ovsdb_row_column_equal(row, old, spec->columns[0]) &&
-            (!spec->columns[1] || ovsdb_row_column_equal(row, old, spec->columns[1]))) {
-            continue;
-        }
-        if (change != OVSDB_INSERT) {
-            index_remove(&s->indexes[i], row);
-        }
-        if (change != OVSDB_DELETE) {
-            index_add(&s->indexes[i], row, row_key(spec, row));
-        }
-    }
-}
-
 static const struct bucket *find_bucket(const struct store *s, enum store_index i, const char *key)
 {
     struct bucket *b;
@@ -185,7 +163,73 @@ const char *store_string(const struct ovsdb_row *row, const char *column)
     return s ? s : "";
 }
 
+/* ---- heartbeats ---- */
+
+static void on_offset_stored(const struct ovsdb_result *result, void *arg WR_UNUSED)
+{
+    if (result->status == OVSDB_TXN_ERROR) { /* without a connection the next heartbeat has it written */
+        log_limited(LOG_LEVEL_WARN, "an agent's clock offset was refused: %s", result->error);
+    }
+}
+
+static void heartbeat_changed(struct store *s, enum ovsdb_change change, const struct ovsdb_row *row,
+                              const struct ovsdb_row *old)
+{
+    int64_t offset, at = ovsdb_row_int(row, "at", 0);
+
+    if (change == OVSDB_DELETE) {
+        liveness_gone(&s->liveness, row);
+        return;
+    }
+    if ((change == OVSDB_MODIFY && ovsdb_row_column_equal(row, old, "at")) ||
+        !liveness_beat(&s->liveness, row, at, time_mono_ms(), time_wall_ms(), &offset)) {
+        return;
+    }
+    /* A database of an older version has no such column. */
+    if (ovsdb_row_size(row, "clock_offset") &&
+        llabs(offset - ovsdb_row_int(row, "clock_offset", 0)) > LIVENESS_TOLERANCE_S) {
+        struct ovsdb_txn *txn = ovsdb_client_txn(s->client);
+
+        log_info("the clock of agent %s is %lld s off", store_string(row, "agent_id"), (long long)-offset);
+        ovsdb_set_int(ovsdb_txn_update(txn, "Heartbeat", ovsdb_row_uuid(row)), "clock_offset", offset);
+        ovsdb_txn_commit(txn, on_offset_stored, NULL);
+    }
+}
+
+int64_t store_heartbeat_age(const struct store *s, const struct ovsdb_row *row)
+{
+    return liveness_age(&s->liveness, row, ovsdb_row_int(row, "at", 0), ovsdb_row_int(row, "clock_offset", 0),
+                        time_mono_ms(), time_wall_ms());
+}
+
 /* ---- the session ---- */
+
+static void on_change(struct ovsdb_client *c WR_UNUSED, const char *table, enum ovsdb_change change,
+                      const struct ovsdb_row *row, const struct ovsdb_row *old, void *arg)
+{
+    struct store *s = arg;
+
+    if (!strcmp(table, "Heartbeat")) {
+        heartbeat_changed(s, change, row, old);
+    }
+    for (int i = 0; i < N_STORE_INDEXES; i++) {
+        const struct index_spec *spec = &specs[i];
+
+        if (strcmp(spec->table, table) != 0) {
+            continue;
+        }
+        if (change == OVSDB_MODIFY && ovsdb_row_column_equal(row, old, spec->columns[0]) &&
+            (!spec->columns[1] || ovsdb_row_column_equal(row, old, spec->columns[1]))) {
+            continue;
+        }
+        if (change != OVSDB_INSERT) {
+            index_remove(&s->indexes[i], row);
+        }
+        if (change != OVSDB_DELETE) {
+            index_add(&s->indexes[i], row, row_key(spec, row));
+        }
+    }
+}
 
 static void on_connected(struct ovsdb_client *c, bool connected, void *arg)
 {
@@ -197,6 +241,7 @@ static void on_connected(struct ovsdb_client *c, bool connected, void *arg)
         log_info("connection to the database lost: %s", ovsdb_client_last_error(c));
     }
     s->was_connected = connected;
+    liveness_lost(&s->liveness);
     s->changed(s->arg);
 }
 
@@ -204,6 +249,7 @@ static void on_updated(struct ovsdb_client *c WR_UNUSED, void *arg)
 {
     struct store *s = arg;
 
+    liveness_complete(&s->liveness, time_mono_ms());
     s->changed(s->arg);
 }
 
@@ -254,6 +300,7 @@ void store_destroy(struct store *s)
     for (int i = 0; i < N_STORE_INDEXES; i++) {
         index_free(&s->indexes[i]);
     }
+    liveness_done(&s->liveness);
     free(s);
 }
 

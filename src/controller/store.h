@@ -56,6 +56,9 @@ const struct ovsdb_row *store_row(const struct store *s, enum store_index i, con
 #define STORE_FOR_EACH(entry, store, index, key)                                                                       \
     for (const struct store_entry *entry = store_find(store, index, key); entry; entry = entry->next)
 
+/* Milliseconds since Heartbeat ROW came, whatever the clock of the agent's host says. */
+int64_t store_heartbeat_age(const struct store *s, const struct ovsdb_row *row);
+
 /* A string column, "" where empty. */
 const char *store_string(const struct ovsdb_row *row, const char *column);
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's API: driven by the real `openstack` client, by raw HTTP with what no client should send, by two controllers at
 once, and without its database."""
+import calendar
 import collections
 import concurrent.futures
 import contextlib
@@ -439,8 +440,6 @@ def test_agents_and_port_status(cloud, network):
     transact({"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv1", "up": True}})
     wait_for("the port to be active", lambda: state() == "ACTIVE", 10)
     assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv3"}})["port"]["status"] == "DOWN"
-    transact({"op": "update", "table": "Heartbeat", "where": [], "row": {"at": now - 80}})
-    wait_for("the agent to be down", lambda: cloud.api("GET", "/v2.0/agents?host=hv1")["agents"][0]["alive"] is False, 10)
     assert cloud.api("PUT", f"/v2.0/agents/{aid}", {"agent": {"admin_state_up": False}})["agent"]["admin_state_up"] is False
     assert cloud.request("DELETE", f"/v2.0/agents/{aid}")[0] == 204
     assert cloud.api("GET", "/v2.0/agents")["agents"] == []
@@ -451,7 +450,87 @@ def test_agents_and_port_status(cloud, network):
     assert port["id"] not in left
 
 
+def test_agents_whose_clock_is_off(cloud):
+    """A heartbeat counts when it comes; later controllers learn from the database what clock it is by."""
+    wall = int(time.time())
+
+    def transact(*ops):
+        return json.loads(run("ovsdb-client", "transact", cloud.overlay, json.dumps(["Warren", *ops])).stdout)
+
+    def offsets():
+        rows, = transact({"op": "select", "table": "Heartbeat", "where": [], "columns": ["agent_id", "clock_offset"]})
+        return {row["agent_id"][:2]: row["clock_offset"] for row in rows["rows"]}
+
+    def agents(port):
+        return {a["host"]: a["alive"] for a in at(cloud, port, "GET", "/v2.0/agents")[1].get("agents", [])}
+
+    off = {"behind": -3600, "right": 2, "ahead": 3600}
+    ids = {host: f"{i}{i}111111-2222-4333-8444-555555555555" for i, host in enumerate(off, 1)}
+    transact(*({"op": "insert", "table": "Agent", "row": {"id": ids[host], "host": host, "agent_type": "Open vSwitch agent"}} for host in off),
+             *({"op": "insert", "table": "Heartbeat", "row": {"agent_id": ids[host], "at": wall + off[host]}} for host in off))
+    alive = dict.fromkeys(off, True)
+    wait_for("all to be alive", lambda: agents(cloud.port) == alive, 5)
+    for a in cloud.api("GET", "/v2.0/agents")["agents"]:
+        assert abs(calendar.timegm(time.strptime(a["heartbeat_timestamp"], "%Y-%m-%d %H:%M:%S")) - wall) < 15, a
+    wait_for("the offsets", lambda: all(abs(offsets()[i] - o) < 15 for i, o in (("11", 3600), ("22", 0), ("33", -3600))), 5)
+    assert offsets()["22"] == 0  # not worth a transaction
+    with second(cloud, cloud.overlay) as port:
+        wait_for("the second controller", lambda: agents(port) == alive, 5)
+    # Silent since 80 s before a controller starts, whatever the clock.
+    transact(*({"op": "mutate", "table": "Heartbeat", "where": [["agent_id", "==", ids[host]]], "mutations": [["clock_offset", "-=", 80]]}
+               for host in off))
+    with second(cloud, cloud.overlay) as port:
+        wait_for("the third controller", lambda: agents(port) == dict.fromkeys(off, False), 5)
+        assert agents(cloud.port) == alive  # it heard them itself
+        transact({"op": "mutate", "table": "Heartbeat", "where": [], "mutations": [["at", "+=", 10]]})
+        wait_for("the next heartbeat", lambda: agents(port) == alive, 5)
+    for i in ids.values():
+        cloud.api("DELETE", f"/v2.0/agents/{i}")
+    assert offsets() == {}
+
+
+def test_a_database_of_an_older_version(cloud_factory):
+    """Without the offset's column each controller goes by what it hears; converted under way, the database has it from then on."""
+    cloud = cloud_factory()
+    cloud.allowed_warnings = ["overlay.sock"]
+    schema = json.loads((cloud.schemadir / "warren.ovsschema").read_text())
+    del schema["tables"]["Heartbeat"]["columns"]["clock_offset"]
+    (cloud.dir / "controller").mkdir(parents=True)
+    (cloud.dir / "old.ovsschema").write_text(json.dumps({**schema, "version": "1.0.0"}))
+    run("ovsdb-tool", "create", cloud.dir / "controller/warren.db", cloud.dir / "old.ovsschema")
+    cloud.controller_up(cloud.api_port)
+
+    def beat(at):
+        row = {"agent_id": UNKNOWN, "at": at}
+        reply = run("ovsdb-client", "transact", cloud.overlay, json.dumps([
+            "Warren", {"op": "insert", "table": "Agent", "row": {"id": UNKNOWN, "host": "hv1"}} if at == 1000 else {"op": "comment", "comment": ""},
+            {"op": "delete", "table": "Heartbeat", "where": []}, {"op": "insert", "table": "Heartbeat", "row": row}])).stdout
+        assert "error" not in reply, reply
+
+    def alive():
+        return [a["alive"] for a in cloud.request("GET", "/v2.0/agents")[1].get("agents", [])] == [True]
+
+    beat(1000)
+    wait_for("the agent", alive, 5)
+    run("ovsdb-client", "convert", cloud.overlay, cloud.schemadir / "warren.ovsschema")
+    wait_for("the controller to come back", lambda: cloud.request("GET", "/healthz")[0] == 200)
+    beat(1010)
+    wait_for("the agent", alive, 5)
+    wait_for("the offset", lambda: run("ovsdb-client", "--format=csv", "--no-headings", "dump", cloud.overlay, "Heartbeat", "clock_offset"
+                                       ).stdout.split()[-1] > "1000000000", 5)
+
+
 # ---- two controllers, no database
+
+@contextlib.contextmanager
+def second(cloud, database):
+    """The port of one more controller."""
+    port = cloud.api_port + 1
+    cloud.world.spawn("controller-2", [cloud.program("warren-controller"), "--overlay-db", database, "--listen", f"127.0.0.1:{port}"],
+                      ready="ready")
+    yield port
+    assert cloud.world.kill("controller-2") == 0
+
 
 def at(cloud: Cloud, port, method, path, body=None):
     other = Cloud.__new__(Cloud)
@@ -460,15 +539,17 @@ def at(cloud: Cloud, port, method, path, body=None):
 
 
 def test_two_controllers_never_collide(cloud):
-    second = cloud.api_port + 1
-    cloud.world.spawn("controller-2", [cloud.program("warren-controller"), "--overlay-db", cloud.overlay, "--listen",
-                                       f"127.0.0.1:{second}"], ready="ready")
+    with second(cloud, cloud.overlay) as other:
+        never_collide(cloud, other)
+
+
+def never_collide(cloud, other):
     net = cloud.api("POST", "/v2.0/networks", {"network": {"name": "race"}})["network"]
     cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": "10.1.0.0/26", "ip_version": 4}})
 
     def everywhere(path, body, times):
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
-            return list(pool.map(lambda i: at(cloud, (cloud.port, second)[i & 1], "POST", path, body), range(times)))
+            return list(pool.map(lambda i: at(cloud, (cloud.port, other)[i & 1], "POST", path, body), range(times)))
 
     # 61 addresses for 70 who ask: all are handed out, each once.
     got = everywhere("/v2.0/ports", {"port": {"network_id": net["id"]}}, 70)
@@ -481,10 +562,9 @@ def test_two_controllers_never_collide(cloud):
         got = collections.Counter(status for status, _ in everywhere(f"/v2.0/{path}", body, 8))
         assert got[201] == 1 and set(got) <= {201, 400, 409}, (path, got)
     # Overlapping subnets, not equal ones: no index refuses these.
-    got = [at(cloud, second, "POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": c, "ip_version": 4}})[0]
+    got = [at(cloud, other, "POST", "/v2.0/subnets", {"subnet": {"network_id": net["id"], "cidr": c, "ip_version": 4}})[0]
            for c in ("10.7.0.0/16", "10.7.1.0/24")]
     assert got == [201, 400]
-    assert cloud.world.kill("controller-2") == 0
 
 
 class Relay:
@@ -550,9 +630,6 @@ def eui64(prefix, mac):
 def late(cloud):
     """Calls to a second controller that has not heard yet what was done at the first: late(FIRST, METHOD, PATH, BODY)."""
     relay = Relay(cloud.dir / "relay.sock", cloud.overlay.removeprefix("unix:"))
-    port = cloud.api_port + 1
-    cloud.world.spawn("controller-late", [cloud.program("warren-controller"), "--overlay-db", f"unix:{cloud.dir}/relay.sock", "--listen",
-                                          f"127.0.0.1:{port}"], ready="ready")
 
     def call(first, method, path, body, wanted=None):
         settled = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
@@ -566,8 +643,8 @@ def late(cloud):
         assert status == wanted if wanted else status in (200, 201, 204), reply
         return reply
 
-    yield call
-    assert cloud.world.kill("controller-late") == 0
+    with second(cloud, f"unix:{cloud.dir}/relay.sock") as port:
+        yield call
     relay.close()
 
 
