@@ -24,10 +24,12 @@ struct overlay {
     struct event *heartbeat;
     char *networks; /* ids of the networks in the present conditions, joined */
     bool known;
-    int64_t started; /* wall clock, seconds */
-    bool registered; /* our Agent and Endpoint rows are as they should be, this session */
-    bool busy;       /* a transaction about our own rows is under way */
-    bool reporting;  /* one about port status: what it writes is not in the replica yet */
+    int64_t started;        /* wall clock, seconds */
+    bool registered;        /* our Agent and Endpoint rows are as they should be, this session */
+    bool busy;              /* a transaction about our own rows is under way */
+    bool heartbeat_missing; /* our Heartbeat row is, as far as we know: it is inserted */
+    size_t beat_op;         /* its operation on that row */
+    bool reporting;         /* one about port status: what it writes is not in the replica yet */
     char agent_id[UUID_STR_LEN + 1];
 };
 
@@ -123,6 +125,7 @@ static void write_agent(struct overlay *o, struct ovsdb_txn *txn)
         ovsdb_set_string(values, "topic", "N/A");
         ovsdb_set_bool(values, "admin_state_up", true);
         ovsdb_set_int(values, "created_at", o->started);
+        o->heartbeat_missing = true;
     }
     ovsdb_set_string(values, "binary", AGENT_BINARY);
     ovsdb_set_string(values, "configurations", conf);
@@ -147,21 +150,34 @@ static void write_endpoint(struct overlay *o, struct ovsdb_txn *txn)
 }
 
 /* Not read back: other agents' heartbeats are none of our business, and monitoring them would be one row a host, for
- * ever changing. */
+ * ever changing. So whether ours is there yet is known by how many the update found. It is not replaced: controllers
+ * keep beside it what they know of our clock. */
 static void write_first_heartbeat(struct overlay *o, struct ovsdb_txn *txn)
 {
-    ovsdb_txn_delete_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
-    json_t *values = ovsdb_txn_insert(txn, "Heartbeat", NULL);
-    ovsdb_set_string(values, "agent_id", o->agent_id);
+    json_t *values;
+
+    o->beat_op = ovsdb_txn_n_ops(txn);
+    if (o->heartbeat_missing) {
+        values = ovsdb_txn_insert(txn, "Heartbeat", NULL);
+        ovsdb_set_string(values, "agent_id", o->agent_id);
+    } else {
+        values = ovsdb_txn_update_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
+    }
     ovsdb_set_int(values, "at", time_wall_ms() / 1000);
 }
+
+static void do_register(struct overlay *o);
 
 static void on_registered(const struct ovsdb_result *result, void *arg)
 {
     struct overlay *o = arg;
+    bool missing = !o->heartbeat_missing && !ovsdb_result_count(result, o->beat_op);
 
-    o->busy = false;
-    if (result->status == OVSDB_TXN_COMMITTED) {
+    o->busy = o->heartbeat_missing = false;
+    if (result->status == OVSDB_TXN_COMMITTED && missing) {
+        o->heartbeat_missing = true;
+        do_register(o);
+    } else if (result->status == OVSDB_TXN_COMMITTED) {
         o->registered = true;
         log_info("registered as host %s, agent %s", o->config->host, o->agent_id);
         agent_poke(o->agent);

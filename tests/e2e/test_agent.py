@@ -333,9 +333,13 @@ def assert_untouched(before, after):
 
 def test_a_restart_with_nothing_changed_sends_no_flow_mod(cloud):
     before = {bridge: cloud.ages("hv1", bridge) for bridge in ("br-int", "br-tun")}
+    agent = cloud.rows("Agent", host="hv1")[0]["id"]
+    beats = {row["agent_id"]: row for row in cloud.rows("Heartbeat")}
+    cloud.transact({"op": "update", "table": "Heartbeat", "where": [["agent_id", "==", agent]], "row": {"clock_offset": 77}})
     cloud.world.kill("agent-hv1")
     cloud.agent_up("hv1", "--heartbeat-interval", "1")
-    wait_for("a heartbeat", lambda: len(cloud.rows("Heartbeat")) == 2)
+    wait_for("a heartbeat", lambda: cloud.rows("Heartbeat", agent_id=agent)[0]["at"] > beats[agent]["at"])
+    assert cloud.rows("Heartbeat", agent_id=agent)[0]["clock_offset"] == 77  # what controllers know of its clock stays
     for _ in range(10):  # as it reads both databases, not only when it is done
         for bridge, flows in before.items():
             after = cloud.ages("hv1", bridge)
