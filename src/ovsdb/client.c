@@ -13,12 +13,14 @@ LOG_MODULE("ovsdb_client");
 
 /*
  * A connection's course: get_schema → monitor (the newest form that the server knows) → updates. Locks are asked for
- * beside it. Conditions that change wait until the monitor stands and no other change is on its way, so at most one
- * monitor_cond_change is in flight; until its reply the last transaction id must not be used to resume, since the
- * server would resume with rows that we were not told under the old condition.
+ * beside it. Before it the server is asked about itself: a member that is cut off from its cluster answers probes and
+ * shows what it last knew, but carries out no transaction, so it is left for the next remote. Conditions that change
+ * wait until the monitor stands and no other change is on its way, so at most one monitor_cond_change is in flight;
+ * until its reply the last transaction id must not be used to resume, since the server would resume with rows that we
+ * were not told under the old condition.
  */
 
-enum request_kind { REQ_SCHEMA, REQ_MONITOR, REQ_COND_CHANGE, REQ_LOCK, REQ_UNLOCK, REQ_TXN };
+enum request_kind { REQ_SERVER, REQ_SCHEMA, REQ_MONITOR, REQ_COND_CHANGE, REQ_LOCK, REQ_UNLOCK, REQ_TXN };
 
 enum monitor_method { MONITOR_COND_SINCE, MONITOR_COND, MONITOR_PLAIN, N_METHODS };
 
@@ -66,6 +68,7 @@ struct ovsdb_client {
     struct event *end_soon;
 };
 
+#define SERVER_MONITOR "warren_server" /* of the server's own database; the other monitor is "warren" */
 #define NO_TXN_ID "00000000-0000-0000-0000-000000000000"
 
 static int64_t send_request(struct ovsdb_client *c, enum request_kind kind, const char *method, json_t *params,
@@ -364,12 +367,38 @@ bool ovsdb_client_has_lock(const struct ovsdb_client *c, const char *name)
 
 /* ---- session ---- */
 
+/* What the server says of itself (ovsdb-server(7), the _Server database), which those before OVS 2.9 do not have. */
+static void watch_server(struct ovsdb_client *c)
+{
+    send_request(
+        c, REQ_SERVER, "monitor",
+        json_pack("[s, s, {s:[{s:[s, s]}]}]", "_Server", SERVER_MONITOR, "Database", "columns", "name", "connected"),
+        NULL, NULL);
+}
+
+static void on_server(struct ovsdb_client *c, const json_t *tables)
+{
+    json_t *databases = json_object_get(tables, "Database"), *update;
+    const char *uuid;
+
+    json_object_foreach(databases, uuid, update) {
+        const json_t *row = json_object_get(update, "new");
+        const char *name = json_string_value(json_object_get(row, "name"));
+
+        if (name && !strcmp(name, c->database) && json_is_false(json_object_get(row, "connected"))) {
+            session_restart(c->session, "the server is cut off from its cluster");
+            return;
+        }
+    }
+}
+
 static void on_connected(void *arg)
 {
     struct ovsdb_client *c = arg;
     struct lock *l, *next;
 
     c->method = MONITOR_COND_SINCE;
+    watch_server(c);
     send_request(c, REQ_SCHEMA, "get_schema", json_pack("[s]", c->database), NULL, NULL);
     HASH_ITER(hh, c->locks, l, next) {
         send_request(c, REQ_LOCK, "lock", json_pack("[s]", l->name), NULL, l->name);
@@ -438,6 +467,9 @@ static void on_reply(struct ovsdb_client *c, json_t *msg)
     done.lock = TAKE_PTR(r->lock);
     request_free(c, r);
     switch (done.kind) {
+    case REQ_SERVER:
+        on_server(c, result);
+        break;
     case REQ_SCHEMA:
         on_schema(c, result, error);
         break;
@@ -463,6 +495,13 @@ static void on_reply(struct ovsdb_client *c, json_t *msg)
     free(done.lock);
 }
 
+static bool is_about_server(const json_t *params)
+{
+    const char *monitor = json_string_value(json_array_get(params, 0));
+
+    return monitor && !strcmp(monitor, SERVER_MONITOR);
+}
+
 static void on_message(json_t *msg, void *arg)
 {
     struct ovsdb_client *c = arg;
@@ -475,6 +514,8 @@ static void on_message(json_t *msg, void *arg)
         on_update(c, params, REPLICA_UPDATE2, true);
     } else if (!strcmp(method, "update2")) {
         on_update(c, params, REPLICA_UPDATE2, false);
+    } else if (!strcmp(method, "update") && is_about_server(params)) {
+        on_server(c, json_array_get(params, 1));
     } else if (!strcmp(method, "update")) {
         on_update(c, params, REPLICA_UPDATE1, false);
     } else if (!strcmp(method, "locked") || !strcmp(method, "stolen")) {

@@ -29,6 +29,7 @@ struct world {
     struct strbuf methods; /* what the client asked for */
     char since[64];        /* the transaction id of the last monitor_cond_since */
     bool modern;           /* the server knows monitor_cond_since */
+    bool cut_off;          /* … and no other member of its cluster */
     bool echo_answered;
     int connections;
 };
@@ -46,6 +47,17 @@ static void reply(struct world *w, const json_t *request, const char *result, co
     say(w, text);
 }
 
+/* Old servers have no such database. */
+static void serve_about_itself(struct world *w, const json_t *request)
+{
+    _cleanup_free_ char *rows =
+        xasprintf("{\"Database\":{\"" U1 "\":{\"new\":{\"name\":\"other\",\"connected\":false}},\"" ID_7
+                  "\":{\"new\":{\"name\":\"D\",\"connected\":%s}}}}",
+                  w->cut_off ? "false" : "true");
+
+    reply(w, request, w->modern ? rows : "null", w->modern ? "null" : "{\"error\":\"unknown database\"}");
+}
+
 static void serve(struct world *w, const json_t *request)
 {
     const char *method = json_string_value(json_object_get(request, "method"));
@@ -53,6 +65,11 @@ static void serve(struct world *w, const json_t *request)
     if (!method) {
         const char *id = json_string_value(json_object_get(request, "id"));
         w->echo_answered = id && !strcmp(id, "probe") && json_is_array(json_object_get(request, "result"));
+        return;
+    }
+    const char *database = json_string_value(json_array_get(json_object_get(request, "params"), 0));
+    if (database && !strcmp(database, "_Server")) {
+        serve_about_itself(w, request);
         return;
     }
     strbuf_addf(&w->methods, "%s ", method);
@@ -213,8 +230,29 @@ static void a_cluster_of_two_ages(void **state)
     world_stop(&w);
 }
 
+/* A member that is cut off shows what it last knew, and nothing of it is taken. */
+static void a_member_cut_off(void **state)
+{
+    struct world w = {.modern = true};
+
+    (void)state;
+    world_start(&w, (const char *const[]){"name", NULL});
+    w.cut_off = true;
+    strbuf_done(&w.methods);
+    say(&w, "{\"id\":null,\"method\":\"update\",\"params\":[\"warren_server\",{\"Database\":{\"" ID_7
+            "\":{\"old\":{\"connected\":true},\"new\":{\"name\":\"D\",\"connected\":false}}}}]}");
+    RUN_UNTIL(&w, !ovsdb_client_is_connected(w.client));
+    assert_non_null(strstr(ovsdb_client_last_error(w.client), "cut off"));
+    RUN_UNTIL(&w, w.connections == 3);
+    assert_null(strstr(strbuf_str(&w.methods), "monitor"));
+    w.cut_off = false;
+    RUN_UNTIL(&w, ovsdb_client_is_synced(w.client));
+    world_stop(&w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_old_server), cmocka_unit_test(a_cluster_of_two_ages)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_old_server), cmocka_unit_test(a_cluster_of_two_ages),
+                                       cmocka_unit_test(a_member_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
