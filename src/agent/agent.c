@@ -61,7 +61,8 @@ static void pass(struct agent *a)
                           .arp_responder = a->config.arp_responder,
                       }};
 
-    if (!host_synced(a->host)) {
+    /* A VLAN that is on its way into the switch's database looks free, and would be another network's in the flows. */
+    if (!host_synced(a->host) || host_writing(a->host)) {
         return;
     }
     if (!a->is_ready && host_has_bridges(a->host)) {

@@ -58,6 +58,8 @@ int host_create(struct event_base *base, struct agent *a, const struct agent_con
                 char **ret_error);
 void host_destroy(struct host *h);
 bool host_synced(const struct host *h);
+/* What was written is not known to be there yet. When it is, there will be another pass. */
+bool host_writing(const struct host *h);
 /* Both bridges and their patch ports exist in the database. */
 bool host_has_bridges(const struct host *h);
 /* Adds what the switch's database says: ofports, dead ports, local VLANs (assigned where there are none). */

@@ -97,6 +97,11 @@ bool host_synced(const struct host *h)
     return ovsdb_client_is_synced(h->client);
 }
 
+bool host_writing(const struct host *h)
+{
+    return h->busy;
+}
+
 bool host_has_bridges(const struct host *h)
 {
     return find_port(h, find_bridge(h, BR_INT), PATCH_TUN) && find_port(h, find_bridge(h, BR_TUN), PATCH_INT);
@@ -469,9 +474,6 @@ static void apply_ports(struct host *h, const struct state *s, struct ovsdb_txn 
 
 bool host_apply_bridges(struct host *h)
 {
-    if (h->busy) {
-        return true;
-    }
     struct ovsdb_txn *txn = ovsdb_client_txn(h->client);
     apply_bridges(h, txn);
     return commit(h, txn);
@@ -479,9 +481,6 @@ bool host_apply_bridges(struct host *h)
 
 bool host_apply(struct host *h, const struct state *s)
 {
-    if (h->busy) {
-        return true;
-    }
     struct ovsdb_txn *txn = ovsdb_client_txn(h->client);
     apply_bridges(h, txn);
     apply_tunnels(h, s, txn);

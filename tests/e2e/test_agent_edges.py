@@ -10,6 +10,7 @@ import time
 import pytest
 from captures import Capture
 from overlay import HandFilledCloud
+from relay import Relay
 from scapy.all import Ether
 from world import LabError, run, wait_for
 
@@ -51,6 +52,44 @@ def plug(cloud, hv, name, port_id, extra=()):
     w.ip(cloud.hv_ns(hv), "link", "set", tap, "up")
     cloud.vsctl(hv, "add-port", "br-int", tap, *extra, "--", "set", "Interface", tap, f"external_ids:iface-id={port_id}")
     return ns, tap
+
+
+def test_a_vlan_that_is_being_written_goes_to_no_other_network(make_cloud):
+    """Which VLANs are taken is known again when the switch's database has the last ones; until then no network gets one."""
+    cloud = make_cloud(("hv1",))
+    red, green, blue = (cloud.network(name) for name in ("red", "green", "blue"))
+    red1, green1 = (cloud.new_port({"name": n["name"], "binding:host_id": "hv1"}, n) for n in (red, green))
+    cloud.delete_port(green1["id"])  # for now
+    _, red_tap = plug(cloud, "hv1", "r1", red1["id"])
+    wait_for("red1's port", lambda: cloud.port_up(red1["id"]) is True, 10)
+    red_vlan = cloud.ovs("hv1", "Port", red_tap, "tag")
+    relay = Relay(cloud.rundir("hv1") / "relay.sock", cloud.rundir("hv1") / "db.sock")
+    cloud.world.kill("agent-hv1")
+    cloud.agent_up("hv1", "--db", f"unix:{cloud.rundir('hv1')}/relay.sock")
+    green1 = cloud.new_port({"name": "g1", "binding:host_id": "hv1"}, green)
+    vlan_of = lambda n: [int(v, 0) & 0xfff for flow in cloud.flows("hv1", "br-tun", "table=4") if f"tun_id={n['vni']:#x} " in flow  # noqa: E731
+                         for v in re.findall(r"set_field:(\d+)->vlan_vid", flow)]
+    wait_for("green's flows", lambda: vlan_of(green), 10)
+
+    # Green's VLAN is on its way into the database when red's becomes free, and blue comes.
+    relay.asked.clear()
+    relay.speaking.clear()
+    _, green_tap = plug(cloud, "hv1", "g1", green1["id"])
+    assert relay.asked.wait(10)
+    (green_vlan,) = vlan_of(green)
+    assert green_vlan != red_vlan
+    cloud.vsctl("hv1", "del-port", red_tap)
+    blue_operations = cloud.port_operations({"name": "b1", "binding:host_id": "hv1"}, blue)[1]
+    cloud.transact(*cloud.delete_port_operations(red1["id"]), *blue_operations)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert vlan_of(blue) != [green_vlan], cloud.flows("hv1", "br-tun", "table=4")
+        time.sleep(0.05)
+    relay.speaking.set()
+    wait_for("blue's flows", lambda: vlan_of(blue) not in ([], [green_vlan]), 10)
+    assert cloud.ovs("hv1", "Port", green_tap, "tag") == green_vlan and vlan_of(green) == [green_vlan]
+    wait_for("green1's port", lambda: cloud.port_up(green1["id"]) is True, 10)
+    relay.close()
 
 
 def test_a_vlan_that_is_used_again_inherits_nothing(make_cloud):

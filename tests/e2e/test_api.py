@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 import urllib.parse
 
@@ -21,6 +20,7 @@ import pytest
 from cloud import Cloud
 from conftest import free_port
 from openstack_client import OpenstackClient
+from relay import Relay
 from world import wait_for, run
 
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -567,59 +567,6 @@ def never_collide(cloud, other):
     assert got == [201, 400]
 
 
-class Relay:
-    """A way to the database that can be held up: what the client says arrives, what it should hear waits."""
-
-    def __init__(self, path, database):
-        self.listener, self.database, self.sockets = socket.socket(socket.AF_UNIX), str(database), []
-        self.flowing, self.asked = threading.Event(), threading.Event()
-        self.flowing.set()
-        self.listener.bind(str(path))
-        self.listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        try:
-            while True:
-                client, server = self.listener.accept()[0], socket.socket(socket.AF_UNIX)
-                server.connect(self.database)
-                self.sockets += [client, server]
-                threading.Thread(target=self._carry, args=(client, server, lambda data: b'"transact"' in data and self.asked.set()), daemon=True).start()
-                threading.Thread(target=self._carry, args=(server, client, lambda data: self.flowing.wait()), daemon=True).start()
-        except OSError:
-            pass  # the end
-
-    @staticmethod
-    def _carry(source, sink, before):
-        try:
-            while data := source.recv(1 << 16):
-                before(data)
-                sink.sendall(data)
-        except OSError:
-            pass
-        for s in (source, sink):
-            with contextlib.suppress(OSError):
-                s.shutdown(socket.SHUT_RDWR)
-
-    @contextlib.contextmanager
-    def held(self):
-        """Until somebody has asked the database something."""
-        self.asked.clear()
-        self.flowing.clear()
-        try:
-            yield
-            assert self.asked.wait(10)
-        finally:
-            self.flowing.set()
-
-    def close(self):
-        self.flowing.set()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        os.unlink(self.listener.getsockname())
-        for s in (self.listener, *self.sockets):
-            s.close()
-
-
 def eui64(prefix, mac):
     b = bytes.fromhex(mac.replace(":", ""))
     return str(ipaddress.IPv6Address(ipaddress.ip_network(prefix).network_address + int.from_bytes(
@@ -634,11 +581,13 @@ def late(cloud):
     def call(first, method, path, body, wanted=None):
         settled = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
         wait_for("the second controller", lambda: at(cloud, port, "GET", f"/v2.0/networks/{settled}")[0] == 200)
-        with concurrent.futures.ThreadPoolExecutor(1) as pool, relay.held():
+        relay.asked.clear()
+        relay.hearing.clear()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
             cloud.api(*first)
             answer = pool.submit(at, cloud, port, method, path, body)
             assert relay.asked.wait(10)
-            relay.flowing.set()
+            relay.hearing.set()
             status, reply = answer.result(20)
         assert status == wanted if wanted else status in (200, 201, 204), reply
         return reply
