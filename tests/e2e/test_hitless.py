@@ -322,7 +322,7 @@ def test_detour_is_changed(cloud, change):
     wait_for("a first one to be forwarded", lambda: super_packets_arrive(cloud), 20)  # a start may be so recent that packets wait
     world.sh(ns, *change.format(*before).split())
     wait_for("another one", lambda: detour() and not set(detour().values()) & set(before.values()), 5)
-    assert super_packets_arrive(cloud)
+    wait_for("it to be whole", lambda: super_packets_arrive(cloud), 5)  # it is there before its route and its program
     with cloud.switches_frozen():
         assert super_packets_arrive(cloud)
 
