@@ -92,8 +92,8 @@ INLINE void exact_count(const struct exact_place *place, const struct exact *e, 
     slot_count_bytes(slot, len, now);
 }
 
-/* The outer headers in front of a packet whose room for them is made, and which was LEN bytes long. */
-INLINE long exact_write(struct __sk_buff *skb, struct exact *e, __u32 len)
+/* The outer headers in front of a packet, where room for them is. */
+INLINE long exact_write(struct __sk_buff *skb, struct exact *e)
 {
     __u32 ip_len = skb->len - ETH_HLEN, l4 = ETH_HLEN + (e->flags & EXACT_IPV6 ? 40 : 20);
     __u64 head_len = e->head_len;
@@ -197,7 +197,7 @@ GLOBAL int exact_port(struct __sk_buff *skb)
         return EXACT_NONE;
     }
     exact_count(&place, e, slot, len, now);
-    if (exact_write(skb, e, len)) {
+    if (exact_write(skb, e)) {
         count_tx_drop(e->port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
