@@ -24,9 +24,8 @@
 #define EXACT_NONE (-4) /* no entry is the packet's */
 #define EXACT_BUSY (-5) /* nor will there be one for now */
 
-#define EXACT_LINE 32      /* entries that lie together; a power of 2 */
-#define EXACT_HELD 1u      /* of a tag: the place is kept from others */
-#define EXACT_TURN_BITS 22 /* ns; a connection asks for a place that is another's in one such turn of 16 */
+#define EXACT_LINE 32                          /* entries that lie together; a power of 2 */
+#define EXACT_HELD 1u                          /* of a tag: the place is kept from others */
 #define EXACT_HEAD_MIN (2 * ETH_HLEN + 20 + 8) /* outer headers with the inner Ethernet header: GRE with a key */
 #define EXACT_HEAD 88
 #define EXACT_L3 ETH_HLEN
@@ -98,17 +97,17 @@ struct exact_place {
     struct ebpf_lookup_stats *stats;
     __u32 index;
     __u16 tag; /* the connection's, without EXACT_HELD; never zero */
-    __u64 hash;
 };
 
 /* False: there are no places. */
 INLINE bool exact_place_of(__u64 addrs, __u32 ports, struct exact_place *ret)
 {
-    __u64 hash = (addrs ^ ports) * 0x9ddfea08eb382d69ull;
+    __u64 hash = addrs * 0x9ddfea08eb382d69ull;
     __u32 zero = 0;
 
-    ret->hash = hash;
-    ret->index = hash >> 40 & (EBPF_EXACT_PLACES - 1);
+    /* The upper half depends on every bit of the addresses, and then on every bit of the ports. */
+    hash = (hash >> 32 ^ ports) * 0xc2b2ae3d27d4eb4full;
+    ret->index = hash >> 33 & (EBPF_EXACT_PLACES - 1);
     ret->tag = hash >> 48 | 2 * EXACT_HELD;
     ret->tag &= ~EXACT_HELD;
     ret->stats = bpf_map_lookup_elem(&lookups, &zero);
@@ -126,10 +125,10 @@ INLINE bool exact_is_own(const struct exact_place *p)
     return (*exact_tag(p) & ~EXACT_HELD) == p->tag;
 }
 
-/* It is another's, and it is not the time to ask whether it is still in use. */
-INLINE bool exact_is_busy(const struct exact_place *p, __u64 now)
+/* It is another's. One packet in 16 asks whether it is still in use. */
+INLINE bool exact_is_busy(const struct exact_place *p)
 {
-    return *exact_tag(p) & EXACT_HELD && !exact_is_own(p) && ((p->hash >> 20 ^ now >> EXACT_TURN_BITS) & 15);
+    return *exact_tag(p) & EXACT_HELD && !exact_is_own(p) && bpf_get_prandom_u32() & 15;
 }
 
 INLINE struct exact *exact_at(const struct exact_place *p)

@@ -176,7 +176,7 @@ GLOBAL int exact_port(struct __sk_buff *skb)
         return EXACT_NONE;
     }
     if (!exact_is_own(&place)) {
-        return exact_is_busy(&place, now) ? EXACT_BUSY : EXACT_NONE;
+        return exact_is_busy(&place) ? EXACT_BUSY : EXACT_NONE;
     }
     e = exact_at(&place);
     if (!e || !exact_is_of(e, frame)) {
@@ -293,7 +293,7 @@ GLOBAL int exact_uplink(struct __sk_buff *skb)
         return EXACT_NONE;
     }
     if (!exact_is_own(&place)) {
-        return exact_is_busy(&place, now) ? EXACT_BUSY : EXACT_NONE;
+        return exact_is_busy(&place) ? EXACT_BUSY : EXACT_NONE;
     }
     e = exact_at(&place);
     if (!e || !exact_is_of(e, frame)) {
