@@ -122,17 +122,38 @@ static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
     }
 }
 
-/* Runs F until it has an entry, which the last of these runs goes by. */
-static void warm(const struct way *w, const struct frame *f)
+/* What a frame gives, and whether that was by the cache. */
+static int given(const struct way *w, const struct frame *f, bool *ret_exact)
 {
     uint64_t before = exact_hits(&maps);
     uint8_t out[1024];
     size_t n;
+    int action = run_frame(w, f, out, &n);
 
-    for (int i = 0; i < 3; i++) { /* the first asks for the next hop, the second is remembered */
-        assert_int_equal(run_frame(w, f, out, &n), TC_ACT_REDIRECT);
+    *ret_exact = exact_hits(&maps) != before;
+    return action;
+}
+
+/* F has an entry, or comes to have one within N packets (*RET_N: so many): the first asks for the next hop, the second
+ * is remembered, one of 16 asks for a place that somebody left, and on a busy machine an entry may expire meanwhile. */
+static bool has_place(const struct way *w, const struct frame *f, unsigned int n, unsigned int *ret_n)
+{
+    bool exact = false;
+    unsigned int i = 0;
+
+    while (i < n && !exact) {
+        assert_int_equal(given(w, f, &exact), TC_ACT_REDIRECT);
+        i++;
     }
-    assert_true(exact_hits(&maps) > before);
+    if (ret_n) {
+        *ret_n = i;
+    }
+    return exact;
+}
+
+static void warm(const struct way *w, const struct frame *f)
+{
+    assert_true(has_place(w, f, 200, NULL));
 }
 
 /* The configuration that all ways have in common. */
@@ -218,6 +239,8 @@ static void compare(const struct way *w, dp_flow_id id)
     struct frame first, f;
     uint8_t got[1024], want[1024];
     size_t got_len, want_len;
+    unsigned int n_its = 0;
+    int64_t since;
     uint64_t before;
     int action;
 
@@ -226,6 +249,7 @@ static void compare(const struct way *w, dp_flow_id id)
     for (unsigned int i = 0; i < ROUNDS; i++) {
         bool is_its;
 
+        since = time_mono_ms();
         if (!(i & 1)) { /* else what the round before left in the cache */
             warm(w, &first);
         }
@@ -233,7 +257,10 @@ static void compare(const struct way *w, dp_flow_id id)
         is_its = change(w, &f);
         before = exact_hits(&maps);
         action = run_frame(w, &f, got, &got_len);
-        assert_true(!is_its || i & 1 || exact_hits(&maps) > before);
+        if (is_its && !(i & 1) && time_mono_ms() - since < 50) { /* or it may have expired */
+            assert_true(exact_hits(&maps) > before);
+            n_its++;
+        }
         ebpf_maps_changed(&maps);
         before = exact_hits(&maps);
         if (action != run_frame(w, &f, want, &want_len) || got_len != want_len || memcmp(got, want, got_len) ||
@@ -248,6 +275,7 @@ static void compare(const struct way *w, dp_flow_id id)
                 f.len, f.mark, f.gso_size, want_len);
         }
     }
+    assert_true(n_its);
     forget(id);
 }
 
@@ -267,18 +295,6 @@ static void test_whatever_comes(void **state WR_UNUSED)
 
         compare(&w, id++);
     }
-}
-
-/* What a frame gives, and whether that was by the cache. */
-static int given(const struct way *w, const struct frame *f, bool *ret_exact)
-{
-    uint64_t before = exact_hits(&maps);
-    uint8_t out[1024];
-    size_t n;
-    int action = run_frame(w, f, out, &n);
-
-    *ret_exact = exact_hits(&maps) != before;
-    return action;
 }
 
 /* An entry goes with what it stands for. */
@@ -330,6 +346,7 @@ static void test_counts(void **state WR_UNUSED)
 {
     struct way w = {.tcp = true};
     struct dp_flow_stats s;
+    unsigned int n, m;
     struct frame f;
     bool exact;
 
@@ -337,28 +354,46 @@ static void test_counts(void **state WR_UNUSED)
     ways_up();
     make(&w, &f, 1000, 0x10, 50);
     flow_for(&w, &f, 400);
-    warm(&w, &f);
+    assert_true(has_place(&w, &f, 200, &n));
     make(&w, &f, 1000, 0x18, 60);
     assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
     assert_false(exact); /* PSH is new */
-    assert_int_equal(given(&w, &f, &exact), TC_ACT_REDIRECT);
-    assert_true(exact);
+    assert_true(has_place(&w, &f, 200, &m));
     assert_int_equal(ebpf_flows_get_stats(flows, 400, &s), 0);
-    assert_int_equal(s.packets, 5);
-    assert_int_equal(s.bytes, 3 * (54 + 50) + 2 * (54 + 60));
+    assert_int_equal(s.packets, n + 1 + m);
+    assert_int_equal(s.bytes, n * (54 + 50) + (1 + m) * (54 + 60));
     assert_int_equal(s.tcp_flags, 0x18);
     forget(400);
 }
 
-/* F has an entry, or comes to have one within N packets: it may have to be made anew. */
-static bool has_place(const struct way *w, const struct frame *f, unsigned int n)
+/* The path's MTU holds for each packet, to the byte. */
+static void test_path_mtu(void **state WR_UNUSED)
 {
-    bool exact = false;
+    struct way w = {.tcp = true};
+    struct frame f;
+    bool exact;
 
-    for (unsigned int i = 0; i < n && !exact; i++) {
-        given(w, f, &exact);
+    NEEDS_BPF;
+    ways_up();
+    make(&w, &f, 1000, 0x10, 50);
+    flow_for(&w, &f, 700);
+    RUN("ip link set und0 mtu 200");
+    ebpf_maps_changed(&maps);
+    warm(&w, &f);
+    for (unsigned int over = 0; over < 2; over++) {
+        size_t most = 200 - 36 - 54; /* outer headers; inner ones */
+
+        make(&w, &f, 1000, 0x10, most + over);
+        if (over) {
+            last_upcall.kind = 0;
+            assert_int_equal(given(&w, &f, &exact), TC_ACT_SHOT);
+            assert_int_equal(last_upcall.kind, EBPF_UPCALL_OUTPUT);
+        } else {
+            warm(&w, &f);
+        }
     }
-    return exact;
+    RUN("ip link set und0 mtu 1500");
+    forget(700);
 }
 
 /* A place is its connection's until that ends, and another's at once then. */
@@ -375,19 +410,19 @@ static void test_places(void **state WR_UNUSED)
     put_flow(500, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
     make(&w, &first, 1000, 0x10, 0);
     make(&w, &fin, 1000, 0x11, 0);
-    assert_true(has_place(&w, &fin, 3)); /* FIN is no news to the flow from here on */
-    for (; port < 60000; port++) {       /* of so many one meets the first */
+    assert_true(has_place(&w, &fin, 200, NULL)); /* FIN is no news to the flow from here on */
+    for (; port < 60000; port++) {               /* of so many one meets the first */
         make(&w, &other, (uint16_t)port, 0x10, 0);
-        assert_true(has_place(&w, &first, 3));
-        if (!has_place(&w, &other, 3)) {
+        assert_true(has_place(&w, &first, 200, NULL));
+        if (!has_place(&w, &other, 3, NULL)) {
             break;
         }
         make(&w, &other, (uint16_t)port, 0x11, 0); /* its place is free for the next one */
-        assert_true(has_place(&w, &other, 3));
+        assert_true(has_place(&w, &other, 200, NULL));
     }
     assert_true(port < 60000);
-    assert_true(has_place(&w, &fin, 3));
-    assert_true(has_place(&w, &other, 3));
+    assert_true(has_place(&w, &fin, 200, NULL));
+    assert_true(has_place(&w, &other, 200, NULL));
     forget(500);
 }
 
@@ -411,7 +446,7 @@ static void test_spread(void **state WR_UNUSED)
         make(&w, &f, 1000, 0, 20);
         for (unsigned int k = 0; k < 64; k++) {
             f.b[differ_at[i]]++;
-            n += has_place(&w, &f, 100); /* one of 16 asks for what somebody left */
+            n += has_place(&w, &f, 100, NULL); /* one of 16 asks for what somebody left */
         }
         assert_in_range(n, 48, 64);
         usleep(150000); /* what these have expires */
@@ -423,7 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends),   cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_spread), cmocka_unit_test(test_path_mtu),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
