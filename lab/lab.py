@@ -125,10 +125,10 @@ def command_run(args):
     missing = [program for program in ("warren-switchd", "warren-agent", "warren-controller") if not cloud.program(program).exists()]
     if missing:
         raise LabError(f"{args.build} has no {', '.join(missing)}: `make build` makes them, `--build DIR` says where they are")
-    if Cloud(NAME, args.build).dir.exists():
+    if cloud.dir.exists():
         print("removing what is left of an earlier lab")
         stop()
-    cloud = Cloud(NAME, args.build, args.underlay)
+    cloud = Cloud(NAME, args.build, args.underlay)  # anew: the first has read what an earlier lab left
     try:
         print(f"starting three hypervisors over an IPv{args.underlay} underlay, and the controller", flush=True)
         cloud.up()

@@ -206,7 +206,7 @@ INLINE __u32 outer_ip_len(struct __sk_buff *skb, struct scratch *s, __u32 outer)
     __u32 tag = skb->vlan_present ? TAG_LEN : 0, headers = s->l4 + tag, gso_size = skb->gso_size;
 
     if (gso_size) {
-        return s->encap ? 0 : headers + super_l4_len(skb, s, s->l4, 60) + gso_size + outer;
+        return s->encap ? 0 : headers + super_l4_len(skb, s->key.ip_proto, s->l4, 60) + gso_size + outer;
     }
     return s->encap ? skb->len + outer - s->encap + inner_len(s) - ETH_HLEN : skb->len + outer + tag;
 }

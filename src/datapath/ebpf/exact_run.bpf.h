@@ -52,6 +52,19 @@ INLINE bool exact_is_of(const struct exact *e, const void *frame)
              (ip->frag_off & bpf_htons(0x3fff)) | (ip->ttl ^ e->ttl) | (ip->proto ^ e->proto));
 }
 
+/* The entry of the connection that the frame at FRAME is of, and its place. 0 or EXACT_*. */
+INLINE int exact_find(const void *frame, struct exact_place *ret_place, struct exact **ret_entry)
+{
+    if (!exact_place_of(load64(frame + EXACT_L3 + 12), load32(frame + EXACT_L4), ret_place)) {
+        return EXACT_NONE;
+    }
+    if (!exact_is_own(ret_place)) {
+        return exact_is_busy(ret_place) ? EXACT_BUSY : EXACT_NONE;
+    }
+    *ret_entry = exact_at(ret_place);
+    return *ret_entry && exact_is_of(*ret_entry, frame) ? 0 : EXACT_NONE;
+}
+
 /* The flow of the entry, if it is still there and the packet, whose frame is LEN bytes from BASE on, may go its way
  * now, or NULL. The frame's first EXACT_SEEN bytes are linear, and the entry's. */
 INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_place *place, const struct exact *e,
@@ -125,12 +138,7 @@ INLINE bool exact_is_too_long(struct __sk_buff *skb, const struct exact *e, __u3
     __u32 outer = e->head_len - 2 * ETH_HLEN;
 
     if (skb->gso_size) {
-        const struct w_tcp *tcp = at(skb, EXACT_L4, sizeof(*tcp));
-
-        len = EXACT_L4 + skb->gso_size +
-              (e->proto != IP_PROTO_TCP ? sizeof(struct w_udp)
-               : tcp                    ? (bpf_ntohs(tcp->off_flags) >> 12) * 4
-                                        : 60);
+        len = EXACT_L4 + super_l4_len(skb, e->proto, EXACT_L4, 60) + skb->gso_size;
     }
     return e->mtu && len + outer > e->mtu;
 }
@@ -158,7 +166,7 @@ INLINE int exact_hand_over(struct __sk_buff *skb, const struct exact *e)
 
 /* --- by ports --- */
 
-/* A packet that came by a port: its TC action, or EXACT_NONE. */
+/* A packet that came by a port: its TC action, or EXACT_*. */
 GLOBAL int exact_port(struct __sk_buff *skb)
 {
     const void *frame = at(skb, 0, EXACT_SEEN);
@@ -167,20 +175,15 @@ GLOBAL int exact_port(struct __sk_buff *skb)
     struct ebpf_slot *slot;
     struct exact_place place;
     struct exact *e;
+    int result;
     __u32 len;
 
     if (!frame || !c || skb->vlan_present || skb->protocol != T_IPV4) {
         return EXACT_NONE;
     }
-    if (!exact_place_of(load64(frame + EXACT_L3 + 12), load32(frame + EXACT_L4), &place)) {
-        return EXACT_NONE;
-    }
-    if (!exact_is_own(&place)) {
-        return exact_is_busy(&place) ? EXACT_BUSY : EXACT_NONE;
-    }
-    e = exact_at(&place);
-    if (!e || !exact_is_of(e, frame)) {
-        return EXACT_NONE;
+    result = exact_find(frame, &place, &e);
+    if (result) {
+        return result;
     }
     len = skb->len;
     slot = exact_flow(skb, &place, e, c, 0, len, now);
@@ -272,7 +275,7 @@ INLINE bool exact_port_takes(struct __sk_buff *skb, const struct exact *e)
     return !skb->gso_size || (e->flags & EXACT_VETH && (e->proto == IP_PROTO_TCP || e->flags & EXACT_GRE));
 }
 
-/* A packet that came by an uplink: its TC action, or EXACT_NONE. */
+/* A packet that came by an uplink: its TC action, or EXACT_*. */
 GLOBAL int exact_uplink(struct __sk_buff *skb)
 {
     __u32 l4 = 0, base = exact_base(skb, &l4), len;
@@ -283,21 +286,16 @@ GLOBAL int exact_uplink(struct __sk_buff *skb)
     struct ebpf_slot *slot;
     struct exact *e;
     struct w_eth eth;
+    int result;
 
     frame = base ? at(skb, base, EXACT_SEEN) : NULL;
     if (!frame || !c || skb->vlan_present || skb->pkt_type != PT_HOST || c->guarded_in ||
         c->bare >> (skb->ifindex & 63) & 1) {
         return EXACT_NONE;
     }
-    if (!exact_place_of(load64(frame + EXACT_L3 + 12), load32(frame + EXACT_L4), &place)) {
-        return EXACT_NONE;
-    }
-    if (!exact_is_own(&place)) {
-        return exact_is_busy(&place) ? EXACT_BUSY : EXACT_NONE;
-    }
-    e = exact_at(&place);
-    if (!e || !exact_is_of(e, frame)) {
-        return EXACT_NONE;
+    result = exact_find(frame, &place, &e);
+    if (result) {
+        return result;
     }
     if (!exact_outer_ip(skb, e) || !exact_outer_l4(skb, e, l4)) {
         return EXACT_NONE;

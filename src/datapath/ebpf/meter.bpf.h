@@ -19,7 +19,7 @@ INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
     if (skb->gso_segs) {
         return skb->gso_segs;
     }
-    headers = l4 + super_l4_len(skb, s, l4, sizeof(struct w_tcp));
+    headers = l4 + super_l4_len(skb, s->key.ip_proto, l4, sizeof(struct w_tcp));
     return headers < skb->len ? (skb->len - headers + size - 1) / size : 1;
 }
 

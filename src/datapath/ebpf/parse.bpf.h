@@ -131,11 +131,11 @@ INLINE __u32 link_of(__u32 ifindex)
 
 /* The length of a super-packet's L4 header at OFS: UDP's, or TCP's, which is TCP_OTHERWISE if it cannot be looked at.
  */
-INLINE __u32 super_l4_len(struct __sk_buff *skb, const struct scratch *s, __u32 ofs, __u32 tcp_otherwise)
+INLINE __u32 super_l4_len(struct __sk_buff *skb, __u8 proto, __u32 ofs, __u32 tcp_otherwise)
 {
     struct w_tcp *tcp;
 
-    if (s->key.ip_proto != IP_PROTO_TCP) {
+    if (proto != IP_PROTO_TCP) {
         return sizeof(struct w_udp);
     }
     tcp = at(skb, ofs, sizeof(*tcp));
