@@ -76,24 +76,40 @@ _Static_assert(sizeof(struct flow_key) == 168, "flow_key layout: shared with BPF
  * same wherever it is computed: it chooses the source port of tunnel packets (RFC 7348, 4.2; RFC 8926, 3.3), and the
  * buckets of groups. All fragments of a packet and all messages of ICMP between two hosts have one hash. Sums of
  * products, which the processor computes side by side; the upper half of a sum depends on every bit. */
+
+/* The part that all connections of two hosts have in common. */
+static inline __u64 flow_hash_hosts(const __u64 src[2], const __u64 dst[2], __u8 proto)
+{
+    return src[0] * 0x9ddfea08eb382d69ull + src[1] * 0xc2b2ae3d27d4eb4full + dst[0] * 0x9e3779b97f4a7c15ull +
+           dst[1] * 0xd6e8feb86659fd93ull + proto * 0xa0761d6478bd642full;
+}
+
+static inline __u64 flow_hash_ports(__be16 src, __be16 dst)
+{
+    return ((__u64)(WR_FORCE __u16)src << 16 | (WR_FORCE __u16)dst) * 0xe7037ed1a0b428dbull;
+}
+
+static inline __u32 flow_hash_finish(__u64 h)
+{
+    h ^= h >> 32;
+    h *= 0x8ebc6af09c88c6e3ull;
+    return h >> 32;
+}
+
 static inline __u32 flow_key_hash5(const struct flow_key *key)
 {
     const __u64 *eth = (const __u64 *)(const void *)&key->eth_dst; /* both addresses and the type */
     __u64 h;
 
     if (key->eth_type == __cpu_to_be16(0x0800) || key->eth_type == __cpu_to_be16(0x86dd)) {
-        h = key->ip_src.u64[0] * 0x9ddfea08eb382d69ull + key->ip_src.u64[1] * 0xc2b2ae3d27d4eb4full +
-            key->ip_dst.u64[0] * 0x9e3779b97f4a7c15ull + key->ip_dst.u64[1] * 0xd6e8feb86659fd93ull +
-            key->ip_proto * 0xa0761d6478bd642full;
+        h = flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto);
         if (!key->ip_frag && key->ip_proto != 1 && key->ip_proto != 58) { /* ICMP, ICMPv6 */
-            h += ((__u64)(WR_FORCE __u16)key->tp_src << 16 | (WR_FORCE __u16)key->tp_dst) * 0xe7037ed1a0b428dbull;
+            h += flow_hash_ports(key->tp_src, key->tp_dst);
         }
     } else {
         h = eth[0] * 0x9ddfea08eb382d69ull + eth[1] * 0xc2b2ae3d27d4eb4full;
     }
-    h ^= h >> 32;
-    h *= 0x8ebc6af09c88c6e3ull;
-    return h >> 32;
+    return flow_hash_finish(h);
 }
 
 #endif

@@ -19,6 +19,8 @@
 #include "datapath/ebpf/shared.h"
 #include "packet/drop.h"
 
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
 #define INLINE static inline __attribute__((always_inline))
 /* A function that the verifier looks at once, whoever calls it: what keeps its work bounded. Pointers may be NULL there
  * as far as it knows. */
@@ -323,6 +325,13 @@ INLINE struct ebpf_config *config_get(void)
     __u32 zero = 0;
 
     return bpf_map_lookup_elem(&config, &zero);
+}
+
+INLINE struct ebpf_lookup_stats *lookup_stats(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&lookups, &zero);
 }
 
 INLINE void count_drop(__u32 reason)

@@ -2,17 +2,21 @@
 #ifndef WARREN_DATAPATH_EBPF_EXACT_BPF_H
 #define WARREN_DATAPATH_EBPF_EXACT_BPF_H
 /*
- * The exact-match cache: connections whose packets need neither a key nor a list of steps.
+ * The exact-match cache: pairs of hosts whose packets need neither a key nor a list of steps.
  *
  * Problem: behind each system call a packet finds the processor's caches cold, and then it is not the work that costs
- * but how much code and data it touches. Idea: what most packets are is known beforehand: TCP or UDP in IPv4, without
- * tags, options and fragments, of a flow that does one thing, an output to one port or into one tunnel. The whole way
+ * but how much code and data it touches. Idea: what most packets are is known beforehand: TCP or UDP, without tags,
+ * options and fragments, of a flow that does one thing, an output to one port or into one tunnel. The whole way
  * (parse(), lookup(), run()) leaves an entry that holds the bytes by which such a packet is known again and, for a
- * tunnel, the finished outer headers. The next packet of the connection is compared with these bytes where it lies
- * (exact_run.bpf.h). Whatever is not as an entry says, or as all entries demand, goes the whole way.
+ * tunnel, the finished outer headers. The next packet is compared with these bytes where it lies (exact_run.bpf.h).
+ * Whatever is not as an entry says, or as all entries demand, goes the whole way.
  *
- * Costs: 374 KiB a CPU. Where there are more connections than places, one that has none asks for one in vain, by a tag,
- * without touching the entry: it is another's until that expires or is closed.
+ * Most flows do not look at ports of L4. So there is one entry for all connections of two hosts (of a protocol, a TOS,
+ * a way to the next hop), which what is new in them finds, too. Where a flow does look at them, that entry says so, and
+ * each connection has an entry of its own.
+ *
+ * Costs: 464 KiB a CPU. Where there are more pairs (or connections) than places, one that has none asks in vain, at the
+ * cost of a look at an entry that is another's until that expires or is closed.
  * Invariants: each byte of a packet's headers is compared, or checked anew, or is none that the flow's mask and its one
  * step look at. An entry names the flow by slot and id, so it ends with the flow; it is of one generation of the
  * config, and lives no longer than EBPF_NEXTHOP_NS, which is less than a dead slot's quarantine.
@@ -25,11 +29,18 @@
 #define EXACT_BUSY (-5) /* nor will there be one for now */
 
 #define EXACT_LINE 32                          /* entries that lie together; a power of 2 */
-#define EXACT_HELD 1u                          /* of a tag: the place is kept from others */
 #define EXACT_HEAD_MIN (2 * ETH_HLEN + 20 + 8) /* outer headers with the inner Ethernet header: GRE with a key */
 #define EXACT_HEAD 88
 #define EXACT_L3 ETH_HLEN
-#define EXACT_L4 (ETH_HLEN + 20)
+
+/* What an entry says of a frame's second 8 bytes, behind the Ethernet header: version, length and TOS, here of IPv6:
+ * version and traffic class; and of the third: fragments or none, TTL and protocol; next header and hop limit. */
+#define EXACT_SECOND_IP6 bpf_cpu_to_be64(0xfffffffffffffff0ull)
+#define EXACT_THIRD_IP4 bpf_cpu_to_be64(0x3fffffffull)
+#define EXACT_THIRD_IP6 bpf_cpu_to_be64(0xffff0000ull)
+/* Of an outer IP header's first 8: all of these but for IPv4's TTL and protocol, which are behind them. */
+#define EXACT_OUTER_IP4 bpf_cpu_to_be64(0xffff000000003fffull)
+#define EXACT_OUTER_IP6 bpf_cpu_to_be64(0xfff000000000ffffull)
 
 /* Of a tunnel's outer headers. */
 #define EXACT_IPV6 1
@@ -42,44 +53,45 @@
 #define EXACT_PEER 128   /* EBPF_PORT_PEER */
 
 struct exact {
-    __u64 id; /* of the flow */
-    __u64 expires_ns;
-    __u32 slot, generation;
+    __u32 tag;     /* exact_place_by() */
+    __u32 held;    /* the place is kept from others */
+    __u64 head[3]; /* the frame's first 24 bytes, but for what is not said (EXACT_SECOND_*, _THIRD_*) */
+    __u64 addrs;   /* IPv4: both; IPv6: the first half of the source, and: */
+    __u32 ports, ports_mask;
+    __be16 type;
+    __u8 proto;
+    __u8 l4;             /* where in the frame it begins */
+    __u8 flags;          /* EXACT_* */
+    __u8 base;           /* of the frame; 0: by a port */
+    bool tunnels;        /* into a tunnel */
+    __u8 head_len;       /* then: of the outer headers with the inner Ethernet header */
     __u32 ifindex, mark; /* by which the packet came, and with which */
-    __u64 eth0;          /* the frame's bytes: 0 to 7, */
-    __u32 eth1;          /* 8 to 11, */
-    __u32 ports;
-    __u64 addrs;
+    __u32 slot, generation;
+    __u64 id; /* of the flow; 0: none, and the pair's connections have entries of their own */
+    __u64 expires_ns;
     __u32 in_port, port;
-    __u16 first; /* version, length and TOS */
-    __u8 ttl, proto;
-    __u8 flags;   /* EXACT_* */
-    __u8 base;    /* of the frame; 0: by a port */
-    bool tunnels; /* into a tunnel */
-    __u8 pad;
-    __u32 hash;
-    __u32 to; /* ifindex where it goes out */
+    __u32 to;  /* ifindex where it goes out */
+    __u32 mtu; /* there, for tunnels */
     union {
-        struct { /* OUT: into a tunnel */
-            __u32 mtu;
+        struct {          /* OUT: into a tunnel */
+            __u64 room;   /* flags of bpf_skb_adjust_room() */
             __u16 ip_sum; /* as in struct ebpf_tunnel */
-            __u8 head_len;
-            __u8 pad2;
-            __u32 sum; /* of all that the outer checksum covers, but for the UDP header's length once */
-            __u8 head[EXACT_HEAD];
-            __u32 pad3;
+            __u16 pad2;
+            __u32 sum; /* of all that the outer checksum covers, but for exact_sum_rest() */
+            __u8 outer[EXACT_HEAD];
         };
-        struct {                 /* to a port, */
-            struct eth_addr mac; /* with EXACT_PEER: its other end's */
-            __be16 udp_dst;      /* and IN: out of a tunnel */
-            __u64 outer[4];
+        struct {                  /* to a port, */
+            struct eth_addr mac;  /* with EXACT_PEER: its other end's */
+            __be16 udp_dst;       /* and IN: out of a tunnel */
+            __u64 outer_head;     /* the outer IP header's first 8 bytes (EXACT_OUTER_*) */
+            __u16 outer_ttl;      /* IPv4: TTL and protocol */
+            __u64 outer_addrs[4]; /* IPv4: the first one */
             __u64 tunnel_header;
-            __u32 outer_first;
-            __u8 outer_ttl;
         };
     };
+    __u64 addrs6[3]; /* the rest of the source, and the destination */
 };
-_Static_assert(sizeof(struct exact) == 184, "no hidden padding");
+_Static_assert(sizeof(struct exact) == 232, "no hidden padding");
 
 /* In lines, because each value of such a map costs a pointer, which is one more thing that is not in the caches. */
 struct exact_line {
@@ -92,120 +104,159 @@ struct {
     __type(value, struct exact_line);
 } exacts SEC(".maps");
 
-/* Where a connection's entry would be. */
+/* Where an entry is or would be. */
 struct exact_place {
-    struct ebpf_lookup_stats *stats;
-    __u32 index;
-    __u16 tag; /* the connection's, without EXACT_HELD; never zero */
+    struct exact *e;
+    __u32 tag, pair;
 };
 
 /* False: there are no places. */
-INLINE bool exact_place_of(__u64 addrs, __u32 ports, struct exact_place *ret)
+INLINE bool exact_place_by(__u64 hash, struct exact_place *ret)
 {
-    __u64 hash = addrs * 0x9ddfea08eb382d69ull;
-    __u32 zero = 0;
-
-    /* The upper half depends on every bit of the addresses, and then on every bit of the ports. */
-    hash = (hash >> 32 ^ ports) * 0xc2b2ae3d27d4eb4full;
-    ret->index = hash >> 33 & (EBPF_EXACT_PLACES - 1);
-    ret->tag = hash >> 48 | 2 * EXACT_HELD;
-    ret->tag &= ~EXACT_HELD;
-    ret->stats = bpf_map_lookup_elem(&lookups, &zero);
-    return ret->stats;
-}
-
-INLINE __u16 *exact_tag(const struct exact_place *p)
-{
-    return &p->stats->exact_tags[p->index & (EBPF_EXACT_PLACES - 1)];
-}
-
-/* The place is the connection's, or one's that cannot be told from it. */
-INLINE bool exact_is_own(const struct exact_place *p)
-{
-    return (*exact_tag(p) & ~EXACT_HELD) == p->tag;
-}
-
-/* It is another's. One packet in 16 asks whether it is still in use. */
-INLINE bool exact_is_busy(const struct exact_place *p)
-{
-    return *exact_tag(p) & EXACT_HELD && !exact_is_own(p) && bpf_get_prandom_u32() & 15;
-}
-
-INLINE struct exact *exact_at(const struct exact_place *p)
-{
-    __u32 number = p->index / EXACT_LINE;
+    __u32 index = hash >> 33 & (EBPF_EXACT_PLACES - 1), number = index / EXACT_LINE;
     struct exact_line *line = bpf_map_lookup_elem(&exacts, &number);
 
-    return line ? &line->entries[p->index & (EXACT_LINE - 1)] : NULL;
+    ret->tag = hash >> 32 ^ hash << 2;
+    if (!line) {
+        return false;
+    }
+    ret->e = &line->entries[index & (EXACT_LINE - 1)];
+    return true;
 }
 
-/* What an outer header says of TOS: all that of its first bytes matters. */
-INLINE __u32 outer_first_of(bool ipv6, __u8 tos)
+/* That of a pair: HOSTS by flow_hash_hosts(), PATH by exact_path_in() or exact_path_out(). */
+INLINE bool exact_pair_place(__u64 hosts, __u64 path, struct exact_place *ret)
 {
-    return ipv6 ? bpf_htonl(0x60000000u | (__u32)tos << 20) : bpf_htons(0x4500u | tos);
+    __u64 hash = hosts + path * 0x9ddfea08eb382d69ull;
+
+    /* The upper half of a sum of products depends on every bit. */
+    hash = (hash ^ hash >> 32) * 0xc2b2ae3d27d4eb4full;
+    ret->pair = hash >> 32;
+    return exact_place_by(hash, ret);
 }
 
-/* The packet that is known by S may have an entry: the flow SLOT does nothing but STEP, and looks at nothing that an
- * entry does not compare. (What may come by the port depends on its policer.) */
-INLINE bool exact_suits(const struct scratch *s, const struct ebpf_slot *slot, const struct ebpf_step *step)
+/* From a pair's to that of one of its connections. */
+INLINE bool exact_place_of(__u32 ports, struct exact_place *place)
 {
-    __u32 index = slot->mask, number = s->in_port;
-    struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);
+    return exact_place_by((__u64)(place->pair ^ ports) * 0x9e3779b97f4a7c15ull, place);
+}
+
+/* What else tells packets of two hosts apart: which network they are in, as the TUNNEL_HEADER says or the port's
+ * IFINDEX; their TOS; of those that leave (HASH: of the connection) the way to the next hop; and super-packets, whose
+ * outer checksum is another matter. */
+INLINE __u64 exact_path_in(const struct __sk_buff *skb, __u64 tunnel_header, __u8 tos)
+{
+    return tunnel_header ^ tos ^ (skb->gso_size ? 1 << 8 : 0);
+}
+
+INLINE __u64 exact_path_out(const struct __sk_buff *skb, __u8 tos, __u32 hash)
+{
+    return (__u64)skb->ifindex << 13 | (skb->gso_size ? 1 << 12 : 0) | tos << 4 | (hash & (EBPF_NEXTHOP_WAYS - 1));
+}
+_Static_assert(EBPF_NEXTHOP_WAYS == 1 << 4, "fits");
+
+/* The entry at the place is its, or one's that cannot be told from it. */
+INLINE bool exact_is_own(const struct exact_place *p)
+{
+    return p->e->tag == p->tag;
+}
+
+/* Of what the outer checksum covers, what differs from packet to packet: of the outer header UDP the source port and
+ * the length, which is covered twice and, once the other way, by an inner IPv4 packet's own checksum; and the FIRST
+ * word of an inner IPv6 header. */
+INLINE __u64 exact_sum_rest(const struct w_udp *udp, bool ipv6, __u32 first)
+{
+    return (__u64)udp->src + udp->len + (ipv6 ? (__u64)udp->len + (first & 0xffff) + (first >> 16) : 0);
+}
+
+/* The packet that is known by S may have an entry: the flow SLOT, of MASK, does nothing but STEP, and looks at nothing
+ * that an entry does not compare. (What may come by the port depends on its policer.) */
+INLINE bool exact_suits(const struct scratch *s, const struct ebpf_slot *slot, const struct flow_key *mask,
+                        const struct ebpf_step *step)
+{
+    bool ipv4 = s->key.eth_type == T_IPV4;
+    __u32 number = s->in_port;
     struct ebpf_port *in = bpf_map_lookup_elem(&ports, &number);
 
-    return slot->n_steps == 1 && step->flags & EBPF_STEP_LAST && !(slot->flags & ~EBPF_FLOW_ONE_OUTPUT) && mask &&
-           !mask->mask.tcp_flags && in && !(in->flags & EBPF_PORT_POLICED) && s->key.eth_type == T_IPV4 &&
-           !s->key.vlan[0].tpid && !s->tags && !s->key.ip_frag &&
-           (s->key.ip_proto == IP_PROTO_TCP || s->key.ip_proto == IP_PROTO_UDP) && s->l3 == s->base + EXACT_L3 &&
-           s->l4 == s->base + EXACT_L4;
+    return slot->n_steps == 1 && step->flags & EBPF_STEP_LAST && !(slot->flags & ~EBPF_FLOW_ONE_OUTPUT) &&
+           !mask->tcp_flags && in && !(in->flags & EBPF_PORT_POLICED) &&
+           (ipv4 || (s->key.eth_type == T_IPV6 && !mask->ipv6_label)) && !s->key.vlan[0].tpid && !s->tags &&
+           !s->key.ip_frag && (s->key.ip_proto == IP_PROTO_TCP || s->key.ip_proto == IP_PROTO_UDP) &&
+           s->l3 == s->base + EXACT_L3 && s->l4 == s->l3 + (ipv4 ? 20 : 40);
 }
 
-/* An entry for the packet, with all but what its tunnel asks for, or NULL. */
+/* The entry at the place is another's now. */
+INLINE bool exact_is_taken(const struct exact_place *p, __u32 generation, __u64 now)
+{
+    return p->e->held && !exact_is_own(p) && p->e->expires_ns >= now && p->e->generation == generation;
+}
+
+/* Takes the entry at the place, or not: it is another's. */
+INLINE bool exact_take(const struct exact_place *p, __u32 generation, __u64 now)
+{
+    if (exact_is_taken(p, generation, now)) {
+        return false;
+    }
+    p->e->tag = p->tag;
+    p->e->held = true;
+    p->e->id = 0;
+    p->e->expires_ns = now + EBPF_NEXTHOP_NS;
+    p->e->generation = generation;
+    return true;
+}
+
+/* An entry for the packet on its PATH, with all but what its tunnel asks for, or NULL. */
 INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s, const struct ebpf_slot *slot,
-                                 const struct ebpf_step *step)
+                                 const struct ebpf_step *step, __u64 path)
 {
     const struct flow_key *key = &s->key;
     const __be32 addr_pair[2] = {key->ip_src.be32[3], key->ip_dst.be32[3]};
     const __be16 port_pair[2] = {key->tp_src, key->tp_dst};
-    __u64 addrs, now = bpf_ktime_get_coarse_ns();
+    __u32 index = slot->mask, ports;
+    struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);
+    bool ipv4 = key->eth_type == T_IPV4, by_ports;
+    __u64 now = bpf_ktime_get_coarse_ns();
     struct exact_place place;
     struct exact *e;
-    __u32 ports;
 
-    if (!exact_suits(s, slot, step)) {
+    if (!mask || !exact_suits(s, slot, &mask->mask, step) ||
+        !exact_pair_place(flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto), path, &place)) {
         return NULL;
     }
-    __builtin_memcpy(&addrs, addr_pair, sizeof(addrs));
+    by_ports = mask->mask.tp_src || mask->mask.tp_dst || mask->mask.dp_hash;
     __builtin_memcpy(&ports, port_pair, sizeof(ports));
-    if (!exact_place_of(addrs, ports, &place)) {
+    if (!exact_take(&place, s->generation, now) ||
+        (by_ports && (!exact_place_of(ports, &place) || !exact_take(&place, s->generation, now)))) {
         return NULL;
     }
-    e = exact_at(&place);
-    if (!e || (*exact_tag(&place) & EXACT_HELD && !exact_is_own(&place) && e->expires_ns >= now &&
-               e->generation == s->generation)) {
+    e = place.e;
+    if (bpf_skb_load_bytes(skb, s->base + s->encap, e->head, sizeof(e->head))) {
         return NULL;
     }
-    *exact_tag(&place) = place.tag | EXACT_HELD;
     e->id = slot->id;
-    e->expires_ns = now + EBPF_NEXTHOP_NS;
     e->slot = s->slot;
-    e->generation = s->generation;
     e->ifindex = skb->ifindex;
     e->mark = key->pkt_mark;
-    __builtin_memcpy(&e->eth0, &key->eth_dst, sizeof(key->eth_dst));
-    __builtin_memcpy((__u8 *)&e->eth0 + sizeof(key->eth_dst), &key->eth_src, 2);
-    __builtin_memcpy(&e->eth1, (const __u8 *)&key->eth_src + 2, 4);
+    e->head[1] &= ipv4 ? ~0ull : EXACT_SECOND_IP6;
+    e->head[2] &= ipv4 ? EXACT_THIRD_IP4 : EXACT_THIRD_IP6;
     e->ports = ports;
-    e->addrs = addrs;
+    e->ports_mask = by_ports ? ~0u : 0;
+    if (ipv4) {
+        __builtin_memcpy(&e->addrs, addr_pair, sizeof(addr_pair));
+    } else {
+        e->addrs = key->ip_src.u64[0];
+        e->addrs6[0] = key->ip_src.u64[1];
+        e->addrs6[1] = key->ip_dst.u64[0];
+        e->addrs6[2] = key->ip_dst.u64[1];
+    }
     e->in_port = s->in_port;
     e->port = step->port;
-    e->first = outer_first_of(false, key->ip_tos);
-    e->ttl = key->ip_ttl;
+    e->type = key->eth_type;
     e->proto = key->ip_proto;
+    e->l4 = s->l4 - s->base;
     e->flags = 0;
     e->base = s->base;
     e->tunnels = false;
-    e->hash = key->dp_hash;
     return e;
 }
 

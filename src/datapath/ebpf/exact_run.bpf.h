@@ -17,65 +17,115 @@
 
 #define TCP_FIN 1
 #define TCP_RST 4
-#define EXACT_SEEN (EXACT_L4 + sizeof(struct w_udp)) /* of each frame; TCP's header is longer */
 
+/* Wherever P is: all architectures that the verifier lets read unaligned bytes of a packet do that in one go, where
+ * memcpy() would be a load and a shift for each byte, and it is how much code there is that costs. */
 INLINE __u16 load16(const void *p)
 {
-    __u16 v;
-
-    __builtin_memcpy(&v, p, sizeof(v));
-    return v;
+    return *(const __u16 *)p;
 }
 
 INLINE __u32 load32(const void *p)
 {
-    __u32 v;
-
-    __builtin_memcpy(&v, p, sizeof(v));
-    return v;
+    return *(const __u32 *)p;
 }
 
 INLINE __u64 load64(const void *p)
 {
-    __u64 v;
-
-    __builtin_memcpy(&v, p, sizeof(v));
-    return v;
+    return *(const __u64 *)p;
 }
 
-INLINE bool exact_is_of(const struct exact *e, const void *frame)
-{
-    const struct w_ip4 *ip = frame + EXACT_L3;
+/* What a packet's own bytes led to. */
+struct exact_found {
+    struct exact *e;
+    __u32 hash;  /* of its connection (flow_key_hash5()), if it came by a port */
+    __u32 first; /* the first word of its IP header */
+};
 
-    return !((load64(frame) ^ e->eth0) | (load32(frame + 8) ^ e->eth1) | (load64(&ip->src) ^ e->addrs) |
-             (load32(frame + EXACT_L4) ^ e->ports) | (load16(frame + 12) ^ T_IPV4) | (load16(ip) ^ e->first) |
-             (ip->frag_off & bpf_htons(0x3fff)) | (ip->ttl ^ e->ttl) | (ip->proto ^ e->proto));
+/* The frame is LEN bytes long, and its first bytes are the entry's. */
+INLINE bool exact_is_of(const struct exact *e, const void *frame, bool ipv6, __u32 ports, __u32 len)
+{
+    __u64 word = load64(frame + 16), differs;
+
+    differs = (load64(frame) ^ e->head[0]) | ((ports ^ e->ports) & e->ports_mask);
+    if (ipv6) {
+        const struct w_ip6 *ip = frame + EXACT_L3;
+
+        differs |= ((load64(frame + 8) & EXACT_SECOND_IP6) ^ e->head[1]) | ((word & EXACT_THIRD_IP6) ^ e->head[2]) |
+                   (load64(&ip->src) ^ e->addrs) | (load64((void *)&ip->src + 8) ^ e->addrs6[0]) |
+                   (load64(&ip->dst) ^ e->addrs6[1]) | (load64((void *)&ip->dst + 8) ^ e->addrs6[2]) |
+                   (bpf_ntohs(ip->plen) ^ (len - EXACT_L3 - sizeof(*ip)));
+    } else {
+        const struct w_ip4 *ip = frame + EXACT_L3;
+
+        differs |= (load64(frame + 8) ^ e->head[1]) | ((word & EXACT_THIRD_IP4) ^ e->head[2]) |
+                   (load64(&ip->src) ^ e->addrs) | (bpf_ntohs(ip->tot_len) ^ (len - EXACT_L3));
+    }
+    return !differs;
 }
 
-/* The entry of the connection that the frame at FRAME is of, and its place. 0 or EXACT_*. */
-INLINE int exact_find(const void *frame, struct exact_place *ret_place, struct exact **ret_entry)
+/* The entry for the packet whose frame begins at BASE, or EXACT_*. 0: it is the frame's, and its bytes up to the ports
+ * are linear. */
+INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, struct exact_found *ret)
 {
-    if (!exact_place_of(load64(frame + EXACT_L3 + 12), load32(frame + EXACT_L4), ret_place)) {
+    __u32 before = base ? 8 : 0, l4 = EXACT_L3 + (ipv6 ? 40 : 20), ports;
+    const void *p = at(skb, base - before, before + l4 + sizeof(struct w_udp)), *frame;
+    const struct w_ip4 *ip4;
+    const struct w_ip6 *ip6;
+    struct ip_addr src = {}, dst = {};
+    struct exact_place place;
+    const struct exact *e;
+    __u64 hosts, path;
+    __u8 tos;
+
+    if (!p) {
         return EXACT_NONE;
     }
-    if (!exact_is_own(ret_place)) {
-        return exact_is_busy(ret_place) ? EXACT_BUSY : EXACT_NONE;
+    frame = p + before;
+    ip4 = frame + EXACT_L3;
+    ip6 = frame + EXACT_L3;
+    ports = load32(frame + l4);
+    ret->first = load32(ip4);
+    if (ipv6) {
+        tos = bpf_ntohl(ret->first) >> 20;
+        src = ip6->src;
+        dst = ip6->dst;
+    } else {
+        tos = ip4->tos;
+        src.be32[3] = ip4->src;
+        dst.be32[3] = ip4->dst;
     }
-    *ret_entry = exact_at(ret_place);
-    return *ret_entry && exact_is_of(*ret_entry, frame) ? 0 : EXACT_NONE;
+    hosts = flow_hash_hosts(src.u64, dst.u64, ipv6 ? ip6->next : ip4->proto);
+    if (base) {
+        path = exact_path_in(skb, load64(p), tos);
+    } else {
+        ret->hash = flow_hash_finish(hosts + flow_hash_ports(ports & 0xffff, ports >> 16));
+        path = exact_path_out(skb, tos, ret->hash);
+    }
+    if (!exact_pair_place(hosts, path, &place)) {
+        return EXACT_NONE;
+    }
+    if (unlikely(exact_is_own(&place) && !place.e->id) && !exact_place_of(ports, &place)) {
+        return EXACT_NONE;
+    }
+    e = ret->e = place.e;
+    if (unlikely(!exact_is_own(&place))) {
+        /* One packet in 16 asks whether it is still in use. */
+        return e->held && bpf_get_prandom_u32() & 15 ? EXACT_BUSY : EXACT_NONE;
+    }
+    return exact_is_of(e, frame, ipv6, ports, skb->len - base) ? 0 : EXACT_NONE;
 }
 
-/* The flow of the entry, if it is still there and the packet, whose frame is LEN bytes from BASE on, may go its way
- * now, or NULL. The frame's first EXACT_SEEN bytes are linear, and the entry's. */
-INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_place *place, const struct exact *e,
-                                    const struct ebpf_config *c, __u32 base, __u32 len, __u64 now)
+/* The flow of the entry, if it is still there and the packet may go its way now, or NULL. */
+INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_found *f, const struct ebpf_config *c,
+                                    __u32 base, __u64 now)
 {
-    const struct w_ip4 *ip = at(skb, base + EXACT_L3, sizeof(*ip));
+    struct exact *e = f->e;
     __u32 n = e->slot;
     struct ebpf_slot *slot;
 
-    if (e->expires_ns < now || e->generation != c->generation || e->ifindex != skb->ifindex || e->mark != skb->mark ||
-        e->base != base || !ip || bpf_ntohs(ip->tot_len) != len - EXACT_L3) {
+    if (e->expires_ns < now ||
+        (e->generation ^ c->generation) | (e->ifindex ^ skb->ifindex) | (e->mark ^ skb->mark) | (e->base ^ base)) {
         return NULL;
     }
     slot = bpf_map_lookup_elem(&slots, &n);
@@ -83,53 +133,60 @@ INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_pl
         return NULL;
     }
     if (e->proto == IP_PROTO_TCP) {
-        const struct w_tcp *tcp = at(skb, base + EXACT_L4, sizeof(*tcp));
+        const struct w_tcp *tcp = at(skb, base + e->l4, sizeof(*tcp));
 
         if (!tcp || (bpf_ntohs(tcp->off_flags) & 0xfff & ~slot->tcp_flags)) {
             return NULL;
         }
-        if (tcp->off_flags & bpf_htons(TCP_FIN | TCP_RST)) {
-            *exact_tag(place) &= ~EXACT_HELD; /* for the few packets that are left */
+        if (unlikely(e->ports_mask && tcp->off_flags & bpf_htons(TCP_FIN | TCP_RST))) {
+            e->held = false; /* for the few packets that are left */
         }
     }
     return slot;
 }
 
 /* Counts the packet as received, as a hit and for its flow. */
-INLINE void exact_count(const struct exact_place *place, const struct exact *e, struct ebpf_slot *slot, __u32 len,
-                        __u64 now)
+INLINE void exact_count(const struct exact *e, struct ebpf_slot *slot, __u32 len, __u64 now)
 {
-    place->stats->hits++;
-    place->stats->exact_hits++;
+    struct ebpf_lookup_stats *stats = lookup_stats();
+
+    if (stats) {
+        stats->hits++;
+        stats->exact_hits++;
+    }
     count_rx(e->in_port, len);
     slot_count_bytes(slot, len, now);
 }
 
 /* The outer headers in front of a packet, where room for them is. */
-INLINE long exact_write(struct __sk_buff *skb, struct exact *e)
+INLINE long exact_write(struct __sk_buff *skb, const struct exact_found *f)
 {
+    struct exact *e = f->e;
     __u32 ip_len = skb->len - ETH_HLEN, l4 = ETH_HLEN + (e->flags & EXACT_IPV6 ? 40 : 20);
     __u64 head_len = e->head_len;
 
     if (e->flags & EXACT_IPV6) {
-        ((struct w_ip6 *)(void *)(e->head + ETH_HLEN))->plen = bpf_htons(ip_len - 40);
+        struct w_ip6 *ip = (struct w_ip6 *)(void *)(e->outer + ETH_HLEN);
+
+        ip->ver_tc_flow = (ip->ver_tc_flow & bpf_htonl(0xfff00000)) | bpf_htonl(ZERO_LABEL_OF(f->hash));
+        ip->plen = bpf_htons(ip_len - sizeof(*ip));
     } else {
-        write_ipv4_rest((struct w_ip4 *)(void *)(e->head + ETH_HLEN), ip_len, e->flags & EXACT_DF, e->ip_sum);
+        write_ipv4_rest((struct w_ip4 *)(void *)(e->outer + ETH_HLEN), ip_len, e->flags & EXACT_DF, e->ip_sum);
     }
     if (!(e->flags & EXACT_GRE)) {
-        struct w_udp *udp = (struct w_udp *)(void *)(e->head + l4);
+        struct w_udp *udp = (struct w_udp *)(void *)(e->outer + l4);
 
+        udp->src = bpf_htons(source_port(f->hash));
         udp->len = bpf_htons(ip_len + ETH_HLEN - l4);
         if (e->flags & EXACT_SUM) {
-            /* It counts twice, and once the other way in the inner packet's own sum. */
-            udp->csum = not16((__u64)e->sum + udp->len);
+            udp->csum = not16(e->sum + exact_sum_rest(udp, e->type == T_IPV6, f->first));
             udp->csum = udp->csum ? udp->csum : 0xffff;
         }
     }
     /* 56 to 84, in a form that shows the verifier its bounds */
     head_len = (head_len - EXACT_HEAD_MIN) & 31;
     barrier_var(head_len);
-    return bpf_skb_store_bytes(skb, 0, e->head, head_len + EXACT_HEAD_MIN, 0);
+    return bpf_skb_store_bytes(skb, 0, e->outer, head_len + EXACT_HEAD_MIN, 0);
 }
 
 /* The outer IP packet would be too long for the path. */
@@ -138,7 +195,7 @@ INLINE bool exact_is_too_long(struct __sk_buff *skb, const struct exact *e, __u3
     __u32 outer = e->head_len - 2 * ETH_HLEN;
 
     if (skb->gso_size) {
-        len = EXACT_L4 + super_l4_len(skb, e->proto, EXACT_L4, 60) + skb->gso_size;
+        len = e->l4 + super_l4_len(skb, e->proto, e->l4, 60) + skb->gso_size;
     }
     return e->mtu && len + outer > e->mtu;
 }
@@ -146,7 +203,7 @@ INLINE bool exact_is_too_long(struct __sk_buff *skb, const struct exact *e, __u3
 /* The tunnel's outer checksum is that of the entry's kind of packet. */
 INLINE bool exact_sums(struct __sk_buff *skb, const struct exact *e)
 {
-    const struct w_udp *udp = at(skb, EXACT_L4, sizeof(*udp));
+    const struct w_udp *udp = at(skb, e->l4, sizeof(*udp));
 
     if (skb->gso_size) {
         return !(e->flags & EXACT_SUM);
@@ -169,38 +226,40 @@ INLINE int exact_hand_over(struct __sk_buff *skb, const struct exact *e)
 /* A packet that came by a port: its TC action, or EXACT_*. */
 GLOBAL int exact_port(struct __sk_buff *skb)
 {
-    const void *frame = at(skb, 0, EXACT_SEEN);
     struct ebpf_config *c = config_get();
     __u64 now = bpf_ktime_get_coarse_ns();
+    struct exact_found f;
     struct ebpf_slot *slot;
-    struct exact_place place;
-    struct exact *e;
-    int result;
-    __u32 len;
+    const struct exact *e;
+    __u32 len = skb->len;
+    int result = EXACT_NONE;
 
-    if (!frame || !c || skb->vlan_present || skb->protocol != T_IPV4) {
+    if (!c || skb->vlan_present) {
         return EXACT_NONE;
     }
-    result = exact_find(frame, &place, &e);
+    if (likely(skb->protocol == T_IPV4)) {
+        result = exact_find(skb, 0, false, &f);
+    } else if (skb->protocol == T_IPV6) {
+        result = exact_find(skb, 0, true, &f);
+    }
     if (result) {
         return result;
     }
-    len = skb->len;
-    slot = exact_flow(skb, &place, e, c, 0, len, now);
+    e = f.e;
+    slot = exact_flow(skb, &f, c, 0, now);
     if (!slot) {
         return EXACT_NONE;
     }
-    if (!e->tunnels) {
-        exact_count(&place, e, slot, len, now);
+    if (unlikely(!e->tunnels)) {
+        exact_count(e, slot, len, now);
         return exact_hand_over(skb, e);
     }
-    if (exact_is_too_long(skb, e, len) || !exact_sums(skb, e) || (e->flags & EXACT_FOLLOWS && has_risen(e->hash)) ||
-        bpf_skb_adjust_room(skb, e->head_len - ETH_HLEN, BPF_ADJ_ROOM_MAC,
-                            encap_flags(ETH_HLEN, e->flags & EXACT_IPV6, e->flags & EXACT_GRE))) {
+    if (exact_is_too_long(skb, e, len) || !exact_sums(skb, e) || (e->flags & EXACT_FOLLOWS && has_risen(f.hash)) ||
+        bpf_skb_adjust_room(skb, e->head_len - ETH_HLEN, BPF_ADJ_ROOM_MAC, e->room)) {
         return EXACT_NONE;
     }
-    exact_count(&place, e, slot, len, now);
-    if (exact_write(skb, e)) {
+    exact_count(e, slot, len, now);
+    if (exact_write(skb, &f)) {
         count_tx_drop(e->port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
@@ -213,20 +272,20 @@ GLOBAL int exact_port(struct __sk_buff *skb)
 /* The outer IP header is the entry's, and right, and what is behind it belongs to it. */
 INLINE bool exact_outer_ip(struct __sk_buff *skb, const struct exact *e)
 {
-    if (e->flags & EXACT_IPV6) {
+    if (unlikely(e->flags & EXACT_IPV6)) {
         const struct w_ip6 *ip = at(skb, ETH_HLEN, sizeof(*ip));
 
         return ip && skb->protocol == T_IPV6 &&
-               !((load64(&ip->src) ^ e->outer[0]) | (load64((void *)&ip->src + 8) ^ e->outer[1]) |
-                 (load64(&ip->dst) ^ e->outer[2]) | (load64((void *)&ip->dst + 8) ^ e->outer[3]) |
-                 ((load32(ip) & bpf_htonl(0xfff00000)) ^ e->outer_first) | (ip->hop_limit ^ e->outer_ttl)) &&
+               !(((load64(ip) & EXACT_OUTER_IP6) ^ e->outer_head) | (load64(&ip->src) ^ e->outer_addrs[0]) |
+                 (load64((void *)&ip->src + 8) ^ e->outer_addrs[1]) | (load64(&ip->dst) ^ e->outer_addrs[2]) |
+                 (load64((void *)&ip->dst + 8) ^ e->outer_addrs[3])) &&
                length_is_right(skb, ETH_HLEN + sizeof(*ip), ip->plen);
     } else {
         const struct w_ip4 *ip = at(skb, ETH_HLEN, sizeof(*ip));
 
         return ip && skb->protocol == T_IPV4 &&
-               !((load64(&ip->src) ^ e->outer[0]) | (load16(ip) ^ e->outer_first) | (ip->ttl ^ e->outer_ttl) |
-                 (ip->frag_off & bpf_htons(0x3fff))) &&
+               !(((load64(ip) & EXACT_OUTER_IP4) ^ e->outer_head) | (load64(&ip->src) ^ e->outer_addrs[0]) |
+                 (load16((void *)ip + 8) ^ e->outer_ttl)) &&
                length_is_right(skb, ETH_HLEN, ip->tot_len) && ip4_sum_is_right(ip);
     }
 }
@@ -281,34 +340,39 @@ GLOBAL int exact_uplink(struct __sk_buff *skb)
     __u32 l4 = 0, base = exact_base(skb, &l4), len;
     struct ebpf_config *c = config_get();
     __u64 now = bpf_ktime_get_coarse_ns();
-    struct exact_place place;
-    const void *frame;
+    __be16 outer = skb->protocol;
+    int result = EXACT_NONE;
     struct ebpf_slot *slot;
-    struct exact *e;
+    struct exact_found f;
+    const struct exact *e;
     struct w_eth eth;
-    int result;
+    const struct w_eth *frame = base ? at(skb, base, sizeof(*frame)) : NULL;
 
-    frame = base ? at(skb, base, EXACT_SEEN) : NULL;
     if (!frame || !c || skb->vlan_present || skb->pkt_type != PT_HOST || c->guarded_in ||
         c->bare >> (skb->ifindex & 63) & 1) {
         return EXACT_NONE;
     }
-    result = exact_find(frame, &place, &e);
+    eth = *frame;
+    if (likely(eth.type == T_IPV4)) {
+        result = exact_find(skb, base, false, &f);
+    } else if (eth.type == T_IPV6) {
+        result = exact_find(skb, base, true, &f);
+    }
     if (result) {
         return result;
     }
+    e = f.e;
     if (!exact_outer_ip(skb, e) || !exact_outer_l4(skb, e, l4)) {
         return EXACT_NONE;
     }
-    __builtin_memcpy(&eth, frame, sizeof(eth));
     len = skb->len - base;
-    slot = exact_flow(skb, &place, e, c, base, len, now);
+    slot = exact_flow(skb, &f, c, base, now);
     if (!slot || !exact_port_takes(skb, e)) {
         return EXACT_NONE;
     }
-    exact_count(&place, e, slot, len, now);
-    if (take_off(skb, c, &eth, base, e->flags & EXACT_IPV6 ? 0x0800 : 0) ||
-        (e->flags & EXACT_IPV6 && skb->protocol != T_IPV4 && tell_protocol(skb))) {
+    exact_count(e, slot, len, now);
+    if (take_off(skb, c, &eth, base, eth.type != outer ? bpf_ntohs(eth.type) : 0) ||
+        (eth.type != outer && skb->protocol != eth.type && tell_protocol(skb))) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
     return exact_hand_over(skb, e);

@@ -128,13 +128,12 @@ INLINE __u32 *hint_of(const struct scratch *s, __u64 stations)
 INLINE struct ebpf_slot *lookup(struct scratch *s, struct ebpf_config *c)
 {
     __u64 stations = hash_stations(s);
-    struct ebpf_lookup_stats *stats;
+    struct ebpf_lookup_stats *stats = lookup_stats();
     struct ebpf_slot *slot;
-    __u32 *hint, n, zero = 0;
+    __u32 *hint, n;
 
     s->key.dp_hash = flow_key_hash5(&s->key);
     hint = hint_of(s, stations);
-    stats = bpf_map_lookup_elem(&lookups, &zero);
     if (!hint || !stats) {
         return NULL;
     }

@@ -19,7 +19,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 24
+#define EBPF_LAYOUT 25
 
 #define EBPF_MASKS_MAX 256     /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536   /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -301,8 +301,8 @@ struct ebpf_config {
 
 struct ebpf_lookup_stats { /* per CPU */
     __u64 hits, misses;
-    __u64 hint_hits, exact_hits;         /* of the hits */
-    __u16 exact_tags[EBPF_EXACT_PLACES]; /* BPF's: who has which place in the exact-match cache */
+    __u64 hint_hits, exact_hits; /* of the hits */
+    __u64 until_sample;          /* BPF's: so many packets on one goes up as a sample */
 };
 
 /* --- up to user space --- */

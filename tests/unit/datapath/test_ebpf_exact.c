@@ -7,17 +7,18 @@
 #include "ebpf_lookups.h"
 #include "packet/checksum.h"
 
-#define HEADERS_MAX (14 + 40 + 16 + 14 + 20 + 20)
+#define HEADERS_MAX (14 + 40 + 16 + 14 + 40 + 20)
 #define PAYLOAD_MAX 200
-#define ROUNDS 3000 /* of each way */
+#define ROUNDS 1000 /* of each way */
 
 /* How the connection goes: out of a port or into one, through which tunnel. */
 struct way {
-    bool in, v6, tcp, alone; /* ALONE: from port to port, without a tunnel */
+    bool in, v6, inner_v6, tcp, alone; /* ALONE: from port to port, without a tunnel */
+    bool by_ports;                     /* its flow looks at them */
     uint8_t kind;
 };
 
-static const struct flow_key wildcard_flags = {.tcp_flags = 0xffff, .dp_hash = 0xffffffff};
+static const struct flow_key wildcards = {.tcp_flags = 0xffff, .dp_hash = 0xffffffff, .ipv6_label = 0xffffffff};
 
 struct frame {
     uint8_t b[HEADERS_MAX + PAYLOAD_MAX + 64];
@@ -34,39 +35,68 @@ static struct flow_tunnel tunnel_of(const struct way *w)
                                 .ttl = 60};
 }
 
+/* The inner packet's IP header, in front of LEN bytes of L4; the sum of its pseudo-header. */
+static uint64_t make_ip(const struct way *w, uint8_t *b, uint16_t len)
+{
+    uint8_t proto = w->tcp ? IP_PROTO_TCP : IP_PROTO_UDP;
+
+    if (w->inner_v6) {
+        struct ipv6_hdr *ip = (struct ipv6_hdr *)(void *)b;
+        struct ip_addr src = address(true, 11), dst = address(true, 12);
+
+        *ip = (struct ipv6_hdr){.ver_tc_flow = htobe32(0x60000000 | rnd(0x100000)),
+                                .plen = htobe16(len),
+                                .next = proto,
+                                .hop_limit = 64,
+                                .src = src,
+                                .dst = dst};
+        return csum_pseudo6(&src, &dst, proto, len);
+    } else {
+        struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)b;
+
+        *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
+                                .tot_len = htobe16((uint16_t)(20 + len)),
+                                .id = htobe16((uint16_t)rnd(65536)),
+                                .ttl = 64,
+                                .proto = proto,
+                                .src = htobe32(0x0a000001),
+                                .dst = htobe32(0x0a000002)};
+        ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+        return csum_pseudo4(ip->src, ip->dst, proto, len);
+    }
+}
+
+static size_t inner_l4(const struct way *w)
+{
+    return 14 + (w->inner_v6 ? sizeof(struct ipv6_hdr) : sizeof(struct ipv4_hdr));
+}
+
 /* A packet of the connection from SPORT, whose payload is LEN bytes. */
 static void make(const struct way *w, struct frame *f, uint16_t sport, uint8_t tcp_flags, size_t len)
 {
-    size_t l4_len = w->tcp ? sizeof(struct tcp_hdr) : sizeof(struct udp_hdr);
+    size_t l4 = inner_l4(w), l4_len = w->tcp ? sizeof(struct tcp_hdr) : sizeof(struct udp_hdr);
     struct flow_tunnel t = tunnel_of(w);
-    uint8_t b[14 + 20 + 20 + PAYLOAD_MAX] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 8};
-    struct ipv4_hdr *ip = (struct ipv4_hdr *)(void *)(b + 14);
+    uint8_t b[14 + 40 + 20 + PAYLOAD_MAX] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1};
+    uint64_t pseudo = make_ip(w, b + 14, (uint16_t)(l4_len + len));
     struct packet *p;
 
-    *ip = (struct ipv4_hdr){.ver_ihl = 0x45,
-                            .tot_len = htobe16((uint16_t)(20 + l4_len + len)),
-                            .id = htobe16((uint16_t)rnd(65536)),
-                            .ttl = 64,
-                            .proto = w->tcp ? IP_PROTO_TCP : IP_PROTO_UDP,
-                            .src = htobe32(0x0a000001),
-                            .dst = htobe32(0x0a000002)};
-    ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
+    ((struct eth_hdr *)(void *)b)->type = htobe16(w->inner_v6 ? ETH_TYPE_IPV6 : ETH_TYPE_IPV4);
     for (size_t i = 0; i < len; i++) {
-        b[34 + l4_len + i] = (uint8_t)rnd(256);
+        b[l4 + l4_len + i] = (uint8_t)rnd(256);
     }
     if (w->tcp) {
-        struct tcp_hdr *tcp = (struct tcp_hdr *)(void *)(b + 34);
+        struct tcp_hdr *tcp = (struct tcp_hdr *)(void *)(b + l4);
 
         *tcp = (struct tcp_hdr){.src = htobe16(sport), .dst = htobe16(80), .seq = htobe32(rnd(1u << 31))};
         tcp->off_flags = htobe16((uint16_t)(5 << 12 | tcp_flags));
-        tcp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, ip->proto, l4_len + len), tcp, l4_len + len));
+        tcp->csum = csum_finish(csum_bytes(pseudo, tcp, l4_len + len));
     } else {
-        struct udp_hdr *udp = (struct udp_hdr *)(void *)(b + 34);
+        struct udp_hdr *udp = (struct udp_hdr *)(void *)(b + l4);
 
         *udp = (struct udp_hdr){.src = htobe16(sport), .dst = htobe16(80), .len = htobe16((uint16_t)(8 + len))};
-        udp->csum = csum_finish(csum_bytes(csum_pseudo4(ip->src, ip->dst, ip->proto, l4_len + len), udp, l4_len + len));
+        udp->csum = csum_finish(csum_bytes(pseudo, udp, l4_len + len));
     }
-    p = packet_new(b, 34 + l4_len + len);
+    p = packet_new(b, l4 + l4_len + len);
     if (w->in) {
         struct eth_hdr *eth;
 
@@ -91,7 +121,7 @@ static int run_frame(const struct way *w, const struct frame *f, void *out, size
     return error ? error : (int)opts.retval;
 }
 
-/* A flow for just the packet F, whatever its TCP flags. */
+/* A flow for the packet F, whatever its TCP flags and label, or for all between its hosts, whatever their ports. */
 static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
 {
     struct {
@@ -112,7 +142,10 @@ static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
     flow_key_extract(p, &key);
     packet_free(p);
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
-        ((uint64_t *)(void *)&mask)[i] = ~((const uint64_t *)(const void *)&wildcard_flags)[i];
+        ((uint64_t *)(void *)&mask)[i] = ~((const uint64_t *)(const void *)&wildcards)[i];
+    }
+    if (!w->by_ports) {
+        mask.tp_src = mask.tp_dst = 0;
     }
     flow_key_and(&masked, &key, &mask);
     if (w->in || w->alone) {
@@ -189,16 +222,41 @@ static void change_outer(struct frame *f)
     ip->csum = csum_finish(csum_bytes(0, ip, sizeof(*ip)));
 }
 
+/* By which of a remote's ways to its next hop a packet from SPORT leaves. */
+static uint32_t hop_way(const struct way *w, uint16_t sport)
+{
+    struct packet *p;
+    struct frame f;
+    struct flow_key key;
+
+    make(w, &f, sport, 0x10, 0);
+    p = packet_new(f.b, f.len);
+    flow_key_extract(p, &key);
+    packet_free(p);
+    return key.dp_hash & (EBPF_NEXTHOP_WAYS - 1);
+}
+
+/* The source port of a packet that has the entry of those from port 1000. */
+static uint16_t another_port(const struct way *w)
+{
+    uint16_t sport = w->by_ports ? 1000 : (uint16_t)rnd(65536);
+
+    while (!w->in && hop_way(w, sport) != hop_way(w, 1000)) {
+        sport = (uint16_t)rnd(65536);
+    }
+    return sport;
+}
+
 /* Spoils F, or makes it another packet of the connection, which it still is then (true). */
 static bool change(const struct way *w, struct frame *f)
 {
-    uint32_t headers = (uint32_t)(f->len < 110 ? f->len : 110);
+    uint32_t headers = (uint32_t)(f->len < HEADERS_MAX ? f->len : HEADERS_MAX);
     struct udp_hdr *inner = (struct udp_hdr *)(void *)(f->b + f->len - 58); /* of the first packet, without TCP */
 
     switch (rnd(11)) {
     case 0:
     case 1:
-        make(w, f, 1000, 0x10, rnd(PAYLOAD_MAX));
+        make(w, f, another_port(w), 0x10, rnd(PAYLOAD_MAX));
         return true;
     case 2:
         f->len -= rnd((uint32_t)f->len - 14);
@@ -268,11 +326,11 @@ static void compare(const struct way *w, dp_flow_id id)
             for (size_t k = 0; k < f.len; k++) {
                 print_message("%s%02x%s", k % 16 ? " " : "\n", f.b[k], f.b[k] == first.b[k] ? "" : "*");
             }
-            fail_msg(
-                "\nround %u of %s, %s, kind %u, IPv%d: action %d, %zu bytes (first: %zu, sent %zu, mark %u, gso %u); "
-                "%zu bytes wanted",
-                i, w->in ? "in" : "out", w->tcp ? "TCP" : "UDP", w->kind, w->v6 ? 6 : 4, action, got_len, first.len,
-                f.len, f.mark, f.gso_size, want_len);
+            fail_msg("\nround %u of %s, %s in IPv%d, kind %u, IPv%d%s: action %d, %zu bytes (first: %zu, sent %zu, "
+                     "mark %u, gso %u); "
+                     "%zu bytes wanted",
+                     i, w->in ? "in" : "out", w->tcp ? "TCP" : "UDP", w->inner_v6 ? 6 : 4, w->kind, w->v6 ? 6 : 4,
+                     w->by_ports ? ", by ports" : "", action, got_len, first.len, f.len, f.mark, f.gso_size, want_len);
         }
     }
     assert_true(n_its);
@@ -285,13 +343,14 @@ static void test_whatever_comes(void **state WR_UNUSED)
 
     NEEDS_BPF;
     ways_up();
-    for (unsigned int i = 0; i < 24; i++) {
-        struct way w = {.in = i & 1, .v6 = i & 2, .tcp = i & 4, .kind = (uint8_t)(i / 8)};
+    for (unsigned int i = 0; i < 96; i++) {
+        struct way w = {
+            .in = i & 1, .v6 = i & 2, .tcp = i & 4, .inner_v6 = i & 8, .by_ports = i & 16, .kind = (uint8_t)(i / 32)};
 
         compare(&w, id++);
     }
-    for (unsigned int tcp = 0; tcp < 2; tcp++) {
-        struct way w = {.alone = true, .tcp = tcp};
+    for (unsigned int i = 0; i < 8; i++) {
+        struct way w = {.alone = true, .tcp = i & 1, .inner_v6 = i & 2, .by_ports = i & 4};
 
         compare(&w, id++);
     }
@@ -399,9 +458,10 @@ static void test_path_mtu(void **state WR_UNUSED)
 /* A place is its connection's until that ends, and another's at once then. */
 static void test_places(void **state WR_UNUSED)
 {
-    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct flow_key mask = {.in_port = DP_PORT_NONE, .tp_dst = 0xffff};
+    struct flow_key key = {.in_port = dp_port(PORT_IN), .tp_dst = htobe16(80)};
     struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
-    struct way w = {.alone = true, .tcp = true};
+    struct way w = {.alone = true, .tcp = true, .by_ports = true};
     struct frame first, other, fin;
     uint32_t port = 2000;
 
@@ -426,39 +486,78 @@ static void test_places(void **state WR_UNUSED)
     forget(500);
 }
 
-/* Connections that differ in one thing only, as those of a protocol with the same port at both ends, do not meet at a
- * few places. */
+/* Where the flow does not look at ports, a new connection finds what the others have left, and leaves by a source port
+ * of its own. */
+static void test_pair(void **state WR_UNUSED)
+{
+    NEEDS_BPF;
+    ways_up();
+    for (unsigned int i = 0; i < 8; i++) {
+        struct way w = {.in = i & 1, .inner_v6 = i & 2, .tcp = i & 4, .kind = EBPF_GENEVE};
+        struct frame f;
+        unsigned int n = 0;
+        uint16_t outer[3];
+
+        make(&w, &f, 1000, 0x10, 50);
+        flow_for(&w, &f, 800 + i);
+        for (uint16_t sport = 1; sport < 200; sport++) {
+            make(&w, &f, sport, 0x10, 50);
+            has_place(&w, &f, 20, NULL); /* all ways to the next hop; two of them may meet */
+        }
+        for (uint16_t k = 0; k < 300; k++) {
+            uint8_t out[1024];
+            uint64_t before = exact_hits(&maps);
+            size_t len;
+
+            make(&w, &f, 2000 + k, 0x11, 20); /* FIN ends a connection, not the entry */
+            assert_int_equal(run_frame(&w, &f, out, &len), TC_ACT_REDIRECT);
+            n += exact_hits(&maps) != before;
+            outer[k % 3] = (uint16_t)(out[34] << 8 | out[35]);
+            assert_true(w.in || k < 3 || outer[0] != outer[1] || outer[1] != outer[2]);
+        }
+        assert_in_range(n, 200, 300);
+        forget(800 + i);
+    }
+}
+
+/* Pairs and connections that differ in one thing only, as those of a protocol with the same port at both ends, do not
+ * meet at a few places. */
 static void test_spread(void **state WR_UNUSED)
 {
     static const size_t differ_at[] = {28, 29, 32, 33,
                                        34, 35, 36, 37}; /* octets of the addresses, bytes of the ports */
-    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
     struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
-    struct way w = {.alone = true};
 
     NEEDS_BPF;
     ways_up();
-    put_flow(600, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
-    for (size_t i = 0; i < ARRAY_SIZE(differ_at); i++) {
-        unsigned int n = 0;
-        struct frame f;
+    for (unsigned int by_ports = 0; by_ports < 2; by_ports++) {
+        struct flow_key mask = {.in_port = DP_PORT_NONE, .tp_src = htobe16(by_ports << 15)};
+        struct flow_key key = {.in_port = dp_port(PORT_IN)};
+        struct way w = {.alone = true};
 
-        make(&w, &f, 1000, 0, 20);
-        for (unsigned int k = 0; k < 64; k++) {
-            f.b[differ_at[i]]++;
-            n += has_place(&w, &f, 100, NULL); /* one of 16 asks for what somebody left */
+        put_flow(600 + by_ports, &key, &mask, &out, sizeof(out), EBPF_OP_OUTPUT);
+        for (size_t i = 0; i < (by_ports ? ARRAY_SIZE(differ_at) : 4); i++) {
+            unsigned int n = 0;
+            struct frame f;
+
+            make(&w, &f, 1000, 0, 20);
+            for (unsigned int k = 0; k < 64; k++) {
+                f.b[differ_at[i]]++;
+                n += has_place(&w, &f, 100, NULL); /* one of 16 asks for what somebody left */
+            }
+            assert_in_range(n, 48, 64);
+            usleep(150000); /* what these have expires */
         }
-        assert_in_range(n, 48, 64);
-        usleep(150000); /* what these have expires */
+        forget(600 + by_ports);
     }
-    forget(600);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends),   cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_spread), cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_pair), cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_path_mtu),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
