@@ -14,20 +14,23 @@
 #define NSEC_PER_SEC 1000000000ull
 
 /* COST tokens from the budget of PORT, at time NOW. Two CPUs may both fill it up at a time: that gives a port a few
- * packets too many, which does no harm. */
+ * packets too many, which does no harm. One that looked at the clock before the other did so fills up nothing: taken as
+ * an age, the time that it is behind would be worth a whole burst, as often as two CPUs have packets to send up. */
 INLINE bool budget_take(struct ebpf_config *c, __u32 number, __u32 cost, __u64 now)
 {
     struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
-    __u64 passed, fill;
+    __s64 passed;
+    __u64 fill;
 
     if (!port || !c->upcall_rate) {
         return true;
     }
     passed = now - port->filled_ns;
-    if (passed > NSEC_PER_SEC) {
+    passed = passed > 0 ? passed : 0;
+    if (passed > (__s64)NSEC_PER_SEC) {
         passed = NSEC_PER_SEC;
     }
-    fill = passed * c->upcall_rate / NSEC_PER_SEC;
+    fill = (__u64)passed * c->upcall_rate / NSEC_PER_SEC;
     if (fill) {
         __u64 tokens = port->tokens + fill;
 
