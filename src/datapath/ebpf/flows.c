@@ -15,7 +15,8 @@ LOG_MODULE("ebpf_flows");
 
 struct flow {
     dp_flow_id id;
-    uint32_t slot, mask;
+    uint32_t slot; /* NO_SLOT: there is no room for it any more, but for what it counted */
+    uint32_t mask;
     uint64_t hash;
     struct dp_flow_stats before; /* what former slots counted */
     UT_hash_handle hh;
@@ -258,12 +259,29 @@ void ebpf_flows_tick(struct ebpf_flows *f, int64_t now_ms)
 
 /* --- flows --- */
 
-static void remove_flow(struct ebpf_flows *f, struct flow *flow, int64_t now_ms)
+/* By its id, if it is in the maps. */
+static struct flow *flow_find(const struct ebpf_flows *f, dp_flow_id id)
+{
+    struct flow *flow;
+
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    return flow && flow->slot != NO_SLOT ? flow : NULL;
+}
+
+/* Takes the slot, which the index does not name any more, from the flow. What it counts until it is found dead by all
+ * programs is added by the tick. */
+static void flow_leave_slot(struct ebpf_flows *f, struct flow *flow, int64_t now_ms)
+{
+    slot_bury(f, flow->slot, flow->id, now_ms);
+    stats_add(&flow->before, &f->dead->prev->seen);
+    flow->slot = NO_SLOT;
+}
+
+/* The flow is user space's. What it counted stays, or its counters would be heard to go back. */
+static void flow_evict(struct ebpf_flows *f, struct flow *flow, int64_t now_ms)
 {
     bpf_map_delete_elem(f->maps->flow_index_fd, &flow->hash);
-    slot_bury(f, flow->slot, flow->id, now_ms);
-    HASH_DEL(f->by_id, flow);
-    free(flow);
+    flow_leave_slot(f, flow, now_ms);
 }
 
 static int index_set(struct ebpf_flows *f, uint64_t hash, uint32_t slot)
@@ -287,7 +305,6 @@ static bool slot_does(const struct ebpf_flows *f, const struct ebpf_slot *s, con
 static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key *key,
                   const struct ebpf_program *program, int64_t now_ms)
 {
-    struct dp_flow_stats s;
     uint32_t slot, old = flow->slot;
     int error;
 
@@ -295,23 +312,18 @@ static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key
         return 0;
     }
     if (!slot_make(f, flow->id, key, flow->mask, program, f->maps->slots[old].used_ns, &slot)) {
-        remove_flow(f, flow, now_ms);
+        flow_evict(f, flow, now_ms);
         return -ENOSPC;
     }
     f->mask_users[flow->mask]++;
     error = index_set(f, flow->hash, slot);
     if (error) {
         slot_bury(f, slot, 0, now_ms);
-        remove_flow(f, flow, now_ms);
+        flow_evict(f, flow, now_ms);
         return error;
     }
+    flow_leave_slot(f, flow, now_ms);
     flow->slot = slot;
-    slot_bury(f, old, flow->id, now_ms);
-    s = slot_stats(&f->maps->slots[old]);
-    /* As of the burial: what comes later is added by the tick. */
-    s.packets = f->dead->prev->seen.packets;
-    s.bytes = f->dead->prev->seen.bytes;
-    stats_add(&flow->before, &s);
     return 0;
 }
 
@@ -422,54 +434,82 @@ void ebpf_flows_drop_orphans_of(struct ebpf_flows *f, uint32_t number, bool alon
     }
 }
 
-int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
-                   const struct ebpf_program *program, int64_t used_ms, int64_t now_ms)
+static struct flow *flow_get(struct ebpf_flows *f, dp_flow_id id)
 {
     struct flow *flow;
-    uint32_t mask_index, slot;
-    int error;
 
     HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
-    if (flow) {
-        return change(f, flow, key, program, now_ms);
-    }
-    if (!mask_get(f, mask, &mask_index)) {
-        log_limited(LOG_LEVEL_INFO, "%d masks are the limit: more flows go the slow way", EBPF_MASKS_MAX);
-        return -ENOSPC;
-    }
-    flow = xcalloc(1, sizeof(*flow));
-    flow->id = id;
-    flow->slot = NO_SLOT;
-    flow->mask = mask_index;
-    flow->hash = ebpf_hash(key, mask, f->maps->config->seed, mask_index);
-    take_over(f, flow);
-    if (flow->slot != NO_SLOT) {
-        f->mask_users[mask_index]--; /* the slot has its own already */
+    if (!flow) {
+        flow = xcalloc(1, sizeof(*flow));
+        flow->id = id;
+        flow->slot = NO_SLOT;
         HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
-        return change(f, flow, key, program, now_ms);
     }
-    if (!slot_make(f, id, key, mask_index, program, (uint64_t)used_ms * 1000000, &slot)) {
-        mask_put(f, mask_index);
-        free(flow);
+    return flow;
+}
+
+static void flow_free(struct ebpf_flows *f, struct flow *flow)
+{
+    HASH_DEL(f->by_id, flow);
+    free(flow);
+}
+
+static bool has_counted(const struct flow *flow)
+{
+    return flow->before.packets || flow->before.bytes;
+}
+
+/* Gives the flow, which has no slot but its mask, a slot. On failure the mask is given back. */
+static int enter(struct ebpf_flows *f, struct flow *flow, const struct flow_key *key,
+                 const struct ebpf_program *program, uint64_t used_ns, int64_t now_ms)
+{
+    uint32_t slot;
+    int error;
+
+    if (!slot_make(f, flow->id, key, flow->mask, program, used_ns, &slot)) {
+        mask_put(f, flow->mask);
         return -ENOSPC;
     }
-    flow->slot = slot;
     error = index_set(f, flow->hash, slot);
     if (error) {
         slot_bury(f, slot, 0, now_ms);
-        free(flow);
         return error;
     }
-    HASH_ADD(hh, f->by_id, id, sizeof(flow->id), flow);
+    flow->slot = slot;
     return 0;
+}
+
+int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
+                   const struct ebpf_program *program, int64_t used_ms, int64_t now_ms)
+{
+    struct flow *flow = flow_find(f, id);
+    int error;
+
+    if (flow) {
+        return change(f, flow, key, program, now_ms);
+    }
+    flow = flow_get(f, id);
+    if (!mask_get(f, mask, &flow->mask)) {
+        log_limited(LOG_LEVEL_INFO, "%d masks are the limit: more flows go the slow way", EBPF_MASKS_MAX);
+        error = -ENOSPC;
+    } else {
+        flow->hash = ebpf_hash(key, mask, f->maps->config->seed, flow->mask);
+        take_over(f, flow);
+        if (flow->slot != NO_SLOT) {
+            f->mask_users[flow->mask]--; /* the slot has its own already */
+            return change(f, flow, key, program, now_ms);
+        }
+        error = enter(f, flow, key, program, (uint64_t)used_ms * 1000000, now_ms);
+    }
+    if (error && !has_counted(flow)) {
+        flow_free(f, flow);
+    }
+    return error;
 }
 
 bool ebpf_flows_has(const struct ebpf_flows *f, dp_flow_id id)
 {
-    struct flow *flow;
-
-    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
-    return flow;
+    return flow_find(f, id);
 }
 
 bool ebpf_flows_have_room(const struct ebpf_flows *f)
@@ -484,14 +524,16 @@ bool ebpf_flows_have_room(const struct ebpf_flows *f)
 
 int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats)
 {
-    struct dp_flow_stats s;
+    struct dp_flow_stats s = {0};
     struct flow *flow;
 
     HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
     if (!flow) {
         return -ENOENT;
     }
-    s = slot_stats(&f->maps->slots[flow->slot]);
+    if (flow->slot != NO_SLOT) {
+        s = slot_stats(&f->maps->slots[flow->slot]);
+    }
     stats_add(&s, &flow->before);
     *ret_stats = s;
     return 0;
@@ -506,7 +548,7 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
         s = &f->maps->slots[id % EBPF_SLOTS_MAX];
         s = s->live && s->id == id ? s : NULL;
     } else {
-        HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+        flow = flow_find(f, id);
         s = flow ? &f->maps->slots[flow->slot] : NULL;
     }
     if (!s || i >= s->n_steps) {
@@ -539,10 +581,9 @@ int ebpf_flows_options(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, ui
 int ebpf_flows_verify(const struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key,
                       const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same)
 {
+    const struct flow *flow = flow_find(f, id);
     const struct ebpf_slot *s;
-    struct flow *flow;
 
-    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
     if (!flow) {
         return -ENOENT;
     }
@@ -560,11 +601,16 @@ int ebpf_flows_del(struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *re
     if (!flow) {
         return -ENOENT;
     }
-    __atomic_store_n(&f->maps->slots[flow->slot].live, 0, __ATOMIC_SEQ_CST);
+    if (flow->slot != NO_SLOT) {
+        __atomic_store_n(&f->maps->slots[flow->slot].live, 0, __ATOMIC_SEQ_CST);
+    }
     if (ret_stats) {
         ebpf_flows_get_stats(f, id, ret_stats);
     }
-    remove_flow(f, flow, now_ms);
+    if (flow->slot != NO_SLOT) {
+        flow_evict(f, flow, now_ms);
+    }
+    flow_free(f, flow);
     return 0;
 }
 

@@ -19,9 +19,10 @@ struct ebpf_flows;
 struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps, const struct ebpf_opts_table *opts);
 void ebpf_flows_free(struct ebpf_flows *flows); /* the maps' contents stay */
 /* Makes the flow ID, as of a packet at USED_MS (0: none yet), or changes what it does. -ENOSPC: no room for it (nothing
- * is changed: a former version of the flow is removed). */
+ * is changed, but that a former version of the flow goes out of the maps; what it counted is still told). */
 int ebpf_flows_put(struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key, const struct flow_key *mask,
                    const struct ebpf_program *program, int64_t used_ms, int64_t now_ms);
+/* It is in the maps. */
 bool ebpf_flows_has(const struct ebpf_flows *flows, dp_flow_id id);
 /* Some have gone since there was no room, and a new one would be likely to find some. */
 bool ebpf_flows_have_room(const struct ebpf_flows *flows);

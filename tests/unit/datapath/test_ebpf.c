@@ -233,6 +233,59 @@ static void test_change(void **state WR_UNUSED)
     ebpf_flows_tick(flows, INT64_MAX);
 }
 
+/* A flow that there is no room for any more goes on by user space with what it counted here. */
+static void test_change_without_room(void **state WR_UNUSED)
+{
+    struct dp_action drop = {DP_ACTION_DROP, sizeof(drop), DROP_ACTION}, *outs = xcalloc(EBPF_STEPS_MAX, sizeof(*outs));
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)}, other;
+    struct ebpf_program program;
+    struct dp_flow_stats stats;
+    uint8_t frame[64], data[256];
+    size_t len = udp_frame(frame, 1, 2, 3, 4), n = sizeof(data), fill = EBPF_STEPS_POOL / (EBPF_STEPS_MAX - 4);
+    uint8_t action = TC_ACT_SHOT;
+
+    NEEDS_BPF;
+    for (size_t i = 0; i < EBPF_STEPS_MAX; i++) {
+        outs[i] = (struct dp_action){DP_ACTION_OUTPUT, sizeof(outs[i]), PORT_OUT};
+    }
+    put_flow(9, &key, &mask, &drop, sizeof(drop), EBPF_OP_DROP);
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, len, data, &n), action);
+    for (size_t i = 0; i < fill; i++) {
+        other = (struct flow_key){.in_port = dp_port((uint32_t)(100 + i))};
+        put_flow(1000 + i, &other, &mask, outs, EBPF_STEPS_MAX * sizeof(*outs), EBPF_OP_OUTPUT);
+    }
+    ebpf_compile(&ops, &key, &mask, outs, EBPF_STEPS_MAX * sizeof(*outs), &program);
+    assert_int_equal(ebpf_flows_put(flows, 9, &key, &mask, &program, 0, 0), -ENOSPC);
+    for (unsigned int i = 0; i < 2; i++) {
+        assert_false(ebpf_flows_has(flows, 9));
+        assert_int_equal(ebpf_flows_get_stats(flows, 9, &stats), 0);
+        assert_int_equal(stats.packets, 1);
+        assert_int_equal(stats.bytes, len);
+        last_upcall.kind = 0;
+        n = sizeof(data);
+        run_prog(maps.port_prog_fd, frame, len, data, &n);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
+        assert_int_equal(ebpf_flows_put(flows, 9, &key, &mask, &program, 0, 0), -ENOSPC);
+        ebpf_flows_tick(flows, INT64_MAX);
+    }
+    free(program.steps);
+    /* And comes back with it. */
+    put_flow(9, &key, &mask, &drop, sizeof(drop), EBPF_OP_DROP);
+    assert_true(ebpf_flows_has(flows, 9));
+    n = sizeof(data);
+    assert_int_equal(run_prog(maps.port_prog_fd, frame, len, data, &n), action);
+    assert_int_equal(ebpf_flows_del(flows, 9, &stats, 0), 0);
+    assert_int_equal(stats.packets, 2);
+    assert_int_equal(stats.bytes, 2 * len);
+    for (size_t i = 0; i < fill; i++) {
+        assert_int_equal(ebpf_flows_del(flows, 1000 + i, NULL, 0), 0);
+    }
+    ebpf_flows_tick(flows, INT64_MAX);
+    assert_int_equal(maps.config->n_masks, 0);
+    free(outs);
+}
+
 static bool is_port_out(void *aux WR_UNUSED, uint32_t port)
 {
     return port == PORT_OUT;
@@ -692,13 +745,21 @@ static void test_waited_too_long(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_keys),           cmocka_unit_test(test_set_fields),
-        cmocka_unit_test(test_masks),          cmocka_unit_test(test_change),
-        cmocka_unit_test(test_verify),         cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_learn),          cmocka_unit_test(test_encapsulation),
-        cmocka_unit_test(test_decapsulation),  cmocka_unit_test(test_stuck_super),
-        cmocka_unit_test(test_userspace_port), cmocka_unit_test(test_orphans),
-        cmocka_unit_test(test_waiting),        cmocka_unit_test(test_waited_too_long),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_set_fields),
+        cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_change),
+        cmocka_unit_test(test_verify),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_learn),
+        cmocka_unit_test(test_encapsulation),
+        cmocka_unit_test(test_decapsulation),
+        cmocka_unit_test(test_stuck_super),
+        cmocka_unit_test(test_userspace_port),
+        cmocka_unit_test(test_orphans),
+        cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_waited_too_long),
+        cmocka_unit_test(test_change_without_room),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
