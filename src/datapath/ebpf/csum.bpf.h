@@ -74,7 +74,7 @@ INLINE bool headers_tell(struct __sk_buff *skb, struct scratch *s)
     if (proto == IP_PROTO_UDP) {
         struct w_udp *udp = at(skb, l4, sizeof(*udp));
 
-        return udp && udp->csum;
+        return udp && udp->csum && bpf_ntohs(udp->len) == end - l4; /* what is behind the datagram is not in its sum */
     }
     return proto == IP_PROTO_TCP || proto == IP_PROTO_ICMP || proto == IP_PROTO_ICMPV6;
 }

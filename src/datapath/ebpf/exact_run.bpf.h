@@ -209,7 +209,8 @@ INLINE bool exact_sums(struct __sk_buff *skb, const struct exact *e)
         return !(e->flags & EXACT_SUM);
     }
     if (e->flags & EXACT_SUM) {
-        return e->proto == IP_PROTO_TCP || (udp && udp->csum);
+        /* as headers_tell() */
+        return e->proto == IP_PROTO_TCP || (udp && udp->csum && bpf_ntohs(udp->len) == skb->len - e->l4);
     }
     return !(e->flags & EXACT_NO_SUM);
 }

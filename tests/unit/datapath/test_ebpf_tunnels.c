@@ -77,6 +77,34 @@ static void test_snap_into_tunnel(void **state WR_UNUSED)
     assert_memory_equal(out + 14 + hdr_len, snap, 68);
 }
 
+/* What lies behind a UDP datagram in its IP packet (RFC 9868) is not in the datagram's checksum, but in the outer one.
+ */
+static void test_behind_udp_into_tunnel(void **state WR_UNUSED)
+{
+    struct trunc_to a = trunc_to(0, PORT_TUNNEL, true);
+    uint8_t frame[64], out[256];
+    struct udp_hdr *udp = (struct udp_hdr *)(void *)(frame + 34);
+    struct flow_tunnel got;
+    size_t hdr_len;
+
+    NEEDS_BPF;
+    underlay_up();
+    for (uint16_t len = 8; len <= 26; len++) {
+        size_t out_len = sizeof(out);
+
+        udp_frame(frame, 1, 2, 3, 4);
+        memcpy(frame + 42, "What is behind the end", 18);
+        udp->len = htobe16(len);
+        udp->csum = 0;
+        udp->csum = csum_finish(csum_bytes(csum_pseudo4(htobe32(1), htobe32(2), IP_PROTO_UDP, len), udp, len));
+        assert_int_equal(run_actions(&a, sizeof(a), frame, 60, out, &out_len), TC_ACT_REDIRECT);
+        assert_int_equal(last_upcall.kind, 0);
+        assert_int_equal(parse_outer(EBPF_VXLAN, out, out_len, &got, &hdr_len), DROP_NONE);
+        assert_int_equal(got.flags & FLOW_TNL_CSUM, FLOW_TNL_CSUM);
+        assert_memory_equal(out + 14 + hdr_len, frame, 60);
+    }
+}
+
 /* Nor does it see that a clone went through a tunnel, tagged or not. */
 static void test_copy_tunnel(void **state WR_UNUSED)
 {
@@ -576,12 +604,19 @@ static void test_options_table(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tunnel_then_untag),    cmocka_unit_test(test_tag_into_tunnel),
-        cmocka_unit_test(test_copy_tunnel),          cmocka_unit_test(test_several_tunnels),
-        cmocka_unit_test(test_copies_ask),           cmocka_unit_test(test_super_through_tunnel),
-        cmocka_unit_test(test_small_through_tunnel), cmocka_unit_test(test_tunnel_to_tunnel),
-        cmocka_unit_test(test_options_out),          cmocka_unit_test(test_options_of_steps),
-        cmocka_unit_test(test_options_in),           cmocka_unit_test(test_snap_into_tunnel),
+        cmocka_unit_test(test_tunnel_then_untag),
+        cmocka_unit_test(test_tag_into_tunnel),
+        cmocka_unit_test(test_copy_tunnel),
+        cmocka_unit_test(test_several_tunnels),
+        cmocka_unit_test(test_copies_ask),
+        cmocka_unit_test(test_super_through_tunnel),
+        cmocka_unit_test(test_small_through_tunnel),
+        cmocka_unit_test(test_tunnel_to_tunnel),
+        cmocka_unit_test(test_options_out),
+        cmocka_unit_test(test_options_of_steps),
+        cmocka_unit_test(test_options_in),
+        cmocka_unit_test(test_snap_into_tunnel),
+        cmocka_unit_test(test_behind_udp_into_tunnel),
         cmocka_unit_test(test_options_table),
     };
 
