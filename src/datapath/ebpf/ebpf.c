@@ -44,9 +44,8 @@ static void upcall_slow(struct ebpf_datapath *dp, struct packet *p, const struct
     }
 }
 
-/* One output of a flow that the fast path left to us. P is what it was made of the packet with KEY. */
-static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct flow_key *key, dp_flow_id id,
-                       uint32_t number)
+/* One output of a flow that the fast path left to us. P is what it was made of the packet that U tells of. */
+static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct ebpf_upcall *u)
 {
     struct ebpf_step step;
     struct {
@@ -57,9 +56,8 @@ static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct 
                  .set.h = {DP_ACTION_SET_TUNNEL, sizeof(actions.set), 0},
                  .out = {DP_ACTION_OUTPUT, sizeof(actions.out), 0}};
 
-    if (ebpf_flows_step(dp->flows, id, number, &step) ||
-        (step.op != EBPF_OP_TUNNEL && step.op != EBPF_OP_TRUNC && step.op != EBPF_OP_OUTPUT)) {
-        us_drop(dp->us, DROP_NO_PORT); /* the flow went meanwhile */
+    if (ebpf_flows_output(dp->flows, u->id, u->slot, u->arg, &step)) {
+        us_drop(dp->us, DROP_NO_PORT); /* the flow went meanwhile, or does something else now */
         return;
     }
     actions.trunc.arg = step.trunc;
@@ -70,11 +68,11 @@ static void run_output(struct ebpf_datapath *dp, struct packet *p, const struct 
                                               .flags = step.u.tunnel.flags,
                                               .tos = step.u.tunnel.tos,
                                               .ttl = step.u.tunnel.ttl};
-    if (ebpf_flows_options(dp->flows, id, number, &actions.set.tunnel.opts_id)) {
+    if (ebpf_flows_options(dp->flows, u->id, u->slot, u->arg, &actions.set.tunnel.opts_id)) {
         us_drop(dp->us, DROP_TUNNEL_OPTIONS);
         return;
     }
-    us_execute(dp->us, p, key, &actions.trunc, sizeof(actions));
+    us_execute(dp->us, p, &u->key, &actions.trunc, sizeof(actions));
 }
 
 static void compile(struct ebpf_datapath *dp, const struct dp_flow *flow, struct ebpf_program *ret_program);
@@ -121,7 +119,7 @@ static void on_upcall(void *dp_, const struct ebpf_upcall *u, struct packet *p)
         upcall_slow(dp, p, &key, u->arg);
         break;
     case EBPF_UPCALL_OUTPUT:
-        run_output(dp, p, &u->key, u->id, u->arg);
+        run_output(dp, p, u);
         break;
     case EBPF_UPCALL_PUNT: {
         uint64_t hits = dp->us->hits;

@@ -53,6 +53,7 @@ struct ebpf_flows {
     uint64_t *steps_used;                /* a bit for each of the pool */
     uint32_t steps_next, n_steps_used;
     uint32_t nexthop_users[EBPF_NEXTHOPS_MAX]; /* steps of slots, in quarantine too */
+    bool of_orphan[EBPF_SLOTS_MAX];            /* there is an orphan, or was, and nothing else since then */
 };
 
 /* --- counters --- */
@@ -165,6 +166,11 @@ static const struct ebpf_step *step_of(const struct ebpf_flows *f, const struct 
     return i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
 }
 
+static bool is_output(const struct ebpf_step *step)
+{
+    return step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC || step->op == EBPF_OP_TUNNEL;
+}
+
 /* The slot is filled, or is going to be given out again. */
 static void count_nexthops(struct ebpf_flows *f, const struct ebpf_slot *s, bool used)
 {
@@ -251,6 +257,8 @@ void ebpf_flows_tick(struct ebpf_flows *f, int64_t now_ms)
         count_nexthops(f, &f->maps->slots[d->slot], false);
         steps_mark(f, d->steps, d->n_steps, false);
         mask_put(f, f->maps->slots[d->slot].mask);
+        f->maps->slots[d->slot].id = 0; /* slot_met() */
+        f->of_orphan[d->slot] = false;
         f->free_slots[f->n_free++] = d->slot;
         DL_DELETE(f->dead, d);
         free(d);
@@ -415,10 +423,9 @@ static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uin
     }
     for (uint32_t i = 0; i < s->n_steps; i++) {
         const struct ebpf_step *step = step_of(f, s, i);
-        bool output = step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC || step->op == EBPF_OP_TUNNEL;
 
-        there |= output && step->port == number;
-        elsewhere |= output && step->port != number;
+        there |= is_output(step) && step->port == number;
+        elsewhere |= is_output(step) && step->port != number;
     }
     return there && !(alone && elsewhere);
 }
@@ -541,16 +548,9 @@ int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_fl
 
 int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step)
 {
-    const struct ebpf_slot *s;
-    struct flow *flow;
+    const struct flow *flow = flow_find(f, id);
+    const struct ebpf_slot *s = flow ? &f->maps->slots[flow->slot] : NULL;
 
-    if (id & ORPHAN_ID) {
-        s = &f->maps->slots[id % EBPF_SLOTS_MAX];
-        s = s->live && s->id == id ? s : NULL;
-    } else {
-        flow = flow_find(f, id);
-        s = flow ? &f->maps->slots[flow->slot] : NULL;
-    }
     if (!s || i >= s->n_steps) {
         return -ENOENT;
     }
@@ -558,20 +558,88 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     return 0;
 }
 
-int ebpf_flows_options(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, uint32_t *ret_opts_id)
+/* What the flow ID was when it was in SLOT, while it is not forgotten. */
+static const struct ebpf_slot *slot_met(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot)
 {
-    uint8_t opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP];
-    struct ebpf_step step;
-    size_t len, got = 0;
+    if (id & ORPHAN_ID) { /* it may have been taken over */
+        slot = id % EBPF_SLOTS_MAX;
+        return f->of_orphan[slot] ? &f->maps->slots[slot] : NULL;
+    }
+    return slot < EBPF_SLOTS_MAX && f->maps->slots[slot].id == id ? &f->maps->slots[slot] : NULL;
+}
 
-    if (ebpf_flows_step(f, id, i, &step)) {
+/* What the flow that was in S is now: S itself, if it is an orphan still. NULL: it is gone. */
+static const struct ebpf_slot *slot_now(const struct ebpf_flows *f, const struct ebpf_slot *s)
+{
+    const struct flow *flow = flow_find(f, s->id);
+
+    if (s->id & ORPHAN_ID) {
+        return s->live ? s : NULL;
+    }
+    return flow ? &f->maps->slots[flow->slot] : NULL;
+}
+
+/* But for whether it is the last one. */
+static bool outputs_are_same(const struct ebpf_step *a, const struct ebpf_step *b)
+{
+    struct ebpf_step x = *a, y = *b;
+
+    x.flags |= EBPF_STEP_LAST;
+    y.flags |= EBPF_STEP_LAST;
+    return !memcmp(&x, &y, sizeof(x));
+}
+
+/* The list of NOW outputs what step I of WAS does, after the same changes. */
+static bool still_outputs(const struct ebpf_flows *f, const struct ebpf_slot *was, uint32_t i,
+                          const struct ebpf_slot *now)
+{
+    const struct ebpf_step *output = step_of(f, was, i);
+    uint32_t k = 0; /* all changes before were made */
+
+    for (uint32_t j = 0; j < now->n_steps; j++) {
+        const struct ebpf_step *step = step_of(f, now, j);
+
+        while (k < i && is_output(step_of(f, was, k))) {
+            k++;
+        }
+        if (!is_output(step)) {
+            if (k == i || memcmp(step, step_of(f, was, k++), sizeof(*step)) != 0) {
+                return false;
+            }
+        } else if (k == i && outputs_are_same(step, output)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int ebpf_flows_output(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot, uint32_t i, struct ebpf_step *ret_step)
+{
+    const struct ebpf_slot *was = slot_met(f, id, slot), *now = was ? slot_now(f, was) : NULL;
+
+    if (!now || i >= was->n_steps || !is_output(step_of(f, was, i)) || (now != was && !still_outputs(f, was, i, now))) {
         return -ENOENT;
     }
-    len = step.u.tunnel.opts_len;
+    *ret_step = *step_of(f, was, i);
+    return 0;
+}
+
+int ebpf_flows_options(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot, uint32_t i, uint32_t *ret_opts_id)
+{
+    const struct ebpf_slot *s = slot_met(f, id, slot);
+    uint8_t opts[EBPF_OPTS_STEPS * EBPF_OPTS_STEP];
+    size_t len, got = 0;
+
+    if (!s || i >= s->n_steps) {
+        return -ENOENT;
+    }
+    len = step_of(f, s, i)->u.tunnel.opts_len;
     /* The steps with its options are the last ones before it; other outputs may stand between. */
-    while (got < len && i-- > 0 && !ebpf_flows_step(f, id, i, &step)) {
-        if (step.op == EBPF_OP_OPTS && step.arg <= sizeof(opts) - EBPF_OPTS_STEP) {
-            memcpy(opts + step.arg, step.u.opts, EBPF_OPTS_STEP);
+    while (got < len && i-- > 0) {
+        const struct ebpf_step *step = step_of(f, s, i);
+
+        if (step->op == EBPF_OP_OPTS && step->arg <= sizeof(opts) - EBPF_OPTS_STEP) {
+            memcpy(opts + step->arg, step->u.opts, EBPF_OPTS_STEP);
             got += EBPF_OPTS_STEP;
         }
     }
@@ -643,6 +711,7 @@ static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
     steps_mark(f, s->more, more_n, true);
     count_nexthops(f, s, true);
     s->id = ORPHAN_ID | index;
+    f->of_orphan[index] = true;
     return true;
 }
 

@@ -32,11 +32,14 @@ int ebpf_flows_get_stats(const struct ebpf_flows *flows, dp_flow_id id, struct d
 /* Whether what is in the maps for the flow is PROGRAM under that key and mask. -ENOENT: it is not there. */
 int ebpf_flows_verify(const struct ebpf_flows *flows, dp_flow_id id, const struct flow_key *key,
                       const struct flow_key *mask, const struct ebpf_program *program, bool *ret_same);
-/* The I-th step of the flow. */
+/* The I-th step of the flow, as it is now. */
 int ebpf_flows_step(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, struct ebpf_step *ret_step);
-/* The Geneve options, by number, of the flow's I-th step, a tunnel output; 0: none. -ENOENT; errors as
- * tunnel_opts_intern()'s. */
-int ebpf_flows_options(const struct ebpf_flows *flows, dp_flow_id id, uint32_t i, uint32_t *ret_opts_id);
+/* The output that was the I-th step of the flow when a packet met it in SLOT. -ENOENT: it is none, or the flow is gone
+ * since then, or would not send this packet there any more, as what the steps before have made of it. */
+int ebpf_flows_output(const struct ebpf_flows *flows, dp_flow_id id, uint32_t slot, uint32_t i,
+                      struct ebpf_step *ret_step);
+/* The Geneve options, by number, of that output, a tunnel's; 0: none. -ENOENT; errors as tunnel_opts_intern()'s. */
+int ebpf_flows_options(const struct ebpf_flows *flows, dp_flow_id id, uint32_t slot, uint32_t i, uint32_t *ret_opts_id);
 /* Orphans one after the other, in the order of their last use as it was at the first one. `at` says which one it is. */
 struct ebpf_orphan {
     struct flow_key key, mask;

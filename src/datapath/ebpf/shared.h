@@ -350,7 +350,8 @@ struct ebpf_upcall {
     __u32 mark, priority;  /* as steps have set them */
     struct flow_vlan vlan; /* as on the wire, with the CFI bit; no TPID: there is none */
     __u32 gso_size;        /* 0: no super-packet */
-    __u32 pad[2];
+    __u32 slot;            /* OUTPUT: where the flow `id` was then */
+    __u32 pad;
     __u64 id;            /* of the flow, where there is one */
     __u64 ns;            /* when it came, by bpf_ktime_get_ns() */
     struct flow_key key; /* its tunnel; OUTPUT: of the packet as it came, before any step */

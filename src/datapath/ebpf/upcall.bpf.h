@@ -56,6 +56,8 @@ INLINE void upcall_fill(struct __sk_buff *skb, const struct scratch *s, struct e
     u->vlan = (struct flow_vlan){0};
     u->gso_size = skb->gso_size;
     u->id = id;
+    u->slot = s->slot;
+    u->pad = 0;
     u->key = s->key;
     u->ns = now;
     if (!s->base && skb->vlan_present) {

@@ -157,6 +157,17 @@ static void put_flow(dp_flow_id id, const struct flow_key *key, const struct flo
     free(program.steps);
 }
 
+/* Where the flow is now. */
+static WR_UNUSED uint32_t slot_of(dp_flow_id id)
+{
+    uint32_t slot = 0;
+
+    while (slot < EBPF_SLOTS_MAX && !(maps.slots[slot].live && maps.slots[slot].id == id)) {
+        slot++;
+    }
+    return slot;
+}
+
 #define SENDS 1 /* an id for the flow of each test */
 
 /* Without the time for which a dead slot waits, so that nothing may remember it. */

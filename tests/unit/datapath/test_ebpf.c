@@ -286,6 +286,117 @@ static void test_change_without_room(void **state WR_UNUSED)
     free(outs);
 }
 
+/* The port to which user space would send what had come to that step, 0: to none. */
+static uint32_t output_of(dp_flow_id id, uint32_t slot, uint32_t step)
+{
+    struct ebpf_step s;
+
+    return ebpf_flows_output(flows, id, slot, step, &s) ? 0 : s.port;
+}
+
+/* To ports before and behind a tag. */
+static void put_outputs(dp_flow_id id, size_t n_before, size_t n_behind, const uint32_t *numbers)
+{
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    struct dp_action_vlan push = {.h = {DP_ACTION_PUSH_VLAN, sizeof(push), 0}, .vlan = {htobe16(0x8100), htobe16(7)}};
+    uint8_t list[256], *at = list;
+
+    for (size_t i = 0; i < n_before + n_behind; i++) {
+        struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), numbers[i]};
+
+        if (i == n_before) {
+            at = (uint8_t *)memcpy(at, &push, sizeof(push)) + sizeof(push);
+        }
+        at = (uint8_t *)memcpy(at, &out, sizeof(out)) + sizeof(out);
+    }
+    put_flow(id, &key, &mask, list, (size_t)(at - list), EBPF_OP_OUTPUT);
+}
+
+/* A packet that comes up for one output of a flow, which meanwhile has got another list, goes only where that would
+ * have sent it, too, and as what it is. */
+static void test_output_of_changed_flow(void **state WR_UNUSED)
+{
+    uint32_t slot;
+
+    NEEDS_BPF;
+    put_outputs(9, 1, 2, (const uint32_t[]){2, 13, 14}); /* 2, tag, 13, 14 */
+    slot = slot_of(9);
+    assert_int_equal(output_of(9, slot, 0), 2);
+    assert_int_equal(output_of(9, slot, 1), 0);
+    assert_int_equal(output_of(9, slot, 2), 13);
+    assert_int_equal(output_of(9, slot, 3), 14);
+    put_outputs(9, 2, 2, (const uint32_t[]){15, 2, 16, 13});
+    assert_int_not_equal(slot_of(9), slot);
+    assert_int_equal(output_of(9, slot, 0), 2);
+    assert_int_equal(output_of(9, slot, 2), 13); /* the last one now */
+    assert_int_equal(output_of(9, slot, 3), 0);
+    put_outputs(9, 2, 1, (const uint32_t[]){13, 14, 2}); /* the tag is elsewhere */
+    assert_int_equal(output_of(9, slot, 0), 0);
+    assert_int_equal(output_of(9, slot, 2), 0);
+    assert_int_equal(output_of(9, slot, 3), 0);
+    put_outputs(9, 1, 2, (const uint32_t[]){2, 13, 14});
+    assert_int_equal(output_of(9, slot, 3), 14);
+    ebpf_flows_tick(flows, INT64_MAX); /* the slot may be another's now */
+    assert_int_equal(output_of(9, slot, 0), 0);
+    slot = slot_of(9);
+    assert_int_equal(ebpf_flows_del(flows, 9, NULL, 0), 0);
+    assert_int_equal(output_of(9, slot, 0), 0);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
+/* So does one that comes up from a flow of a process before us, which is taken over before it is heard. */
+static void test_output_of_orphan(void **state WR_UNUSED)
+{
+    dp_flow_id orphan;
+    uint32_t slot;
+
+    NEEDS_BPF;
+    put_outputs(9, 1, 2, (const uint32_t[]){2, 13, 14});
+    slot = slot_of(9);
+    ebpf_flows_free(flows);
+    maps.adopted = true;
+    flows = ebpf_flows_new(&maps, NULL);
+    maps.adopted = false;
+    orphan = maps.slots[slot].id;
+    assert_int_equal(output_of(orphan, slot, 3), 14);
+    assert_int_equal(output_of(9, slot, 3), 0);
+    put_outputs(10, 1, 2, (const uint32_t[]){2, 13, 14});
+    assert_int_equal(slot_of(10), slot);
+    assert_int_equal(output_of(orphan, slot, 3), 14);
+    put_outputs(10, 1, 1, (const uint32_t[]){2, 13});
+    assert_int_equal(output_of(orphan, slot, 2), 13);
+    assert_int_equal(output_of(orphan, slot, 3), 0);
+    ebpf_flows_del(flows, 10, NULL, 0);
+    assert_int_equal(output_of(orphan, slot, 2), 0);
+    ebpf_flows_tick(flows, INT64_MAX);
+}
+
+/* What comes up says which slot it met. */
+static void test_output_slot(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action trunc, first;
+        struct dp_action_vlan push;
+        struct dp_action last;
+    } a = {{DP_ACTION_TRUNC, sizeof(a.trunc), 20},
+           {DP_ACTION_OUTPUT, sizeof(a.first), PORT_OUT},
+           {.h = {DP_ACTION_PUSH_VLAN, sizeof(a.push), 0}, .vlan = {htobe16(0x8100), htobe16(7)}},
+           {DP_ACTION_OUTPUT, sizeof(a.last), PORT_OUT}};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    uint8_t frame[64], data[256];
+    size_t len = udp_frame(frame, 1, 2, 3, 4), n = sizeof(data);
+
+    NEEDS_BPF;
+    put_flow(9, &key, &mask, &a, sizeof(a), EBPF_OP_TRUNC);
+    last_upcall.kind = 0;
+    run_prog(maps.port_prog_fd, frame, len, data, &n);
+    event_base_loop(base, EVLOOP_NONBLOCK);
+    assert_int_equal(last_upcall.kind, EBPF_UPCALL_OUTPUT);
+    assert_int_equal(last_upcall.id, 9);
+    assert_int_equal(last_upcall.slot, slot_of(9));
+    forget(9);
+}
+
 static bool is_port_out(void *aux WR_UNUSED, uint32_t port)
 {
     return port == PORT_OUT;
@@ -760,6 +871,9 @@ int main(void)
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_waited_too_long),
         cmocka_unit_test(test_change_without_room),
+        cmocka_unit_test(test_output_of_changed_flow),
+        cmocka_unit_test(test_output_of_orphan),
+        cmocka_unit_test(test_output_slot),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

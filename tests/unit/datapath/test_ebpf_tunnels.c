@@ -500,13 +500,13 @@ static void test_options_of_steps(void **state WR_UNUSED)
     put_flow(SENDS, &key, &mask, a, sizeof(a), EBPF_OP_OPTS);
     for (uint32_t i = 0; !ebpf_flows_step(flows, SENDS, i, &step); i++) {
         if (step.op == EBPF_OP_TUNNEL) {
-            assert_int_equal(ebpf_flows_options(flows, SENDS, i, &id), 0);
+            assert_int_equal(ebpf_flows_options(flows, SENDS, slot_of(SENDS), i, &id), 0);
             assert_int_equal(id, step.u.tunnel.kind == EBPF_VXLAN ? 0 : a[n].set.tunnel.opts_id);
             n += step.u.tunnel.kind == EBPF_VXLAN ? 0 : 2;
         }
     }
     assert_int_equal(n, 4);
-    assert_int_equal(ebpf_flows_options(flows, SENDS, 99, &id), -ENOENT);
+    assert_int_equal(ebpf_flows_options(flows, SENDS, slot_of(SENDS), 99, &id), -ENOENT);
     forget(SENDS);
 }
 
