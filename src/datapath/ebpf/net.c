@@ -542,6 +542,7 @@ static void read_rules(struct ebpf_net *net)
         }
         __atomic_store_n(&net->maps->config->rules_by_mark, rules.by_mark, __ATOMIC_RELAXED);
         __atomic_store_n(&net->maps->config->rules_by_origin, rules.by_origin, __ATOMIC_RELAXED);
+        ebpf_maps_changed(net->maps);
     }
 }
 

@@ -162,6 +162,7 @@ static void follow_mtu(struct ebpf_remotes *rs, struct remote *r)
             bpf_map_update_elem(rs->maps->nexthops_fd, &i, &nh, BPF_ANY);
         }
     }
+    ebpf_maps_changed(rs->maps); /* the exact-match cache has answers of before */
 }
 
 /* Did it change? Where the route cannot be asked now (there is none, or no descriptor for it) what was known must not

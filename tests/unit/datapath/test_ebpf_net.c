@@ -204,12 +204,16 @@ static void test_addresses_that_cannot_be_read(void **state WR_UNUSED)
 /* Rules that could not be read are read later. */
 static void test_rules_that_cannot_be_read(void **state WR_UNUSED)
 {
+    uint32_t generation;
+
     NEEDS_BPF;
     deaf = true;
     RUN("ip rule add fwmark 5 table 99");
     run_for(100);
     deaf = false;
+    generation = eb->maps.config->generation;
     AWAIT(eb->maps.config->rules_by_mark);
+    assert_int_not_equal(eb->maps.config->generation, generation); /* what goes by next hops is asked anew */
     RUN("ip rule del fwmark 5 table 99");
     AWAIT(!eb->maps.config->rules_by_mark);
 }
@@ -348,6 +352,39 @@ static void test_sources_are_asked_after_changes(void **state WR_UNUSED)
     RUN("ip link del und2");
 }
 
+static uint32_t route_mtu(dp_flow_id id)
+{
+    struct ebpf_nexthop nh = {0};
+    struct ebpf_step step;
+
+    assert_int_equal(ebpf_flows_step(eb->flows, id, 0, &step), 0);
+    assert_int_equal(bpf_map_lookup_elem(eb->maps.nexthops_fd, &step.u.tunnel.nexthop, &nh), 0);
+    return nh.route_mtu;
+}
+
+/* The MTU of a route, or that user space sends because of IPsec, holds at once for what the exact-match cache knows,
+ * which does not look at next hops. */
+static void test_route_mtu_ends_what_is_cached(void **state WR_UNUSED)
+{
+    struct ip_addr dst = v4(0x0a040001);
+    uint32_t generation = 0;
+
+    NEEDS_BPF;
+    RUN("ip route add 10.4.0.0/16 dev und0 mtu 1400");
+    run_for(100);
+    put_flow(1, &dst);
+    assert_int_equal(route_mtu(1), 1400);
+    RUN("ip route change 10.4.0.0/16 dev und0 mtu 1300");
+    for (int64_t since = time_mono_ms(); route_mtu(1) != 1300 && time_mono_ms() - since < PATIENCE_MS;) {
+        generation = eb->maps.config->generation;
+        event_base_loop(base, EVLOOP_ONCE);
+    }
+    assert_int_equal(route_mtu(1), 1300);
+    assert_int_not_equal(eb->maps.config->generation, generation);
+    del_flows(1);
+    RUN("ip route del 10.4.0.0/16");
+}
+
 /* A flow that was made while there was no route becomes fast when there is one, however late that is. */
 static void test_route_comes_later(void **state WR_UNUSED)
 {
@@ -374,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_more_addresses_than_room),        cmocka_unit_test(test_addresses_that_cannot_be_read),
         cmocka_unit_test(test_rules_that_cannot_be_read),       cmocka_unit_test(test_remotes_are_given_back),
         cmocka_unit_test(test_sources_are_asked_after_changes), cmocka_unit_test(test_route_comes_later),
+        cmocka_unit_test(test_route_mtu_ends_what_is_cached),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
