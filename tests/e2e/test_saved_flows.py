@@ -137,7 +137,7 @@ def test_counters_of_groups_and_meters_go_on(hv):
     restart(hv, signal.SIGTERM)
     after = {what: counted(hv, what) for what in before}
     for what, (packets, seconds, part) in before.items():
-        assert after[what][0] >= packets and after[what][1] > seconds and after[what][2] >= part, (before, after)
+        assert packets <= after[what][0] < 2 * packets and after[what][1] > seconds and after[what][2] >= part, (before, after)
     hv.ofctl("hv1", "-OOpenFlow13", "mod-meter", BR, "meter=1 pktps stats bands=type=drop rate=1000000")
     assert counted(hv, "meter")[2] == 0  # OpenFlow 1.3, 5.7: a changed meter's bands begin anew, the meter does not
     wait_for("counters", lambda: all(n > before[what][0] for what, (n, _, _) in counts_after("-c3", "-i0.1").items()))

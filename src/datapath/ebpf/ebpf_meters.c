@@ -13,8 +13,8 @@ LOG_MODULE("ebpf_meters");
 #define POLICING_KBITS 8000 /* bursts where none is asked for: ovs-vswitchd.conf.db(5) */
 #define POLICING_KPKTS 16
 
-/* Sets up, or with CONFIG NULL removes, the meter KEY of the fast path. */
-static int fast_meter_set(struct ebpf_datapath *dp, uint32_t key, const struct dp_meter_config *config)
+/* Sets up, or with CONFIG NULL removes, the meter KEY of the fast path. GOES_ON: it has counted for this process. */
+static int fast_meter_set(struct ebpf_datapath *dp, uint32_t key, const struct dp_meter_config *config, bool goes_on)
 {
     struct ebpf_meter m = {0};
 
@@ -22,7 +22,9 @@ static int fast_meter_set(struct ebpf_datapath *dp, uint32_t key, const struct d
         bpf_map_delete_elem(dp->maps.meters_fd, &key);
         return 0;
     }
-    bpf_map_lookup_elem_flags(dp->maps.meters_fd, &key, &m, BPF_F_LOCK); /* what was counted goes on */
+    if (goes_on) {
+        bpf_map_lookup_elem_flags(dp->maps.meters_fd, &key, &m, BPF_F_LOCK);
+    }
     dp_meter_configure(&m.meter, config, (uint64_t)time_mono_ms());
     return bpf_map_update_elem(dp->maps.meters_fd, &key, &m, BPF_F_LOCK);
 }
@@ -30,9 +32,12 @@ static int fast_meter_set(struct ebpf_datapath *dp, uint32_t key, const struct d
 int eb_meter_set(struct datapath *dp_, uint32_t id, const struct dp_meter_config *config)
 {
     struct ebpf_datapath *dp = eb_of(dp_);
+    struct dp_meter_stats stats;
+    /* What another process counted the switch has from there, or it was another meter's. */
+    bool goes_on = !us_meter_get_stats(dp->inner, id, &stats);
     int error = us_meter_set(dp->inner, id, config);
 
-    return error ? error : fast_meter_set(dp, id, config);
+    return error ? error : fast_meter_set(dp, id, config, goes_on);
 }
 
 int eb_meter_del(struct datapath *dp_, uint32_t id)
@@ -41,7 +46,7 @@ int eb_meter_del(struct datapath *dp_, uint32_t id)
     int error = us_meter_del(dp->inner, id);
 
     if (!error && !dp->leaving) {
-        fast_meter_set(dp, id, NULL);
+        fast_meter_set(dp, id, NULL, false);
     }
     return error;
 }
@@ -103,8 +108,8 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
     if (error || ebpf_port_is_userspace(dp, n)) {
         return error;
     }
-    error = fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL);
-    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL);
+    error = fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL, true);
+    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL, true);
     if (error) {
         return error;
     }
