@@ -145,14 +145,19 @@ static uint64_t making_pseudo(const struct making *m)
     return m->proto == IP_PROTO_ICMP ? 0 : csum_pseudo4(src.be32[0], dst.be32[0], m->proto, (uint16_t)len);
 }
 
+static void make_udp_len(struct making *m)
+{
+    __be16 len = htobe16((uint16_t)(m->l4_end - m->l4));
+
+    memcpy(m->b + m->l4 + 4, &len, 2);
+}
+
 /* Lengths and the IPv4 header's checksum. */
 static void make_lengths(struct making *m)
 {
     m->l4_end = m->n;
     if (m->proto == IP_PROTO_UDP) {
-        __be16 len = htobe16((uint16_t)(m->n - m->l4));
-
-        memcpy(m->b + m->l4 + 4, &len, 2);
+        make_udp_len(m);
     }
     if (m->v6) {
         struct ipv6_hdr *ip = (struct ipv6_hdr *)(void *)(m->b + m->l3);
@@ -289,6 +294,10 @@ static void make_packet(struct making *m, struct model_packet *ret, bool supers)
     if ((super || rnd(2)) && (m->proto == IP_PROTO_TCP || m->proto == IP_PROTO_UDP) && !m->fragment) {
         leave(m, ret, gso_size);
     } else if (m->csum) {
+        if (m->proto == IP_PROTO_UDP && !rnd(4)) { /* what is behind it belongs to the IP packet alone */
+            m->l4_end -= rnd((uint32_t)(m->n - m->l4 - 8) + 1);
+            make_udp_len(m);
+        }
         make_csum(m, false);
         if (!rnd(8)) {
             m->b[m->csum] ^= 1;
