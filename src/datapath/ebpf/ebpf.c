@@ -613,6 +613,7 @@ static int eb_open(struct event_base *base, const struct dp_callbacks *callbacks
     dp->remotes = ebpf_remotes_new(&dp->maps, dp->us, dp->flows);
     dp->us->ports_max = EBPF_PORTS_MAX;
     dp->us->fast_path = true;
+    dp->us->number_is_taken = ebpf_port_is_to_come;
     dp->us->options_seen = on_options;
     dp->us->meter_admits = ebpf_meter_admits;
     dp->us->police_admits = ebpf_police_admits;

@@ -18,6 +18,7 @@
 LOG_MODULE("ebpf_port");
 
 #define PORT_UNCLAIMED 1
+#define PORT_LOST 2        /* it is gone, but flows with more outputs than that may name it */
 #define OTHER_MAPS_MAX 256 /* those of some other layouts */
 
 uint8_t ebpf_tunnel_kind(enum dp_port_kind kind)
@@ -73,20 +74,23 @@ static int inner_port_add(struct ebpf_datapath *dp, const struct dp_port_spec *s
     int error;
 
     if (former) {
+        dp->numbers[former] = 0;
         dp->us->next_port = former;
     }
     error = dp_userspace_class.port_add(dp->inner, spec, ret_number);
     if (former) {
         dp->us->next_port = next;
+        dp->numbers[former] = error ? PORT_UNCLAIMED : 0;
     }
-    if (error) {
-        return error;
-    }
-    *ret_former = former;
-    if (former) {
-        dp->numbers[former] = 0;
-    }
-    return 0;
+    *ret_former = !error && former;
+    return error;
+}
+
+bool ebpf_port_is_to_come(void *dp_, uint32_t number)
+{
+    struct ebpf_datapath *dp = dp_;
+
+    return dp->numbers && dp->numbers[number];
 }
 
 static void stats_clear(struct ebpf_datapath *dp, uint32_t number)
@@ -482,6 +486,7 @@ static void port_lost(struct ebpf_datapath *dp, uint32_t number)
     bpf_map_delete_elem(dp->maps.ifindexes_fd, &dp->maps.ports[number].ifindex);
     no_device(dp, number);
     ebpf_flows_drop_orphans_of(dp->flows, number, true, time_mono_ms());
+    dp->numbers[number] = PORT_LOST;
 }
 
 void ebpf_ports_adopt(struct ebpf_datapath *dp)
@@ -576,8 +581,8 @@ void ebpf_ports_settle(struct ebpf_datapath *dp)
     for (uint32_t i = 1; dp->numbers && i < EBPF_PORTS_MAX; i++) {
         if (dp->numbers[i] == PORT_UNCLAIMED) {
             drop_unclaimed(dp, i);
-            dp->numbers[i] = 0;
         }
+        dp->numbers[i] = 0;
     }
     drop_left_over(dp);
     ebpf_leaving_remove(&dp->removed);

@@ -80,6 +80,8 @@ uint8_t ebpf_tunnel_kind(enum dp_port_kind kind);
 void ebpf_ports_gone(void *dp, uint32_t number);
 /* The numbers of ports in adopted maps are theirs until they are added again, or are not by the time of settling. */
 void ebpf_ports_adopt(struct ebpf_datapath *dp);
+/* The number is such a one. */
+bool ebpf_port_is_to_come(void *dp, uint32_t number);
 void ebpf_ports_settle(struct ebpf_datapath *dp);
 /* Are there programs whose maps are neither ours nor pinned for another layout? */
 bool ebpf_ports_have_strangers(const struct ebpf_datapath *dp);

@@ -257,7 +257,7 @@ static int choose_number(struct us_datapath *dp, uint32_t *ret_n)
             memset(dp->ports + dp->ports_size, 0, (size - dp->ports_size) * sizeof(dp->ports[0]));
             dp->ports_size = size;
         }
-        if (!dp->ports[n]) {
+        if (!dp->ports[n] && !(dp->number_is_taken && dp->number_is_taken(dp->owner, n))) {
             *ret_n = n;
             return 0;
         }

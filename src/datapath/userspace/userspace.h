@@ -80,6 +80,7 @@ struct us_datapath {
     bool udp_super;   /* virtio-net headers of sockets and TAPs know UDP's super-packets: since Linux 6.2 */
     /* What the owner of an inner datapath is asked and told; may be NULL. */
     void *owner;
+    bool (*number_is_taken)(void *owner, uint32_t n);    /* by a port that is to come */
     void (*policies_changed)(void *owner);               /* the host's for IPsec */
     void (*options_seen)(void *owner, uint32_t opts_id); /* a packet with these Geneve options came by a socket */
     /* Keeps the buckets of meters, and of policers of ports that the fast path receives for, too, in place of us: may

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the fast path knows of its host: addresses beyond what its map holds, and when the kernel does not tell them;
- * the routes to remotes, of which it asks when something has changed, and remotes that nobody leads to any more. */
+ * the routes to remotes, of which it asks when something has changed, and remotes that nobody leads to any more;
+ * numbers of ports that a process before had. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -405,13 +406,38 @@ static void test_route_comes_later(void **state WR_UNUSED)
     del_flows(2);
 }
 
+/* --- ports --- */
+
+/* What a process before us called a port stays that port's, whose flows still forward, until it is added again. */
+static void test_numbers_of_former_ports(void **state WR_UNUSED)
+{
+    const struct dp_port_spec gre = {.kind = DP_PORT_GRE, .name = "gre"};
+    const struct dp_port_spec und1 = {.kind = DP_PORT_SYSTEM, .name = "und1"};
+    uint32_t number = EBPF_PORTS_MAX - 1, und1_index = if_nametoindex("und1");
+    dp_port_t port, other;
+
+    NEEDS_BPF;
+    eb->numbers = xcalloc(EBPF_PORTS_MAX, 1);
+    eb->numbers[number] = eb->numbers[2] = 1; /* they are not there yet: one is und1 */
+    assert_int_equal(bpf_map_update_elem(eb->maps.ifindexes_fd, &und1_index, &number, BPF_ANY), 0);
+    eb->us->next_port = number; /* numbers go round */
+    assert_int_equal(dp_port_add(dp, &gre, &other), 0);
+    assert_int_equal(dp_port_u32(other), 3); /* 1 is the test's own */
+    assert_int_equal(dp_port_add(dp, &und1, &port), 0);
+    assert_int_equal(dp_port_u32(port), number);
+    assert_int_equal(dp_port_del(dp, port), 0);
+    assert_int_equal(dp_port_del(dp, other), 0);
+    free(eb->numbers);
+    eb->numbers = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_more_addresses_than_room),        cmocka_unit_test(test_addresses_that_cannot_be_read),
         cmocka_unit_test(test_rules_that_cannot_be_read),       cmocka_unit_test(test_remotes_are_given_back),
         cmocka_unit_test(test_sources_are_asked_after_changes), cmocka_unit_test(test_route_comes_later),
-        cmocka_unit_test(test_route_mtu_ends_what_is_cached),
+        cmocka_unit_test(test_route_mtu_ends_what_is_cached),   cmocka_unit_test(test_numbers_of_former_ports),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
