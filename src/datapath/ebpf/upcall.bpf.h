@@ -86,6 +86,13 @@ INLINE bool is_translated(__u32 kind)
     return kind == EBPF_UPCALL_MISS || kind == EBPF_UPCALL_UNKNOWN || kind == EBPF_UPCALL_LEARN;
 }
 
+/* Of the ring, half is for packets that need a translation: super-packets that are only run cost a port's budget little
+ * and the ring much, and a port with many of them would take the others' first packets their room. */
+INLINE bool ring_is_full(__u32 kind)
+{
+    return !is_translated(kind) && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > EBPF_RING_SIZE / 2;
+}
+
 INLINE int no_room(__u32 kind)
 {
     return ebpf_upcall_is_copy(kind) ? TC_ACT_SHOT : drop(DROP_UPCALL_QUEUE);
@@ -105,7 +112,8 @@ GLOBAL int upcall(struct __sk_buff *skb, struct scratch *s, __u32 kind, __u32 ar
     len = skb->len - s->base;
     barrier_var(len);
     now = bpf_ktime_get_ns();
-    if (!c || !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN, now)) {
+    if (!c || ring_is_full(kind) ||
+        !budget_take(c, s->in_port, is_translated(kind) ? EBPF_COST_MISS : EBPF_COST_RUN, now)) {
         return no_room(kind);
     }
     if (len < ETH_HLEN) {

@@ -560,6 +560,36 @@ static void test_budget(void **state WR_UNUSED)
     maps.config->upcall_rate = 0;
 }
 
+/* Packets that user space only has to run leave room in the ring to those that need a translation. */
+static void test_ring_is_shared(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action trunc, out;
+    } a = {{DP_ACTION_TRUNC, sizeof(a.trunc), 0x20000}, {DP_ACTION_OUTPUT, sizeof(a.out), PORT_OUT}};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    uint8_t frame[2000] = {0}, data[2048];
+    DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sizeof(frame), .data_out = data,
+                        .data_size_out = sizeof(data), .repeat = 2 * EBPF_RING_SIZE / 9100);
+    size_t len = sizeof(data);
+    uint64_t before;
+
+    NEEDS_BPF;
+    udp_frame(frame, 1, 2, 3, 4);
+    put_flow(9, &key, &mask, &a, sizeof(a), EBPF_OP_PUNT);
+    before = drops_of(&maps, DROP_UPCALL_QUEUE);
+    assert_int_equal(bpf_prog_test_run_opts(maps.port_prog_fd, &opts), 0);
+    assert_true(drops_of(&maps, DROP_UPCALL_QUEUE) > before); /* more than there is room for */
+    forget(9);
+    before = drops_of(&maps, DROP_UPCALL_QUEUE);
+    run_prog(maps.port_prog_fd, frame, sizeof(frame), data, &len);
+    assert_int_equal(drops_of(&maps, DROP_UPCALL_QUEUE), before);
+    do {
+        last_upcall.kind = 0;
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    } while (last_upcall.kind == EBPF_UPCALL_PUNT);
+    assert_int_equal(last_upcall.kind, EBPF_UPCALL_MISS);
+}
+
 /* With another version's program behind: what has no flow is left to that as it came, and a copy of its headers goes up
  * if the budget allows. */
 static void test_learn(void **state WR_UNUSED)
@@ -871,6 +901,7 @@ int main(void)
         cmocka_unit_test(test_waiting),
         cmocka_unit_test(test_waited_too_long),
         cmocka_unit_test(test_change_without_room),
+        cmocka_unit_test(test_ring_is_shared),
         cmocka_unit_test(test_output_of_changed_flow),
         cmocka_unit_test(test_output_of_orphan),
         cmocka_unit_test(test_output_slot),
