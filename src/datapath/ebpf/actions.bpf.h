@@ -177,6 +177,8 @@ GLOBAL int run_step(struct __sk_buff *skb, struct scratch *s, const struct ebpf_
         break;
     case EBPF_OP_DROP:
         return end(s, step, number, step->arg);
+    case EBPF_OP_SLOW:
+        return upcall(skb, s, EBPF_UPCALL_SLOW, step->arg, id);
     case EBPF_OP_METER:
         return meter_admits(skb, s, step->arg, frame_len(skb, s)) ? RUN_ON : end(s, step, number, DROP_METER);
     case EBPF_OP_SAVE:

@@ -311,6 +311,16 @@ static void clone(struct compiler *c, const struct dp_action *a, bool last, unsi
     }
 }
 
+static bool has_only_meters(const struct compiler *c)
+{
+    for (size_t i = 0; i < c->p.n; i++) {
+        if (c->p.steps[i].op != EBPF_OP_METER) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void compile_one(struct compiler *c, const struct dp_action *a, bool last, unsigned int depth)
 {
     switch ((enum dp_action_type)a->type) {
@@ -334,7 +344,7 @@ static void compile_one(struct compiler *c, const struct dp_action *a, bool last
         c->trunc = a->arg;
         break;
     case DP_ACTION_SLOW:
-        c->impossible |= c->p.n || !last || depth;
+        c->impossible |= !has_only_meters(c) || !last || depth;
         step_add(c, EBPF_OP_SLOW)->arg = a->arg;
         break;
     case DP_ACTION_CLONE:

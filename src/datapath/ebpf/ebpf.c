@@ -304,9 +304,11 @@ static int eb_flow_get_stats(struct datapath *dp_, dp_flow_id id, struct dp_flow
 
 static bool eb_flow_is_fast(struct datapath *dp, dp_flow_id id)
 {
-    struct ebpf_step step;
+    struct ebpf_step step = {.op = EBPF_OP_PUNT};
 
-    return !ebpf_flows_step(eb_of(dp)->flows, id, 0, &step) && step.op != EBPF_OP_PUNT && step.op != EBPF_OP_SLOW;
+    for (uint32_t i = 0; !ebpf_flows_step(eb_of(dp)->flows, id, i, &step) && step.op == EBPF_OP_METER; i++) {
+    }
+    return step.op != EBPF_OP_PUNT && step.op != EBPF_OP_SLOW;
 }
 
 static int eb_flow_del(struct datapath *dp_, dp_flow_id id, struct dp_flow_stats *ret_stats)

@@ -19,7 +19,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 25
+#define EBPF_LAYOUT 26
 
 #define EBPF_MASKS_MAX 256     /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536   /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -58,7 +58,7 @@ enum ebpf_op {
     EBPF_OP_TUNNEL, /* port: a tunnel; u.tunnel: encapsulate and send */
     EBPF_OP_DROP,   /* arg: enum drop_reason; ends the list */
     EBPF_OP_PUNT,   /* whole packet to user space, which runs the flow's actions; always the only step */
-    EBPF_OP_SLOW,   /* arg: enum dp_slow_reason: whole packet to user space as an upcall; always the only step */
+    EBPF_OP_SLOW,   /* arg: enum dp_slow_reason: whole packet to user space as an upcall; only meters stand before it */
     EBPF_OP_PUSH_VLAN,
     EBPF_OP_POP_VLAN,
     EBPF_OP_SET_VLAN,

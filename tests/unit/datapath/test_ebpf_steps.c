@@ -496,6 +496,46 @@ static void test_meter_shared(void **state WR_UNUSED)
     forget(SENDS);
 }
 
+/* What a meter stands before that is user space's does not come up beyond its rate. */
+static void test_meter_before_user_space(void **state WR_UNUSED)
+{
+    struct {
+        struct dp_action meter, slow;
+    } a = {{DP_ACTION_METER, sizeof(a.meter), 7}, {DP_ACTION_SLOW, sizeof(a.slow), DP_SLOW_CONTROLLER}};
+    struct dp_meter_config config = {.pktps = 1, .n_bands = 1, .bands = {{.rate = 1, .burst = 3}}};
+    struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
+    uint64_t before = permitted ? drops_of(&maps, DROP_METER) : 0;
+    uint32_t id = 7, came = 0;
+    struct ebpf_meter m = {0};
+    uint8_t frame[64], out[256];
+    struct dp_flow_stats stats;
+
+    NEEDS_BPF;
+    udp_frame(frame, 1, 2, 3, 4);
+    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
+    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_METER);
+    for (unsigned int i = 0; i < 20; i++) {
+        size_t out_len = sizeof(out);
+
+        last_upcall.kind = 0;
+        assert_int_equal(run_prog(maps.port_prog_fd, frame, 60, out, &out_len), TC_ACT_SHOT);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+        if (last_upcall.kind) {
+            assert_int_equal(last_upcall.kind, EBPF_UPCALL_SLOW);
+            assert_int_equal(last_upcall.arg, DP_SLOW_CONTROLLER);
+            assert_memory_equal(last_upcall_frame, frame, 60);
+            came++;
+        }
+    }
+    assert_in_range(came, 3, 5);
+    assert_int_equal(drops_of(&maps, DROP_METER) - before, 20 - came);
+    assert_int_equal(ebpf_flows_get_stats(flows, SENDS, &stats), 0);
+    assert_int_equal(stats.packets, 20);
+    bpf_map_delete_elem(maps.meters_fd, &id);
+    forget(SENDS);
+}
+
 /* --- MPLS --- */
 
 /* The frame of udp_frame() behind N_TAGS tags and N_LABELS labels. */
@@ -657,6 +697,7 @@ int main(void)
         cmocka_unit_test(test_sctp_unfinished),
         cmocka_unit_test(test_nd),
         cmocka_unit_test(test_meter_shared),
+        cmocka_unit_test(test_meter_before_user_space),
         cmocka_unit_test(test_mpls),
         cmocka_unit_test(test_mpls_unfinished),
     };
