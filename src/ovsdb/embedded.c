@@ -11,6 +11,7 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "base/stream.h"
+#include "ovsdb/upgrade.h"
 
 LOG_MODULE("ovsdb_embedded");
 
@@ -42,6 +43,7 @@ static int make_database(const struct ovsdb_embedded_options *o, char **ret_erro
     _cleanup_free_ char *why = NULL;
 
     if (!access(o->db_file, F_OK)) {
+        ovsdb_upgrade(o->db_file, o->schema_file);
         return 0;
     }
     if (access(o->schema_file, R_OK)) {

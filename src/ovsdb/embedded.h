@@ -4,6 +4,7 @@
 /*
  * The embedded default of a daemon that was given no database: makes the file by `ovsdb-tool create`, and its
  * directory, if it is missing and runs `ovsdb-server` on it as a child, restarted when it dies, ended with us.
+ * A file of an older version of the schema is upgraded first (ovsdb/upgrade.h).
  * If a live ovsdb-server answers at the socket already, that one is used and none is started.
  */
 #include "base/util.h"
@@ -13,7 +14,7 @@ struct ovsdb_embedded;
 
 struct ovsdb_embedded_options {
     const char *db_file;     /* /…/conf.db */
-    const char *schema_file; /* used when db_file is missing */
+    const char *schema_file; /* used when db_file is missing, or of an older version */
     const char *socket;      /* db.sock; the remote is unix:SOCKET */
     const char *control;     /* control socket for ovs-appctl, or NULL for none */
     const char *pidfile;     /* or NULL */

@@ -489,15 +489,37 @@ def test_agents_whose_clock_is_off(cloud):
     assert offsets() == {}
 
 
-def test_a_database_of_an_older_version(cloud_factory):
-    """Without the offset's column each controller goes by what it hears; converted under way, the database has it from then on."""
-    cloud = cloud_factory()
-    cloud.allowed_warnings = ["overlay.sock"]
+def make_old_database(cloud):
     schema = json.loads((cloud.schemadir / "warren.ovsschema").read_text())
     del schema["tables"]["Heartbeat"]["columns"]["clock_offset"]
     (cloud.dir / "controller").mkdir(parents=True)
     (cloud.dir / "old.ovsschema").write_text(json.dumps({**schema, "version": "1.0.0"}))
     run("ovsdb-tool", "create", cloud.dir / "controller/warren.db", cloud.dir / "old.ovsschema")
+    return cloud.dir / "controller/warren.db"
+
+
+def test_the_database_is_upgraded(cloud_factory):
+    """The database that the controller itself runs gets the new columns at its start, and keeps what it had."""
+    cloud = cloud_factory()
+    cloud.allowed_warnings = ["overlay.sock"]
+    file = make_old_database(cloud)
+    row = {"id": UNKNOWN, "name": "from before", "type": "vxlan", "vni": 77, "mtu": 1450, "admin_state_up": True, "revision": 1}
+    run("ovsdb-tool", "transact", file, json.dumps(["Warren", {"op": "insert", "table": "Network", "row": row},
+                                                    {"op": "insert", "table": "Heartbeat", "row": {"agent_id": UNKNOWN, "at": 1}}]))
+    cloud.controller_up(cloud.api_port)
+    assert [n["name"] for n in cloud.api("GET", "/v2.0/networks")["networks"]] == ["from before"]
+    shown = run("ovsdb-client", "--format=csv", "--no-headings", "dump", cloud.overlay, "Heartbeat", "at", "clock_offset").stdout
+    assert shown.split()[-1] == "1,0"
+    assert run("ovsdb-tool", "db-version", f"{file}.backup-1.0.0").stdout.strip() == "1.0.0"
+
+
+def test_a_database_of_an_older_version(cloud_factory):
+    """Without the offset's column each controller goes by what it hears; converted under way, the database has it from then on."""
+    cloud = cloud_factory()
+    cloud.allowed_warnings = ["overlay.sock"]
+    file = make_old_database(cloud)
+    cloud.world.spawn("overlay", ["ovsdb-server", "-vconsole:off", "-vsyslog:off", "--unixctl=none", f"--remote=p{cloud.overlay}", file])
+    wait_for("the database", lambda: run("ovsdb-client", "list-dbs", cloud.overlay, check=False).returncode == 0)
     cloud.controller_up(cloud.api_port)
 
     def beat(at):
