@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "ovsdb/member.h"
 #include "ovsdb/replica.h"
 #include "ovsdb/session.h"
 #include "ovsdb/txn_private.h"
@@ -13,14 +14,13 @@ LOG_MODULE("ovsdb_client");
 
 /*
  * A connection's course: get_schema → monitor (the newest form that the server knows) → updates. Locks are asked for
- * beside it. Before it the server is asked about itself: a member that is cut off from its cluster answers probes and
- * shows what it last knew, but carries out no transaction, so it is left for the next remote. Conditions that change
- * wait until the monitor stands and no other change is on its way, so at most one monitor_cond_change is in flight;
- * until its reply the last transaction id must not be used to resume, since the server would resume with rows that we
- * were not told under the old condition.
+ * beside it. Before it the server is asked about itself: a member that is cut off from its cluster, or lags behind it,
+ * is left for the next remote (member.h). Conditions that change wait until the monitor stands and no other change is
+ * on its way, so at most one monitor_cond_change is in flight; until its reply the last transaction id must not be used
+ * to resume, since the server would resume with rows that we were not told under the old condition.
  */
 
-enum request_kind { REQ_SERVER, REQ_SCHEMA, REQ_MONITOR, REQ_COND_CHANGE, REQ_LOCK, REQ_UNLOCK, REQ_TXN };
+enum request_kind { REQ_SERVER, REQ_INDEX, REQ_SCHEMA, REQ_MONITOR, REQ_COND_CHANGE, REQ_LOCK, REQ_UNLOCK, REQ_TXN };
 
 enum monitor_method { MONITOR_COND_SINCE, MONITOR_COND, MONITOR_PLAIN, N_METHODS };
 
@@ -59,6 +59,9 @@ struct ovsdb_client {
     struct request *requests;
     int64_t next_id;
     enum monitor_method method;
+    struct member member;
+    bool asking_index;  /* the server is being asked how far it is, */
+    bool index_old;     /* … and told something new since */
     bool monitoring;    /* this connection's monitor has replied */
     bool cond_changing; /* a monitor_cond_change is in flight */
     bool resumable;     /* last_txn_id tells all that the replica holds */
@@ -291,6 +294,26 @@ static void on_cond_change(struct ovsdb_client *c, const char *error)
     tell_updated(c);
 }
 
+/* How far the server is: after it told something, since nobody else may tell us less from then on. */
+static void ask_index(struct ovsdb_client *c)
+{
+    c->index_old = c->asking_index;
+    if (!c->asking_index) {
+        c->asking_index = true;
+        send_request(c, REQ_INDEX, "transact", member_ask_index(c->database), NULL, NULL);
+    }
+}
+
+static void on_index(struct ovsdb_client *c, const json_t *result)
+{
+    c->asking_index = false;
+    if (member_lags(&c->member, result, time_mono_ms())) {
+        session_restart(c->session, "the server lags behind its cluster");
+    } else if (c->index_old) {
+        ask_index(c);
+    }
+}
+
 static void on_update(struct ovsdb_client *c, const json_t *params, enum replica_form form, bool has_txn_id)
 {
     if (!c->monitoring) {
@@ -300,6 +323,9 @@ static void on_update(struct ovsdb_client *c, const json_t *params, enum replica
         set_last_txn_id(c, json_array_get(params, 1));
     }
     if (!apply(c, json_array_get(params, has_txn_id ? 2 : 1), form, false)) {
+        if (c->member.in_cluster) {
+            ask_index(c);
+        }
         tell_updated(c);
     }
 }
@@ -367,28 +393,10 @@ bool ovsdb_client_has_lock(const struct ovsdb_client *c, const char *name)
 
 /* ---- session ---- */
 
-/* What the server says of itself (ovsdb-server(7), the _Server database), which those before OVS 2.9 do not have. */
-static void watch_server(struct ovsdb_client *c)
-{
-    send_request(
-        c, REQ_SERVER, "monitor",
-        json_pack("[s, s, {s:[{s:[s, s]}]}]", "_Server", SERVER_MONITOR, "Database", "columns", "name", "connected"),
-        NULL, NULL);
-}
-
 static void on_server(struct ovsdb_client *c, const json_t *tables)
 {
-    json_t *databases = json_object_get(tables, "Database"), *update;
-    const char *uuid;
-
-    json_object_foreach(databases, uuid, update) {
-        const json_t *row = json_object_get(update, "new");
-        const char *name = json_string_value(json_object_get(row, "name"));
-
-        if (name && !strcmp(name, c->database) && json_is_false(json_object_get(row, "connected"))) {
-            session_restart(c->session, "the server is cut off from its cluster");
-            return;
-        }
+    if (member_is_cut_off(tables, c->database)) {
+        session_restart(c->session, "the server is cut off from its cluster");
     }
 }
 
@@ -398,7 +406,8 @@ static void on_connected(void *arg)
     struct lock *l, *next;
 
     c->method = MONITOR_COND_SINCE;
-    watch_server(c);
+    send_request(c, REQ_SERVER, "monitor", member_monitor(SERVER_MONITOR), NULL, NULL);
+    ask_index(c);
     send_request(c, REQ_SCHEMA, "get_schema", json_pack("[s]", c->database), NULL, NULL);
     HASH_ITER(hh, c->locks, l, next) {
         send_request(c, REQ_LOCK, "lock", json_pack("[s]", l->name), NULL, l->name);
@@ -417,6 +426,7 @@ static void on_lost(void *arg)
 
     c->monitoring = false;
     c->cond_changing = false;
+    c->asking_index = c->index_old = false;
     HASH_ITER(hh, c->conditions, cond, next_cond) {
         c->resumable = c->resumable && !cond->dirty;
     }
@@ -469,6 +479,9 @@ static void on_reply(struct ovsdb_client *c, json_t *msg)
     switch (done.kind) {
     case REQ_SERVER:
         on_server(c, result);
+        break;
+    case REQ_INDEX:
+        on_index(c, result);
         break;
     case REQ_SCHEMA:
         on_schema(c, result, error);
