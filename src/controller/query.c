@@ -335,22 +335,35 @@ static const char *id_of(const json_t *item)
     return json_string_value(json_object_get(item, "id"));
 }
 
-/* At most LIMIT of the N items of SORTED: those after the marker, or those before it. */
-static void cut_page(const struct call *c, struct page *page, json_t **sorted, size_t n)
+/* The object behind which (or before which) the page is: NULL for none, as without a limit, where Neutron has no pages,
+ * whatever the marker. False after having answered. */
+static bool read_marker(struct call *c, const struct page *page, json_t **ret)
 {
-    const char *marker = parameter(c, "marker");
-    size_t at = 0, most = page->limit ? (size_t)page->limit : n;
+    const char *id = page->limit ? parameter(c, "marker") : NULL;
+    const struct ovsdb_row *row = id ? store_row(c->api->store, c->resource->by_id, id) : NULL;
 
-    while (marker && at < n && strcmp(id_of(sorted[at]), marker) != 0) {
+    if (id && !row) {
+        call_not_found(c, c->resource->label, id);
+        return false;
+    }
+    *ret = row ? c->resource->show(c->api, row) : NULL;
+    return true;
+}
+
+/* At most LIMIT of the N items of SORTED: those after MARKER, or those before it. By its place in the order: it need
+ * not be one of them, since it may have changed from page to page, and match the filters no more. */
+static void cut_page(struct page *page, struct order *order, const json_t *marker, json_t **sorted, size_t n)
+{
+    size_t most = page->limit ? (size_t)page->limit : n, at = 0;
+
+    while (marker && at < n && compare(&sorted[at], &marker, order) < (page->reverse ? 0 : 1)) {
         at++;
     }
-    if (marker && at == n) {
-        page->first = page->end = n; /* unknown: an empty page */
-    } else if (page->reverse) {
+    if (page->reverse) {
         page->end = marker ? at : n;
         page->first = page->end - MIN(most, page->end);
     } else {
-        page->first = marker ? at + 1 : 0;
+        page->first = at;
         page->end = page->first + MIN(most, n - page->first);
     }
 }
@@ -410,11 +423,10 @@ static json_t *page_links(const struct call *c, const struct page *page, json_t 
     return links;
 }
 
-static void reply_page(struct call *c, struct page *page, json_t **sorted, size_t n)
+static void reply_page(struct call *c, const struct page *page, json_t **sorted)
 {
     json_t *items = json_array(), *reply = json_pack("{s:o}", c->resource->collection, items);
 
-    cut_page(c, page, sorted, n);
     for (size_t i = page->first; i < page->end; i++) {
         json_array_append_new(items, query_fields(c, json_incref(sorted[i])));
     }
@@ -431,8 +443,9 @@ void query_list(struct call *c)
     const struct resource *r = c->resource;
     struct order order = {.n = 0};
     struct page page = {0};
+    json_t *marker;
 
-    if (!check_query(c) || !read_order(c, &order) || !read_page(c, &page)) {
+    if (!check_query(c) || !read_order(c, &order) || !read_page(c, &page) || !read_marker(c, &page, &marker)) {
         return;
     }
     json_t **list = xcalloc(ovsdb_client_n_rows(store_client(c->api->store), r->table) + 1, sizeof *list);
@@ -447,7 +460,9 @@ void query_list(struct call *c)
         }
     }
     qsort_r(list, n, sizeof *list, compare, &order);
-    reply_page(c, &page, list, n);
+    cut_page(&page, &order, marker, list, n);
+    reply_page(c, &page, list);
+    json_decref(marker);
     for (size_t i = 0; i < n; i++) {
         json_decref(list[i]);
     }

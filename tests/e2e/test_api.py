@@ -209,7 +209,15 @@ def test_pages(cloud, network):
         assert page(f"{back}&limit=2&marker={marker[order[3]]}")[0] == order[1:3]
         assert page(f"{back}&limit=3&marker={marker[order[2]]}")[0] == order[:2]
         assert page(f"{back}&limit=2")[0] == order[3:]  # from the end
-        assert page(f"{back}&limit=2&marker={UNKNOWN}")[0] == []
+        # A marker that matches the filters no more has its place all the same.
+        only = f"sort_dir={direction}&name={order[1]}&name={order[3]}&limit=5".replace(" ", "%20")
+        assert page(f"{only}&marker={marker[order[2]]}")[0] == order[3:4]
+        assert page(f"{only}&page_reverse=True&marker={marker[order[2]]}")[0] == order[1:2]
+        refused(cloud, "GET", f"/v2.0/ports?limit=2&marker={UNKNOWN}", None, 404, "PortNotFound", UNKNOWN)
+        # As Neutron: without a limit there are no pages, and a marker means nothing.
+        for limit in ("", "&limit=0"):
+            assert page(f"sort_dir={direction}{limit}&marker={marker[order[2]]}") == (order, {})
+            assert page(f"{back}{limit}&marker={UNKNOWN}") == (order, {})
         # By links to the end and back again.
         seen, links = page(f"sort_dir={direction}&limit=2&fields=name&name=p%200&" + "&".join(f"name=p%20{i}" for i in range(1, 5)))
         while "next" in links:
