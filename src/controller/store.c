@@ -165,10 +165,24 @@ const char *store_string(const struct ovsdb_row *row, const char *column)
 
 /* ---- heartbeats ---- */
 
-static void on_offset_stored(const struct ovsdb_result *result, void *arg WR_UNUSED)
+static void on_time_stored(const struct ovsdb_result *result, void *arg WR_UNUSED)
 {
     if (result->status == OVSDB_TXN_ERROR) { /* without a connection the next heartbeat has it written */
-        log_limited(LOG_LEVEL_WARN, "an agent's clock offset was refused: %s", result->error);
+        log_limited(LOG_LEVEL_WARN, "an agent's time, or clock offset, was refused: %s", result->error);
+    }
+}
+
+/* An agent that is new says when by its own clock: what is kept is when it was first heard of. */
+static void agent_changed(struct store *s, enum ovsdb_change change, const struct ovsdb_row *row)
+{
+    int64_t now = time_wall_ms() / 1000;
+
+    if (change == OVSDB_INSERT && s->liveness.complete &&
+        llabs(now - ovsdb_row_int(row, "created_at", now)) > LIVENESS_TOLERANCE_S) {
+        struct ovsdb_txn *txn = ovsdb_client_txn(s->client);
+
+        ovsdb_set_int(ovsdb_txn_update(txn, "Agent", ovsdb_row_uuid(row)), "created_at", now);
+        ovsdb_txn_commit(txn, on_time_stored, NULL);
     }
 }
 
@@ -192,7 +206,7 @@ static void heartbeat_changed(struct store *s, enum ovsdb_change change, const s
 
         log_info("the clock of agent %s is %lld s off", store_string(row, "agent_id"), (long long)-offset);
         ovsdb_set_int(ovsdb_txn_update(txn, "Heartbeat", ovsdb_row_uuid(row)), "clock_offset", offset);
-        ovsdb_txn_commit(txn, on_offset_stored, NULL);
+        ovsdb_txn_commit(txn, on_time_stored, NULL);
     }
 }
 
@@ -211,6 +225,8 @@ static void on_change(struct ovsdb_client *c WR_UNUSED, const char *table, enum 
 
     if (!strcmp(table, "Heartbeat")) {
         heartbeat_changed(s, change, row, old);
+    } else if (!strcmp(table, "Agent")) {
+        agent_changed(s, change, row);
     }
     for (int i = 0; i < N_STORE_INDEXES; i++) {
         const struct index_spec *spec = &specs[i];

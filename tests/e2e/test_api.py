@@ -474,16 +474,24 @@ def test_agents_whose_clock_is_off(cloud):
 
     off = {"behind": -3600, "right": 2, "ahead": 3600}
     ids = {host: f"{i}{i}111111-2222-4333-8444-555555555555" for i, host in enumerate(off, 1)}
-    transact(*({"op": "insert", "table": "Agent", "row": {"id": ids[host], "host": host, "agent_type": "Open vSwitch agent"}} for host in off),
+    transact(*({"op": "insert", "table": "Agent", "row": {"id": ids[host], "host": host, "agent_type": "Open vSwitch agent",
+                                                          "created_at": wall + off[host], "started_at": wall + off[host]}} for host in off),
              *({"op": "insert", "table": "Heartbeat", "row": {"agent_id": ids[host], "at": wall + off[host]}} for host in off))
     alive = dict.fromkeys(off, True)
     wait_for("all to be alive", lambda: agents(cloud.port) == alive, 5)
-    for a in cloud.api("GET", "/v2.0/agents")["agents"]:
-        assert abs(calendar.timegm(time.strptime(a["heartbeat_timestamp"], "%Y-%m-%d %H:%M:%S")) - wall) < 15, a
+
+    def wrong_times(port):
+        """What is not shown by the controller's clock."""
+        return [(a["host"], name) for a in at(cloud, port, "GET", "/v2.0/agents")[1]["agents"]
+                for name in ("heartbeat_timestamp", "started_at", "created_at")
+                if abs(calendar.timegm(time.strptime(a[name], "%Y-%m-%d %H:%M:%S")) - wall) >= 15]
+
+    wait_for(lambda: f"all times: {wrong_times(cloud.port)}", lambda: not wrong_times(cloud.port), 5)
     wait_for("the offsets", lambda: all(abs(offsets()[i] - o) < 15 for i, o in (("11", 3600), ("22", 0), ("33", -3600))), 5)
     assert offsets()["22"] == 0  # not worth a transaction
     with second(cloud, cloud.overlay) as port:
         wait_for("the second controller", lambda: agents(port) == alive, 5)
+        assert not wrong_times(port)
     # Silent since 80 s before a controller starts, whatever the clock.
     transact(*({"op": "mutate", "table": "Heartbeat", "where": [["agent_id", "==", ids[host]]], "mutations": [["clock_offset", "-=", 80]]}
                for host in off))
