@@ -198,6 +198,9 @@ static void handle_v2(struct call *c)
     }
     if (!strcmp(c->segments[0], "extensions") && c->n_segments <= 2) {
         read_only(c, discovery_extensions);
+    } else if (!strcmp(c->segments[0], "quotas") &&
+               (c->n_segments <= 2 || (c->n_segments == 3 && !strcmp(c->segments[2], "default")))) {
+        read_only(c, discovery_quotas);
     } else {
         no_such_page(c);
     }

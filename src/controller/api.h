@@ -124,6 +124,7 @@ void tags_handle(struct call *c, const struct ovsdb_row *row);
 void discovery_versions(struct call *c);
 void discovery_resources(struct call *c);
 void discovery_extensions(struct call *c);
+void discovery_quotas(struct call *c);
 void health_check(struct call *c);
 void health_metrics(struct call *c);
 

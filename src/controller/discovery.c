@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a client asks to find out what there is: versions, resources, extensions. */
+/* What a client asks to find out what there is: versions, resources, extensions, quotas. */
 #include "controller/api.h"
 
 static json_t *link_to(const struct call *c, const char *path)
@@ -45,6 +45,7 @@ static const struct extension {
     {"port-security", "Port Security", "The port_security_enabled attribute.", "2012-07-23T10:00:00-00:00"},
     {"project-id", "project_id field enabled", "project_id beside tenant_id.", "2016-09-09T09:09:09-09:09"},
     {"provider", "Provider Network", "Type and segment of networks.", "2012-09-07T10:00:00-00:00"},
+    {"quotas", "Quota management support", "Quotas of projects can be asked for.", "2012-07-29T10:00:00-00:00"},
     {"sorting", "Sorting support", "sort_key and sort_dir.", "2016-06-12T00:00:00-00:00"},
     {"standard-attr-description", "standard-attr-description", "Descriptions of resources.",
      "2016-02-10T10:00:00-00:00"},
@@ -80,4 +81,14 @@ void discovery_extensions(struct call *c)
         }
     }
     call_error(c, 404, "ExtensionNotFound", "Extension with alias %.100s does not exist", c->segments[1]);
+}
+
+/* There are none, and Nova asks: it makes a server's ports only where it has read that it may. */
+void discovery_quotas(struct call *c)
+{
+    if (c->n_segments == 1) {
+        call_reply(c, 200, json_pack("{s:[]}", "quotas")); /* of projects whose differ from the default */
+    } else {
+        call_reply(c, 200, json_pack("{s:{s:i, s:i, s:i}}", "quota", "network", -1, "subnet", -1, "port", -1));
+    }
 }
