@@ -110,6 +110,11 @@ void agent_retry(struct agent *a)
     }
 }
 
+void agent_announce(struct agent *a, const struct state_port *p)
+{
+    bridge_flows_announce(a->br_int, p->ofport, p->mac);
+}
+
 int agent_create(struct event_base *base, const struct agent_config *config, void (*ready)(void *arg), void *arg,
                  struct agent **ret, char **ret_error)
 {

@@ -37,6 +37,10 @@ void agent_poke(struct agent *a);
 /* A database refused what a pass wrote (its disk may be full): another pass will run, but not at once. */
 void agent_retry(struct agent *a);
 
+/* Port P is wired, just now: the switches learn where it is. A VM that has moved says so itself, but when it arrives,
+ * and then its port is not bound here yet; until it speaks again what is sent to it would go to where it was. */
+void agent_announce(struct agent *a, const struct state_port *p);
+
 /* ---- overlay.c: the Warren database ---- */
 
 int overlay_create(struct event_base *base, struct agent *a, const struct agent_config *config, struct overlay **ret,
@@ -78,6 +82,8 @@ void bridge_flows_destroy(struct bridge_flows *b);
 /* From now on these are the flows (text as of desired.h), and what the switch learns may be LEARNABLE; does nothing if
  * they are the same as before. */
 void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable);
+/* Switches a frame that says that MAC is behind OFPORT. */
+void bridge_flows_announce(struct bridge_flows *b, uint32_t ofport, const char *mac);
 /* The wanted flows are in the switch. */
 bool bridge_flows_in_place(const struct bridge_flows *b);
 

@@ -7,6 +7,7 @@
  *   IDLE ──want or (re)connect──► READING ──► APPLYING ──► IDLE        a failure goes back to READING after a pause
  */
 #include <event2/event.h>
+#include <stdio.h>
 
 #include "agent/agent.h"
 #include "base/log.h"
@@ -154,6 +155,24 @@ void bridge_flows_want(struct bridge_flows *b, const char *text, const struct le
     b->learnable = *learnable;
     b->in_place = false;
     start(b);
+}
+
+#define FRAME_LEN 60
+#define RARP_HEADER 0x80, 0x35, 0, 1, 0x08, 0, 6, 4, 0, 3 /* type; Ethernet, IPv4, their lengths, request (RFC 903) */
+
+/* A reverse ARP request: nobody answers it, and every switch on its way learns from it. */
+void bridge_flows_announce(struct bridge_flows *b, uint32_t ofport, const char *mac)
+{
+    static const uint8_t header[] = {RARP_HEADER};
+    uint8_t frame[FRAME_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    uint8_t *src = frame + 6, *sha = src + 6 + sizeof header, *tha = sha + 6 + 4;
+
+    if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &src[0], &src[1], &src[2], &src[3], &src[4], &src[5]) == 6) {
+        memcpy(src + 6, header, sizeof header);
+        memcpy(sha, src, 6);
+        memcpy(tha, src, 6);
+        of_client_inject(b->client, ofp_port(ofport), frame, sizeof frame);
+    }
 }
 
 bool bridge_flows_in_place(const struct bridge_flows *b)

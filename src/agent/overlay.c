@@ -474,13 +474,17 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
     }
     OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status") {
         const char *id = text_of(row, "port_id");
-        bool is_wired = name_index_find(wired, id) != SIZE_MAX;
+        size_t at = name_index_find(wired, id);
+        bool is_wired = at != SIZE_MAX;
 
         name_index_add(&told, id, 0);
         if (name_index_find(ports, id) == SIZE_MAX) {
             ovsdb_txn_delete(txn, "Port_Status", ovsdb_row_uuid(row));
         } else if (ovsdb_row_bool(row, "up", false) ? !is_wired : is_wired && flows_in_place) {
             ovsdb_set_bool(ovsdb_txn_update(txn, "Port_Status", ovsdb_row_uuid(row)), "up", is_wired);
+            if (is_wired) {
+                agent_announce(o->agent, &s->ports[at]);
+            }
         }
     }
     for (struct name_index *e = wired; flows_in_place && e; e = e->hh.next) {
@@ -490,6 +494,7 @@ void overlay_report(struct overlay *o, const struct state *s, bool flows_in_plac
             ovsdb_set_string(values, "port_id", e->name);
             ovsdb_set_string(values, "host", o->config->host);
             ovsdb_set_bool(values, "up", true);
+            agent_announce(o->agent, &s->ports[e->at]);
         }
     }
     name_index_free(wired);

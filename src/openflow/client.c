@@ -149,6 +149,22 @@ void of_client_apply(struct of_client *c, const struct of_flow_mod *fms, size_t 
     request_add(c, r);
 }
 
+void of_client_inject(struct of_client *c, ofp_port_t in_port, const void *frame, size_t len)
+{
+    struct of_packet_out po = {.buffer_id = OF_NO_BUFFER, .in_port = in_port, .data = frame, .data_len = len};
+    struct writer out = {0};
+
+    if (!c->ready) {
+        return;
+    }
+    struct ofpact_output *output = ofpact_put(&po.acts, OFPACT_OUTPUT, sizeof *output);
+    output->port = OFPP_NORMAL;
+    of_packet_out_encode(&out, OF_VERSION_13, &po, ++c->xid);
+    of_conn_send(c->conn, &out);
+    writer_done(&out);
+    ofpacts_done(&po.acts);
+}
+
 /* ---- replies ---- */
 
 static void on_multipart(struct of_client *c, struct request *r, const uint8_t *msg, size_t len)

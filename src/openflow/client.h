@@ -44,5 +44,8 @@ void of_client_dump_ports(struct of_client *c, of_client_port_fn *port, of_clien
 /* N flow_mods, all or none, in order. DONE's text names the first that was refused. N may be 0. The flow_mods are read
  * before this returns. */
 void of_client_apply(struct of_client *c, const struct of_flow_mod *fms, size_t n, of_client_done_fn *done, void *arg);
+/* Sends FRAME as if it had come in by IN_PORT of a switch without flows (NORMAL). There is no reply; lost without a
+ * connection. */
+void of_client_inject(struct of_client *c, ofp_port_t in_port, const void *frame, size_t len);
 
 #endif

@@ -179,6 +179,8 @@ struct of_packet_out {
     size_t data_len;
 };
 int of_packet_out_decode(struct reader *body, uint8_t version, struct of_packet_out *ret);
+/* Of OpenFlow 1.3 and 1.4. MATCH is not looked at. */
+void of_packet_out_encode(struct writer *w, uint8_t version, const struct of_packet_out *po, uint32_t xid);
 
 struct of_port {
     ofp_port_t port_no;

@@ -180,3 +180,19 @@ int of_packet_out_decode(struct reader *body, uint8_t version, struct of_packet_
     *ret = po;
     return 0;
 }
+
+void of_packet_out_encode(struct writer *w, uint8_t version, const struct of_packet_out *po, uint32_t xid)
+{
+    size_t start = of_begin(w, version, OFT_PACKET_OUT, xid);
+
+    writer_u32(w, po->buffer_id);
+    writer_u32(w, ofp_port_u32(po->in_port));
+    size_t actions_len = w->len;
+    writer_u16(w, 0);
+    writer_zeros(w, 6);
+    size_t actions = w->len;
+    ofpacts_encode_actions(po->acts.data, po->acts.len, version, w);
+    writer_patch_u16(w, actions_len, (uint16_t)(w->len - actions));
+    writer_bytes(w, po->data, po->data_len);
+    of_end(w, start);
+}

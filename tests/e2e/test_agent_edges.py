@@ -282,6 +282,32 @@ def test_a_second_interface_with_the_same_iface_id_does_not_escape_port_security
 
 
 @pytest.mark.parametrize("l2pop", ["yes", "no"])
+def test_a_silent_vm_that_moves(make_cloud, l2pop):
+    """What it says where it arrives is said before its port is bound there, and nobody hears it: the agent says it again."""
+    cloud = make_cloud(("hv1", "hv2", "hv3"), ("--l2-population", l2pop))
+    w, network = cloud.world, cloud.network("red")
+    red1, vm, red3 = (cloud.vm(f"red{i}", network, f"hv{i}") for i in (1, 2, 3))
+    for one in (red1, vm, red3):
+        w.sysctl(one["ns"], net__ipv6__conf__eth0__disable_ipv6=1)
+        for other in (red1, vm, red3):
+            if other is not one:
+                w.ip(one["ns"], "neigh", "replace", other["ip"], "lladdr", other["mac"], "dev", "eth0", "nud", "permanent")
+    cloud.wait_active()
+    assert cloud.ping("red1", vm["ip"]) == cloud.ping("red3", vm["ip"]) == 3
+    cloud.vsctl("hv2", "del-port", "br-int", vm["tap"])
+    w.ip(cloud.hv_ns("hv2"), "link", "set", vm["tap"], "netns", cloud.hv_ns("hv3"))
+    w.ip(cloud.hv_ns("hv3"), "link", "set", vm["tap"], "up")
+    port_id = vm["port"]["id"]
+    cloud.vsctl("hv3", "add-port", "br-int", vm["tap"], "--", "set", "Interface", vm["tap"], f"external_ids:iface-id={port_id}")
+    send_broadcasts(cloud, vm["ns"], vm["mac"])  # too early
+    cloud.update("Port", port_id, host="hv3")
+    vm["hv"] = "hv3"
+    wait_for("hv3 to report it", lambda: [r["host"] for r in cloud.rows("Port_Status", port_id=port_id) if r["up"]] == ["hv3"], 10)
+    for source in ("red1", "red3"):
+        wait_for(f"{source} to reach it there", lambda source=source: cloud.ping(source, vm["ip"], count=1, wait=1) == 1, 3)
+
+
+@pytest.mark.parametrize("l2pop", ["yes", "no"])
 def test_a_vm_that_moves(make_cloud, l2pop):
     """The port's host changes (live migration): all hosts send to the new one at once."""
     cloud = make_cloud(("hv1", "hv2", "hv3"), ("--l2-population", l2pop))

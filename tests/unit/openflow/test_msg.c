@@ -379,6 +379,21 @@ static void test_packet_out(void **state WR_UNUSED)
     assert_int_equal(packet_out("00000005 00000001 0000 000000000000"), OFERR_BUFFER_UNKNOWN);
     assert_int_equal(packet_out("ffffffff fffffffa 0000 000000000000"), OFERR_BAD_PORT);
     assert_int_equal(packet_out("ffffffff 00000001 0008 000000000000 0000 0010 00000002"), OFERR_ACTION_BAD_LEN);
+
+    struct of_packet_out po = {
+        .buffer_id = OF_NO_BUFFER, .in_port = ofp_port(7), .data = (const uint8_t *)"\1\2", .data_len = 2};
+    struct writer w = {0};
+    uint8_t wanted[128];
+    struct ofpact_output *output = ofpact_put(&po.acts, OFPACT_OUTPUT, sizeof *output);
+    output->port = OFPP_NORMAL;
+    of_packet_out_encode(&w, V, &po, 9);
+    size_t n =
+        from_hex("040d002a 00000009 ffffffff 00000007 0010 000000000000 00000010 fffffffa 0000 000000000000 0102",
+                 wanted, sizeof wanted);
+    assert_int_equal(w.len, n);
+    assert_memory_equal(w.data, wanted, n);
+    writer_done(&w);
+    ofpacts_done(&po.acts);
 }
 
 static void test_ports(void **state WR_UNUSED)
