@@ -337,6 +337,18 @@ static bool mac_after(struct call *c, const struct ovsdb_row *row, const json_t 
     return true;
 }
 
+/* What an agent of the host that the port comes to says of it already is of the last time that it was there. */
+static void forget_status(const struct ovsdb_row *row, const json_t *item, struct ovsdb_txn *txn)
+{
+    const char *host = json_string_value(json_object_get(item, "binding:host_id"));
+
+    if (host && strcmp(host, store_string(row, "host")) != 0) {
+        json_t *where = ovsdb_where("port_id", "==", json_string(store_string(row, "id")));
+
+        ovsdb_txn_delete_where(txn, "Port_Status", ovsdb_where_and(where, "host", "==", json_string(host)));
+    }
+}
+
 static void update(struct call *c, const struct ovsdb_row *row)
 {
     static const char *const names[] = {"name", "description"};
@@ -365,6 +377,7 @@ static void update(struct call *c, const struct ovsdb_row *row)
     set_strings(values, item, names, ARRAY_SIZE(names));
     set_values(values, item, mac_format(mac, mac_text));
     ovsdb_set_string(values, "mac", mac_text);
+    forget_status(row, item, txn);
     if (fixed_ips) {
         const struct ovsdb_row *network = store_row(c->api->store, STORE_NETWORK_ID, network_id);
 

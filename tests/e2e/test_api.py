@@ -454,6 +454,11 @@ def test_agents_and_port_status(cloud, network):
     transact({"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv1", "up": True}})
     wait_for("the port to be active", lambda: state() == "ACTIVE", 10)
     assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv3"}})["port"]["status"] == "DOWN"
+    # What an agent said that was away since: back there, the port is not up before the agent says so again.
+    assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv1"}})["port"]["status"] == "DOWN"
+    transact({"op": "insert", "table": "Port_Status", "row": {"port_id": port["id"], "host": "hv1", "up": True}})
+    wait_for("the port to be active", lambda: state() == "ACTIVE", 10)
+    assert cloud.api("PUT", f"/v2.0/ports/{port['id']}", {"port": {"binding:host_id": "hv1", "name": "x"}})["port"]["status"] == "ACTIVE"
     assert cloud.api("PUT", f"/v2.0/agents/{aid}", {"agent": {"admin_state_up": False}})["agent"]["admin_state_up"] is False
     assert cloud.request("DELETE", f"/v2.0/agents/{aid}")[0] == 204
     assert cloud.api("GET", "/v2.0/agents")["agents"] == []
