@@ -2,7 +2,7 @@
 /* /v2.0/networks */
 #include <stdio.h>
 
-#include "controller/api.h"
+#include "controller/port_addresses.h"
 #include "controller/subnet_plan.h"
 
 #define MIN_MTU 68 /* RFC 791 */
@@ -232,33 +232,38 @@ static void update(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-static void in_use(struct call *c, const char *id)
+/* True after having answered that ports keep the network. */
+static bool in_use(struct call *c, const char *id)
 {
     _cleanup_strbuf_ struct strbuf ports = {0};
     size_t n = 0;
 
     STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, id) {
-        if (n++ < 10) {
+        if (!port_is_dhcp(store_string(e->row, "device_owner")) && n++ < 10) {
             strbuf_addf(&ports, "%s%s", n > 1 ? ", " : "", store_string(e->row, "id"));
         }
     }
-    call_error(c, 409, "NetworkInUse",
-               "Unable to complete operation on network %s. There are one or more ports still in use on the network, "
-               "id for these ports "
-               "is: %s%s.",
-               id, strbuf_str(&ports), n > 10 ? ", …" : "");
+    if (n) {
+        call_error(c, 409, "NetworkInUse",
+                   "Unable to complete operation on network %s. There are one or more ports still in use on the "
+                   "network, id for these ports is: %s%s.",
+                   id, strbuf_str(&ports), n > 10 ? ", …" : "");
+    }
+    return n;
 }
 
-/* Subnets go with their network; ports keep it. */
+/* Subnets go with their network, and so do DHCP servers' ports, as in Neutron; others keep it. */
 static void remove_network(struct call *c, const struct ovsdb_row *row)
 {
     const char *id = store_string(row, "id");
 
-    if (store_count(c->api->store, STORE_PORT_NETWORK, id)) {
-        in_use(c, id);
+    if (in_use(c, id)) {
         return;
     }
     struct ovsdb_txn *txn = store_txn(c->api->store);
+    STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, id) {
+        port_remove(txn, e->row);
+    }
     ovsdb_txn_delete_where(txn, "Subnet", ovsdb_where("network_id", "==", json_string(id)));
     ovsdb_txn_delete(txn, "Network", ovsdb_row_uuid(row));
     call_commit(c, txn);

@@ -101,6 +101,11 @@ bool port_is_router(const char *device_owner)
     return !strncmp(device_owner, "network:router", 14);
 }
 
+bool port_is_dhcp(const char *device_owner)
+{
+    return !strcmp(device_owner, "network:dhcp");
+}
+
 struct chosen_for {
     struct call *call;
     const char *network_id, *port_id;

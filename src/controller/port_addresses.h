@@ -22,6 +22,10 @@ struct port_addresses {
 
 /* Is a port of this device_owner a router's? */
 bool port_is_router(const char *device_owner);
+/* … a DHCP server's, which is made for the network, and goes with it? */
+bool port_is_dhcp(const char *device_owner);
+/* ports.c: adds to TXN what deletes the port with all that belongs to it. */
+void port_remove(struct ovsdb_txn *txn, const struct ovsdb_row *row);
 /* Whose addresses are chosen: its present ones (if any) it may keep. */
 struct port_asking {
     const char *network_id, *id, *device_owner;

@@ -391,14 +391,20 @@ static void update(struct call *c, const struct ovsdb_row *row)
 }
 
 /* The agent's word about the port goes with it: its host may be gone for good. */
-static void remove_port(struct call *c, const struct ovsdb_row *row)
+void port_remove(struct ovsdb_txn *txn, const struct ovsdb_row *row)
 {
-    struct ovsdb_txn *txn = store_txn(c->api->store);
     const char *id = store_string(row, "id");
 
     ovsdb_txn_delete_where(txn, "Address", ovsdb_where("port_id", "==", json_string(id)));
     ovsdb_txn_delete_where(txn, "Port_Status", ovsdb_where("port_id", "==", json_string(id)));
     ovsdb_txn_delete(txn, "Port", ovsdb_row_uuid(row));
+}
+
+static void remove_port(struct call *c, const struct ovsdb_row *row)
+{
+    struct ovsdb_txn *txn = store_txn(c->api->store);
+
+    port_remove(txn, row);
     call_commit(c, txn);
 }
 

@@ -293,23 +293,25 @@ static void update(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-/* Has a port an address in the subnet that it did not form by itself (SLAAC)? */
+/* Has a port an address in the subnet that it did not form by itself (SLAAC)? A DHCP server does not count. */
 static bool has_given_address(struct call *c, const struct ovsdb_row *subnet)
 {
     bool forms = subnet_is_auto(store_string(subnet, "ipv6_address_mode"));
 
     STORE_FOR_EACH(e, c->api->store, STORE_ADDRESS_SUBNET, store_string(subnet, "id")) {
         const struct ovsdb_row *port = store_row(c->api->store, STORE_PORT_ID, store_string(e->row, "port_id"));
+        const char *owner = port ? store_string(port, "device_owner") : "";
 
-        if (!forms || (port && port_is_router(store_string(port, "device_owner")))) {
+        if (forms ? port_is_router(owner) : !port_is_dhcp(owner)) {
             return true;
         }
     }
     return false;
 }
 
-/* Addresses that ports formed themselves go with the subnet; others keep it. Only those that were looked at are
- * deleted: one that another controller gives out at this moment refers to the subnet, which makes the database refuse.
+/* Addresses that ports formed themselves, and DHCP servers', go with the subnet; others keep it. Only those that were
+ * looked at are deleted: one that another controller gives out at this moment refers to the subnet, which makes the
+ * database refuse.
  */
 static void remove_subnet(struct call *c, const struct ovsdb_row *row)
 {

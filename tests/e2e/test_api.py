@@ -345,6 +345,25 @@ def test_addresses_run_out(cloud):
 
 # ---- what is refused
 
+def test_ports_of_dhcp_servers_keep_nothing(cloud):
+    """They are made for the network, and go with it, as in Neutron; with a subnet goes their address in it."""
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
+    subnets = [cloud.api("POST", "/v2.0/subnets", {"subnet": {"network_id": net, "cidr": f"10.{i}.0.0/24", "ip_version": 4}})["subnet"]["id"]
+               for i in (1, 2)]
+    fixed = [{"subnet_id": s} for s in subnets]
+    dhcp, vm = (cloud.api("POST", "/v2.0/ports", {"port": {"network_id": net, "device_owner": owner, "fixed_ips": ips}})["port"]["id"]
+                for owner, ips in (("network:dhcp", fixed), ("compute:nova", fixed[:1])))
+    refused(cloud, "DELETE", f"/v2.0/subnets/{subnets[0]}", None, 409, "SubnetInUse")
+    assert cloud.request("DELETE", f"/v2.0/subnets/{subnets[1]}")[0] == 204
+    assert [f["subnet_id"] for f in cloud.api("GET", f"/v2.0/ports/{dhcp}")["port"]["fixed_ips"]] == subnets[:1]
+    kept = cloud.request("DELETE", f"/v2.0/networks/{net}")
+    assert kept[0] == 409 and vm in str(kept) and dhcp not in str(kept)
+    cloud.api("DELETE", f"/v2.0/ports/{vm}")
+    assert cloud.request("DELETE", f"/v2.0/networks/{net}")[0] == 204
+    assert cloud.request("GET", f"/v2.0/ports/{dhcp}")[0] == 404
+    assert net not in run("ovsdb-client", "dump", cloud.overlay, "Address", "network_id").stdout
+
+
 def test_bad_bodies(cloud):
     for body in (b"", b"{", b"[]", b"nonsense", b"\xff\xfe", b'{"network": {}} x', b'{"a": "\\u0000"}', b"[" * 100000):
         refused(cloud, "POST", "/v2.0/networks", body, 400, "MalformedRequestBody", "Malformed request body")
