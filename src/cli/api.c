@@ -34,12 +34,20 @@ static bool is_endpoint(const char *s)
     return *host && *host != '/' && !strpbrk(s, " ?#\t\r\n");
 }
 
+int api_check_endpoint(const char *endpoint, char **ret_error)
+{
+    if (!is_endpoint(endpoint)) {
+        *ret_error = xasprintf("endpoint \"%s\": not http://HOST:PORT", endpoint);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 int api_new(const char *endpoint, int64_t timeout_ms, struct api **ret, char **ret_error)
 {
     size_t len = strlen(endpoint);
 
-    if (!is_endpoint(endpoint)) {
-        *ret_error = xasprintf("endpoint \"%s\": not http://HOST:PORT", endpoint);
+    if (api_check_endpoint(endpoint, ret_error)) {
         return -EINVAL;
     }
     struct api *api = xcalloc(1, sizeof *api);

@@ -11,6 +11,8 @@
 
 struct api;
 
+/* -EINVAL with *RET_ERROR, the caller's to free, if ENDPOINT is no such thing as api_new() takes. */
+int api_check_endpoint(const char *endpoint, char **ret_error);
 /* ENDPOINT is "http://HOST:PORT", with or without a slash at the end. -EINVAL with *RET_ERROR if it is no such thing.
  */
 int api_new(const char *endpoint, int64_t timeout_ms, struct api **ret, char **ret_error);

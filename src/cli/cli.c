@@ -67,6 +67,11 @@ int cli_usage_error(const char *fmt, ...)
     return EXIT_USAGE;
 }
 
+int cli_no_client(int error, const char *text)
+{
+    return error == -EINVAL ? cli_usage_error("%s", text) : cli_fail("%s", text ? text : strerror(-error));
+}
+
 void cli_print_json(const json_t *value)
 {
     json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));

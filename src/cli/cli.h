@@ -45,6 +45,9 @@ void cli_begin_output(void);
 /* "warren: text" on stderr; returns EXIT_FAILURE, or EXIT_USAGE. */
 int cli_fail(const char *fmt, ...) WR_PRINTF(1, 2);
 int cli_usage_error(const char *fmt, ...) WR_PRINTF(1, 2);
+/* No client of a remote could be made: ERROR and TEXT (NULL: none) say why. -EINVAL is of a malformed remote, so of the
+ * command line. */
+int cli_no_client(int error, const char *text);
 /* JSON, indented, with a newline. */
 void cli_print_json(const json_t *value);
 

@@ -210,9 +210,18 @@ static const struct arg_option options[] = {
     {"no-stats", NULL, "without ages and counters", false},
 };
 
+/* Before the switch is asked which ports there are, any name may be one. */
+static int no_port_yet(void *aux WR_UNUSED, const char *name WR_UNUSED, ofp_port_t *ret)
+{
+    *ret = ofp_port(1);
+    return 0;
+}
+
 static int run_dump_flows(const struct cli *cli, const struct args *args)
 {
     static const struct of_client_callbacks callbacks = {on_connected};
+    static const struct name_map any_port = {.port_by_name = no_port_yet};
+    struct of_flow_request ignored;
     _cleanup_(event_base_freep) struct event_base *base = event_base_new();
     _cleanup_(dump_done) struct dump d = {.filter = args->n_words > 1 ? args->words[1] : NULL};
     _cleanup_free_ char *remote = xasprintf("unix:%s/%s.mgmt", cli->rundir, args->words[0]), *error = NULL;
@@ -221,10 +230,14 @@ static int run_dump_flows(const struct cli *cli, const struct args *args)
         return cli_usage_error("%s: a bridge's name has no slash", args->words[0]);
     }
     d.names = (struct name_map){port_by_name, port_name, &d};
-    if (!base || of_client_new(base, remote, &callbacks, &d, &d.client, &error)) {
-        return cli_fail("%s", error ? error : "no event loop");
+    if (d.filter && flow_request_parse(d.filter, &any_port, &ignored, &error)) {
+        return cli_usage_error("%s", error);
     }
-    int status = local_wait(base, &(struct local_wait){is_done, last_error, &d}, cli->timeout_ms);
+    int status = base ? of_client_new(base, remote, &callbacks, &d, &d.client, &error) : -ENOMEM;
+    if (status) {
+        return cli_no_client(status, error);
+    }
+    status = local_wait(base, &(struct local_wait){is_done, last_error, &d}, cli->timeout_ms);
     if (status) {
         return cli_fail("no reply from bridge %s: %s (`warren show` lists the bridges)", args->words[0],
                         status == -ENOTCONN ? last_error(&d) : strerror(-status));

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 
@@ -141,7 +142,8 @@ static int set_common(struct cli *cli, const struct args *args, const struct com
         puts("warren " WARREN_VERSION);
         return EXIT_SUCCESS;
     }
-    if (args_int(args, "timeout", 1, MAX_TIMEOUT_S, &timeout_s, &error) == -EINVAL) {
+    if (args_int(args, "timeout", 1, MAX_TIMEOUT_S, &timeout_s, &error) == -EINVAL ||
+        (args_has(args, "endpoint") && api_check_endpoint(args_get(args, "endpoint"), &error))) {
         return cli_usage_error("%s", error);
     }
     cli->timeout_ms = timeout_s * 1000;

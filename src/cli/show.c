@@ -56,8 +56,9 @@ static int run_show(const struct cli *cli, const struct args *args)
     if (status) {
         return status;
     }
-    if (!base || ovsdb_client_new(base, remote, "Open_vSwitch", &no_callbacks, NULL, &c, &error)) {
-        return cli_fail("%s", error ? error : "no event loop");
+    status = base ? ovsdb_client_new(base, remote, "Open_vSwitch", &no_callbacks, NULL, &c, &error) : -ENOMEM;
+    if (status) {
+        return cli_no_client(status, error);
     }
     switch_state_monitor(c);
     ovsdb_client_start(c);
