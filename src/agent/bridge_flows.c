@@ -74,9 +74,15 @@ static void on_flow(void *arg, struct of_flow_stats *fs)
         .idle_timeout = fs->idle_timeout,
         .hard_timeout = fs->hard_timeout,
         .cookie = fs->cookie,
+        .has_actions = !fs->actions_error,
         .acts = fs->decoded,
     };
 
+    if (fs->match_error) { /* somebody else's: ours say nothing that we cannot read */
+        log_limited(LOG_LEVEL_WARN, "%s: a flow in table %u matches what this agent does not know (%s)", b->bridge,
+                    fs->table, oferr_name(fs->match_error));
+        return;
+    }
     fs->decoded = (struct ofpacts){0};
     flow_set_add(b->present, &spec);
 }

@@ -123,7 +123,7 @@ static struct of_flow_mod *append(struct flow_mods *m, enum of_flow_command comm
 static bool same(const struct set_flow *wanted, const struct set_flow *present)
 {
     return wanted->spec.cookie == present->spec.cookie && wanted->spec.idle_timeout == present->spec.idle_timeout &&
-           wanted->spec.hard_timeout == present->spec.hard_timeout &&
+           wanted->spec.hard_timeout == present->spec.hard_timeout && present->spec.has_actions &&
            ofpacts_equal(wanted->spec.acts.data, wanted->spec.acts.len, present->spec.acts.data,
                          present->spec.acts.len);
 }

@@ -29,7 +29,8 @@ DEFINE_CLEANUP(struct flow_set *, flow_set_free)
 /* One flow a line in ovs-ofctl's syntax. -EINVAL and *RET_ERROR on the first that does not parse: a bug, or names from
  * outside that should have been checked. */
 int flow_set_add_text(struct flow_set *set, const char *text, char **ret_error);
-/* Takes SPEC's actions over. A second flow of the same identity replaces the first. */
+/* Takes SPEC's actions over; one without has actions that nobody can read, and is like no other. A second flow of the
+ * same identity replaces the first. */
 void flow_set_add(struct flow_set *set, struct flow_spec *spec);
 size_t flow_set_size(const struct flow_set *set);
 

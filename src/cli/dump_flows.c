@@ -151,6 +151,11 @@ static struct flow_spec spec_of(const struct of_flow_stats *fs)
                               .acts = fs->decoded};
 }
 
+static bool is_unreadable(const struct of_flow_stats *fs)
+{
+    return fs->match_error || fs->actions_error;
+}
+
 static json_t *flow_json(const struct of_flow_stats *fs, bool stats, const struct name_map *names)
 {
     _cleanup_strbuf_ struct strbuf match = {0}, actions = {0}, cookie = {0};
@@ -161,8 +166,12 @@ static json_t *flow_json(const struct of_flow_stats *fs, bool stats, const struc
             json_array_append_new(flags, json_string(flow_flag_name((uint16_t)bit)));
         }
     }
-    match_format(&fs->match, names, &match);
-    ofpacts_format(fs->decoded.data, fs->decoded.len, names, &actions);
+    if (!fs->match_error) {
+        match_format(&fs->match, names, &match);
+    }
+    if (!fs->actions_error) {
+        ofpacts_format(fs->decoded.data, fs->decoded.len, names, &actions);
+    }
     strbuf_addf(&cookie, "0x%llx", (unsigned long long)be64toh(fs->cookie)); /* JSON numbers lose bits */
     object = json_pack("{s:i, s:i, s:s}", "table", fs->table, "priority", fs->priority, "cookie", strbuf_str(&cookie));
     if (stats) {
@@ -173,36 +182,72 @@ static json_t *flow_json(const struct of_flow_stats *fs, bool stats, const struc
     json_object_set_new(object, "idle_timeout", json_integer(fs->idle_timeout));
     json_object_set_new(object, "hard_timeout", json_integer(fs->hard_timeout));
     json_object_set_new(object, "flags", flags);
-    json_object_set_new(object, "match", json_string(strbuf_str(&match)));
-    json_object_set_new(object, "actions", json_string(strbuf_str(&actions)));
+    json_object_set_new(object, "match", fs->match_error ? json_null() : json_string(strbuf_str(&match)));
+    json_object_set_new(object, "actions", fs->actions_error ? json_null() : json_string(strbuf_str(&actions)));
+    if (is_unreadable(fs)) {
+        json_object_set_new(object, "error",
+                            json_string(oferr_name(fs->match_error ? fs->match_error : fs->actions_error)));
+    }
     return object;
 }
 
-static void print(const struct cli *cli, const struct args *args, struct dump *d)
+static void cut_end(struct strbuf *b, const char *end)
+{
+    b->len -= strlen(end);
+    b->s[b->len] = '\0';
+}
+
+/* The line of a flow; what cannot be read of it is said where it would stand. */
+static void format_flow(const struct of_flow_stats *fs, bool stats, const struct name_map *names, struct strbuf *b)
+{
+    struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes, 0};
+    struct flow_spec spec = spec_of(fs);
+
+    if (is_unreadable(fs)) {
+        spec.acts = (struct ofpacts){0};
+    }
+    flow_format_counts(&spec, stats ? &counts : NULL, names, b);
+    if (is_unreadable(fs)) { /* written without actions, so "actions=drop" is the end */
+        cut_end(b, "drop");
+        if (fs->match_error) {
+            cut_end(b, "actions=");
+            strbuf_addf(b, "match=unreadable(%s) actions=", oferr_name(fs->match_error));
+        }
+        if (fs->actions_error) {
+            strbuf_addf(b, "unreadable(%s)", oferr_name(fs->actions_error));
+        } else {
+            ofpacts_format(fs->decoded.data, fs->decoded.len, names, b);
+        }
+    }
+}
+
+/* Returns how many flows cannot be read whole. */
+static size_t print(const struct cli *cli, const struct args *args, struct dump *d)
 {
     const struct name_map *names = args_has(args, "names") ? &d->names : NULL;
     bool stats = !args_has(args, "no-stats");
     _cleanup_json_ json_t *list = json_array();
+    size_t n_unreadable = 0;
 
     if (d->n_flows) { /* not NULL, which qsort() must not be given even for none */
         qsort(d->flows, d->n_flows, sizeof *d->flows, by_place);
     }
     for (size_t i = 0; i < d->n_flows; i++) {
         const struct of_flow_stats *fs = &d->flows[i];
-        struct flow_counts counts = {fs->duration_sec, fs->duration_nsec, fs->packets, fs->bytes, 0};
-        struct flow_spec spec = spec_of(fs);
         _cleanup_strbuf_ struct strbuf line = {0};
 
+        n_unreadable += is_unreadable(fs);
         if (cli->json) {
             json_array_append_new(list, flow_json(fs, stats, names));
             continue;
         }
-        flow_format_counts(&spec, stats ? &counts : NULL, names, &line);
+        format_flow(fs, stats, names, &line);
         printf(" %s\n", strbuf_str(&line));
     }
     if (cli->json) {
         cli_print_json(list);
     }
+    return n_unreadable;
 }
 
 static const struct arg_option options[] = {
@@ -247,7 +292,10 @@ static int run_dump_flows(const struct cli *cli, const struct args *args)
     }
     of_client_destroy(TAKE_PTR(d.client));
     cli_begin_output();
-    print(cli, args, &d);
+    size_t n_unreadable = print(cli, args, &d);
+    if (n_unreadable) {
+        return cli_fail("%s: %zu of %zu flows cannot be read whole", args->words[0], n_unreadable, d.n_flows);
+    }
     return EXIT_SUCCESS;
 }
 

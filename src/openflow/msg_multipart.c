@@ -307,7 +307,8 @@ static int read_stats_13(struct reader *e, struct of_flow_stats *fs)
     fs->cookie = reader_be64(e);
     fs->packets = reader_u64(e);
     fs->bytes = reader_u64(e);
-    return e->error ? OFERR_BAD_LEN : of_match_decode(e, false, &fs->match);
+    fs->match_error = e->error ? 0 : of_match_decode(e, true, &fs->match);
+    return e->error ? OFERR_BAD_LEN : 0;
 }
 
 static int read_stats_15(struct reader *e, struct of_flow_stats *fs)
@@ -323,10 +324,8 @@ static int read_stats_15(struct reader *e, struct of_flow_stats *fs)
     fs->flags = reader_u16(e);
     fs->importance = reader_u16(e);
     fs->cookie = reader_be64(e);
-    int error = e->error ? OFERR_BAD_LEN : of_match_decode(e, false, &fs->match);
-    if (!error) {
-        error = oxs_decode(e, &stats);
-    }
+    fs->match_error = e->error ? 0 : of_match_decode(e, true, &fs->match);
+    int error = e->error ? OFERR_BAD_LEN : oxs_decode(e, &stats);
     if (!error) {
         fs->duration_sec = (uint32_t)(stats.values[OXS_DURATION] >> 32);
         fs->duration_nsec = (uint32_t)stats.values[OXS_DURATION];
@@ -347,13 +346,11 @@ int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats
     }
     struct reader e = reader_sub(r, len - 2u);
     int error = version >= OF_VERSION_15 ? read_stats_15(&e, &fs) : read_stats_13(&e, &fs);
-    if (!error) {
-        error = ofpacts_decode_instructions(&e, version, &fs.decoded);
-    }
     if (error) {
-        ofpacts_done(&fs.decoded);
         return error;
     }
+    bool found = fs.match_error != OFERR_MATCH_BAD_TYPE && fs.match_error != OFERR_MATCH_BAD_LEN; /* where they begin */
+    fs.actions_error = found ? ofpacts_decode_instructions(&e, version, &fs.decoded) : fs.match_error;
     *ret = fs;
     return 0;
 }

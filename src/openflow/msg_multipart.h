@@ -87,12 +87,15 @@ struct of_flow_stats {
     const void *acts; /* when encoding */
     size_t acts_len;
     struct ofpacts decoded; /* when decoding: the caller's */
+    /* When decoding: why the match, or the actions, cannot be read (then that is empty); 0: it was. */
+    int match_error, actions_error;
 };
 /* PACKETS and BYTES that are UINT64_MAX are not counted. */
 void of_flow_stats_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_stats *fs);
 /* An entry of FLOW_STATS: OpenFlow 1.5's statistics of flows without their descriptions (7.3.5.3). */
 void of_flow_stats_brief_encode(struct writer *w, uint8_t version, const struct of_flow_stats *fs);
-/* The next entry of R. */
+/* The next entry of R. What a flow says that we have no word for is told by match_error and actions_error, so that one
+ * such flow keeps nobody from reading the others; an error is returned for an entry whose form is wrong. */
 int of_flow_stats_decode(struct reader *r, uint8_t version, struct of_flow_stats *ret);
 
 /* VERSION 1 for Nicira's form. */

@@ -70,6 +70,9 @@ static void flow_stats(struct reader r, uint8_t version)
         if (error) {
             break;
         }
+        check_error(fs.match_error);
+        check_error(fs.actions_error);
+        FUZZ_CHECK(!fs.actions_error || !fs.decoded.len);
         fs.acts = fs.decoded.data;
         fs.acts_len = fs.decoded.len;
         for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {

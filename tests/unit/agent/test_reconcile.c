@@ -40,6 +40,9 @@ static void by_table(void **state WR_UNUSED)
         {"surplus", "", OURS "table=5,ip,actions=drop\n", 0, 1},
         {"foreign cookie stays", "", "cookie=0x99,table=5,ip,actions=drop\n", 0, 0},
         {"foreign cookie in our place", OURS "actions=drop\n", "cookie=0x99,actions=drop\n", 1, 0},
+        {"actions that we cannot read, in place of none", OURS "in_port=1,actions=drop\n", OURS "in_port=1\n", 1, 0},
+        {"surplus, with actions that we cannot read", "", OURS "in_port=1\n", 0, 1},
+        {"foreign cookie, with actions that we cannot read", "", "cookie=0x99,in_port=1\n", 0, 0},
         {"learned, network is here", "",
          OURS "table=20,priority=1,hard_timeout=300,vlan_tci=0x0001/0x0fff,dl_dst=02:00:00:00:00:01,"
               "actions=load:0x64->NXM_NX_TUN_ID[],output:3\n",

@@ -472,6 +472,7 @@ static void check_split(bool taken)
         reader_skip(&r, 4);
         while (r.left) {
             assert_int_equal(of_flow_stats_decode(&r, V, &again), 0);
+            assert_true(!again.match_error && !again.actions_error);
             assert_int_equal(again.priority, found++);
             assert_true(ofpacts_equal(fm.acts.data, fm.acts.len, again.decoded.data, again.decoded.len));
             ofpacts_done(&again.decoded);
@@ -488,6 +489,57 @@ static void test_split(void **state WR_UNUSED)
 {
     check_split(false);
     check_split(true);
+}
+
+/* What we have no word for makes one flow unreadable, as far as it goes, and none of the others. */
+static void test_unreadable_flow(void **state WR_UNUSED)
+{
+    static const struct {
+        const char *match, *instructions; /* hex */
+        int error, match_error, actions_error;
+        size_t acts_len;
+    } cases[] = {
+        {"0001 0004 00000000", "", 0, 0, 0, 0},
+        /* Open vSwitch's action 46, which is not written */
+        {"0001 000c 80000004 00000001 00000000", "0004 0018 00000000 ffff0010 00002320 002e 000000000000", 0, 0,
+         OFERR_ACTION_BAD_EXP_TYPE, 0},
+        /* a field of class 1 that there is not, and an instruction that we do know */
+        {"0001 000c 0001fe04 00000001 00000000", "0001 0008 05000000", 0, OFERR_MATCH_BAD_FIELD, 0, 8},
+        {"0000 0004 00000000", "0001 0008 05000000", 0, OFERR_MATCH_BAD_TYPE, OFERR_MATCH_BAD_TYPE, 0},
+        {"0001 0080 00000000", "", 0, OFERR_MATCH_BAD_LEN, OFERR_MATCH_BAD_LEN, 0},
+        {"0001 0004 00000000", "00c8 0008 00000000", 0, 0, OFERR_INST_UNKNOWN, 0},
+        {"", "", OFERR_BAD_LEN, 0, 0, 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint8_t body[64];
+        size_t len = from_hex(cases[i].match, body, sizeof body);
+        struct writer w = {0};
+        struct of_flow_stats fs;
+
+        len += from_hex(cases[i].instructions, body + len, sizeof body - len);
+        writer_u16(&w, (uint16_t)(*cases[i].match ? 48 + len : 40));
+        writer_u8(&w, 7);
+        writer_zeros(&w, 9);
+        writer_u16(&w, 99);
+        writer_zeros(&w, 10);
+        writer_u64(&w, 5);
+        writer_zeros(&w, *cases[i].match ? 16 : 8);
+        writer_bytes(&w, body, len);
+        struct reader r = reader_of(w.data, w.len);
+        assert_int_equal(of_flow_stats_decode(&r, V, &fs), cases[i].error);
+        if (!cases[i].error) {
+            assert_int_equal(r.left, 0);
+            assert_int_equal(fs.table, 7);
+            assert_int_equal(fs.priority, 99);
+            assert_int_equal(fs.cookie, htobe64(5));
+            assert_int_equal(fs.match_error, cases[i].match_error);
+            assert_int_equal(fs.actions_error, cases[i].actions_error);
+            assert_true((fs.decoded.len > 0) == (cases[i].acts_len > 0));
+            ofpacts_done(&fs.decoded);
+        }
+        writer_done(&w);
+    }
 }
 
 static void test_flow_request(void **state WR_UNUSED)
@@ -549,7 +601,7 @@ int main(void)
         cmocka_unit_test(test_errors),         cmocka_unit_test(test_errors_by_version),
         cmocka_unit_test(test_packet_out),     cmocka_unit_test(test_ports),
         cmocka_unit_test(test_split),          cmocka_unit_test(test_flow_request),
-        cmocka_unit_test(test_table_features),
+        cmocka_unit_test(test_table_features), cmocka_unit_test(test_unreadable_flow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
