@@ -182,3 +182,26 @@ int remote_parse(const char *s, uint16_t default_port, struct remote *ret, char 
     *ret = r;
     return 0;
 }
+
+/* A socket that only bind()s, with the option that listeners use, is in the way of none, and finds those that listen.
+ */
+int remote_check_listener(const struct remote *remote)
+{
+    const struct sockaddr *addr = (const struct sockaddr *)&remote->addr;
+    _cleanup_close_ int fd = socket(remote->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int on = 1;
+
+    if (fd < 0) {
+        return -errno;
+    }
+    if (remote->kind == REMOTE_UNIX) {
+        return connect(fd, addr, remote->addr_len) ? -errno : 0;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)) {
+        return -errno;
+    }
+    if (!bind(fd, addr, remote->addr_len)) {
+        return -ENOENT;
+    }
+    return errno == EADDRINUSE ? 0 : -errno;
+}

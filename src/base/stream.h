@@ -34,6 +34,10 @@ struct remote {
  * *RET_ERROR (when not NULL) is a text for the user that the caller frees. */
 int remote_parse(const char *s, uint16_t default_port, struct remote *ret, char **ret_error);
 
+/* Does a process of this host listen at REMOTE, which is passive? 0: one does. -ENOENT: none does, although it could.
+ * Else why none can: -EADDRNOTAVAIL where the host does not have the address. Nobody notices that it was asked. */
+int remote_check_listener(const struct remote *remote);
+
 /* This process's TLS identity: PEM files, each may be NULL. With CA_CERT, peers must present a certificate that it
  * signed; without, they are not checked. Until this is called, ssl: and pssl: remotes fail with -ENOKEY. A later
  * call serves later connections. On failure nothing changes and *RET_ERROR says which file. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* warren-controller: options, the database, the API until SIGTERM. */
+#include <event2/event.h>
 #include <stdio.h>
 
 #include "base/daemon.h"
@@ -13,6 +14,7 @@ LOG_MODULE("controller");
 
 #define DEFAULT_RUNDIR "/run/warren"
 #define OVSDB_PORT 6640 /* of a remote that names none */
+#define LISTEN_LOOK_MS 500
 #define DEFAULT_DB_FILE "/var/lib/warren/warren.db"
 
 static const struct daemon_option options[] = {
@@ -40,6 +42,7 @@ struct controller {
     struct daemon daemon;
     struct api api;
     struct ovsdb_embedded *database;
+    struct event *listen_timer; /* looks for what is not listened on yet */
     struct http_server *http;
     bool ready;
 };
@@ -108,11 +111,40 @@ static int start_database(struct controller *c, char **ret_remote)
     return 0;
 }
 
+static void on_changed(void *arg);
+
+static void on_listen_timer(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *arg)
+{
+    on_changed(arg);
+}
+
+/* Do agents reach the database? An address that comes later, as at boot, is waited for: ovsdb-server does so, too. */
+static bool is_listening(struct controller *c)
+{
+    int error = c->database ? ovsdb_embedded_listens(c->database) : 0;
+
+    if (!error) {
+        if (c->listen_timer) {
+            event_free(TAKE_PTR(c->listen_timer));
+        }
+        return true;
+    }
+    if (!c->listen_timer) {
+        log_warn("--overlay-listen: nothing listens at %s yet: %s", daemon_string(&c->daemon, "overlay-listen"),
+                 strerror(-error));
+        c->listen_timer = event_new(c->daemon.base, -1, 0, on_listen_timer, c);
+    }
+    if (c->listen_timer) {
+        event_add(c->listen_timer, &(struct timeval){.tv_usec = LISTEN_LOOK_MS * 1000});
+    }
+    return false;
+}
+
 static void on_changed(void *arg)
 {
     struct controller *c = arg;
 
-    if (!c->ready && c->api.store && store_is_ready(c->api.store)) {
+    if (!c->ready && c->api.store && store_is_ready(c->api.store) && is_listening(c)) {
         c->ready = true;
         log_info("the API is at http://%s", daemon_string(&c->daemon, "listen"));
         daemon_ready(&c->daemon);
@@ -166,6 +198,9 @@ int main(int argc, char **argv)
         return status;
     }
     status = start(&c) ? 1 : daemon_run(&c.daemon);
+    if (c.listen_timer) {
+        event_free(c.listen_timer);
+    }
     store_destroy(c.api.store); /* first: it answers the calls under way */
     http_server_destroy(c.http);
     ovsdb_embedded_destroy(c.database);

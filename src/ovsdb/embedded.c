@@ -16,11 +16,15 @@
 LOG_MODULE("ovsdb_embedded");
 
 #define START_WAIT_MS 10000
+#define LEAVE_WAIT_MS 1000
+#define OVSDB_PORT 6640 /* of a remote that names none */
 #define MAX_ARGS 16
 
 struct ovsdb_embedded {
     struct child *server; /* NULL: somebody else's server is at the socket */
     struct remote remote;
+    bool has_extra; /* the extra remote is one to listen on, not a column of a database */
+    struct remote extra;
 };
 
 /* Does a server answer there? (RFC 7047, 4.1.11.) One of a process before us that was killed still listens when it is
@@ -120,6 +124,18 @@ static int start_server(struct event_base *base, const struct ovsdb_embedded_opt
     return child_start(base, "ovsdb-server", argv, NULL, NULL, ret);
 }
 
+/* A server of ours that was killed may still be about to leave its place. */
+static int check_free(const struct remote *remote)
+{
+    for (int64_t end = time_mono_ms() + LEAVE_WAIT_MS; !remote_check_listener(remote);) {
+        if (time_mono_ms() > end) {
+            return -EADDRINUSE;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000000}, NULL);
+    }
+    return 0;
+}
+
 int ovsdb_embedded_begin(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
                          char **ret_error)
 {
@@ -132,6 +148,10 @@ int ovsdb_embedded_begin(struct event_base *base, const struct ovsdb_embedded_op
         log_info("%s: a server is there already, using it", text);
         *ret = TAKE_PTR(e);
         return 0;
+    }
+    e->has_extra = o->extra_remote && !remote_parse(o->extra_remote, OVSDB_PORT, &e->extra, NULL) && e->extra.passive;
+    if (!error && e->has_extra && e->extra.kind != REMOTE_UNIX && (error = check_free(&e->extra))) {
+        why = xasprintf("%s: %s", o->extra_remote, strerror(-error));
     }
     if (!error) {
         error = make_database(o, &why);
@@ -161,6 +181,11 @@ int ovsdb_embedded_wait(struct ovsdb_embedded *e, char **ret_error)
         *ret_error = TAKE_PTR(why);
     }
     return error;
+}
+
+int ovsdb_embedded_listens(const struct ovsdb_embedded *e)
+{
+    return e->has_extra ? remote_check_listener(&e->extra) : 0;
 }
 
 int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,

@@ -6,6 +6,9 @@
  * directory, if it is missing and runs `ovsdb-server` on it as a child, restarted when it dies, ended with us.
  * A file of an older version of the schema is upgraded first (ovsdb/upgrade.h).
  * If a live ovsdb-server answers at the socket already, that one is used and none is started.
+ *
+ * ovsdb-server serves without a remote that it cannot listen on, and tries again for as long as it lives. What
+ * somebody else listens on it would never get: that is an error. An address that is still to come is not.
  */
 #include "base/util.h"
 
@@ -29,7 +32,9 @@ int ovsdb_embedded_begin(struct event_base *base, const struct ovsdb_embedded_op
                          char **ret_error);
 /* Returns when the socket answers, so that a client may connect at once (blocks at most 10 s, -ETIMEDOUT). */
 int ovsdb_embedded_wait(struct ovsdb_embedded *e, char **ret_error);
-/* Both. */
+/* Is everything listened on that the options name? 0, or why not (remote_check_listener()). */
+int ovsdb_embedded_listens(const struct ovsdb_embedded *e);
+/* Begin and wait. */
 int ovsdb_embedded_start(struct event_base *base, const struct ovsdb_embedded_options *o, struct ovsdb_embedded **ret,
                          char **ret_error);
 /* Ends the server. NULL is fine. */

@@ -783,6 +783,37 @@ def test_options(cloud):
     assert "--overlay-listen: pssl: needs --private-key, --certificate and --ca-cert" in fails(*here, "pssl:6650:127.0.0.1")
 
 
+def test_overlay_listen_on_an_address_to_come(cloud_factory):
+    """At boot the controller may be there before its address: it says so, and is ready when agents can reach the database."""
+    cloud = cloud_factory()
+    cloud.port = cloud.api_port
+    cloud.allowed_warnings += ["--overlay-listen: nothing listens at ptcp:6650:192.0.2.1 yet", "Cannot assign requested address"]
+    netns, rundir = cloud.world.netns("c"), cloud.rundir("controller")
+    rundir.mkdir(parents=True)
+    cloud.world.ip(netns, "link", "set", "lo", "up")
+    argv = [cloud.program("warren-controller"), "--rundir", rundir, "--schemadir", cloud.schemadir, "--listen", "127.0.0.1:9696",
+            "--overlay-listen", "ptcp:6650:192.0.2.1"]
+    cloud.world.spawn("controller", argv, netns=netns, 
+                      ready="WARN controller: --overlay-listen: nothing listens at ptcp:6650:192.0.2.1 yet: Cannot assign requested address")
+    wait_for("the API", lambda: run("ip", "netns", "exec", netns, "curl", "-sf", "http://127.0.0.1:9696/healthz", check=False).returncode == 0)
+    time.sleep(1.5)
+    log = cloud.world.log("controller")
+    assert "\nready\n" not in log and log.count("nothing listens at") == 1, log
+    cloud.world.ip(netns, "addr", "add", "192.0.2.1/24", "dev", "lo")
+    wait_for("readiness", lambda: "\nready\n" in cloud.world.log("controller"))
+    assert run("ip", "netns", "exec", netns, "ovsdb-client", "--timeout=5", "list-dbs", "tcp:192.0.2.1:6650").stdout.split() == ["Warren", "_Server"]
+
+
+def test_overlay_listen_where_another_listens(cloud_factory):
+    cloud = cloud_factory()
+    cloud.allowed_warnings.append("database: ptcp:")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run(cloud.program("warren-controller"), "--rundir", cloud.rundir("controller"), "--schemadir", cloud.schemadir, "--listen",
+                   f"127.0.0.1:{cloud.api_port}", "--overlay-listen", f"ptcp:{port}:127.0.0.1", check=False, timeout=20)
+    assert done.returncode == 1 and f"database: ptcp:{port}:127.0.0.1: Address already in use" in done.stderr, done
+
+
 def test_agents_of_other_machines(cloud_factory, tmp_path):
     """The controller's own database by TCP, and by TLS: who has no certificate of its CA is not let in."""
     key, certificate, other = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "other.pem"
