@@ -29,7 +29,7 @@
     X(CONTROLLER_RATE, "controller_rate", "packet-in over the controller's rate")                                      \
     X(CONTROLLER_NONE, "controller_none", "for the controller, and none is connected")                                 \
     X(UPCALL_QUEUE, "upcall_queue", "too many packets wait for the slow path")                                         \
-    X(SEGMENT, "segment", "a super-packet could not be segmented")                                                     \
+    X(SEGMENT, "segment", "a super-packet could not be cut, or only into thousands of pieces")                         \
     X(BAD_ACTION, "bad_action", "an action does not fit the packet")                                                   \
     X(METER, "meter", "over a meter's rate")                                                                           \
     X(FRAGMENT, "fragment", "fragments are dropped by the switch configuration")                                       \
@@ -48,7 +48,7 @@
     X(BUNDLE, "bundle", "no member of the bundle action is up")                                                        \
     X(STACK, "stack", "too many values were pushed on the stack")                                                      \
     X(MPLS, "mpls", "more MPLS labels than are kept track of, or one that is not there")                               \
-    X(RX_OFFLOAD, "rx_offload", "the kernel cannot hand up such a super-packet (UDP's before Linux 6.2)")              \
+    X(RX_OFFLOAD, "rx_offload", "the kernel cannot hand up such a super-packet (SCTP's; UDP's before Linux 6.2)")      \
     X(TUNNEL_IPSEC, "tunnel_ipsec", "an IPsec policy for tunnels selects by what raw sockets do not show it")          \
     X(TUNNEL_ECN, "tunnel_ecn", "tunnel packet met congestion, and who sent what is in it cannot be told (RFC 6040)")
 

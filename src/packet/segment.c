@@ -147,6 +147,9 @@ int segmenter_init(struct segmenter *s, const struct packet *p)
     if (!t.hdr_len || t.hdr_len >= p->len) {
         return -EINVAL;
     }
+    if (DIV_ROUND_UP(p->len - t.hdr_len, p->offload.gso_size) > SEGMENTS_MAX) {
+        return -E2BIG;
+    }
     *s = t;
     return 0;
 }

@@ -28,6 +28,9 @@ void packet_make_gso(struct packet *p, uint16_t gso_size);
 /* Completes a partial checksum (no-op when there is none). -EINVAL: it lies outside the frame. */
 int packet_complete_csum(struct packet *p);
 
+/* Of one super-packet, whatever its sender says. 64 KiB at the smallest MSS that Linux takes are less. */
+#define SEGMENTS_MAX 2048
+
 struct segmenter {
     const struct packet *p;
     size_t l3, l4;  /* of the packet that is cut */
@@ -38,7 +41,7 @@ struct segmenter {
 };
 
 /* Prepares to cut P, which must stay as it is until the last segment was taken; its layer offsets must be set.
- * -EINVAL when its headers do not fit its offload state. */
+ * -EINVAL when its headers do not fit its offload state, -E2BIG when there would be more than SEGMENTS_MAX. */
 int segmenter_init(struct segmenter *s, const struct packet *p);
 /* The next segment: SEG (made by packet_new() or packet_init(), reused from call to call) becomes a whole frame with
  * complete checksums and P's metadata. False when there is none left. */

@@ -162,10 +162,33 @@ static void test_refusals(void **state)
     packet_free(p);
 }
 
+/* Who may send through a virtio-net header may not have thousands of frames made of one packet; what a kernel sends at
+ * the smallest MSS that it takes (48, of which timestamps have 12) is cut. */
+static void test_too_many(void **state WR_UNUSED)
+{
+    for (unsigned int tcp = 0; tcp < 2; tcp++) {
+        struct packet *p = frame_l4(false, tcp ? IP_PROTO_TCP : IP_PROTO_UDP, 65000, true);
+        struct segmenter s;
+
+        p->offload.gso_type = tcp ? VIRTIO_NET_HDR_GSO_TCPV4 : 5;
+        p->offload.gso_size = 36;
+        assert_int_equal(segmenter_init(&s, p), 0);
+        p->offload.gso_size = 31; /* 2097 pieces */
+        assert_int_equal(segmenter_init(&s, p), -E2BIG);
+        p->offload.gso_size = 1;
+        assert_int_equal(segmenter_init(&s, p), -E2BIG);
+        p->len = 34 + (tcp ? 20 : 8) + SEGMENTS_MAX;
+        assert_int_equal(segmenter_init(&s, p), 0);
+        p->len++;
+        assert_int_equal(segmenter_init(&s, p), -E2BIG);
+        packet_free(p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sizes), cmocka_unit_test(test_tunnelled),
-                                       cmocka_unit_test(test_refusals)};
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_too_many)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
