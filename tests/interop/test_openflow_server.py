@@ -349,12 +349,13 @@ def test_bundles(hv, br):
         # One that fails takes back all: the error about the message, with its xid, then that about the commit.
         assert bundle_add(c, 3, 14, of.flow_mod13(command=3, table=255)) is None
         assert bundle_add(c, 3, 14, of.flow_mod13(priority=7)) is None
-        assert bundle_add(c, 3, 14, of.flow_mod13(priority=7, flags=2)) is None
+        overlapping = of.flow_mod13(of.match13(of.oxm(0, struct.pack("!I", 1))), priority=7, flags=2)
+        assert bundle_add(c, 3, 14, overlapping) is None
         bad = c.xid - 1  # the barrier took the last
         xid = c.send(of.EXPERIMENTER, struct.pack("!IIIHH", of.ONF, 2300, 3, 4, 3))
         first, second = c.sync()
         assert (first.type, first.xid, first.body[:4]) == (of.ERROR, bad, struct.pack("!HH", 5, 3))
-        assert first.body[4:12] == of.pack(4, 14, bad, of.flow_mod13(priority=7, flags=2))[:8]
+        assert first.body[4:12] == of.pack(4, 14, bad, overlapping)[:8]
         assert (second.type, second.xid, second.body[:4]) == (of.ERROR, xid, struct.pack("!HH", 0xffff, 2313))
         assert count_flows(c) == 2
         # What is refused.

@@ -105,6 +105,11 @@ static void test_overlap(void **state)
                      OFERR_FLOW_MOD_OVERLAP);
     assert_int_equal(env_apply(e->br, "check_overlap,dl_type=0x0800,priority=6,actions=drop", FLOW_MOD_ADD), 0);
     assert_int_equal(count(e), 2);
+    /* What is in its own place is replaced, whatever else overlaps: as often as it is told. */
+    env_flow(e->br, "in_port=2,priority=6,actions=drop");
+    assert_int_equal(env_apply(e->br, "check_overlap,dl_type=0x0800,priority=6,actions=output:1", FLOW_MOD_ADD), 0);
+    assert_int_equal(count(e), 3);
+    assert_true(env_rule(e->br, "dl_type=0x0800,priority=6,actions=drop")->actions->len > 0);
 }
 
 static void test_bundle(void **state)
