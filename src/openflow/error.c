@@ -5,15 +5,25 @@
 #define ONF_EXPERIMENTER 0x4f4e4600u
 #define OF_VERSION_10 1
 #define OF_VERSION_14 5
-#define TYPE_INST 3
-#define TYPE_FLOW_MOD 5
 #define TYPE_TABLE_FEATURES 13
 #define TYPE_PROPERTY 14
 #define TYPE_MONITOR 16
 #define TYPE_BUNDLE 17
-/* The extensions to 1.3 number their errors from here: EXT-230 (bundles), EXT-236 (bad priority). */
-#define ONF_BUNDLE_BASE 2300
-#define ONF_BAD_PRIORITY 2360
+
+/* What a later version has a type for, the extensions to those before have numbers of their own for. */
+static const struct {
+    int first; /* error, and those that follow it */
+    uint16_t n, code;
+    uint8_t last; /* wire version that says it so */
+} onf[] = {
+    {OFERR(TYPE_BUNDLE, 0), 16, 2300, 4},
+    {OFERR_FLOW_MOD_BAD_PRIORITY, 1, 2360, 4},
+    {OFERR_ASYNC_INVALID, 3, 2370, 4},
+    {OFERR_INST_DUP, 1, 2600, 4},
+    {OFERR_MULTIPART_REQUEST_TIMEOUT, 2, 2640, 4},
+    {OFERR_ACTION_BAD_SET_MASK, 1, 4250, 5},
+    {OFERR_PROPERTY_TOO_MANY, 6, 4443, 4},
+};
 
 /* How OpenFlow 1.0 says it: not at all, with a number of its own, or as an error of Nicira's. */
 enum in_10 { NONE, STANDARD, NICIRA };
@@ -266,11 +276,6 @@ static struct oferr_wire wire_13(int e)
     struct oferr_wire unencodable = unencodable_13();
 
     switch (type) {
-    case TYPE_INST: /* DUP_INST came with 1.4 */
-        return (struct oferr_wire){0, type, e == OFERR_INST_DUP ? oferr_code(OFERR_INST_UNKNOWN) : code};
-    case TYPE_FLOW_MOD:
-        return e == OFERR_FLOW_MOD_BAD_PRIORITY ? (struct oferr_wire){ONF_EXPERIMENTER, 0, ONF_BAD_PRIORITY}
-                                                : (struct oferr_wire){0, type, code};
     case TYPE_PROPERTY: /* BAD_TYPE, BAD_LEN, BAD_VALUE */
         return code <= 2 ? (struct oferr_wire){0, TYPE_TABLE_FEATURES, (uint16_t)(code + 2)} : unencodable;
     case TYPE_MONITOR:
@@ -278,8 +283,6 @@ static struct oferr_wire wire_13(int e)
                : e == OFERR_MONITOR_BAD_FLAGS  ? (struct oferr_wire){NX_EXPERIMENTER, 0, 7}
                : e == OFERR_MONITOR_UNKNOWN_ID ? (struct oferr_wire){NX_EXPERIMENTER, 0, 8}
                                                : unencodable;
-    case TYPE_BUNDLE:
-        return (struct oferr_wire){ONF_EXPERIMENTER, 0, (uint16_t)(ONF_BUNDLE_BASE + code)};
     default:
         return (struct oferr_wire){0, type, code};
     }
@@ -289,6 +292,13 @@ struct oferr_wire oferr_to_wire(int e, uint8_t version)
 {
     if (version == OF_VERSION_10) {
         return wire_10(e);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(onf); i++) {
+        int nth = oferr_code(e) - oferr_code(onf[i].first);
+
+        if (version <= onf[i].last && oferr_type(e) == oferr_type(onf[i].first) && nth >= 0 && nth < onf[i].n) {
+            return (struct oferr_wire){ONF_EXPERIMENTER, 0, (uint16_t)(onf[i].code + nth)};
+        }
     }
     size_t i = find(e);
     if (i < ARRAY_SIZE(errors) && errors[i].since > version) {
