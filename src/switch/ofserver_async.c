@@ -188,6 +188,9 @@ static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct 
 
     ofserver_describe_port(port, &desc);
     DL_FOREACH(s->conns, c) {
+        if (c == s->acting && ofconn_version(c) < OF_VERSION_15) {
+            continue; /* it knows; 1.5 has it told all the same */
+        }
         if (ofconn_wants(c, OF_ASYNC_PORT_STATUS, reason)) {
             struct writer w = {0};
 

@@ -204,6 +204,21 @@ def test_flow_removed_and_port_status(hv, br):
         c.wait(lambda m: m.type == 12 and m.body[0] == 1)
 
 
+def test_port_status_of_a_port_mod(hv, br):
+    """Up to 1.4 whoever made a port_mod is not told of it, so that it cannot answer itself for ever; the others are."""
+    for version in (4, 6):
+        with of.Conn.to_unix(br, version) as actor, of.Conn.to_unix(br, version) as other:
+            for c in (actor, other):
+                c.request(9, struct.pack("!HH", 0, 128))
+            port = actor.multipart(13, struct.pack("!I4x", 0xfffffffe) if version == 6 else b"")
+            hw_addr = port[8:14]
+            for config in (0x20, 0):
+                actor.send(16, struct.pack("!I4x6s2xII", 0xfffffffe, hw_addr, config, 0x20) + (b"" if version == 6 else bytes(8)))
+                told = [m.type for m in actor.sync()]
+                assert told == ([12] if version == 6 else []), (version, config, told)
+                other.wait(lambda m: m.type == 12 and m.body[0] == 2)
+
+
 # ---- controllers ----
 
 def test_controller_status_and_probe(hv, br, controller):
