@@ -323,12 +323,18 @@ static int apply_one(struct change_run *run)
     }
 }
 
+/* A modify that found everything as it says: nothing to tell those who watch. */
+static bool is_as_it_was(const struct undo *u)
+{
+    return u->type == UNDO_CHANGED && !u->replaced && u->actions == u->rule->actions && u->cookie == u->rule->cookie;
+}
+
 static void tell_event(struct bridge *br, const struct undo *u)
 {
     static const enum flow_event events[] = {
         [UNDO_ADDED] = FLOW_EVENT_ADDED, [UNDO_REMOVED] = FLOW_EVENT_DELETED, [UNDO_CHANGED] = FLOW_EVENT_MODIFIED};
 
-    if (br->hooks.flow_event && !rule_hidden(u->rule)) {
+    if (br->hooks.flow_event && !rule_hidden(u->rule) && !is_as_it_was(u)) {
         br->hooks.flow_event(br->hooks.aux, br, u->rule, u->replaced ? FLOW_EVENT_ADDED : events[u->type], u->reason,
                              u->actions);
     }
