@@ -2,6 +2,7 @@
 #include "openflow/action_codec.h"
 #include "openflow/msg_nx.h"
 #include "openflow/msg_prop.h"
+#include "packet/packet.h"
 
 /* Properties of NXT_PACKET_IN2. */
 enum nx_packet_in_prop {
@@ -154,6 +155,18 @@ static int read_origin(struct reader *body, uint8_t version, struct of_packet_ou
     return 0;
 }
 
+/* Does the packet have what the actions need? As a flow's match must say of its packets. */
+static int check_actions(const struct of_packet_out *po, uint8_t version)
+{
+    struct packet *packet = packet_new(po->data, po->data_len);
+    struct match match = po->match;
+
+    flow_key_extract(packet, &match.value.key);
+    packet_free(packet);
+    return version == OF_VERSION_10 ? ofpacts_check_of10(po->acts.data, po->acts.len, &match, 0)
+                                    : ofpacts_check(po->acts.data, po->acts.len, &match, 0);
+}
+
 int of_packet_out_decode(struct reader *body, uint8_t version, struct of_packet_out *ret)
 {
     struct of_packet_out po = {.buffer_id = reader_u32(body)};
@@ -170,13 +183,14 @@ int of_packet_out_decode(struct reader *body, uint8_t version, struct of_packet_
     if (!in_port_ok(po.in_port)) {
         return OFERR_BAD_PORT;
     }
+    po.data_len = body->left;
+    po.data = reader_take(body, body->left);
     error = ofpacts_decode_actions(&actions, version, &po.acts);
+    error = error ? error : check_actions(&po, version);
     if (error) {
         ofpacts_done(&po.acts);
         return error;
     }
-    po.data_len = body->left;
-    po.data = reader_take(body, body->left);
     *ret = po;
     return 0;
 }

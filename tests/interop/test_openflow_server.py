@@ -204,6 +204,25 @@ def test_flow_removed_and_port_status(hv, br):
         c.wait(lambda m: m.type == 12 and m.body[0] == 1)
 
 
+def test_packet_out_actions_fit_the_packet(hv, br):
+    """As a flow's must fit its match; 1.0's own actions do nothing where there is nothing to do."""
+    other = bytes(12) + b"\x12\x34" + bytes(46)
+    udp = bytes(12) + b"\x08\0" + bytes.fromhex("4500001c0000000040110000" "0a0000010a000002" "0001000200080000") + bytes(18)
+    set_ip_src = bytes.fromhex("00190010" "800016040a000009" "00000000")
+    set_tcp_src = bytes.fromhex("00190010" "80001a020050" "000000000000")
+    conjunction = bytes.fromhex("ffff0010000023200022000200000001") + of.output13(1)
+    with of.Conn.to_unix(br, 4) as c:
+        for actions, frame, error in ((set_ip_src, other, (2, 10)), (set_ip_src, udp, None), (set_tcp_src, udp, (2, 10)),
+                                      (bytes.fromhex("0018000800000000"), other, (2, 10)),  # dec_nw_ttl
+                                      (bytes.fromhex("0018000800000000"), udp, None),
+                                      (bytes.fromhex("0012000800000000"), udp, (2, 10)),  # pop_vlan
+                                      (conjunction, udp, (0xffff, 15))):
+            assert c.error(13, packet_out13(actions, packet=frame)) == error, (actions.hex(), frame.hex())
+    with of.Conn.to_unix(br, 1) as c:
+        set_nw_src = bytes.fromhex("000600080a000009")
+        assert c.error(13, struct.pack("!IHH", 0xffffffff, 0xfffd, len(set_nw_src)) + set_nw_src + other) is None
+
+
 def test_port_status_of_a_port_mod(hv, br):
     """Up to 1.4 whoever made a port_mod is not told of it, so that it cannot answer itself for ever; the others are."""
     for version in (4, 6):
