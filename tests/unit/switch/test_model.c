@@ -345,12 +345,17 @@ static bool by_ebpf(const uint8_t *frame, size_t len, unsigned int port, struct 
                         .data_out = sent->last, .data_size_out = sizeof(sent->last), .repeat = 1);
     _cleanup_free_ struct ebpf_port_stats *stats = xcalloc((size_t)maps.n_cpus, sizeof(*stats));
     uint32_t lo = 1, out = if_nametoindex("out");
+    static unsigned int before;
 
     /* Test runs come in by lo, which is PORT's this time. */
     assert_int_equal(bpf_map_update_elem(maps.ifindexes_fd, &lo, &port, BPF_ANY), 0);
     for (unsigned int i = 1; i <= N_PORTS; i++) {
         maps.ports[i].ifindex = i == port ? lo : out;
     }
+    if (port != before) {
+        ebpf_maps_changed(&maps);
+    }
+    before = port;
     for (uint32_t i = 1; i <= N_PORTS; i++) {
         memset(stats, 0, (size_t)maps.n_cpus * sizeof(*stats));
         assert_int_equal(bpf_map_update_elem(maps.port_stats_fd, &i, stats, BPF_ANY), 0);
