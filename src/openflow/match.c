@@ -264,7 +264,7 @@ static int decode_tlv(struct tlv *t, struct match *m, __be64 *cookie, __be64 *co
     return match_set_field(m, f, &value, &mask) ? OFERR_MATCH_BAD_VALUE : 0;
 }
 
-int match_decode(struct reader *r, bool strict, struct match *ret_match, __be64 *ret_cookie, __be64 *ret_cookie_mask)
+int match_decode(struct reader *r, struct match *ret_match, __be64 *ret_cookie, __be64 *ret_cookie_mask)
 {
     struct match m = {0};
     __be64 cookie = 0, cookie_mask = 0;
@@ -276,9 +276,6 @@ int match_decode(struct reader *r, bool strict, struct match *ret_match, __be64 
 
         if (!error) {
             error = decode_tlv(&t, &m, take ? &cookie : NULL, take ? &cookie_mask : NULL);
-            if ((error == OFERR_MATCH_BAD_FIELD || error == OFERR_TLV_INVALID_FIELD) && !strict) {
-                continue;
-            }
         }
         if (error) {
             return error;

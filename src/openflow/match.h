@@ -24,9 +24,8 @@ bool match_overlaps(const struct match *a, const struct match *b);
 bool match_hits(const struct match *m, const struct flow *flow);
 
 /* N bytes of OXM/NXM TLVs → M. COOKIE and COOKIE_MASK (may be NULL: then the pseudo-field is an error) take
- * NXM_NX_COOKIE. STRICT: unknown fields are errors; loose ones are skipped, as flow statistics requests allow. An
- * OpenFlow error code (see error.h) as a negative number on failure. */
-int match_decode(struct reader *r, bool strict, struct match *m, __be64 *cookie, __be64 *cookie_mask);
+ * NXM_NX_COOKIE. An OpenFlow error code (see error.h) as a negative number on failure. */
+int match_decode(struct reader *r, struct match *m, __be64 *cookie, __be64 *cookie_mask);
 /* Appends TLVs as OpenFlow of wire version VERSION has them: 4 and newer OXM headers wherever a field has one there, 1
  * NXM's. No padding. */
 void match_encode(const struct match *m, uint8_t version, struct writer *w);

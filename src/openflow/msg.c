@@ -181,7 +181,7 @@ int of_error_decode(const void *body, size_t len, uint8_t version)
 
 /* ---- match with its header ---- */
 
-int of_match_decode(struct reader *r, bool strict, struct match *ret)
+int of_match_decode(struct reader *r, struct match *ret)
 {
     uint16_t type = reader_u16(r);
     uint16_t len = reader_u16(r);
@@ -200,7 +200,7 @@ int of_match_decode(struct reader *r, bool strict, struct match *ret)
     if (r->error) {
         return OFERR_MATCH_BAD_LEN;
     }
-    return match_decode(&tlvs, strict, ret, NULL, NULL);
+    return match_decode(&tlvs, ret, NULL, NULL);
 }
 
 void of_match_encode(struct writer *w, uint8_t version, const struct match *match)

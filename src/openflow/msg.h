@@ -102,8 +102,8 @@ void of_hello_failed_encode(struct writer *w, uint8_t version, const char *text,
 /* The OFERR_* in an error's body. */
 int of_error_decode(const void *body, size_t len, uint8_t version);
 
-/* An ofp_match: type, length, TLVs, padding to 8 bytes. STRICT as for match_decode(). */
-int of_match_decode(struct reader *r, bool strict, struct match *ret);
+/* An ofp_match: type, length, TLVs, padding to 8 bytes. */
+int of_match_decode(struct reader *r, struct match *ret);
 void of_match_encode(struct writer *w, uint8_t version, const struct match *match);
 
 enum of_flow_command { OF_FLOW_ADD, OF_FLOW_MODIFY, OF_FLOW_MODIFY_STRICT, OF_FLOW_DELETE, OF_FLOW_DELETE_STRICT };

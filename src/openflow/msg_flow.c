@@ -86,7 +86,7 @@ static int decode_13(struct reader *body, uint8_t version, struct of_flow_mod *f
     if (version < OF_VERSION_14) {
         fm->importance = 0; /* padding */
     }
-    return body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &fm->match);
+    return body->error ? OFERR_BAD_LEN : of_match_decode(body, &fm->match);
 }
 
 /* What 1.0's and Nicira's messages have alike: from the command, beside which Nicira's extension puts the table, to the
@@ -146,7 +146,7 @@ static int decode_nx(struct reader *body, const struct of_flow_format *format, s
     if (body->error) {
         return OFERR_BAD_LEN;
     }
-    int error = nx_match_decode(body, match_len, true, &fm->match, &fm->cookie, &fm->cookie_mask);
+    int error = nx_match_decode(body, match_len, &fm->match, &fm->cookie, &fm->cookie_mask);
     if (error) {
         return error;
     }

@@ -20,7 +20,7 @@ static int decode_nx(struct reader *r, struct of_monitor_request *mr)
     uint16_t match_len = reader_u16(r);
     mr->table = reader_u8(r);
     reader_skip(r, 5);
-    return r->error ? OFERR_BAD_LEN : nx_match_decode(r, match_len, true, &mr->match, NULL, NULL);
+    return r->error ? OFERR_BAD_LEN : nx_match_decode(r, match_len, &mr->match, NULL, NULL);
 }
 
 static int decode_onf(struct reader *r, struct of_monitor_request *mr)
@@ -31,7 +31,7 @@ static int decode_onf(struct reader *r, struct of_monitor_request *mr)
     mr->out_port = ofp_port(reader_u32(r));
     mr->table = reader_u8(r);
     reader_skip(r, 3);
-    return r->error ? OFERR_BAD_LEN : of_match_decode(r, true, &mr->match);
+    return r->error ? OFERR_BAD_LEN : of_match_decode(r, &mr->match);
 }
 
 static int decode_14(struct reader *r, struct of_monitor_request *mr)
@@ -57,7 +57,7 @@ static int decode_14(struct reader *r, struct of_monitor_request *mr)
     if (flags & ~(FLAGS_COMMON | FLAG_14_NO_ABBREV | FLAG_14_ONLY_OWN)) {
         return OFERR_MONITOR_BAD_FLAGS;
     }
-    return of_match_decode(r, true, &mr->match);
+    return of_match_decode(r, &mr->match);
 }
 
 int of_monitor_request_decode(struct reader *r, enum of_monitor_form form, struct of_monitor_request *ret)

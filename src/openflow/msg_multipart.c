@@ -128,8 +128,7 @@ static int request_nx(struct reader *body, struct of_flow_request *fr)
     uint16_t match_len = reader_u16(body);
     fr->table = reader_u8(body);
     reader_skip(body, 3);
-    return body->error ? OFERR_BAD_LEN
-                       : nx_match_decode(body, match_len, true, &fr->match, &fr->cookie, &fr->cookie_mask);
+    return body->error ? OFERR_BAD_LEN : nx_match_decode(body, match_len, &fr->match, &fr->cookie, &fr->cookie_mask);
 }
 
 static int request_13(struct reader *body, struct of_flow_request *fr)
@@ -141,7 +140,7 @@ static int request_13(struct reader *body, struct of_flow_request *fr)
     reader_skip(body, 4);
     fr->cookie = reader_be64(body);
     fr->cookie_mask = reader_be64(body);
-    return body->error ? OFERR_BAD_LEN : of_match_decode(body, true, &fr->match);
+    return body->error ? OFERR_BAD_LEN : of_match_decode(body, &fr->match);
 }
 
 int of_flow_request_decode(struct reader *body, const struct of_flow_format *format, struct of_flow_request *ret)
@@ -307,7 +306,7 @@ static int read_stats_13(struct reader *e, struct of_flow_stats *fs)
     fs->cookie = reader_be64(e);
     fs->packets = reader_u64(e);
     fs->bytes = reader_u64(e);
-    fs->match_error = e->error ? 0 : of_match_decode(e, true, &fs->match);
+    fs->match_error = e->error ? 0 : of_match_decode(e, &fs->match);
     return e->error ? OFERR_BAD_LEN : 0;
 }
 
@@ -324,7 +323,7 @@ static int read_stats_15(struct reader *e, struct of_flow_stats *fs)
     fs->flags = reader_u16(e);
     fs->importance = reader_u16(e);
     fs->cookie = reader_be64(e);
-    fs->match_error = e->error ? 0 : of_match_decode(e, true, &fs->match);
+    fs->match_error = e->error ? 0 : of_match_decode(e, &fs->match);
     int error = e->error ? OFERR_BAD_LEN : oxs_decode(e, &stats);
     if (!error) {
         fs->duration_sec = (uint32_t)(stats.values[OXS_DURATION] >> 32);

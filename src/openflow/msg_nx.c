@@ -5,13 +5,12 @@
 #define COOKIE_HEADER_MASKED (1u << 16 | 30u << 9 | 1u << 8 | 16u)
 #define TLV_MAP_LEN 8
 
-int nx_match_decode(struct reader *r, size_t len, bool strict, struct match *ret, __be64 *ret_cookie,
-                    __be64 *ret_cookie_mask)
+int nx_match_decode(struct reader *r, size_t len, struct match *ret, __be64 *ret_cookie, __be64 *ret_cookie_mask)
 {
     struct reader tlvs = reader_sub(r, len);
 
     reader_skip(r, ROUND_UP(len, (size_t)8) - len);
-    return r->error ? OFERR_BAD_LEN : match_decode(&tlvs, strict, ret, ret_cookie, ret_cookie_mask);
+    return r->error ? OFERR_BAD_LEN : match_decode(&tlvs, ret, ret_cookie, ret_cookie_mask);
 }
 
 void nx_match_encode(struct writer *w, size_t len_at, const struct match *match, __be64 cookie, __be64 cookie_mask)

@@ -46,8 +46,7 @@ enum nxst_subtype {
 #define ONFST_FLOW_MONITOR 1870
 
 /* LEN bytes of TLVs, then padding to 8. COOKIE and its mask (may be NULL) take the pseudo-field. */
-int nx_match_decode(struct reader *r, size_t len, bool strict, struct match *ret, __be64 *ret_cookie,
-                    __be64 *ret_cookie_mask);
+int nx_match_decode(struct reader *r, size_t len, struct match *ret, __be64 *ret_cookie, __be64 *ret_cookie_mask);
 /* Appends MATCH, the cookie as a pseudo-field if COOKIE_MASK is not zero, and padding; the length goes to LEN_AT. */
 void nx_match_encode(struct writer *w, size_t len_at, const struct match *match, __be64 cookie, __be64 cookie_mask);
 

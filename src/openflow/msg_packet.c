@@ -147,7 +147,7 @@ static int read_origin(struct reader *body, uint8_t version, struct of_packet_ou
     }
     *ret_actions_len = reader_u16(body);
     reader_skip(body, 2);
-    error = body->error ? OFERR_BAD_LEN : of_match_decode(body, true, match);
+    error = body->error ? OFERR_BAD_LEN : of_match_decode(body, match);
     if (error) {
         return error;
     }

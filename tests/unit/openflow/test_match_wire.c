@@ -69,7 +69,7 @@ static void check_read(const char *text, const char *hex, const struct match *wa
     size_t n = from_hex(hex, bytes, sizeof bytes);
     struct reader r = reader_of(bytes, n);
     struct match m;
-    int error = match_decode(&r, true, &m, NULL, NULL);
+    int error = match_decode(&r, &m, NULL, NULL);
 
     if (error || !match_equal(&m, want)) {
         fail_msg("%s: %s is read as %s", text, hex, error ? oferr_name(error) : "another match");

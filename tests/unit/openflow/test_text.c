@@ -155,7 +155,7 @@ static void through_wire(const struct flow_spec *s, struct flow_spec *ret)
     ret->priority = s->priority;
     match_encode(&s->match, 4, &w);
     r = reader_of(w.data, w.len);
-    assert_int_equal(match_decode(&r, true, &ret->match, NULL, NULL), 0);
+    assert_int_equal(match_decode(&r, &ret->match, NULL, NULL), 0);
     assert_true(match_equal(&s->match, &ret->match));
     match_encode(&ret->match, 4, &again);
     assert_int_equal(w.len, again.len);
@@ -440,7 +440,7 @@ static void random_matches(void **state WR_UNUSED)
             match_encode(&m, oxm ? 4 : 1, &w);
             r = reader_of(w.data, w.len);
             match_format(&m, NULL, &b);
-            if (match_decode(&r, true, &back, NULL, NULL) || !match_equal(&m, &back)) {
+            if (match_decode(&r, &back, NULL, NULL) || !match_equal(&m, &back)) {
                 fail_msg("%s of seed %u does not survive the wire", strbuf_str(&b), seed);
             }
             b.len = 0;

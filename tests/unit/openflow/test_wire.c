@@ -220,13 +220,13 @@ static void deep_clone_is_refused(void **state WR_UNUSED)
     ofpacts_done(&acts);
 }
 
-static int decode_match(const char *hex, bool strict, struct match *m)
+static int decode_match(const char *hex, struct match *m)
 {
     uint8_t bytes[256];
     struct reader r = reader_of(bytes, from_hex(hex, bytes, sizeof bytes));
     __be64 cookie = 0, mask = 0;
 
-    return match_decode(&r, strict, m, &cookie, &mask);
+    return match_decode(&r, m, &cookie, &mask);
 }
 
 static void match_vectors(void **state WR_UNUSED)
@@ -261,7 +261,7 @@ static void match_vectors(void **state WR_UNUSED)
         size_t n = from_hex(cases[i].out ? cases[i].out : cases[i].in, bytes, sizeof bytes);
         char *want = to_hex(bytes, n), *got;
 
-        assert_int_equal(decode_match(cases[i].in, true, &m), 0);
+        assert_int_equal(decode_match(cases[i].in, &m), 0);
         match_encode(&m, 4, &w);
         got = to_hex(w.data, w.len);
         assert_string_equal(got, want);
@@ -293,9 +293,8 @@ static void match_errors(void **state WR_UNUSED)
     struct match m;
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        assert_string_equal(oferr_name(decode_match(cases[i].hex, true, &m)), oferr_name(cases[i].error));
+        assert_string_equal(oferr_name(decode_match(cases[i].hex, &m)), oferr_name(cases[i].error));
     }
-    assert_int_equal(decode_match("80007e02 0806 80000a02 0806", false, &m), 0);
 }
 
 static void match_cookie(void **state WR_UNUSED)
@@ -306,11 +305,11 @@ static void match_cookie(void **state WR_UNUSED)
     __be64 cookie = 0, mask = 0;
     static const uint8_t want[8] = {[7] = 5}, want_mask[8] = {[7] = 0xff};
 
-    assert_int_equal(match_decode(&r, true, &m, &cookie, &mask), 0);
+    assert_int_equal(match_decode(&r, &m, &cookie, &mask), 0);
     assert_memory_equal(&cookie, want, 8);
     assert_memory_equal(&mask, want_mask, 8);
     r = reader_of(bytes, 20);
-    assert_int_equal(match_decode(&r, true, &m, NULL, NULL), OFERR_MATCH_BAD_FIELD);
+    assert_int_equal(match_decode(&r, &m, NULL, NULL), OFERR_MATCH_BAD_FIELD);
 }
 
 static void covers_and_overlaps(void **state WR_UNUSED)
@@ -318,9 +317,9 @@ static void covers_and_overlaps(void **state WR_UNUSED)
     struct match any, arp, arp_from, ip;
 
     match_init(&any);
-    assert_int_equal(decode_match("80000a02 0806", true, &arp), 0);
-    assert_int_equal(decode_match("80000a02 0806 80002c04 0a4e0064", true, &arp_from), 0);
-    assert_int_equal(decode_match("80000a02 0800", true, &ip), 0);
+    assert_int_equal(decode_match("80000a02 0806", &arp), 0);
+    assert_int_equal(decode_match("80000a02 0806 80002c04 0a4e0064", &arp_from), 0);
+    assert_int_equal(decode_match("80000a02 0800", &ip), 0);
     assert_true(match_covers(&any, &arp));
     assert_true(match_covers(&arp, &arp_from));
     assert_false(match_covers(&arp_from, &arp));
