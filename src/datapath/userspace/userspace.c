@@ -322,6 +322,7 @@ static int us_port_add(struct datapath *dp_, const struct dp_port_spec *spec, dp
     port->fd = port->tunnel_fds[0] = port->tunnel_fds[1] = -1;
     error = ops->open(port, spec);
     if (error) {
+        dp->next_port = n; /* nobody has met it */
         port_free(port);
         return error;
     }

@@ -126,6 +126,23 @@ static void two_ports_close(struct fixture *f)
     RUN("ip link del pka && ip link del pkb");
 }
 
+/* A device that is not there, and is asked for again and again, uses up no numbers: they are not used again soon. */
+static void test_numbers(void **state)
+{
+    const struct dp_port_spec missing = {.kind = DP_PORT_SYSTEM, .name = "none"};
+    struct fixture f;
+    dp_port_t a, b, none;
+
+    (void)state;
+    two_ports_open(&f, &a, &b);
+    assert_int_equal(dp_port_del(f.dp, b), 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(dp_port_add(f.dp, &missing, &none), -ENODEV);
+    }
+    assert_int_equal(dp_port_u32(add_port(&f, DP_PORT_SYSTEM, "pkb")), dp_port_u32(b) + 1);
+    two_ports_close(&f);
+}
+
 static void test_forward(void **state)
 {
     struct fixture f;
@@ -530,10 +547,10 @@ static void test_untold_super(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),      cmocka_unit_test(test_internal_moves),
-        cmocka_unit_test(test_tagged_super), cmocka_unit_test(test_batch),
-        cmocka_unit_test(test_udp_super),    cmocka_unit_test(test_udp_super_batch),
-        cmocka_unit_test(test_untold_super),
+        cmocka_unit_test(test_numbers),         cmocka_unit_test(test_forward),
+        cmocka_unit_test(test_internal_moves),  cmocka_unit_test(test_tagged_super),
+        cmocka_unit_test(test_batch),           cmocka_unit_test(test_udp_super),
+        cmocka_unit_test(test_udp_super_batch), cmocka_unit_test(test_untold_super),
     };
 
     if (!netns_enter()) {
