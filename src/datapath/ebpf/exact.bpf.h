@@ -12,8 +12,8 @@
  * Whatever is not as an entry says, or as all entries demand, goes the whole way.
  *
  * Most flows do not look at ports of L4. So there is one entry for all connections of two hosts (of a protocol, a TOS,
- * a way to the next hop), which what is new in them finds, too. Where a flow does look at them, that entry says so, and
- * each connection has an entry of its own.
+ * a way to the next hop), which what is new in them finds, too. Where flows do look at ports, that entry says at which,
+ * and behind it there is one for each of their values, or for each connection.
  *
  * Costs: 464 KiB a CPU. Where there are more pairs (or connections) than places, one that has none asks in vain, at the
  * cost of a look at an entry that is another's until that expires or is closed.
@@ -53,11 +53,11 @@
 #define EXACT_PEER 128   /* EBPF_PORT_PEER */
 
 struct exact {
-    __u32 tag;     /* exact_place_by() */
-    __u32 held;    /* the place is kept from others */
-    __u64 head[3]; /* the frame's first 24 bytes, but for what is not said (EXACT_SECOND_*, _THIRD_*) */
-    __u64 addrs;   /* IPv4: both; IPv6: the first half of the source, and: */
-    __u32 ports, ports_mask;
+    __u32 tag;               /* exact_place_by() */
+    __u32 held;              /* the place is kept from others */
+    __u64 head[3];           /* the frame's first 24 bytes, but for what is not said (EXACT_SECOND_*, _THIRD_*) */
+    __u64 addrs;             /* IPv4: both; IPv6: the first half of the source, and: */
+    __u32 ports, ports_mask; /* where there are others behind it: those that tell them apart */
     __be16 type;
     __u8 proto;
     __u8 l4;             /* where in the frame it begins */
@@ -67,7 +67,7 @@ struct exact {
     __u8 head_len;       /* then: of the outer headers with the inner Ethernet header */
     __u32 ifindex, mark; /* by which the packet came, and with which */
     __u32 slot, generation;
-    __u64 id; /* of the flow; 0: none, and the pair's connections have entries of their own */
+    __u64 id; /* of the flow; 0: none, and there are others behind it, by ports */
     __u64 expires_ns;
     __u32 in_port, port;
     __u32 to;  /* ifindex where it goes out */
@@ -135,10 +135,10 @@ INLINE bool exact_pair_place(__u64 hosts, __u64 path, struct exact_place *ret)
     return exact_place_by(hash, ret);
 }
 
-/* From a pair's to that of one of its connections. */
-INLINE bool exact_place_of(__u32 ports, struct exact_place *place)
+/* From a pair's to one behind it. */
+INLINE bool exact_place_behind(__u32 ports, struct exact_place *place)
 {
-    return exact_place_by((__u64)(place->pair ^ ports) * 0x9e3779b97f4a7c15ull, place);
+    return exact_place_by((__u64)(place->pair ^ (ports & place->e->ports_mask)) * 0x9e3779b97f4a7c15ull, place);
 }
 
 /* What else tells packets of two hosts apart: which network they are in, as the TUNNEL_HEADER says or the port's
@@ -185,24 +185,49 @@ INLINE bool exact_suits(const struct scratch *s, const struct ebpf_slot *slot, c
            s->l3 == s->base + EXACT_L3 && s->l4 == s->l3 + (ipv4 ? 20 : 40);
 }
 
-/* The entry at the place is another's now. */
-INLINE bool exact_is_taken(const struct exact_place *p, __u32 generation, __u64 now)
+/* It was taken a short while ago, and nothing has changed since. */
+INLINE bool exact_is_fresh(const struct exact *e, __u32 generation, __u64 now)
 {
-    return p->e->held && !exact_is_own(p) && p->e->expires_ns >= now && p->e->generation == generation;
+    return e->expires_ns >= now && e->generation == generation;
 }
 
 /* Takes the entry at the place, or not: it is another's. */
 INLINE bool exact_take(const struct exact_place *p, __u32 generation, __u64 now)
 {
-    if (exact_is_taken(p, generation, now)) {
+    struct exact *e = p->e;
+
+    if (e->held && !exact_is_own(p) && exact_is_fresh(e, generation, now)) {
         return false;
     }
-    p->e->tag = p->tag;
-    p->e->held = true;
-    p->e->id = 0;
-    p->e->expires_ns = now + EBPF_NEXTHOP_NS;
-    p->e->generation = generation;
+    e->tag = p->tag;
+    e->held = true;
+    e->id = 0;
+    e->expires_ns = now + EBPF_NEXTHOP_NS;
+    e->generation = generation;
     return true;
+}
+
+/* Takes the entry at the pair's place for one that stands before others, which PORTS_MASK tells apart, beside what did
+ * so until now. */
+INLINE bool exact_take_front(const struct exact_place *p, __u32 ports_mask, __u32 generation, __u64 now)
+{
+    __u32 before = exact_is_own(p) && !p->e->id && exact_is_fresh(p->e, generation, now) ? p->e->ports_mask : 0;
+
+    if (!exact_take(p, generation, now)) {
+        return false;
+    }
+    p->e->ports_mask = before | ports_mask;
+    return true;
+}
+
+/* Which ports a flow of MASK looks at: the whole of either, so that there are few forms. */
+INLINE __u32 exact_ports_mask(const struct flow_key *mask)
+{
+    const __u16 pair[2] = {mask->tp_src || mask->dp_hash ? 0xffff : 0, mask->tp_dst || mask->dp_hash ? 0xffff : 0};
+    __u32 both;
+
+    __builtin_memcpy(&both, pair, sizeof(both));
+    return both;
 }
 
 /* An entry for the packet on its PATH, with all but what its tunnel asks for, or NULL. */
@@ -212,9 +237,9 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
     const struct flow_key *key = &s->key;
     const __be32 addr_pair[2] = {key->ip_src.be32[3], key->ip_dst.be32[3]};
     const __be16 port_pair[2] = {key->tp_src, key->tp_dst};
-    __u32 index = slot->mask, ports;
+    __u32 index = slot->mask, ports, ports_mask;
     struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);
-    bool ipv4 = key->eth_type == T_IPV4, by_ports;
+    bool ipv4 = key->eth_type == T_IPV4;
     __u64 now = bpf_ktime_get_coarse_ns();
     struct exact_place place;
     struct exact *e;
@@ -223,10 +248,11 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
         !exact_pair_place(flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto), path, &place)) {
         return NULL;
     }
-    by_ports = mask->mask.tp_src || mask->mask.tp_dst || mask->mask.dp_hash;
     __builtin_memcpy(&ports, port_pair, sizeof(ports));
-    if (!exact_take(&place, s->generation, now) ||
-        (by_ports && (!exact_place_of(ports, &place) || !exact_take(&place, s->generation, now)))) {
+    ports_mask = exact_ports_mask(&mask->mask);
+    if ((ports_mask &&
+         (!exact_take_front(&place, ports_mask, s->generation, now) || !exact_place_behind(ports, &place))) ||
+        !exact_take(&place, s->generation, now)) {
         return NULL;
     }
     e = place.e;
@@ -240,7 +266,7 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
     e->head[1] &= ipv4 ? ~0ull : EXACT_SECOND_IP6;
     e->head[2] &= ipv4 ? EXACT_THIRD_IP4 : EXACT_THIRD_IP6;
     e->ports = ports;
-    e->ports_mask = by_ports ? ~0u : 0;
+    e->ports_mask = ports_mask;
     if (ipv4) {
         __builtin_memcpy(&e->addrs, addr_pair, sizeof(addr_pair));
     } else {

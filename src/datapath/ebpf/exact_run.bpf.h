@@ -99,13 +99,13 @@ INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, struct exact
     if (base) {
         path = exact_path_in(skb, load64(p), tos);
     } else {
-        ret->hash = flow_hash_finish(hosts + flow_hash_ports(ports & 0xffff, ports >> 16));
+        ret->hash = flow_hash_finish(hosts + flow_hash_ports(load16(frame + l4), load16(frame + l4 + 2)));
         path = exact_path_out(skb, tos, ret->hash);
     }
     if (!exact_pair_place(hosts, path, &place)) {
         return EXACT_NONE;
     }
-    if (unlikely(exact_is_own(&place) && !place.e->id) && !exact_place_of(ports, &place)) {
+    if (unlikely(exact_is_own(&place) && !place.e->id) && !exact_place_behind(ports, &place)) {
         return EXACT_NONE;
     }
     e = ret->e = place.e;
@@ -138,7 +138,7 @@ INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_fo
         if (!tcp || (bpf_ntohs(tcp->off_flags) & 0xfff & ~slot->tcp_flags)) {
             return NULL;
         }
-        if (unlikely(e->ports_mask && tcp->off_flags & bpf_htons(TCP_FIN | TCP_RST))) {
+        if (unlikely(e->ports_mask == ~0u && tcp->off_flags & bpf_htons(TCP_FIN | TCP_RST))) {
             e->held = false; /* for the few packets that are left */
         }
     }

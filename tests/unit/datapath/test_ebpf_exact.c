@@ -9,14 +9,18 @@
 
 #define HEADERS_MAX (14 + 40 + 16 + 14 + 40 + 20)
 #define PAYLOAD_MAX 200
-#define ROUNDS 1000 /* of each way */
+#define ROUNDS 500 /* of each way */
 
 /* How the connection goes: out of a port or into one, through which tunnel. */
 struct way {
     bool in, v6, inner_v6, tcp, alone; /* ALONE: from port to port, without a tunnel */
-    bool by_ports;                     /* its flow looks at them */
     uint8_t kind;
+    enum { NO_PORTS, DST_PORT, SOME_PORTS, PORTS } looks; /* its flow at them */
 };
+
+/* SOME_PORTS: at these bits. */
+#define SOME_SRC 0x8000
+#define SOME_DST 0xfff0
 
 static const struct flow_key wildcards = {.tcp_flags = 0xffff, .dp_hash = 0xffffffff, .ipv6_label = 0xffffffff};
 
@@ -121,7 +125,7 @@ static int run_frame(const struct way *w, const struct frame *f, void *out, size
     return error ? error : (int)opts.retval;
 }
 
-/* A flow for the packet F, whatever its TCP flags and label, or for all between its hosts, whatever their ports. */
+/* A flow for the packet F, whatever its TCP flags and label, and the ports that W does not look at. */
 static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
 {
     struct {
@@ -144,9 +148,8 @@ static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
     for (size_t i = 0; i < FLOW_KEY_U64S; i++) {
         ((uint64_t *)(void *)&mask)[i] = ~((const uint64_t *)(const void *)&wildcards)[i];
     }
-    if (!w->by_ports) {
-        mask.tp_src = mask.tp_dst = 0;
-    }
+    mask.tp_src &= htobe16(w->looks == PORTS ? 0xffff : w->looks == SOME_PORTS ? SOME_SRC : 0);
+    mask.tp_dst &= htobe16(w->looks == NO_PORTS ? 0 : w->looks == SOME_PORTS ? SOME_DST : 0xffff);
     flow_key_and(&masked, &key, &mask);
     if (w->in || w->alone) {
         put_flow(id, &masked, &mask, &leave, sizeof(leave), EBPF_OP_OUTPUT);
@@ -239,7 +242,7 @@ static uint32_t hop_way(const struct way *w, uint16_t sport)
 /* The source port of a packet that has the entry of those from port 1000. */
 static uint16_t another_port(const struct way *w)
 {
-    uint16_t sport = w->by_ports ? 1000 : (uint16_t)rnd(65536);
+    uint16_t sport = w->looks > DST_PORT ? 1000 : (uint16_t)rnd(65536);
 
     while (!w->in && hop_way(w, sport) != hop_way(w, 1000)) {
         sport = (uint16_t)rnd(65536);
@@ -297,6 +300,7 @@ static void compare(const struct way *w, dp_flow_id id)
     struct frame first, f;
     uint8_t got[1024], want[1024];
     size_t got_len, want_len;
+    static const char *const looks[] = {"", ", by the destination port", ", by bits of ports", ", by ports"};
     unsigned int n_its = 0;
     int64_t since;
     uint64_t before;
@@ -330,7 +334,7 @@ static void compare(const struct way *w, dp_flow_id id)
                      "mark %u, gso %u); "
                      "%zu bytes wanted",
                      i, w->in ? "in" : "out", w->tcp ? "TCP" : "UDP", w->inner_v6 ? 6 : 4, w->kind, w->v6 ? 6 : 4,
-                     w->by_ports ? ", by ports" : "", action, got_len, first.len, f.len, f.mark, f.gso_size, want_len);
+                     looks[w->looks], action, got_len, first.len, f.len, f.mark, f.gso_size, want_len);
         }
     }
     assert_true(n_its);
@@ -343,14 +347,13 @@ static void test_whatever_comes(void **state WR_UNUSED)
 
     NEEDS_BPF;
     ways_up();
-    for (unsigned int i = 0; i < 96; i++) {
-        struct way w = {
-            .in = i & 1, .v6 = i & 2, .tcp = i & 4, .inner_v6 = i & 8, .by_ports = i & 16, .kind = (uint8_t)(i / 32)};
+    for (unsigned int i = 0; i < 192; i++) {
+        struct way w = {.in = i & 1, .v6 = i & 2, .tcp = i & 4, .inner_v6 = i & 8, .looks = i / 16 % 4, .kind = i / 64};
 
         compare(&w, id++);
     }
-    for (unsigned int i = 0; i < 8; i++) {
-        struct way w = {.alone = true, .tcp = i & 1, .inner_v6 = i & 2, .by_ports = i & 4};
+    for (unsigned int i = 0; i < 16; i++) {
+        struct way w = {.alone = true, .tcp = i & 1, .inner_v6 = i & 2, .looks = i / 4};
 
         compare(&w, id++);
     }
@@ -458,10 +461,10 @@ static void test_path_mtu(void **state WR_UNUSED)
 /* A place is its connection's until that ends, and another's at once then. */
 static void test_places(void **state WR_UNUSED)
 {
-    struct flow_key mask = {.in_port = DP_PORT_NONE, .tp_dst = 0xffff};
+    struct flow_key mask = {.in_port = DP_PORT_NONE, .tp_src = htobe16(0x8000), .tp_dst = 0xffff};
     struct flow_key key = {.in_port = dp_port(PORT_IN), .tp_dst = htobe16(80)};
     struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
-    struct way w = {.alone = true, .tcp = true, .by_ports = true};
+    struct way w = {.alone = true, .tcp = true, .looks = PORTS};
     struct frame first, other, fin;
     uint32_t port = 2000;
 
@@ -471,7 +474,7 @@ static void test_places(void **state WR_UNUSED)
     make(&w, &first, 1000, 0x10, 0);
     make(&w, &fin, 1000, 0x11, 0);
     assert_true(has_place(&w, &fin, 200, NULL)); /* FIN is no news to the flow from here on */
-    for (; port < 60000; port++) {               /* of so many one meets the first */
+    for (; port < 30000; port++) {               /* of so many one meets the first */
         make(&w, &other, (uint16_t)port, 0x10, 0);
         assert_true(has_place(&w, &first, 200, NULL));
         if (!has_place(&w, &other, 3, NULL)) {
@@ -480,7 +483,7 @@ static void test_places(void **state WR_UNUSED)
         make(&w, &other, (uint16_t)port, 0x11, 0); /* its place is free for the next one */
         assert_true(has_place(&w, &other, 200, NULL));
     }
-    assert_true(port < 60000);
+    assert_true(port < 30000);
     assert_true(has_place(&w, &fin, 200, NULL));
     assert_true(has_place(&w, &other, 200, NULL));
     forget(500);
@@ -492,8 +495,8 @@ static void test_pair(void **state WR_UNUSED)
 {
     NEEDS_BPF;
     ways_up();
-    for (unsigned int i = 0; i < 8; i++) {
-        struct way w = {.in = i & 1, .inner_v6 = i & 2, .tcp = i & 4, .kind = EBPF_GENEVE};
+    for (unsigned int i = 0; i < 16; i++) {
+        struct way w = {.in = i & 1, .inner_v6 = i & 2, .tcp = i & 4, .kind = EBPF_GENEVE, .looks = i / 8};
         struct frame f;
         unsigned int n = 0;
         uint16_t outer[3];
@@ -517,6 +520,40 @@ static void test_pair(void **state WR_UNUSED)
         }
         assert_in_range(n, 200, 300);
         forget(800 + i);
+    }
+}
+
+/* Flows of two hosts that look at different ports do not take each other's entries. */
+static void test_ports_of_several(void **state WR_UNUSED)
+{
+    struct flow_key by_dst = {.in_port = DP_PORT_NONE, .tp_dst = 0xffff};
+    struct flow_key by_both = {.in_port = DP_PORT_NONE, .tp_src = 0xffff, .tp_dst = 0xffff};
+    struct flow_key to_80 = {.in_port = dp_port(PORT_IN), .tp_dst = htobe16(80)};
+    struct flow_key to_81 = {.in_port = dp_port(PORT_IN), .tp_src = htobe16(1000), .tp_dst = htobe16(81)};
+    struct dp_action out = {DP_ACTION_OUTPUT, sizeof(out), PORT_OUT};
+    struct way w = {.alone = true, .tcp = true};
+    struct dp_flow_stats stats[2];
+    struct frame f[2];
+    unsigned int n = 0;
+
+    NEEDS_BPF;
+    ways_up();
+    put_flow(900, &to_80, &by_dst, &out, sizeof(out), EBPF_OP_OUTPUT);
+    put_flow(901, &to_81, &by_both, &out, sizeof(out), EBPF_OP_OUTPUT);
+    make(&w, &f[0], 1000, 0x10, 10);
+    make(&w, &f[1], 1000, 0x10, 10);
+    f[1].b[inner_l4(&w) + 3] = 81;
+    for (unsigned int i = 0; i < 200; i++) {
+        bool exact;
+
+        assert_int_equal(given(&w, &f[i % 2], &exact), TC_ACT_REDIRECT);
+        n += exact;
+    }
+    assert_in_range(n, 150, 200);
+    for (unsigned int i = 0; i < 2; i++) {
+        assert_int_equal(ebpf_flows_get_stats(flows, 900 + i, &stats[i]), 0);
+        assert_int_equal(stats[i].packets, 100);
+        forget(900 + i);
     }
 }
 
@@ -555,9 +592,9 @@ static void test_spread(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends), cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_pair), cmocka_unit_test(test_spread),
-        cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends),     cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_pair),     cmocka_unit_test(test_ports_of_several),
+        cmocka_unit_test(test_spread),         cmocka_unit_test(test_path_mtu),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
