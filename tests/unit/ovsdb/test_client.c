@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client against a real ovsdb-server in a directory of its own. */
-#include <event2/event.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,8 +9,11 @@
 #include <cmocka.h>
 
 #include "base/child.h"
+#include "event_loop.h"
 #include "ovsdb/client.h"
 #include "ovsdb/embedded.h"
+
+#define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, (w)->log)
 
 static const char schema_text[] =
     "{\"name\":\"Test\",\"version\":\"1.0.0\",\"tables\":{"
@@ -42,20 +44,6 @@ struct world {
     size_t select_op;
 };
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void on_change(struct ovsdb_client *c, const char *table, enum ovsdb_change change, const struct ovsdb_row *row,
                       const struct ovsdb_row *old, void *arg)
 {
@@ -82,12 +70,10 @@ static const struct ovsdb_client_callbacks callbacks = {.change = on_change, .up
 static int setup(void **state)
 {
     struct world *w = xcalloc(1, sizeof *w);
-    struct timeval soon = {.tv_usec = 10000};
     char *why = NULL;
 
     w->base = event_base_new();
-    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, NULL);
-    event_add(w->tick, &soon);
+    w->tick = tick_new(w->base);
     strcpy(w->dir, "/tmp/warren-test-ovsdb-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->db, sizeof w->db, "%s/test.db", w->dir);
@@ -119,18 +105,6 @@ static int teardown(void **state)
     free(w);
     return 0;
 }
-
-/* Runs the loop until CONDITION holds, 10 s at most. */
-#define RUN_UNTIL(w, condition)                                                                                        \
-    do {                                                                                                               \
-        int64_t end_ = time_mono_ms() + 10000;                                                                         \
-        while (!(condition) && time_mono_ms() < end_) {                                                                \
-            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
-        }                                                                                                              \
-        if (!(condition)) {                                                                                            \
-            fail_msg("not within 10 s: %s (log \"%s\")", #condition, (w)->log);                                        \
-        }                                                                                                              \
-    } while (0)
 
 static struct ovsdb_client *connect_client(struct world *w, const char *remotes)
 {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members of a cluster that are behind what was seen elsewhere: what they say of themselves, and real ones. */
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +8,11 @@
 #include <cmocka.h>
 
 #include "base/child.h"
+#include "event_loop.h"
 #include "ovsdb/client.h"
 #include "ovsdb/member.h"
+
+#define RUN_UNTIL(w, condition) RUN_FOR(w, 20, condition, "")
 
 #define CLUSTER_1 "00000000-0000-0000-0000-000000000001"
 #define CLUSTER_2 "00000000-0000-0000-0000-000000000002"
@@ -77,22 +79,6 @@ struct world {
     bool done;
 };
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-}
-
-#define RUN_UNTIL(w, condition)                                                                                        \
-    do {                                                                                                               \
-        int64_t end_ = time_mono_ms() + 20000;                                                                         \
-        while (!(condition) && time_mono_ms() < end_) {                                                                \
-            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
-        }                                                                                                              \
-        if (!(condition)) {                                                                                            \
-            fail_msg("not within 20 s: %s", #condition);                                                               \
-        }                                                                                                              \
-    } while (0)
-
 static void shell(const struct world *w, const char *command)
 {
     _cleanup_free_ char *text = xasprintf("cd %s; %s", w->dir, command), *why = NULL;
@@ -108,8 +94,7 @@ static int setup(void **state)
     struct world *w = xcalloc(1, sizeof *w);
 
     w->base = event_base_new();
-    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, NULL);
-    event_add(w->tick, &(struct timeval){.tv_usec = 10000});
+    w->tick = tick_new(w->base);
     strcpy(w->dir, "/tmp/warren-test-member-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->remotes, sizeof w->remotes, "unix:%s/0.sock,unix:%s/1.sock", w->dir, w->dir);

@@ -2,7 +2,6 @@
 /* The client against a server played by this test: one that knows RFC 7047 only, probes, one that talks nonsense, and
  * a cluster of servers of two ages. */
 #include <event2/buffer.h>
-#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +11,11 @@
 
 #include "base/strbuf.h"
 #include "base/stream.h"
+#include "event_loop.h"
 #include "ovsdb/client.h"
 #include "ovsdb/splitter.h"
+
+#define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, "")
 
 #define U1 "00000000-0000-0000-0000-000000000001"
 #define NO_ID "00000000-0000-0000-0000-000000000000"
@@ -130,30 +132,13 @@ static void on_accept(struct stream *s, void *arg)
     stream_set_callbacks(s, &peer_callbacks, w);
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-}
-
-#define RUN_UNTIL(w, condition)                                                                                        \
-    do {                                                                                                               \
-        int64_t end_ = time_mono_ms() + 10000;                                                                         \
-        while (!(condition) && time_mono_ms() < end_) {                                                                \
-            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
-        }                                                                                                              \
-        if (!(condition)) {                                                                                            \
-            fail_msg("not within 10 s: %s", #condition);                                                               \
-        }                                                                                                              \
-    } while (0)
-
 static void world_start(struct world *w, const char *const *columns)
 {
     static const struct ovsdb_client_callbacks nothing = {0};
     char remote[64];
 
     w->base = event_base_new();
-    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, NULL);
-    event_add(w->tick, &(struct timeval){.tv_usec = 10000});
+    w->tick = tick_new(w->base);
     splitter_init(&w->splitter, 100000);
     assert_int_equal(stream_listen_text(w->base, "ptcp:0:127.0.0.1", 0, on_accept, w, &w->listener), 0);
     snprintf(remote, sizeof remote, "tcp:127.0.0.1:%u", stream_listener_port(w->listener));

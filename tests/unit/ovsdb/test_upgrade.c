@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The embedded server's file gets the schema of the program that starts it, and never less than whole. */
-#include <event2/event.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +10,11 @@
 #include <cmocka.h>
 
 #include "base/child.h"
+#include "event_loop.h"
 #include "ovsdb/client.h"
 #include "ovsdb/embedded.h"
+
+#define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, "")
 
 struct world {
     struct event_base *base;
@@ -22,20 +24,6 @@ struct world {
     struct ovsdb_client *client;
     bool done;
 };
-
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd, (void)what, (void)arg;
-}
-
-static void write_file(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
 
 /* The schema's text: MAX is the largest number that a row may have. */
 static void write_schema(const struct world *w, const char *version, int max, const char *more)
@@ -51,11 +39,9 @@ static void write_schema(const struct world *w, const char *version, int max, co
 static int setup(void **state)
 {
     struct world *w = xcalloc(1, sizeof *w);
-    struct timeval soon = {.tv_usec = 10000};
 
     w->base = event_base_new();
-    w->tick = event_new(w->base, -1, EV_PERSIST, on_tick, NULL);
-    event_add(w->tick, &soon);
+    w->tick = tick_new(w->base);
     strcpy(w->dir, "/tmp/warren-test-upgrade-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     snprintf(w->db, sizeof w->db, "%s/test.db", w->dir);
@@ -88,17 +74,6 @@ static int teardown(void **state)
     free(w);
     return 0;
 }
-
-#define RUN_UNTIL(w, condition)                                                                                        \
-    do {                                                                                                               \
-        int64_t end_ = time_mono_ms() + 10000;                                                                         \
-        while (!(condition) && time_mono_ms() < end_) {                                                                \
-            event_base_loop((w)->base, EVLOOP_ONCE);                                                                   \
-        }                                                                                                              \
-        if (!(condition)) {                                                                                            \
-            fail_msg("not within 10 s: %s", #condition);                                                               \
-        }                                                                                                              \
-    } while (0)
 
 /* Starts the server, and a client that reads all. */
 static void start(struct world *w)
