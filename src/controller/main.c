@@ -8,12 +8,12 @@
 #include "base/stream.h"
 #include "controller/api.h"
 #include "controller/http.h"
+#include "ovsdb/client.h"
 #include "ovsdb/embedded.h"
 
 LOG_MODULE("controller");
 
 #define DEFAULT_RUNDIR "/run/warren"
-#define OVSDB_PORT 6640 /* of a remote that names none */
 #define LISTEN_LOOK_MS 500
 #define DEFAULT_DB_FILE "/var/lib/warren/warren.db"
 

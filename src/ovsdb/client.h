@@ -21,6 +21,8 @@
 #include "ovsdb/row.h"
 #include "ovsdb/txn.h"
 
+#define OVSDB_PORT 6640 /* of a remote that names none (RFC 7047, 6) */
+
 struct event_base;
 struct ovsdb_client;
 

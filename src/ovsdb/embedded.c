@@ -11,13 +11,13 @@
 #include "base/child.h"
 #include "base/log.h"
 #include "base/stream.h"
+#include "ovsdb/client.h"
 #include "ovsdb/upgrade.h"
 
 LOG_MODULE("ovsdb_embedded");
 
 #define START_WAIT_MS 10000
 #define LEAVE_WAIT_MS 1000
-#define OVSDB_PORT 6640 /* of a remote that names none */
 #define MAX_ARGS 16
 
 struct ovsdb_embedded {

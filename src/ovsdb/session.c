@@ -8,13 +8,13 @@
 #include "base/log.h"
 #include "base/reconnect.h"
 #include "base/stream.h"
+#include "ovsdb/client.h"
 #include "ovsdb/splitter.h"
 
 LOG_MODULE("ovsdb");
 
 #define DEFAULT_PROBE_MS 5000
 #define MESSAGE_LIMIT ((size_t)256 << 20) /* a monitor's first reply is the whole database */
-#define OVSDB_PORT 6640
 
 struct endpoint {
     char *text;
