@@ -20,6 +20,7 @@ struct round {
     struct model_packet in;
     struct packet *outer; /* which carries it; NULL: it comes by a port */
     struct virtio_net_hdr outer_h;
+    unsigned int merged; /* it is so many packets to the flow; 0: one */
     struct flow_key key, mask;
     struct list list;
     struct dp_meter_config meters[N_METERS];
@@ -112,6 +113,34 @@ static void toss_detour(const struct world *w)
     }
 }
 
+static uint64_t sent_by_port(struct world *w)
+{
+    struct dp_port_stats stats;
+
+    assert_int_equal(dp_port_get_stats(w->dp, dp_port(PORT_OUT), &stats), 0);
+    return stats.tx_bytes;
+}
+
+/* What W has counted of R, N_SENT times, and for PORT_OUT since BEFORE, is what there was. (What a port counts of
+ * super-packets is not the frames that the twin makes of them.) */
+static bool counted(struct world *w, const struct round *r, const struct dp_flow_stats *flow, uint64_t n_sent,
+                    uint64_t before)
+{
+    uint64_t packets = n_sent * MAX(r->merged, 1u), bytes = packets * r->in.p->len, out = 0,
+             have_out = sent_by_port(w) - before;
+
+    for (size_t i = 0; i < want.n; i++) {
+        out += want.o[i].port == PORT_OUT ? n_sent * want.o[i].p->len : 0;
+    }
+    if (flow->packets == packets && flow->bytes == bytes && (have_out == out || packet_is_gso(r->in.p))) {
+        return true;
+    }
+    print_message("%s counts %llu packets (of %llu), %llu bytes (of %llu), %llu bytes sent (of %llu)\n", w->class,
+                  (unsigned long long)flow->packets, (unsigned long long)packets, (unsigned long long)flow->bytes,
+                  (unsigned long long)bytes, (unsigned long long)have_out, (unsigned long long)out);
+    return false;
+}
+
 enum verdict { REFUSED, SAME, DIFFERENT };
 
 /* R through W by LIST. REFUSED: the kernel takes no such packet from a socket. */
@@ -124,6 +153,8 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
                            .actions = (const struct dp_action *)(const void *)list->b,
                            .actions_len = list->len};
     enum verdict verdict = REFUSED;
+    struct dp_flow_stats stats;
+    uint64_t n_sent = 0, before;
 
     world_enter(w);
     assert_int_equal(dp_flow_put(w->dp, &flow), 0);
@@ -135,6 +166,7 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
     if (w->is_fast) {
         toss_detour(w);
     }
+    before = sent_by_port(w);
     for (unsigned int i = 0; i <= r->again && verdict != DIFFERENT; i++) {
         drops_note(w);
         w->n_misses = w->n_slow = w->n_unfaithful = 0;
@@ -142,9 +174,13 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
         if (!world_transmit(w, r->outer, r->outer ? &r->outer_h : &r->in.h, p->data, p->len)) {
             break;
         }
+        n_sent++;
         verdict = await(w, r, ret_fast) ? SAME : DIFFERENT;
     }
-    assert_int_equal(dp_flow_del(w->dp, FLOW_ID, NULL), 0);
+    assert_int_equal(dp_flow_del(w->dp, FLOW_ID, &stats), 0);
+    if (verdict == SAME && !counted(w, r, &stats, n_sent, before)) {
+        verdict = DIFFERENT;
+    }
     if (w->is_fast) {
         ebpf_flows_tick(eb_of(w->dp)->flows, INT64_MAX); /* there are so many of them that no slot may wait, */
         ebpf_maps_changed(&eb_of(w->dp)->maps);          /* so that nothing may remember one */

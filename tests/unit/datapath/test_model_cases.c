@@ -92,6 +92,7 @@ static void check_many(unsigned int n)
     r.mask.tunnel.flags &= (uint16_t)~FLOW_TNL_CSUM;
     flow_key_and(&r.key, &r.key, &r.mask);
     twin_round(&r);
+    r.merged = n;
     while (--n) {
         outputs_add(&want, want.o[0].port, packet_clone(want.o[0].p), false);
     }
