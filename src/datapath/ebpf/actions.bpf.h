@@ -293,9 +293,11 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
 {
     struct run run = {.skb = skb, .s = s, .slot = slot, .action = RUN_ON};
     struct ebpf_step *first = &slot->steps[0];
+    bool keep = slot->flags & EBPF_FLOW_EXACT && !s->exact_busy;
 
     s->gso_mark = mark_of(skb, s);
-    if (first->op == EBPF_OP_PUNT || (slot->flags & ~EBPF_FLOW_ONE_OUTPUT && must_punt(skb, s, slot->flags)) ||
+    if (first->op == EBPF_OP_PUNT ||
+        (slot->flags & ~(EBPF_FLOW_ONE_OUTPUT | EBPF_FLOW_EXACT) && must_punt(skb, s, slot->flags)) ||
         is_stuck(skb, s)) {
         return upcall(skb, s, EBPF_UPCALL_PUNT, 0, slot->id);
     }
@@ -306,7 +308,7 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     if (first->op == EBPF_OP_DROP) {
         return drop(first->arg);
     }
-    if (!s->exact_busy && first->op == EBPF_OP_OUTPUT) {
+    if (keep && slot->flags & EBPF_FLOW_ONE_OUTPUT) {
         exact_keep_output(skb, s, slot);
     }
     if (s->base && unwrap(skb, s)) {
@@ -322,12 +324,12 @@ INLINE int run(struct __sk_buff *skb, struct scratch *s, struct ebpf_slot *slot)
     }
     if (slot->n_steps == 1) {
         run.action = run_step(skb, s, first, 0, slot->id);
-        if (!s->exact_busy && run.action == TC_ACT_REDIRECT && first->op == EBPF_OP_TUNNEL) {
-            exact_keep_tunnel(skb, s, slot);
-        }
     } else {
         s->skip = 0;
         bpf_loop(slot->n_steps, run_next, &run, 0);
+    }
+    if (keep && run.action == TC_ACT_REDIRECT && !(slot->flags & EBPF_FLOW_ONE_OUTPUT)) {
+        exact_keep_tunnel(skb, s, slot);
     }
     return run.action == RUN_ON ? TC_ACT_SHOT : run.action;
 }

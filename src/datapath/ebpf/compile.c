@@ -423,6 +423,40 @@ static bool outputs_before(const struct compiler *c)
     return false;
 }
 
+/* What it does to a packet is told by the bytes that the exact-match cache knows of it. */
+static bool is_exact_edit(const struct ebpf_step *s)
+{
+    switch (s->op) {
+    case EBPF_OP_SET_ETH:
+    case EBPF_OP_PUSH_VLAN:
+    case EBPF_OP_POP_VLAN:
+    case EBPF_OP_SET_VLAN:
+        return true;
+    case EBPF_OP_SET_IPV4:
+        return !s->u.ipv4.m_src && !s->u.ipv4.m_dst;
+    case EBPF_OP_SET_IPV6:
+        return !(s->u.ipv6.m_word & htobe32(0xfffff));
+    default:
+        return false;
+    }
+}
+
+/* A few edits, and one output that takes the packet. */
+static bool is_exact(const struct compiler *c)
+{
+    const struct ebpf_step *last = &c->p.steps[c->p.n - 1];
+
+    if (c->p.n > EBPF_STEPS_INLINE || (last->op != EBPF_OP_OUTPUT && last->op != EBPF_OP_TUNNEL)) {
+        return false;
+    }
+    for (const struct ebpf_step *s = c->p.steps; s < last; s++) {
+        if (!is_exact_edit(s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Orders outputs, forgets edits that nobody sees, and lets the last output take the packet. */
 static void finish(struct compiler *c)
 {
@@ -444,6 +478,7 @@ static void finish(struct compiler *c)
         if (s[c->p.n - 1].op == EBPF_OP_OUTPUT && !outputs_before(c)) {
             c->p.flags |= EBPF_FLOW_ONE_OUTPUT;
         }
+        c->p.flags |= is_exact(c) ? EBPF_FLOW_EXACT : 0;
     }
 }
 

@@ -50,6 +50,12 @@ INLINE void learn_zero_taker(struct scratch *s)
     }
 }
 
+/* The datagram, of LEN bytes with its header and what may be behind it, has a checksum, which covers all of it. */
+INLINE bool udp_sum_tells(const struct w_udp *udp, __u32 len)
+{
+    return udp && udp->csum && bpf_ntohs(udp->len) == len;
+}
+
 /* The inner packet is one whose sum its headers tell. */
 INLINE bool headers_tell(struct __sk_buff *skb, struct scratch *s)
 {
@@ -72,9 +78,7 @@ INLINE bool headers_tell(struct __sk_buff *skb, struct scratch *s)
         return false; /* padding would have to be summed up */
     }
     if (proto == IP_PROTO_UDP) {
-        struct w_udp *udp = at(skb, l4, sizeof(*udp));
-
-        return udp && udp->csum && bpf_ntohs(udp->len) == end - l4; /* what is behind the datagram is not in its sum */
+        return udp_sum_tells(at(skb, l4, sizeof(struct w_udp)), end - l4);
     }
     return proto == IP_PROTO_TCP || proto == IP_PROTO_ICMP || proto == IP_PROTO_ICMPV6;
 }

@@ -5,9 +5,10 @@
  * The exact-match cache: pairs of hosts whose packets need neither a key nor a list of steps.
  *
  * Problem: behind each system call a packet finds the processor's caches cold, and then it is not the work that costs
- * but how much code and data it touches. Idea: what most packets are is known beforehand: TCP or UDP, without tags,
- * options and fragments, of a flow that does one thing, an output to one port or into one tunnel. The whole way
- * (parse(), lookup(), run()) leaves an entry that holds the bytes by which such a packet is known again and, for a
+ * but how much code and data it touches. Idea: what most packets are is known beforehand: TCP or UDP, without tags in
+ * it, options and fragments, of a flow that outputs it once, to a port or into a tunnel, behind a few edits at most
+ * whose outcome those bytes tell (EBPF_FLOW_EXACT: Ethernet addresses, a tag, TTL, TOS). The whole way (parse(),
+ * lookup(), run()) leaves an entry that holds the bytes by which such a packet is known again and how it leaves: for a
  * tunnel, the finished outer headers. The next packet is compared with these bytes where it lies (exact_run.bpf.h).
  * Whatever is not as an entry says, or as all entries demand, goes the whole way.
  *
@@ -15,10 +16,10 @@
  * a way to the next hop), which what is new in them finds, too. Where flows do look at ports, that entry says at which,
  * and behind it there is one for each of their values, or for each connection.
  *
- * Costs: 464 KiB a CPU. Where there are more pairs (or connections) than places, one that has none asks in vain, at the
+ * Costs: 512 KiB a CPU. Where there are more pairs (or connections) than places, one that has none asks in vain, at the
  * cost of a look at an entry that is another's until that expires or is closed.
- * Invariants: each byte of a packet's headers is compared, or checked anew, or is none that the flow's mask and its one
- * step look at. An entry names the flow by slot and id, so it ends with the flow; it is of one generation of the
+ * Invariants: each byte of a packet's headers is compared, or checked anew, or is none that the flow's mask and its
+ * steps look at. An entry names the flow by slot and id, so it ends with the flow; it is of one generation of the
  * config, and lives no longer than EBPF_NEXTHOP_NS, which is less than a dead slot's quarantine.
  */
 #include "datapath/ebpf/common.bpf.h"
@@ -51,20 +52,33 @@
 #define EXACT_DF 32      /* OUT */
 #define EXACT_VETH 64    /* to a port: EBPF_PORT_VETH */
 #define EXACT_PEER 128   /* EBPF_PORT_PEER */
+/* Of both. */
+#define EXACT_HELD 256 /* the place is kept from others */
+#define EXACT_TUNNELS 512
+#define EXACT_SET_ETH 1024 /* what of `leaves` is not as it came */
+#define EXACT_SET_IP 2048
+#define EXACT_SET_VLAN 4096
+
+/* What edits may change of a frame. */
+struct exact_frame {
+    __u16 macs[6]; /* both, as in the frame */
+    __u32 vlan;    /* exact_vlan() */
+    __u8 tos, ttl;
+    __u8 pad[6];
+};
 
 struct exact {
     __u32 tag;               /* exact_place_by() */
-    __u32 held;              /* the place is kept from others */
+    __u32 vlan;              /* the tag beside the frame, by exact_vlan() */
     __u64 head[3];           /* the frame's first 24 bytes, but for what is not said (EXACT_SECOND_*, _THIRD_*) */
     __u64 addrs;             /* IPv4: both; IPv6: the first half of the source, and: */
     __u32 ports, ports_mask; /* where there are others behind it: those that tell them apart */
     __be16 type;
     __u8 proto;
     __u8 l4;             /* where in the frame it begins */
-    __u8 flags;          /* EXACT_* */
+    __u16 flags;         /* EXACT_* */
     __u8 base;           /* of the frame; 0: by a port */
-    bool tunnels;        /* into a tunnel */
-    __u8 head_len;       /* then: of the outer headers with the inner Ethernet header */
+    __u8 head_len;       /* OUT: of the outer headers with the inner Ethernet header */
     __u32 ifindex, mark; /* by which the packet came, and with which */
     __u32 slot, generation;
     __u64 id; /* of the flow; 0: none, and there are others behind it, by ports */
@@ -90,8 +104,9 @@ struct exact {
         };
     };
     __u64 addrs6[3]; /* the rest of the source, and the destination */
+    struct exact_frame leaves;
 };
-_Static_assert(sizeof(struct exact) == 232, "no hidden padding");
+_Static_assert(sizeof(struct exact) == 256, "no hidden padding");
 
 /* In lines, because each value of such a map costs a pointer, which is one more thing that is not in the caches. */
 struct exact_line {
@@ -141,17 +156,30 @@ INLINE bool exact_place_behind(__u32 ports, struct exact_place *place)
     return exact_place_by((__u64)(place->pair ^ (ports & place->e->ports_mask)) * 0x9e3779b97f4a7c15ull, place);
 }
 
+/* A tag as one number; 0: there is none. TCI in host order. (The bit that flow keys say presence by is DEI's in
+ * packets, so one that has it is no entry's.) */
+INLINE __u32 exact_vlan(__be16 tpid, __u16 tci)
+{
+    return tpid ? (__u32)tpid << 16 | (tci & ~FLOW_VLAN_PRESENT) : 0;
+}
+
+INLINE __u32 exact_key_vlan(const struct flow_key *key)
+{
+    return exact_vlan(key->vlan[0].tpid, bpf_ntohs(key->vlan[0].tci));
+}
+
 /* What else tells packets of two hosts apart: which network they are in, as the TUNNEL_HEADER says or the port's
- * IFINDEX; their TOS; of those that leave (HASH: of the connection) the way to the next hop; and super-packets, whose
- * outer checksum is another matter. */
+ * ifindex and the tag; their TOS; of those that leave (HASH: of the connection) the way to the next hop; and
+ * super-packets, whose outer checksum is another matter. */
 INLINE __u64 exact_path_in(const struct __sk_buff *skb, __u64 tunnel_header, __u8 tos)
 {
     return tunnel_header ^ tos ^ (skb->gso_size ? 1 << 8 : 0);
 }
 
-INLINE __u64 exact_path_out(const struct __sk_buff *skb, __u8 tos, __u32 hash)
+INLINE __u64 exact_path_out(const struct __sk_buff *skb, __u32 vlan, __u8 tos, __u32 hash)
 {
-    return (__u64)skb->ifindex << 13 | (skb->gso_size ? 1 << 12 : 0) | tos << 4 | (hash & (EBPF_NEXTHOP_WAYS - 1));
+    return ((__u64)vlan << 32 ^ (__u64)skb->ifindex << 13) | (skb->gso_size ? 1 << 12 : 0) | tos << 4 |
+           (hash & (EBPF_NEXTHOP_WAYS - 1));
 }
 _Static_assert(EBPF_NEXTHOP_WAYS == 1 << 4, "fits");
 
@@ -169,18 +197,16 @@ INLINE __u64 exact_sum_rest(const struct w_udp *udp, bool ipv6, __u32 first)
     return (__u64)udp->src + udp->len + (ipv6 ? (__u64)udp->len + (first & 0xffff) + (first >> 16) : 0);
 }
 
-/* The packet that is known by S may have an entry: the flow SLOT, of MASK, does nothing but STEP, and looks at nothing
- * that an entry does not compare. (What may come by the port depends on its policer.) */
-INLINE bool exact_suits(const struct scratch *s, const struct ebpf_slot *slot, const struct flow_key *mask,
-                        const struct ebpf_step *step)
+/* The packet that is known by S may have an entry: its flow, of MASK, looks at nothing that an entry does not compare.
+ * (What may come by the port depends on its policer.) */
+INLINE bool exact_suits(const struct scratch *s, const struct flow_key *mask)
 {
     bool ipv4 = s->key.eth_type == T_IPV4;
     __u32 number = s->in_port;
     struct ebpf_port *in = bpf_map_lookup_elem(&ports, &number);
 
-    return slot->n_steps == 1 && step->flags & EBPF_STEP_LAST && !(slot->flags & ~EBPF_FLOW_ONE_OUTPUT) &&
-           !mask->tcp_flags && in && !(in->flags & EBPF_PORT_POLICED) &&
-           (ipv4 || (s->key.eth_type == T_IPV6 && !mask->ipv6_label)) && !s->key.vlan[0].tpid && !s->tags &&
+    return !mask->tcp_flags && in && !(in->flags & EBPF_PORT_POLICED) &&
+           (ipv4 || (s->key.eth_type == T_IPV6 && !mask->ipv6_label)) && !s->key.vlan[1].tpid && !s->tags &&
            !s->key.ip_frag && (s->key.ip_proto == IP_PROTO_TCP || s->key.ip_proto == IP_PROTO_UDP) &&
            s->l3 == s->base + EXACT_L3 && s->l4 == s->l3 + (ipv4 ? 20 : 40);
 }
@@ -196,11 +222,11 @@ INLINE bool exact_take(const struct exact_place *p, __u32 generation, __u64 now)
 {
     struct exact *e = p->e;
 
-    if (e->held && !exact_is_own(p) && exact_is_fresh(e, generation, now)) {
+    if (e->flags & EXACT_HELD && !exact_is_own(p) && exact_is_fresh(e, generation, now)) {
         return false;
     }
     e->tag = p->tag;
-    e->held = true;
+    e->flags = EXACT_HELD;
     e->id = 0;
     e->expires_ns = now + EBPF_NEXTHOP_NS;
     e->generation = generation;
@@ -230,9 +256,41 @@ INLINE __u32 exact_ports_mask(const struct flow_key *mask)
     return both;
 }
 
-/* An entry for the packet on its PATH, with all but what its tunnel asks for, or NULL. */
+/* The bytes by which frames like KEY's are known again (EXACT_SECOND_*, _THIRD_*). */
+INLINE void exact_write_head(struct exact *e, const struct flow_key *key)
+{
+    struct w_eth *eth = (struct w_eth *)(void *)e->head;
+    __u8 *b = (__u8 *)e->head;
+    bool ipv4 = key->eth_type == T_IPV4;
+
+    e->head[1] = e->head[2] = 0;
+    *eth = (struct w_eth){.dst = key->eth_dst, .src = key->eth_src, .type = key->eth_type};
+    b[14] = ipv4 ? 0x45 : 0x60 | key->ip_tos >> 4;
+    b[15] = ipv4 ? key->ip_tos : key->ip_tos << 4;
+    if (ipv4) {
+        b[22] = key->ip_ttl;
+        b[23] = key->ip_proto;
+    } else {
+        b[20] = key->ip_proto;
+        b[21] = key->ip_ttl;
+    }
+}
+
+INLINE bool exact_macs_differ(const struct exact_frame *leaves, const struct flow_key *key)
+{
+    const __u16 *came = (const __u16 *)(const void *)&key->eth_dst;
+    __u16 differ = 0;
+
+#pragma unroll
+    for (int i = 0; i < (int)sizeof(leaves->macs) / 2; i++) {
+        differ |= leaves->macs[i] ^ came[i];
+    }
+    return differ;
+}
+
+/* An entry for the packet, which is on PATH and LEAVES so, with all but where to, or NULL. */
 INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s, const struct ebpf_slot *slot,
-                                 const struct ebpf_step *step, __u64 path)
+                                 const struct exact_frame *leaves, __u64 path)
 {
     const struct flow_key *key = &s->key;
     const __be32 addr_pair[2] = {key->ip_src.be32[3], key->ip_dst.be32[3]};
@@ -244,7 +302,7 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
     struct exact_place place;
     struct exact *e;
 
-    if (!mask || !exact_suits(s, slot, &mask->mask, step) ||
+    if (!mask || !exact_suits(s, &mask->mask) ||
         !exact_pair_place(flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto), path, &place)) {
         return NULL;
     }
@@ -256,15 +314,12 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
         return NULL;
     }
     e = place.e;
-    if (bpf_skb_load_bytes(skb, s->base + s->encap, e->head, sizeof(e->head))) {
-        return NULL;
-    }
+    exact_write_head(e, key);
     e->id = slot->id;
     e->slot = s->slot;
     e->ifindex = skb->ifindex;
     e->mark = key->pkt_mark;
-    e->head[1] &= ipv4 ? ~0ull : EXACT_SECOND_IP6;
-    e->head[2] &= ipv4 ? EXACT_THIRD_IP4 : EXACT_THIRD_IP6;
+    e->vlan = exact_key_vlan(key);
     e->ports = ports;
     e->ports_mask = ports_mask;
     if (ipv4) {
@@ -276,13 +331,14 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
         e->addrs6[2] = key->ip_dst.u64[1];
     }
     e->in_port = s->in_port;
-    e->port = step->port;
     e->type = key->eth_type;
     e->proto = key->ip_proto;
     e->l4 = s->l4 - s->base;
-    e->flags = 0;
     e->base = s->base;
-    e->tunnels = false;
+    e->leaves = *leaves;
+    e->flags |= (exact_macs_differ(leaves, key) ? EXACT_SET_ETH : 0) |
+                (leaves->tos != key->ip_tos || leaves->ttl != key->ip_ttl ? EXACT_SET_IP : 0) |
+                (leaves->vlan != e->vlan ? EXACT_SET_VLAN : 0);
     return e;
 }
 

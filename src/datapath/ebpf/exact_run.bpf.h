@@ -64,9 +64,9 @@ INLINE bool exact_is_of(const struct exact *e, const void *frame, bool ipv6, __u
     return !differs;
 }
 
-/* The entry for the packet whose frame begins at BASE, or EXACT_*. 0: it is the frame's, and its bytes up to the ports
- * are linear. */
-INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, struct exact_found *ret)
+/* The entry for the packet whose frame begins at BASE, with the tag VLAN beside it, or EXACT_*. 0: it is the frame's,
+ * and its bytes up to the ports are linear. */
+INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, __u32 vlan, struct exact_found *ret)
 {
     __u32 before = base ? 8 : 0, l4 = EXACT_L3 + (ipv6 ? 40 : 20), ports;
     const void *p = at(skb, base - before, before + l4 + sizeof(struct w_udp)), *frame;
@@ -100,7 +100,7 @@ INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, struct exact
         path = exact_path_in(skb, load64(p), tos);
     } else {
         ret->hash = flow_hash_finish(hosts + flow_hash_ports(load16(frame + l4), load16(frame + l4 + 2)));
-        path = exact_path_out(skb, tos, ret->hash);
+        path = exact_path_out(skb, vlan, tos, ret->hash);
     }
     if (!exact_pair_place(hosts, path, &place)) {
         return EXACT_NONE;
@@ -111,21 +111,21 @@ INLINE int exact_find(struct __sk_buff *skb, __u32 base, bool ipv6, struct exact
     e = ret->e = place.e;
     if (unlikely(!exact_is_own(&place))) {
         /* One packet in 16 asks whether it is still in use. */
-        return e->held && bpf_get_prandom_u32() & 15 ? EXACT_BUSY : EXACT_NONE;
+        return e->flags & EXACT_HELD && bpf_get_prandom_u32() & 15 ? EXACT_BUSY : EXACT_NONE;
     }
     return exact_is_of(e, frame, ipv6, ports, skb->len - base) ? 0 : EXACT_NONE;
 }
 
 /* The flow of the entry, if it is still there and the packet may go its way now, or NULL. */
 INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_found *f, const struct ebpf_config *c,
-                                    __u32 base, __u64 now)
+                                    __u32 base, __u32 vlan, __u64 now)
 {
     struct exact *e = f->e;
     __u32 n = e->slot;
     struct ebpf_slot *slot;
 
-    if (e->expires_ns < now ||
-        (e->generation ^ c->generation) | (e->ifindex ^ skb->ifindex) | (e->mark ^ skb->mark) | (e->base ^ base)) {
+    if (e->expires_ns < now || (e->generation ^ c->generation) | (e->ifindex ^ skb->ifindex) | (e->mark ^ skb->mark) |
+                                   (e->base ^ base) | (e->vlan ^ vlan)) {
         return NULL;
     }
     slot = bpf_map_lookup_elem(&slots, &n);
@@ -139,7 +139,7 @@ INLINE struct ebpf_slot *exact_flow(struct __sk_buff *skb, const struct exact_fo
             return NULL;
         }
         if (unlikely(e->ports_mask == ~0u && tcp->off_flags & bpf_htons(TCP_FIN | TCP_RST))) {
-            e->held = false; /* for the few packets that are left */
+            e->flags &= ~EXACT_HELD; /* for the few packets that are left */
         }
     }
     return slot;
@@ -190,9 +190,9 @@ INLINE long exact_write(struct __sk_buff *skb, const struct exact_found *f)
 }
 
 /* The outer IP packet would be too long for the path. */
-INLINE bool exact_is_too_long(struct __sk_buff *skb, const struct exact *e, __u32 len)
+INLINE bool exact_is_too_long(struct __sk_buff *skb, const struct exact *e)
 {
-    __u32 outer = e->head_len - 2 * ETH_HLEN;
+    __u32 outer = e->head_len - 2 * ETH_HLEN, len = skb->len;
 
     if (skb->gso_size) {
         len = e->l4 + super_l4_len(skb, e->proto, e->l4, 60) + skb->gso_size;
@@ -209,16 +209,58 @@ INLINE bool exact_sums(struct __sk_buff *skb, const struct exact *e)
         return !(e->flags & EXACT_SUM);
     }
     if (e->flags & EXACT_SUM) {
-        /* as headers_tell() */
-        return e->proto == IP_PROTO_TCP || (udp && udp->csum && bpf_ntohs(udp->len) == skb->len - e->l4);
+        return e->proto == IP_PROTO_TCP || udp_sum_tells(udp, skb->len - e->l4); /* as headers_tell() */
     }
     return !(e->flags & EXACT_NO_SUM);
+}
+
+/* The edits of the IP header at OFS. */
+static __attribute__((noinline)) long exact_set_ip(struct __sk_buff *skb, const struct exact *e, __u32 ofs)
+{
+    __u16 w[6]; /* the first half of it */
+    __u8 *b = (__u8 *)w;
+    __u32 sum;
+
+    if (bpf_skb_load_bytes(skb, ofs, w, sizeof(w))) {
+        return -1;
+    }
+    if (e->type == T_IPV6) {
+        b[0] = 0x60 | e->leaves.tos >> 4;
+        b[1] = e->leaves.tos << 4 | (b[1] & 15);
+        b[7] = e->leaves.ttl;
+        return bpf_skb_store_bytes(skb, ofs, w, 8, BPF_F_RECOMPUTE_CSUM);
+    }
+    sum = (~w[5] & 0xffff) + (~w[0] & 0xffff) + (~w[4] & 0xffff); /* RFC 1624, 3 */
+    b[1] = e->leaves.tos;
+    b[8] = e->leaves.ttl;
+    w[5] = not16((__u64)sum + w[0] + w[4]);
+    return bpf_skb_store_bytes(skb, ofs, w, sizeof(w), 0);
+}
+
+INLINE long exact_set_vlan(struct __sk_buff *skb, const struct exact *e)
+{
+    __u32 vlan = e->leaves.vlan;
+
+    return (e->vlan && bpf_skb_vlan_pop(skb)) || (vlan && bpf_skb_vlan_push(skb, (__be16)(vlan >> 16), (__u16)vlan))
+               ? -1
+               : 0;
+}
+
+/* The edits of a frame that goes to a port. IN: its Ethernet header is written already. */
+INLINE long exact_set(struct __sk_buff *skb, const struct exact *e, bool in)
+{
+    return (!in && e->flags & EXACT_SET_ETH &&
+            bpf_skb_store_bytes(skb, 0, e->leaves.macs, sizeof(e->leaves.macs), 0)) ||
+                   (e->flags & EXACT_SET_IP && exact_set_ip(skb, e, EXACT_L3)) ||
+                   (e->flags & EXACT_SET_VLAN && exact_set_vlan(skb, e))
+               ? -1
+               : 0;
 }
 
 /* To the entry's port, the frame as it is now. */
 INLINE int exact_hand_over(struct __sk_buff *skb, const struct exact *e)
 {
-    count_tx(e->port, skb->len);
+    count_tx(e->port, skb->len + (skb->vlan_present ? TAG_LEN : 0));
     return hand_over(skb, e->to, e->flags & EXACT_PEER, &e->mac);
 }
 
@@ -232,35 +274,42 @@ GLOBAL int exact_port(struct __sk_buff *skb)
     struct exact_found f;
     struct ebpf_slot *slot;
     const struct exact *e;
-    __u32 len = skb->len;
+    __u32 len = skb->len, vlan = 0;
     int result = EXACT_NONE;
 
-    if (!c || skb->vlan_present) {
+    if (!c) {
         return EXACT_NONE;
     }
+    if (unlikely(skb->vlan_present)) {
+        vlan = skb->vlan_proto << 16 | skb->vlan_tci;
+        len += TAG_LEN;
+    }
     if (likely(skb->protocol == T_IPV4)) {
-        result = exact_find(skb, 0, false, &f);
+        result = exact_find(skb, 0, false, vlan, &f);
     } else if (skb->protocol == T_IPV6) {
-        result = exact_find(skb, 0, true, &f);
+        result = exact_find(skb, 0, true, vlan, &f);
     }
     if (result) {
         return result;
     }
     e = f.e;
-    slot = exact_flow(skb, &f, c, 0, now);
+    slot = exact_flow(skb, &f, c, 0, vlan, now);
     if (!slot) {
         return EXACT_NONE;
     }
-    if (unlikely(!e->tunnels)) {
+    if (unlikely(!(e->flags & EXACT_TUNNELS))) {
         exact_count(e, slot, len, now);
-        return exact_hand_over(skb, e);
+        return exact_set(skb, e, false) ? drop(DROP_BAD_ACTION) : exact_hand_over(skb, e);
     }
-    if (exact_is_too_long(skb, e, len) || !exact_sums(skb, e) || (e->flags & EXACT_FOLLOWS && has_risen(f.hash)) ||
-        bpf_skb_adjust_room(skb, e->head_len - ETH_HLEN, BPF_ADJ_ROOM_MAC, e->room)) {
+    if (exact_is_too_long(skb, e) || !exact_sums(skb, e) || (e->flags & EXACT_FOLLOWS && has_risen(f.hash)) ||
+        (unlikely(vlan) && bpf_skb_vlan_pop(skb))) {
         return EXACT_NONE;
     }
+    if (bpf_skb_adjust_room(skb, e->head_len - ETH_HLEN, BPF_ADJ_ROOM_MAC, e->room)) {
+        return vlan && bpf_skb_vlan_push(skb, (__be16)(vlan >> 16), (__u16)vlan) ? drop(DROP_BAD_ACTION) : EXACT_NONE;
+    }
     exact_count(e, slot, len, now);
-    if (exact_write(skb, &f)) {
+    if (exact_write(skb, &f) || (unlikely(e->flags & EXACT_SET_IP) && exact_set_ip(skb, e, e->head_len))) {
         count_tx_drop(e->port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
@@ -355,9 +404,9 @@ GLOBAL int exact_uplink(struct __sk_buff *skb)
     }
     eth = *frame;
     if (likely(eth.type == T_IPV4)) {
-        result = exact_find(skb, base, false, &f);
+        result = exact_find(skb, base, false, 0, &f);
     } else if (eth.type == T_IPV6) {
-        result = exact_find(skb, base, true, &f);
+        result = exact_find(skb, base, true, 0, &f);
     }
     if (result) {
         return result;
@@ -367,16 +416,19 @@ GLOBAL int exact_uplink(struct __sk_buff *skb)
         return EXACT_NONE;
     }
     len = skb->len - base;
-    slot = exact_flow(skb, &f, c, base, now);
+    slot = exact_flow(skb, &f, c, base, 0, now);
     if (!slot || !exact_port_takes(skb, e)) {
         return EXACT_NONE;
     }
     exact_count(e, slot, len, now);
+    if (unlikely(e->flags & EXACT_SET_ETH)) {
+        __builtin_memcpy(&eth, e->leaves.macs, sizeof(e->leaves.macs));
+    }
     if (take_off(skb, c, &eth, base, eth.type != outer ? bpf_ntohs(eth.type) : 0) ||
         (eth.type != outer && skb->protocol != eth.type && tell_protocol(skb))) {
         return drop(DROP_TUNNEL_BAD_HEADER);
     }
-    return exact_hand_over(skb, e);
+    return exact_set(skb, e, true) ? drop(DROP_BAD_ACTION) : exact_hand_over(skb, e);
 }
 
 #endif

@@ -19,7 +19,7 @@
 #include "datapath/meter.h"
 #include "packet/flow_key.h"
 
-#define EBPF_LAYOUT 26
+#define EBPF_LAYOUT 27
 
 #define EBPF_MASKS_MAX 256     /* a power of 2 */
 #define EBPF_SLOTS_MAX 65536   /* megaflows (and dead ones in quarantine); a power of 2 */
@@ -177,6 +177,7 @@ struct ebpf_step {
 #define EBPF_FLOW_SAVE 2u       /* has SAVE steps */
 #define EBPF_FLOW_ASIDE 8u      /* has ASIDE steps */
 #define EBPF_FLOW_ONE_OUTPUT 4u /* outputs the packet once, to a netdev, and as the last step */
+#define EBPF_FLOW_EXACT 16u     /* the exact-match cache can do its steps (exact.bpf.h) */
 
 /* A megaflow. `live` is written last when it is made and first when it goes. */
 struct ebpf_slot {

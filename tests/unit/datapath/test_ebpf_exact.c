@@ -14,6 +14,7 @@
 /* How the connection goes: out of a port or into one, through which tunnel. */
 struct way {
     bool in, v6, inner_v6, tcp, alone; /* ALONE: from port to port, without a tunnel */
+    bool routed;                       /* its Ethernet addresses, TTL and TOS are changed on the way */
     uint8_t kind;
     enum { NO_PORTS, DST_PORT, SOME_PORTS, PORTS } looks; /* its flow at them */
 };
@@ -128,12 +129,18 @@ static int run_frame(const struct way *w, const struct frame *f, void *out, size
 /* A flow for the packet F, whatever its TCP flags and label, and the ports that W does not look at. */
 static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
 {
+    static const struct eth_addr all = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    bool enters = !w->in && !w->alone;
     struct {
+        struct dp_action_set edit;
         struct dp_action_tunnel set;
         struct dp_action out;
-    } enter = {.set = {.h = {DP_ACTION_SET_TUNNEL, sizeof(enter.set), 0}, .tunnel = tunnel_of(w)},
-               .out = {DP_ACTION_OUTPUT, sizeof(enter.out), PORT_TUNNEL + w->kind}};
-    struct dp_action leave = {DP_ACTION_OUTPUT, sizeof(leave), PORT_OUT};
+    } list = {.edit = {.h = {DP_ACTION_SET, sizeof(list.edit), DP_SET_ETH | (w->inner_v6 ? DP_SET_IPV6 : DP_SET_IPV4)},
+                       .key = {.eth_src = {{2, 7}}, .eth_dst = {{2, 8}}, .ip_ttl = 63, .ip_tos = 0x28},
+                       .mask = {.eth_src = all, .eth_dst = all, .ip_ttl = 0xff, .ip_tos = 0xfc}},
+              .set = {.h = {DP_ACTION_SET_TUNNEL, sizeof(list.set), 0}, .tunnel = tunnel_of(w)},
+              .out = {DP_ACTION_OUTPUT, sizeof(list.out), enters ? PORT_TUNNEL + w->kind : PORT_OUT}};
+    size_t from = w->routed ? 0 : offsetof(typeof(list), set);
     struct flow_key key, mask, masked;
     struct packet *p = packet_new(f->b, f->len);
     size_t hdr_len;
@@ -151,11 +158,10 @@ static void flow_for(const struct way *w, const struct frame *f, dp_flow_id id)
     mask.tp_src &= htobe16(w->looks == PORTS ? 0xffff : w->looks == SOME_PORTS ? SOME_SRC : 0);
     mask.tp_dst &= htobe16(w->looks == NO_PORTS ? 0 : w->looks == SOME_PORTS ? SOME_DST : 0xffff);
     flow_key_and(&masked, &key, &mask);
-    if (w->in || w->alone) {
-        put_flow(id, &masked, &mask, &leave, sizeof(leave), EBPF_OP_OUTPUT);
-    } else {
-        put_flow(id, &masked, &mask, &enter, sizeof(enter), EBPF_OP_TUNNEL);
-    }
+    put_flow(id, &masked, &mask, (char *)&list + from, sizeof(list) - from,
+             w->routed ? EBPF_OP_SET_ETH
+             : enters  ? EBPF_OP_TUNNEL
+                       : EBPF_OP_OUTPUT);
 }
 
 /* What a frame gives, and whether that was by the cache. */
@@ -330,11 +336,12 @@ static void compare(const struct way *w, dp_flow_id id)
             for (size_t k = 0; k < f.len; k++) {
                 print_message("%s%02x%s", k % 16 ? " " : "\n", f.b[k], f.b[k] == first.b[k] ? "" : "*");
             }
-            fail_msg("\nround %u of %s, %s in IPv%d, kind %u, IPv%d%s: action %d, %zu bytes (first: %zu, sent %zu, "
+            fail_msg("\nround %u of %s, %s in IPv%d, kind %u, IPv%d%s%s: action %d, %zu bytes (first: %zu, sent %zu, "
                      "mark %u, gso %u); "
                      "%zu bytes wanted",
                      i, w->in ? "in" : "out", w->tcp ? "TCP" : "UDP", w->inner_v6 ? 6 : 4, w->kind, w->v6 ? 6 : 4,
-                     looks[w->looks], action, got_len, first.len, f.len, f.mark, f.gso_size, want_len);
+                     looks[w->looks], w->routed ? ", routed" : "", action, got_len, first.len, f.len, f.mark,
+                     f.gso_size, want_len);
         }
     }
     assert_true(n_its);
@@ -354,6 +361,16 @@ static void test_whatever_comes(void **state WR_UNUSED)
     }
     for (unsigned int i = 0; i < 16; i++) {
         struct way w = {.alone = true, .tcp = i & 1, .inner_v6 = i & 2, .looks = i / 4};
+
+        compare(&w, id++);
+    }
+    for (unsigned int i = 0; i < 48; i++) {
+        struct way w = {.routed = true, .in = i & 1, .v6 = i & 2, .tcp = i & 4, .inner_v6 = i & 8, .kind = i / 16};
+
+        compare(&w, id++);
+    }
+    for (unsigned int i = 0; i < 4; i++) {
+        struct way w = {.routed = true, .alone = true, .tcp = i & 1, .inner_v6 = i & 2};
 
         compare(&w, id++);
     }
