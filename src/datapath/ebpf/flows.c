@@ -3,9 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <uthash.h>
-#include <utlist.h>
 
 #include "base/log.h"
+#include "datapath/ebpf/slots.h"
 #include "packet/tunnel_opts.h"
 
 LOG_MODULE("ebpf_flows");
@@ -22,16 +22,6 @@ struct flow {
     UT_hash_handle hh;
 };
 
-/* A slot, or a run of steps, in quarantine. */
-struct dead {
-    struct dead *prev, *next;
-    uint32_t slot;
-    uint32_t steps, n_steps;
-    dp_flow_id id; /* whose late counts these are */
-    struct dp_flow_stats seen;
-    int64_t free_ms;
-};
-
 /* A flow of a process before us, which nobody has taken over yet. */
 struct orphan {
     uint64_t hash;
@@ -42,33 +32,13 @@ struct orphan {
 
 struct ebpf_flows {
     struct ebpf_maps *maps;
+    struct ebpf_slots *slots;
     const struct ebpf_opts_table *opts; /* may be NULL */
     struct flow *by_id;
-    struct orphan *orphans; /* by hash */
-    struct orphan *orphan;  /* the one at hand */
-    struct dead *dead;      /* in the order of their ends */
-    uint32_t *free_slots;
-    size_t n_free;
-    uint32_t mask_users[EBPF_MASKS_MAX]; /* slots, in quarantine too */
-    uint64_t *steps_used;                /* a bit for each of the pool */
-    uint32_t steps_next, n_steps_used;
-    uint32_t nexthop_users[EBPF_NEXTHOPS_MAX]; /* steps of slots, in quarantine too */
-    bool of_orphan[EBPF_SLOTS_MAX];            /* there is an orphan, or was, and nothing else since then */
+    struct orphan *orphans;         /* by hash */
+    struct orphan *orphan;          /* the one at hand */
+    bool of_orphan[EBPF_SLOTS_MAX]; /* there is an orphan, or was, and nothing else since then */
 };
-
-/* --- counters --- */
-
-static struct dp_flow_stats slot_stats(const struct ebpf_slot *s)
-{
-    uint64_t packets = __atomic_load_n(&s->packets, __ATOMIC_RELAXED);
-
-    return (struct dp_flow_stats){
-        .packets = packets,
-        .bytes = __atomic_load_n(&s->bytes, __ATOMIC_RELAXED),
-        .used_ms = packets ? (int64_t)(__atomic_load_n(&s->used_ns, __ATOMIC_RELAXED) / 1000000) : 0,
-        .tcp_flags = (uint16_t)__atomic_load_n(&s->tcp_flags, __ATOMIC_RELAXED),
-    };
-}
 
 static void stats_add(struct dp_flow_stats *to, const struct dp_flow_stats *s)
 {
@@ -78,191 +48,26 @@ static void stats_add(struct dp_flow_stats *to, const struct dp_flow_stats *s)
     to->tcp_flags |= s->tcp_flags;
 }
 
-/* --- the pool of steps --- */
-
-static bool step_used(const struct ebpf_flows *f, uint32_t i)
-{
-    return f->steps_used[i / 64] >> i % 64 & 1;
-}
-
-static void steps_mark(struct ebpf_flows *f, uint32_t at, uint32_t n, bool used)
-{
-    for (uint32_t i = at; i < at + n; i++) {
-        uint64_t bit = 1ull << i % 64;
-
-        f->steps_used[i / 64] = used ? f->steps_used[i / 64] | bit : f->steps_used[i / 64] & ~bit;
-    }
-    f->n_steps_used += used ? n : -n;
-}
-
-/* Next fit. */
-static bool steps_take(struct ebpf_flows *f, uint32_t n, uint32_t *ret_at)
-{
-    uint32_t run = 0, at = f->steps_next;
-
-    for (uint32_t tries = 0; tries < EBPF_STEPS_POOL + n; tries++) {
-        if (at == EBPF_STEPS_POOL) {
-            at = run = 0;
-        }
-        run = step_used(f, at++) ? 0 : run + 1;
-        if (run == n) {
-            steps_mark(f, at - n, n, true);
-            f->steps_next = at % EBPF_STEPS_POOL;
-            *ret_at = at - n;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* --- masks --- */
-
-static bool mask_get(struct ebpf_flows *f, const struct flow_key *mask, uint32_t *ret_index)
-{
-    struct ebpf_maps *m = f->maps;
-    uint32_t free_index = EBPF_MASKS_MAX;
-
-    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
-        if (f->mask_users[i] && !memcmp(&m->masks[i].mask, mask, sizeof(*mask))) {
-            f->mask_users[i]++;
-            *ret_index = i;
-            return true;
-        }
-        if (!f->mask_users[i] && free_index == EBPF_MASKS_MAX) {
-            free_index = i;
-        }
-    }
-    if (free_index == EBPF_MASKS_MAX) {
-        return false;
-    }
-    /* No slot that a program may have in hand names a mask without users, so nobody compares by it meanwhile. */
-    m->masks[free_index].mask = *mask;
-    __atomic_store_n(&m->masks[free_index].live, 1, __ATOMIC_RELEASE);
-    if (m->config->n_masks <= free_index) {
-        __atomic_store_n(&m->config->n_masks, free_index + 1, __ATOMIC_RELEASE);
-    }
-    f->mask_users[free_index] = 1;
-    *ret_index = free_index;
-    return true;
-}
-
-static void mask_put(struct ebpf_flows *f, uint32_t index)
-{
-    struct ebpf_maps *m = f->maps;
-
-    if (--f->mask_users[index]) {
-        return;
-    }
-    __atomic_store_n(&m->masks[index].live, 0, __ATOMIC_RELEASE);
-    while (m->config->n_masks && !f->mask_users[m->config->n_masks - 1]) {
-        m->config->n_masks--;
-    }
-}
-
-/* --- slots --- */
-
-static const struct ebpf_step *step_of(const struct ebpf_flows *f, const struct ebpf_slot *s, uint32_t i)
-{
-    return i < EBPF_STEPS_INLINE ? &s->steps[i] : &f->maps->steps[s->more + i - EBPF_STEPS_INLINE];
-}
-
 static bool is_output(const struct ebpf_step *step)
 {
     return step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC || step->op == EBPF_OP_TUNNEL;
 }
 
-/* The slot is filled, or is going to be given out again. */
-static void count_nexthops(struct ebpf_flows *f, const struct ebpf_slot *s, bool used)
+static void slot_is_free(void *f_, uint32_t index, dp_flow_id id, const struct dp_flow_stats *late)
 {
-    for (uint32_t i = 0; i < s->n_steps; i++) {
-        const struct ebpf_step *step = step_of(f, s, i);
-        uint32_t place = step->u.tunnel.nexthop / EBPF_NEXTHOP_WAYS;
+    struct ebpf_flows *f = f_;
+    struct flow *flow;
 
-        if (ebpf_step_is_tunnel(step) && place < EBPF_NEXTHOPS_MAX) {
-            f->nexthop_users[place] += used ? 1 : -1u;
-        }
+    HASH_FIND(hh, f->by_id, &id, sizeof(id), flow);
+    if (flow) {
+        stats_add(&flow->before, late);
     }
-}
-
-uint32_t ebpf_flows_leading_to(const struct ebpf_flows *f, uint32_t nexthop)
-{
-    return f->nexthop_users[nexthop / EBPF_NEXTHOP_WAYS];
-}
-
-/* Fills a free slot and brings it to life, as of a packet at USED_NS. */
-static bool slot_make(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *key, uint32_t mask,
-                      const struct ebpf_program *p, uint64_t used_ns, uint32_t *ret_slot)
-{
-    uint32_t inline_n = (uint32_t)MIN(p->n, (size_t)EBPF_STEPS_INLINE), more_n = (uint32_t)p->n - inline_n, more = 0;
-    struct ebpf_slot *s;
-    uint32_t index;
-
-    if (!f->n_free || (more_n && !steps_take(f, more_n, &more))) {
-        return false;
-    }
-    index = f->free_slots[--f->n_free];
-    s = &f->maps->slots[index];
-    s->live = 0;
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    s->key = *key;
-    s->mask = mask;
-    s->id = id;
-    s->n_steps = (uint32_t)p->n;
-    s->more = more;
-    s->packets = s->bytes = s->tcp_flags = 0;
-    s->used_ns = used_ns;
-    s->flags = p->flags;
-    memset(s->steps, 0, sizeof(s->steps));
-    if (p->n) {
-        memcpy(s->steps, p->steps, inline_n * sizeof(s->steps[0]));
-    }
-    if (more_n) {
-        memcpy(f->maps->steps + more, p->steps + inline_n, more_n * sizeof(s->steps[0]));
-    }
-    __atomic_store_n(&s->live, 1, __ATOMIC_RELEASE);
-    count_nexthops(f, s, true);
-    *ret_slot = index;
-    return true;
-}
-
-/* The slot matches nothing any more; a program may still be running on it. */
-static void slot_bury(struct ebpf_flows *f, uint32_t index, dp_flow_id id, int64_t now_ms)
-{
-    struct ebpf_slot *s = &f->maps->slots[index];
-    struct dead *d = xcalloc(1, sizeof(*d));
-
-    __atomic_store_n(&s->live, 0, __ATOMIC_SEQ_CST);
-    d->slot = index;
-    d->steps = s->more;
-    d->n_steps = s->n_steps > EBPF_STEPS_INLINE ? s->n_steps - EBPF_STEPS_INLINE : 0;
-    d->id = id;
-    d->seen = slot_stats(s);
-    d->free_ms = now_ms + EBPF_QUARANTINE_MS;
-    DL_APPEND(f->dead, d);
+    f->of_orphan[index] = false;
 }
 
 void ebpf_flows_tick(struct ebpf_flows *f, int64_t now_ms)
 {
-    while (f->dead && f->dead->free_ms <= now_ms) {
-        struct dead *d = f->dead;
-        struct dp_flow_stats s = slot_stats(&f->maps->slots[d->slot]);
-        struct flow *flow;
-
-        HASH_FIND(hh, f->by_id, &d->id, sizeof(d->id), flow);
-        if (flow) {
-            s.packets -= d->seen.packets;
-            s.bytes -= d->seen.bytes;
-            stats_add(&flow->before, &s);
-        }
-        count_nexthops(f, &f->maps->slots[d->slot], false);
-        steps_mark(f, d->steps, d->n_steps, false);
-        mask_put(f, f->maps->slots[d->slot].mask);
-        f->maps->slots[d->slot].id = 0; /* slot_met() */
-        f->of_orphan[d->slot] = false;
-        f->free_slots[f->n_free++] = d->slot;
-        DL_DELETE(f->dead, d);
-        free(d);
-    }
+    ebpf_slots_tick(f->slots, now_ms, slot_is_free, f);
 }
 
 /* --- flows --- */
@@ -280,8 +85,9 @@ static struct flow *flow_find(const struct ebpf_flows *f, dp_flow_id id)
  * programs is added by the tick. */
 static void flow_leave_slot(struct ebpf_flows *f, struct flow *flow, int64_t now_ms)
 {
-    slot_bury(f, flow->slot, flow->id, now_ms);
-    stats_add(&flow->before, &f->dead->prev->seen);
+    const struct dp_flow_stats seen = ebpf_slots_bury(f->slots, flow->slot, flow->id, now_ms);
+
+    stats_add(&flow->before, &seen);
     flow->slot = NO_SLOT;
 }
 
@@ -299,34 +105,23 @@ static int index_set(struct ebpf_flows *f, uint64_t hash, uint32_t slot)
     return error < 0 ? error : 0;
 }
 
-/* The slot does just that already. */
-static bool slot_does(const struct ebpf_flows *f, const struct ebpf_slot *s, const struct ebpf_program *p)
-{
-    size_t inline_n = MIN(p->n, (size_t)EBPF_STEPS_INLINE);
-
-    return s->n_steps == p->n && s->flags == p->flags &&
-           (!p->n || !memcmp(s->steps, p->steps, inline_n * sizeof(s->steps[0]))) &&
-           (p->n == inline_n ||
-            !memcmp(f->maps->steps + s->more, p->steps + inline_n, (p->n - inline_n) * sizeof(s->steps[0])));
-}
-
 static int change(struct ebpf_flows *f, struct flow *flow, const struct flow_key *key,
                   const struct ebpf_program *program, int64_t now_ms)
 {
     uint32_t slot, old = flow->slot;
     int error;
 
-    if (slot_does(f, &f->maps->slots[old], program)) {
+    if (ebpf_slots_does(f->slots, &f->maps->slots[old], program)) {
         return 0;
     }
-    if (!slot_make(f, flow->id, key, flow->mask, program, f->maps->slots[old].used_ns, &slot)) {
+    if (!ebpf_slots_make(f->slots, flow->id, key, flow->mask, program, f->maps->slots[old].used_ns, &slot)) {
         flow_evict(f, flow, now_ms);
         return -ENOSPC;
     }
-    f->mask_users[flow->mask]++;
+    ebpf_slots_hold_mask(f->slots, flow->mask);
     error = index_set(f, flow->hash, slot);
     if (error) {
-        slot_bury(f, slot, 0, now_ms);
+        ebpf_slots_bury(f->slots, slot, 0, now_ms);
         flow_evict(f, flow, now_ms);
         return error;
     }
@@ -349,7 +144,7 @@ static void orphan_free(struct ebpf_flows *f, struct orphan *o)
 static void orphan_bury(struct ebpf_flows *f, struct orphan *o, int64_t now_ms)
 {
     bpf_map_delete_elem(f->maps->flow_index_fd, &o->hash);
-    slot_bury(f, o->slot, 0, now_ms);
+    ebpf_slots_bury(f->slots, o->slot, 0, now_ms);
     orphan_free(f, o);
 }
 
@@ -422,7 +217,7 @@ static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uin
         return true;
     }
     for (uint32_t i = 0; i < s->n_steps; i++) {
-        const struct ebpf_step *step = step_of(f, s, i);
+        const struct ebpf_step *step = ebpf_slots_step(f->slots, s, i);
 
         there |= is_output(step) && step->port == number;
         elsewhere |= is_output(step) && step->port != number;
@@ -473,13 +268,13 @@ static int enter(struct ebpf_flows *f, struct flow *flow, const struct flow_key 
     uint32_t slot;
     int error;
 
-    if (!slot_make(f, flow->id, key, flow->mask, program, used_ns, &slot)) {
-        mask_put(f, flow->mask);
+    if (!ebpf_slots_make(f->slots, flow->id, key, flow->mask, program, used_ns, &slot)) {
+        ebpf_slots_put_mask(f->slots, flow->mask);
         return -ENOSPC;
     }
     error = index_set(f, flow->hash, slot);
     if (error) {
-        slot_bury(f, slot, 0, now_ms);
+        ebpf_slots_bury(f->slots, slot, 0, now_ms);
         return error;
     }
     flow->slot = slot;
@@ -496,14 +291,14 @@ int ebpf_flows_put(struct ebpf_flows *f, dp_flow_id id, const struct flow_key *k
         return change(f, flow, key, program, now_ms);
     }
     flow = flow_get(f, id);
-    if (!mask_get(f, mask, &flow->mask)) {
+    if (!ebpf_slots_get_mask(f->slots, mask, &flow->mask)) {
         log_limited(LOG_LEVEL_INFO, "%d masks are the limit: more flows go the slow way", EBPF_MASKS_MAX);
         error = -ENOSPC;
     } else {
         flow->hash = ebpf_hash(key, mask, f->maps->config->seed, flow->mask);
         take_over(f, flow);
         if (flow->slot != NO_SLOT) {
-            f->mask_users[flow->mask]--; /* the slot has its own already */
+            ebpf_slots_put_mask(f->slots, flow->mask); /* the slot has its own already */
             return change(f, flow, key, program, now_ms);
         }
         error = enter(f, flow, key, program, (uint64_t)used_ms * 1000000, now_ms);
@@ -521,12 +316,12 @@ bool ebpf_flows_has(const struct ebpf_flows *f, dp_flow_id id)
 
 bool ebpf_flows_have_room(const struct ebpf_flows *f)
 {
-    uint32_t free_masks = 0;
+    return ebpf_slots_have_room(f->slots);
+}
 
-    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
-        free_masks += !f->mask_users[i];
-    }
-    return free_masks && f->n_free > EBPF_SLOTS_MAX / 16 && f->n_steps_used < EBPF_STEPS_POOL / 16 * 15;
+uint32_t ebpf_flows_leading_to(const struct ebpf_flows *f, uint32_t nexthop)
+{
+    return ebpf_slots_leading_to(f->slots, nexthop);
 }
 
 int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *ret_stats)
@@ -539,7 +334,7 @@ int ebpf_flows_get_stats(const struct ebpf_flows *f, dp_flow_id id, struct dp_fl
         return -ENOENT;
     }
     if (flow->slot != NO_SLOT) {
-        s = slot_stats(&f->maps->slots[flow->slot]);
+        s = ebpf_slot_stats(&f->maps->slots[flow->slot]);
     }
     stats_add(&s, &flow->before);
     *ret_stats = s;
@@ -554,7 +349,7 @@ int ebpf_flows_step(const struct ebpf_flows *f, dp_flow_id id, uint32_t i, struc
     if (!s || i >= s->n_steps) {
         return -ENOENT;
     }
-    *ret_step = *step_of(f, s, i);
+    *ret_step = *ebpf_slots_step(f->slots, s, i);
     return 0;
 }
 
@@ -593,17 +388,17 @@ static bool outputs_are_same(const struct ebpf_step *a, const struct ebpf_step *
 static bool still_outputs(const struct ebpf_flows *f, const struct ebpf_slot *was, uint32_t i,
                           const struct ebpf_slot *now)
 {
-    const struct ebpf_step *output = step_of(f, was, i);
+    const struct ebpf_step *output = ebpf_slots_step(f->slots, was, i);
     uint32_t k = 0; /* all changes before were made */
 
     for (uint32_t j = 0; j < now->n_steps; j++) {
-        const struct ebpf_step *step = step_of(f, now, j);
+        const struct ebpf_step *step = ebpf_slots_step(f->slots, now, j);
 
-        while (k < i && is_output(step_of(f, was, k))) {
+        while (k < i && is_output(ebpf_slots_step(f->slots, was, k))) {
             k++;
         }
         if (!is_output(step)) {
-            if (k == i || memcmp(step, step_of(f, was, k++), sizeof(*step)) != 0) {
+            if (k == i || memcmp(step, ebpf_slots_step(f->slots, was, k++), sizeof(*step)) != 0) {
                 return false;
             }
         } else if (k == i && outputs_are_same(step, output)) {
@@ -617,10 +412,11 @@ int ebpf_flows_output(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot, 
 {
     const struct ebpf_slot *was = slot_met(f, id, slot), *now = was ? slot_now(f, was) : NULL;
 
-    if (!now || i >= was->n_steps || !is_output(step_of(f, was, i)) || (now != was && !still_outputs(f, was, i, now))) {
+    if (!now || i >= was->n_steps || !is_output(ebpf_slots_step(f->slots, was, i)) ||
+        (now != was && !still_outputs(f, was, i, now))) {
         return -ENOENT;
     }
-    *ret_step = *step_of(f, was, i);
+    *ret_step = *ebpf_slots_step(f->slots, was, i);
     return 0;
 }
 
@@ -633,10 +429,10 @@ int ebpf_flows_options(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot,
     if (!s || i >= s->n_steps) {
         return -ENOENT;
     }
-    len = step_of(f, s, i)->u.tunnel.opts_len;
+    len = ebpf_slots_step(f->slots, s, i)->u.tunnel.opts_len;
     /* The steps with its options are the last ones before it; other outputs may stand between. */
     while (got < len && i-- > 0) {
-        const struct ebpf_step *step = step_of(f, s, i);
+        const struct ebpf_step *step = ebpf_slots_step(f->slots, s, i);
 
         if (step->op == EBPF_OP_OPTS && step->arg <= sizeof(opts) - EBPF_OPTS_STEP) {
             memcpy(opts + step->arg, step->u.opts, EBPF_OPTS_STEP);
@@ -657,7 +453,7 @@ int ebpf_flows_verify(const struct ebpf_flows *f, dp_flow_id id, const struct fl
     }
     s = &f->maps->slots[flow->slot];
     *ret_same = s->live && s->mask == flow->mask && !memcmp(&s->key, key, sizeof(*key)) &&
-                !memcmp(&f->maps->masks[flow->mask].mask, mask, sizeof(*mask)) && slot_does(f, s, program);
+                !memcmp(&f->maps->masks[flow->mask].mask, mask, sizeof(*mask)) && ebpf_slots_does(f->slots, s, program);
     return 0;
 }
 
@@ -682,19 +478,16 @@ int ebpf_flows_del(struct ebpf_flows *f, dp_flow_id id, struct dp_flow_stats *re
     return 0;
 }
 
-/* Takes what lives in the maps as orphans, if it is whole. */
-static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
+/* What lives in the maps, and is found there, goes on as an orphan. */
+static bool adopt_slot(void *f_, uint32_t index)
 {
+    struct ebpf_flows *f = f_;
     struct ebpf_maps *m = f->maps;
     struct ebpf_slot *s = &m->slots[index];
-    uint32_t more_n = s->n_steps > EBPF_STEPS_INLINE ? s->n_steps - EBPF_STEPS_INLINE : 0, found;
     struct orphan *o;
+    uint32_t found;
     uint64_t hash;
 
-    if (!s->live || s->mask >= EBPF_MASKS_MAX || !m->masks[s->mask].live || s->n_steps > EBPF_STEPS_MAX ||
-        (more_n && (s->more >= EBPF_STEPS_POOL || more_n > EBPF_STEPS_POOL - s->more))) {
-        return false;
-    }
     /* Options that fell out of the map have a number that may come to mean others. */
     if (f->opts && s->key.tunnel.opts_id && !ebpf_opts_has(f->opts, s->key.tunnel.opts_id)) {
         return false;
@@ -707,9 +500,6 @@ static bool adopt_slot(struct ebpf_flows *f, uint32_t index)
     o->hash = hash;
     o->slot = index;
     HASH_ADD(hh, f->orphans, hash, sizeof(o->hash), o);
-    f->mask_users[s->mask]++;
-    steps_mark(f, s->more, more_n, true);
-    count_nexthops(f, s, true);
     s->id = ORPHAN_ID | index;
     f->of_orphan[index] = true;
     return true;
@@ -719,20 +509,7 @@ static void adopt(struct ebpf_flows *f)
 {
     struct ebpf_maps *m = f->maps;
 
-    f->n_free = 0;
-    for (uint32_t i = EBPF_SLOTS_MAX; i-- > 0;) {
-        if (!adopt_slot(f, i)) {
-            if (m->slots[i].live) {
-                m->slots[i].live = 0;
-            }
-            f->free_slots[f->n_free++] = i;
-        }
-    }
-    for (uint32_t i = 0; i < EBPF_MASKS_MAX; i++) {
-        if (!f->mask_users[i] && m->masks[i].live) {
-            m->masks[i].live = 0;
-        }
-    }
+    ebpf_slots_adopt(f->slots, adopt_slot, f);
     /* What the index says of slots that are dead is overwritten or never matches; it is tidied here. */
     for (uint64_t key, next, *at = NULL; !bpf_map_get_next_key(m->flow_index_fd, at, &next); at = &key) {
         struct orphan *o;
@@ -755,15 +532,9 @@ struct ebpf_flows *ebpf_flows_new(struct ebpf_maps *maps, const struct ebpf_opts
 
     f->maps = maps;
     f->opts = opts;
-    f->free_slots = xcalloc(EBPF_SLOTS_MAX, sizeof(f->free_slots[0]));
-    f->steps_used = xcalloc(EBPF_STEPS_POOL / 64, sizeof(f->steps_used[0]));
+    f->slots = ebpf_slots_new(maps);
     if (maps->adopted) {
         adopt(f);
-        return f;
-    }
-    /* The lowest first: pages that are never used are never touched. */
-    for (uint32_t i = EBPF_SLOTS_MAX; i-- > 0;) {
-        f->free_slots[f->n_free++] = i;
     }
     return f;
 }
@@ -777,7 +548,7 @@ void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *f, void (*fn)(void
         const struct ebpf_slot *s = &f->maps->slots[o->slot];
 
         for (uint32_t i = 0; i < s->n_steps; i++) {
-            fn(aux, step_of(f, s, i));
+            fn(aux, ebpf_slots_step(f->slots, s, i));
         }
     }
 }
@@ -786,7 +557,6 @@ void ebpf_flows_free(struct ebpf_flows *f)
 {
     struct flow *flow, *next;
     struct orphan *o, *next_o;
-    struct dead *d, *next_dead;
 
     if (!f) {
         return;
@@ -798,10 +568,6 @@ void ebpf_flows_free(struct ebpf_flows *f)
         HASH_DEL(f->by_id, flow);
         free(flow);
     }
-    DL_FOREACH_SAFE(f->dead, d, next_dead) {
-        free(d);
-    }
-    free(f->free_slots);
-    free(f->steps_used);
+    ebpf_slots_free(f->slots);
     free(f);
 }

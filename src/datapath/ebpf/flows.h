@@ -2,12 +2,11 @@
 #ifndef WARREN_DATAPATH_EBPF_FLOWS_H
 #define WARREN_DATAPATH_EBPF_FLOWS_H
 /*
- * Megaflows in the maps: giving out masks, slots and steps, the index, counters.
+ * Megaflows in the maps: who is in which slot (slots.h), the index by which programs find it, counters.
  *
  * A flow whose actions change gets a new slot; its counters are carried over when the old one has come out of
  * quarantine and nobody can count in it any more. Flows that a process before left in adopted maps go on as orphans;
- * one that is put again with the same key and mask is taken over in place. Slots and steps that were given back rest
- * for EBPF_QUARANTINE_MS.
+ * one that is put again with the same key and mask is taken over in place.
  */
 #include "datapath/ebpf/compile.h"
 #include "datapath/ebpf/loader.h"
@@ -55,11 +54,6 @@ void ebpf_flows_next_orphan(struct ebpf_flows *flows, uint32_t at, bool drop, in
 void ebpf_flows_drop_orphans_of(struct ebpf_flows *flows, uint32_t number, bool alone, int64_t now_ms);
 void ebpf_flows_for_each_orphan_step(const struct ebpf_flows *flows,
                                      void (*fn)(void *aux, const struct ebpf_step *step), void *aux);
-/* STEP is an output by a tunnel. */
-static inline bool ebpf_step_is_tunnel(const struct ebpf_step *step)
-{
-    return step->op == EBPF_OP_TUNNEL || (step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL);
-}
 /* How many steps, orphans' and those in quarantine too, use the next-hop cache entries from NEXTHOP on. */
 uint32_t ebpf_flows_leading_to(const struct ebpf_flows *flows, uint32_t nexthop);
 /* Ends quarantines; call it about once a second. */
