@@ -807,6 +807,11 @@ int bridge_packet_out_begin(struct bridge *br, const void *data, size_t len, ofp
                                  .actions = po->actions,
                                  .actions_len = actions_len},
               &po->out);
+    if (po->out.failed) { /* its sender hears what others' packets are only counted for */
+        br->sw->drops[po->out.drop]++;
+        bridge_packet_out_end(po, false);
+        return OFERR_FLOW_MOD_UNKNOWN;
+    }
     *ret = po;
     return 0;
 }
@@ -817,6 +822,7 @@ int bridge_packet_out_end(struct packet_out *po, bool send)
     int error = 0;
 
     if (send) {
+        xlate_packet_ins_send(&po->out);
         xlate_effects_run(out->effects, out->n_effects, 1, po->packet->len, 0, time_mono_ms());
         if (out->actions_len) {
             error = dp_execute(po->br->sw->dp, po->packet, (const struct dp_action *)(const void *)out->actions,

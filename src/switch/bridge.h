@@ -391,11 +391,11 @@ static inline bool vlan_config_equal(const struct vlan_config *a, const struct v
 
 /* Sends PACKET (the caller's) through ACTIONS as if it had come in by IN_PORT (may be OFPP_CONTROLLER, OFPP_LOCAL or
  * OFPP_ANY for none), with the PIPELINE's fields as that says (NULL: all zero). Output to OFPP_TABLE looks it up from
- * table 0. 0, OFERR_BAD_PORT, or a negative errno of the datapath. */
+ * table 0. 0, an OFERR, or a negative errno of the datapath. */
 int bridge_packet_out(struct bridge *br, const struct packet *packet, ofp_port_t in_port, const struct match *pipeline,
                       const void *actions, size_t actions_len);
-/* The same in two halves, for bundles: what tables say of the packet at this moment (packet_ins come from within), and
- * sending it, or not. The second frees PO. */
+/* The same in two halves, for bundles: what tables say of the packet at this moment, and sending it (and packet_ins
+ * of it), or not. OFERR_FLOW_MOD_UNKNOWN: it hit a limit, as resubmits have one. The second frees PO. */
 struct packet_out;
 int bridge_packet_out_begin(struct bridge *br, const void *data, size_t len, ofp_port_t in_port,
                             const struct match *pipeline, const void *actions, size_t actions_len,

@@ -382,6 +382,7 @@ void megaflow_upcall(void *aux, const struct dp_upcall *upcall)
                                  .metered = upcall->reason == DP_UPCALL_SLOW,
                                  .now = now},
               &out);
+    xlate_packet_ins_send(&out);
     /* A packet that came up by DP_ACTION_SLOW was counted by its megaflow, as far as that knows its way. */
     counted = upcall->reason == DP_UPCALL_MISS ? 0 : out.n_common;
     xlate_effects_run(out.effects + counted, out.n_effects - counted, 1, upcall->packet->len,

@@ -583,6 +583,8 @@ static void finish(struct xlate_ctx *x)
     if (x->failed) { /* half of what the flows say is not what they say; others may fare better */
         x->n_outputs = 0;
         x->metered = false;
+        xlate_packet_ins_drop(out);
+        out->failed = true;
         out->slow = out->slow_action = x->asked = out->parted;
     }
     if (!x->n_outputs && (!out->slow || x->asked)) {
@@ -718,6 +720,7 @@ static void effects_clear(struct xlate_effect *effects, size_t n)
 void xlate_out_done(struct xlate_out *out)
 {
     effects_clear(out->effects, out->n_effects);
+    xlate_packet_ins_drop(out);
     if (out->sw) {
         give_scratch(out->sw, out);
     }

@@ -14,8 +14,9 @@
  *
  * Side effects of a walk (counters, learned MACs and flows, patch and tunnel port counters) are recorded as a list of
  * effects that megaflow.c replays with the counters of each later packet; only packet-ins need the packet itself, and
- * turn the megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect. Where contents
- * decide that no key tells, the way parts: the effects before are common, those behind are the packet's own.
+ * turn the megaflow into DP_ACTION_SLOW. A walk for revalidation passes no packet and runs no effect. One that hits a
+ * limit ends in a drop, whatever it had output or sent to controllers; what it counted and learned stays. Where
+ * contents decide that no key tells, the way parts: the effects before are common, those behind are the packet's own.
  *
  * Invariants: the mask covers in_port, eth_type and the outer VLAN tag always; the list is never empty (a drop says
  * why); a rule, port or action list named in the effects is held by a reference.
@@ -45,6 +46,7 @@ enum xlate_effect_type {
 
 struct group;
 struct group_bucket;
+struct xlate_packet_in;
 
 /* Megaflows keep lists of these, so they are small: what types do not share lies in the same place. */
 struct xlate_effect {
@@ -78,8 +80,8 @@ struct xlate_in {
     struct switch_ *sw;
     const struct flow_key *key; /* of the packet, or of the megaflow (masked) */
     struct packet *packet;      /* for packet-ins; NULL: none are sent */
-    bool effects;               /* run packet-ins now (the recorded effects are the caller's to run) */
-    bool metered;               /* it has been through the meters that stand before the first packet-in */
+    bool effects; /* learn flows now and make packet-ins (these and the effects are the caller's to run) */
+    bool metered; /* it has been through the meters that stand before the first packet-in */
     int64_t now;
     struct strbuf *trace; /* NULL, or gets the walk in words, as ofproto/trace shows it */
     /* packet_out and trace: start here instead of where the key came in. */
@@ -101,8 +103,10 @@ struct xlate_out {
     size_t n_common;                         /* effects up to there, which all packets under the mask have */
     uint32_t slow_meters[XLATE_SLOW_METERS]; /* the datapath's meters that stand before the first packet-in */
     unsigned int n_slow_meters;
-    enum drop_reason drop; /* not NONE: ACTIONS is this drop */
-    struct bridge *bridge; /* where the packet came in; NULL: nowhere (unknown port) */
+    enum drop_reason drop;              /* not NONE: ACTIONS is this drop */
+    bool failed;                        /* DROP is of a limit that was hit: nothing of the packet's way counts */
+    struct xlate_packet_in *packet_ins; /* to send when the walk is carried out; owned */
+    struct bridge *bridge;              /* where the packet came in; NULL: nowhere (unknown port) */
     struct xlate_effect *effects;
     size_t n_effects, effects_allocated;
     /* What the answer depends on, beyond what makes a switch_changed(): when one of these counters goes beyond the
@@ -118,6 +122,8 @@ int xlate_supports(const void *actions, size_t len);
 /* Never fails: what cannot be carried out is a drop with its reason. */
 void translate(const struct xlate_in *in, struct xlate_out *ret);
 void xlate_out_done(struct xlate_out *out);
+/* To the controllers with what the walk sends them. Once; xlate_out_done() takes back what was not sent. */
+void xlate_packet_ins_send(struct xlate_out *out);
 /* Frees the lists that translations of SW use again and again. */
 void xlate_scratch_destroy(struct switch_ *sw);
 /* Replays effects for traffic of PACKETS, BYTES and OR of TCP_FLAGS last seen at USED_MS. */

@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "packet/edit.h"
 #include "packet/tunnel_opts.h"
-#include "switch/meter_table.h"
 #include "switch/translate_private.h"
 
 LOG_MODULE("translate");
@@ -571,29 +570,6 @@ struct packet *xlate_present_packet(struct xlate_ctx *x)
     return p;
 }
 
-static void send_packet_in(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
-{
-    const struct bridge_hooks *h = &x->s.br->hooks;
-    _cleanup_(packet_freep) struct packet *p = xlate_present_packet(x);
-    struct packet_in_info info = {
-        .packet = p,
-        .flow = &x->s.flow,
-        .reason = reason,
-        .table = x->s.table,
-        .cookie = x->s.rule                        ? x->s.rule->cookie
-                  : x->why == PACKET_IN_ACTION_SET ? x->cookie
-                                                   : UINT64_MAX,
-        .max_len = c->max_len,
-        .controller_id = c->controller_id,
-        .userdata = c->userdata_len ? c->userdata : NULL,
-        .userdata_len = c->userdata_len,
-    };
-
-    if (p) {
-        h->packet_in(h->aux, x->s.br, &info);
-    }
-}
-
 /* Of a super-packet, the length that its segments will have. */
 static size_t wire_length(const struct packet *p)
 {
@@ -612,45 +588,4 @@ void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_l
     p = xlate_present_packet(x);
     v = field_value_from_u64(p && wire_length(p) > c->pkt_len);
     xlate_write_subfield(x, &c->dst, &v);
-}
-
-static bool in_table_miss(const struct xlate_ctx *x)
-{
-    return x->why == PACKET_IN_ACTION && x->s.rule && rule_is_table_miss(x->s.rule);
-}
-
-enum packet_in_reason xlate_output_reason(const struct xlate_ctx *x)
-{
-    return in_table_miss(x) ? PACKET_IN_NO_MATCH : x->why;
-}
-
-enum packet_in_reason xlate_said_reason(const struct xlate_ctx *x, const struct ofpact_controller *c)
-{
-    switch (c->reason) {
-    case PACKET_IN_NO_MATCH:
-        return PACKET_IN_SAID_NO_MATCH;
-    case PACKET_IN_INVALID_TTL:
-    case PACKET_IN_ACTION_SET:
-    case PACKET_IN_GROUP:
-    case PACKET_IN_PACKET_OUT:
-        return (enum packet_in_reason)c->reason;
-    default: /* ACTION, and numbers that nobody knows */
-        return in_table_miss(x) ? PACKET_IN_NO_MATCH : PACKET_IN_ACTION;
-    }
-}
-
-void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason)
-{
-    if (!x->s.br->hooks.packet_in || (x->s.in_port && x->s.in_port->config & PORT_CONFIG_NO_PACKET_IN)) {
-        xlate_note_drop(x, DROP_CONTROLLER_NONE);
-        return;
-    }
-    /* The controller may look at everything, but each packet goes up anyway: the mask need not grow. */
-    xlate_commit(x);
-    x->out->slow = true;
-    x->out->slow_action = x->asked = false;
-    xlate_trace(x, "sending packet to the controller");
-    if (x->in->effects && x->in->packet && meter_admits_packet_in(x->s.br, c->meter_id, x->in->packet->len)) {
-        send_packet_in(x, c, reason);
-    }
 }

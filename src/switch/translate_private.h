@@ -3,9 +3,9 @@
 #define WARREN_SWITCH_TRANSLATE_PRIVATE_H
 /*
  * What the parts of the translation share: the state of a walk. translate.c walks tables, translate_action.c changes
- * fields, translate_output.c commits header changes and outputs, normal.c and normal_mcast.c are the learning bridge,
- * translate_mirror.c makes mirrors' copies, translate_group.c runs groups and meters, translate_mpls.c,
- * translate_stack.c and translate_pick.c are actions' jobs, learn.c makes learned flows.
+ * fields, translate_output.c commits header changes and outputs, translate_controller.c sends to controllers, normal.c
+ * and normal_mcast.c are the learning bridge, translate_mirror.c makes mirrors' copies, translate_group.c runs groups
+ * and meters, translate_mpls.c, translate_stack.c and translate_pick.c are actions' jobs, learn.c makes learned flows.
  */
 #include "switch/translate.h"
 
@@ -153,12 +153,15 @@ bool xlate_output_port(struct xlate_ctx *x, struct port *port, bool to_in_port);
 struct packet *xlate_present_packet(struct xlate_ctx *x);
 void xlate_output_trunc(struct xlate_ctx *x, const struct ofpact_output_trunc *out);
 void xlate_check_pkt_larger(struct xlate_ctx *x, const struct ofpact_check_pkt_larger *c);
+void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
+/* translate_controller.c */
 /* Why "output:CONTROLLER" sends a packet up: by where in the walk it stands. */
 enum packet_in_reason xlate_output_reason(const struct xlate_ctx *x);
 /* And why C does: it says so itself; ACTION of a table-miss flow is NO_MATCH. */
 enum packet_in_reason xlate_said_reason(const struct xlate_ctx *x, const struct ofpact_controller *c);
 void xlate_controller(struct xlate_ctx *x, const struct ofpact_controller *c, enum packet_in_reason reason);
-void *xlate_put_action(struct xlate_out *out, enum dp_action_type type, size_t size);
+/* Nobody hears of them. */
+void xlate_packet_ins_drop(struct xlate_out *out);
 
 /* normal.c */
 void xlate_normal(struct xlate_ctx *x);

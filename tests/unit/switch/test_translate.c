@@ -270,6 +270,8 @@ struct seen {
     uint8_t dst5;
     enum packet_in_reason reason;
     uint32_t in_port;
+    table_id_t table;
+    __be64 cookie;
 };
 
 static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct packet_in_info *info)
@@ -280,6 +282,8 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
     s->dst5 = info->packet->data[5];
     s->reason = info->reason;
     s->in_port = ofp_port_u32(info->flow->in_port);
+    s->table = info->table;
+    s->cookie = info->cookie;
 }
 
 static void test_controller(void **state)
@@ -312,6 +316,97 @@ static void test_packet_out(void **state)
     env_flow(e->br, "in_port=2,actions=output:3");
     assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), NULL, &table, sizeof table), 0);
     assert_string_equal(fake_take_executed(e->sw), "3");
+    packet_free(p);
+}
+
+/* Nothing of a walk that hits a limit is carried out: no controller sees what was sent to it before. */
+static void test_limit_takes_packet_ins_back(void **state)
+{
+    struct env *e = *state;
+    struct seen seen = {0};
+    const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
+
+    bridge_set_hooks(e->br, &hooks);
+    env_flow(e->br, "table=1,actions=output:2,controller,resubmit(,1)");
+    assert_string_equal(run(e, FLOWS("actions=controller,output:3,resubmit(,1)")), "drop(resubmit_depth)");
+    assert_int_equal(seen.n, 0);
+    env_flow(e->br, "table=1,actions=output:2,controller");
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3,2");
+    assert_int_equal(seen.n, 2);
+}
+
+static void resubmit_list(struct ofpacts *list, table_id_t table)
+{
+    struct ofpact_resubmit *r = ofpact_put(list, OFPACT_RESUBMIT, sizeof *r);
+
+    r->in_port = OFPP_IN_PORT;
+    r->table = table;
+}
+
+/* Who sends such a packet hears that it went nowhere. */
+static void test_packet_out_to_the_limit(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    struct seen seen = {0};
+    const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
+    struct ofpacts list = {0};
+
+    bridge_set_hooks(e->br, &hooks);
+    resubmit_list(&list, 1);
+    env_flow(e->br, "table=1,actions=output:2,controller,resubmit(,1)");
+    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), NULL, list.data, list.len), OFERR_FLOW_MOD_UNKNOWN);
+    assert_string_equal(fake_take_executed(e->sw), "");
+    assert_int_equal(seen.n, 0);
+    assert_int_equal(e->sw->drops[DROP_RESUBMIT_DEPTH], 1);
+    assert_int_equal(env_rule(e->br, "table=1,actions=drop")->packets, 0);
+    ofpacts_done(&list);
+    packet_free(p);
+}
+
+/* One that a bundle takes back was never there. */
+static void test_packet_out_taken_back(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    struct seen seen = {0};
+    const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
+    struct ofpacts list = {0};
+    struct packet_out *po;
+
+    bridge_set_hooks(e->br, &hooks);
+    resubmit_list(&list, 1);
+    env_flow(e->br, "table=1,actions=controller");
+    for (unsigned int send = 0; send < 2; send++) {
+        assert_int_equal(bridge_packet_out_begin(e->br, p->data, p->len, ofp_port(2), NULL, list.data, list.len, &po),
+                         0);
+        assert_int_equal(seen.n, 0);
+        assert_int_equal(bridge_packet_out_end(po, send), 0);
+        assert_int_equal(seen.n, send);
+    }
+    ofpacts_done(&list);
+    packet_free(p);
+}
+
+/* A packet_out's actions stand before all tables, and so does the set that they leave (as Open vSwitch tells it). */
+static void test_packet_out_action_set(void **state)
+{
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+    struct seen seen = {.table = 9};
+    const struct bridge_hooks hooks = {.packet_in = on_packet_in, .aux = &seen};
+    struct ofpacts list = {0};
+
+    bridge_set_hooks(e->br, &hooks);
+    resubmit_list(&list, 5);
+    env_flow(e->br, "table=5,cookie=5,actions=write_actions(output:CONTROLLER)");
+    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(2), NULL, list.data, list.len), 0);
+    assert_int_equal(seen.n, 1);
+    assert_int_equal(seen.reason, PACKET_IN_PACKET_OUT);
+    assert_int_equal(seen.table, 0);
+    assert_true(seen.cookie == UINT64_MAX);
+    ofpacts_done(&list);
     packet_free(p);
 }
 
@@ -355,6 +450,10 @@ int main(void)
         T(test_controller),
         T(test_packet_out),
         T(test_packet_out_of_no_actions),
+        T(test_limit_takes_packet_ins_back),
+        T(test_packet_out_to_the_limit),
+        T(test_packet_out_taken_back),
+        T(test_packet_out_action_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
