@@ -140,10 +140,11 @@ static void world_devices(void)
         "ip neigh add fd00::2 lladdr 02:00:00:00:00:02 dev und0");
 }
 
-/* False: BPF is not permitted. */
-static bool world_new(struct world *w, const char *class)
+/* 0, or why its datapath cannot be opened. */
+static int world_new(struct world *w, const char *class)
 {
     struct dp_callbacks callbacks = {.upcall = on_upcall, .sample = on_sample, .aux = w};
+    int error;
 
     assert_true(netns_enter());
     w->class = class;
@@ -151,8 +152,9 @@ static bool world_new(struct world *w, const char *class)
     assert_true(w->netns >= 0);
     world_devices();
     w->base = event_base_new();
-    if (dp_open(class, w->base, &callbacks, &w->dp)) {
-        return false;
+    error = dp_open(class, w->base, &callbacks, &w->dp);
+    if (error) {
+        return error;
     }
     w->is_fast = dp_has_fast_path(w->dp);
     port_add(w, PORT_IN, &(struct dp_port_spec){.kind = DP_PORT_SYSTEM, .name = "in0"});
@@ -167,7 +169,7 @@ static bool world_new(struct world *w, const char *class)
     w->out = model_socket("out1");
     w->out2 = model_socket("out3");
     w->underlay = model_socket("und1");
-    return true;
+    return 0;
 }
 
 static void world_free(struct world *w)

@@ -5,6 +5,7 @@
  * The test's own network: the process moves to a new network namespace, which goes with it, so nothing of the machine
  * is touched. Without the privilege netns_enter() says false, and the test skips.
  */
+#include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +14,13 @@
 static inline bool netns_enter(void)
 {
     return !unshare(CLONE_NEWNET) && !system("ip link set lo up");
+}
+
+/* May a test skip for ERROR of a datapath or of the programs' load? A refusal of the verifier is none of a permission.
+ */
+static inline bool netns_may_skip(int error)
+{
+    return error == -EPERM || error == -EOPNOTSUPP;
 }
 
 /* Runs a shell command, which must succeed. */
