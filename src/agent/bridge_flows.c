@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "agent/agent.h"
+#include "base/eth_addr.h"
 #include "base/log.h"
 #include "openflow/client.h"
 
@@ -173,7 +174,10 @@ void bridge_flows_announce(struct bridge_flows *b, uint32_t ofport, const char *
     uint8_t frame[FRAME_LEN] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     uint8_t *src = frame + 6, *sha = src + 6 + sizeof header, *tha = sha + 6 + 4;
 
-    if (sscanf(mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &src[0], &src[1], &src[2], &src[3], &src[4], &src[5]) == 6) {
+    struct eth_addr addr;
+
+    if (!eth_addr_parse(mac, &addr)) {
+        memcpy(src, addr.a, 6);
         memcpy(src + 6, header, sizeof header);
         memcpy(sha, src, 6);
         memcpy(tha, src, 6);

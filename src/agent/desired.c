@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/eth_addr.h"
 #include "packet/tunnel.h"
 
 enum {
@@ -30,13 +31,13 @@ static bool is_ipv6(const char *ip)
 /* The link-local address that a guest derives from its MAC (RFC 4291, appendix A). */
 static int link_local(const char *mac, char ret[INET6_ADDRSTRLEN])
 {
-    unsigned int m[6];
+    struct eth_addr addr;
+    const uint8_t *m = addr.a;
 
-    if (sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5]) != 6) {
+    if (eth_addr_parse(mac, &addr)) {
         return -EINVAL;
     }
-    struct in6_addr a = {{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)(m[0] ^ 2), (uint8_t)m[1], (uint8_t)m[2], 0xff, 0xfe,
-                           (uint8_t)m[3], (uint8_t)m[4], (uint8_t)m[5]}}};
+    struct in6_addr a = {{{0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]}}};
     return inet_ntop(AF_INET6, &a, ret, INET6_ADDRSTRLEN) ? 0 : -errno;
 }
 

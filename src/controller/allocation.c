@@ -119,8 +119,9 @@ bool prefix_is_reserved(const struct prefix *p, const struct ip *ip)
     return ip_equal(ip, &p->first) || (ip->version == 4 && ip_equal(ip, &last));
 }
 
-struct ip prefix_eui64(const struct prefix *p, const uint8_t mac[6])
+struct ip prefix_eui64(const struct prefix *p, const struct eth_addr *addr)
 {
+    const uint8_t *mac = addr->a;
     uint64_t id = (uint64_t)(mac[0] ^ 2) << 56 | (uint64_t)mac[1] << 48 | (uint64_t)mac[2] << 40 |
                   (uint64_t)0xfffe << 24 | (uint64_t)mac[3] << 16 | (uint64_t)mac[4] << 8 | mac[5];
 
@@ -171,44 +172,11 @@ size_t default_pools(const struct prefix *p, const struct ip *gateway, struct ip
 
 /* ---- MACs ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-int mac_parse(const char *s, uint8_t ret[6])
-{
-    uint8_t mac[6];
-
-    if (strlen(s) != MAC_STR_LEN) {
-        return -EINVAL;
-    }
-    for (int i = 0; i < 6; i++, s += 3) {
-        int high = hex_digit(s[0]), low = hex_digit(s[1]);
-
-        if (high < 0 || low < 0 || (i < 5 && s[2] != ':' && s[2] != '-')) {
-            return -EINVAL;
-        }
-        mac[i] = (uint8_t)(high << 4 | low);
-    }
-    memcpy(ret, mac, sizeof mac);
-    return 0;
-}
-
-const char *mac_format(const uint8_t mac[6], char buf[MAC_STR_LEN + 1])
-{
-    snprintf(buf, MAC_STR_LEN + 1, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
-    return buf;
-}
-
-void choose_mac(const struct chooser *c, uint8_t ret[6])
+void choose_mac(const struct chooser *c, struct eth_addr *ret)
 {
     uint64_t dice = c->random(c->arg);
 
-    memcpy(ret, (const uint8_t[]){0xfa, 0x16, 0x3e, (uint8_t)(dice >> 16), (uint8_t)(dice >> 8), (uint8_t)dice}, 6);
+    *ret = (struct eth_addr){{0xfa, 0x16, 0x3e, (uint8_t)(dice >> 16), (uint8_t)(dice >> 8), (uint8_t)dice}};
 }
 
 /* ---- choosing among ranges ---- */

@@ -12,6 +12,7 @@
  */
 #include <arpa/inet.h>
 
+#include "base/eth_addr.h"
 #include "base/util.h"
 
 __extension__ typedef unsigned __int128 ip_number_t;
@@ -31,7 +32,6 @@ struct ip_range {
 };
 
 #define PREFIX_STR_LEN (INET6_ADDRSTRLEN + 4)
-#define MAC_STR_LEN 17
 
 int ip_parse(const char *s, struct ip *ret);
 /* Returns BUF: the canonical text (RFC 5952 for IPv6). */
@@ -53,16 +53,12 @@ bool prefix_overlaps(const struct prefix *a, const struct prefix *b);
  * neither). */
 bool prefix_is_reserved(const struct prefix *p, const struct ip *ip);
 /* The address that an interface with MAC gives itself in a /64 (RFC 4291, appendix A). */
-struct ip prefix_eui64(const struct prefix *p, const uint8_t mac[6]);
+struct ip prefix_eui64(const struct prefix *p, const struct eth_addr *mac);
 
 /* "FIRST-LAST" */
 int ip_range_parse(const char *s, struct ip_range *ret);
 /* All host addresses of P but GATEWAY (NULL for none): up to two ranges in RET; how many. */
 size_t default_pools(const struct prefix *p, const struct ip *gateway, struct ip_range ret[2]);
-
-/* Six groups of two hexadecimal digits parted by ':' (or '-'). */
-int mac_parse(const char *s, uint8_t ret[6]);
-const char *mac_format(const uint8_t mac[6], char buf[MAC_STR_LEN + 1]);
 
 /* Where a choice is still open. */
 struct chooser {
@@ -103,6 +99,6 @@ int vni_ranges_parse(const char *s, struct vni_ranges *ret, char **ret_error);
 int choose_vni(const struct vni_ranges *r, enum network_type t, const struct chooser *c, uint32_t *ret);
 
 /* A random MAC in OpenStack's usual range fa:16:3e:…. */
-void choose_mac(const struct chooser *c, uint8_t ret[6]);
+void choose_mac(const struct chooser *c, struct eth_addr *ret);
 
 #endif

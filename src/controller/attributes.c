@@ -122,11 +122,12 @@ static json_t *check_int(const struct attribute *a, const json_t *value, struct 
 
 static json_t *check_text(enum attribute_type type, const json_t *value, struct strbuf *why)
 {
+    static const struct eth_addr none;
     const char *s = json_string_value(value);
     struct uuid uuid;
     struct ip ip;
     struct prefix prefix;
-    uint8_t mac[6];
+    struct eth_addr mac;
 
     if (s && type == ATTR_UUID && !uuid_parse(s, &uuid)) {
         return json_string(UUID_STR(&uuid));
@@ -137,8 +138,9 @@ static json_t *check_text(enum attribute_type type, const json_t *value, struct 
     if (s && type == ATTR_CIDR && !prefix_parse(s, &prefix)) {
         return json_string(PREFIX_STR(&prefix));
     }
-    if (s && type == ATTR_MAC && !mac_parse(s, mac) && !(mac[0] & 1) && memcmp(mac, "\0\0\0\0\0", 6) != 0) {
-        return json_string(mac_format(mac, (char[MAC_STR_LEN + 1]){0}));
+    if (s && type == ATTR_MAC && !eth_addr_parse(s, &mac) && !eth_addr_is_group(&mac) &&
+        memcmp(&mac, &none, sizeof mac) != 0) {
+        return json_string(ETH_ADDR_STR(&mac));
     }
     attribute_show(value, why);
     strbuf_add(why, type == ATTR_UUID  ? " is not a valid UUID."

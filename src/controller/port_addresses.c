@@ -74,12 +74,12 @@ json_t *port_pairs_check(const json_t *value, struct strbuf *why)
         const json_t *mac_text = json_object_get(item, "mac_address");
         struct prefix prefix;
         struct ip ip;
-        uint8_t mac[6];
+        struct eth_addr mac;
         bool is_ip = address && !ip_parse(address, &ip),
              is_prefix = address && !is_ip && !prefix_parse(address, &prefix);
 
         if (!only_keys(item, "ip_address", "mac_address") || !(is_ip || is_prefix) ||
-            (mac_text && (!json_is_string(mac_text) || mac_parse(json_string_value(mac_text), mac)))) {
+            (mac_text && (!json_is_string(mac_text) || eth_addr_parse(json_string_value(mac_text), &mac)))) {
             attribute_show(item, why);
             strbuf_add(why, " is not an object of an ip_address (or CIDR) and perhaps a mac_address.");
             json_decref(list);
@@ -87,7 +87,7 @@ json_t *port_pairs_check(const json_t *value, struct strbuf *why)
         }
         json_t *pair = json_pack("{s:s}", "ip_address", is_ip ? IP_STR(&ip) : PREFIX_STR(&prefix));
         if (mac_text) {
-            json_object_set_new(pair, "mac_address", json_string(mac_format(mac, (char[MAC_STR_LEN + 1]){0})));
+            json_object_set_new(pair, "mac_address", json_string(ETH_ADDR_STR(&mac)));
         }
         json_array_append_new(list, pair);
     }
@@ -109,7 +109,7 @@ bool port_is_dhcp(const char *device_owner)
 struct chosen_for {
     struct call *call;
     const char *network_id, *port_id;
-    const uint8_t *mac;
+    const struct eth_addr *mac;
     bool router;
     struct port_addresses *out;
 };

@@ -29,7 +29,7 @@ void port_remove(struct ovsdb_txn *txn, const struct ovsdb_row *row);
 /* Whose addresses are chosen: its present ones (if any) it may keep. */
 struct port_asking {
     const char *network_id, *id, *device_owner;
-    const uint8_t *mac;
+    const struct eth_addr *mac;
 };
 /* FIXED_IPS is checked (port_fixed_ips_check()); NULL for what the network's subnets suggest. False after having
  * answered. */

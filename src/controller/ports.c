@@ -136,20 +136,21 @@ static void mac_in_use(struct call *c, const char *network_id, const char *mac)
 }
 
 /* The MAC that ITEM names, or a random one; false after having answered. PORT_ID: whose it may be already. */
-static bool port_mac(struct call *c, const char *network_id, const char *port_id, const json_t *item, uint8_t ret[6])
+static bool port_mac(struct call *c, const char *network_id, const char *port_id, const json_t *item,
+                     struct eth_addr *ret)
 {
     const char *wanted = json_string_value(json_object_get(item, "mac_address"));
     struct chooser chooser = {system_random, NULL, 0, NULL};
 
     for (int tries = 0; tries < 100; tries++) {
-        char text[MAC_STR_LEN + 1];
+        char text[ETH_ADDR_STR_LEN + 1];
 
         if (wanted) {
-            mac_parse(wanted, ret);
+            eth_addr_parse(wanted, ret);
         } else {
             choose_mac(&chooser, ret);
         }
-        _cleanup_free_ char *key = xasprintf("%s/%s", network_id, mac_format(ret, text));
+        _cleanup_free_ char *key = xasprintf("%s/%s", network_id, eth_addr_format(ret, text));
         const struct ovsdb_row *other = store_row(c->api->store, STORE_PORT_MAC, key);
         if ((!other || !strcmp(store_string(other, "id"), port_id)) && call_choose(c, key)) {
             return true;
@@ -192,16 +193,16 @@ static void set_pairs(json_t *values, const json_t *pairs, const char *port_mac_
 }
 
 /* No pair twice, and one without a MAC has the port's, MAC. False after having answered. */
-static bool check_pairs(struct call *c, const json_t *item, const uint8_t mac[6])
+static bool check_pairs(struct call *c, const json_t *item, const struct eth_addr *mac)
 {
     const json_t *pairs = json_object_get(item, "allowed_address_pairs"), *pair;
     json_t *seen = json_object();
-    char own[MAC_STR_LEN + 1];
+    char own[ETH_ADDR_STR_LEN + 1];
     size_t i;
 
     json_array_foreach(pairs, i, pair) {
         const char *named = json_string_value(json_object_get(pair, "mac_address"));
-        const char *with = named ? named : mac_format(mac, own);
+        const char *with = named ? named : eth_addr_format(mac, own);
         const char *ip = json_string_value(json_object_get(pair, "ip_address"));
         _cleanup_free_ char *key = xasprintf("%s,%s", with, ip);
 
@@ -267,21 +268,21 @@ static bool create_one(struct call *c, struct ovsdb_txn *txn, size_t i)
     const char *network_id = json_string_value(json_object_get(item, "network_id"));
     const struct ovsdb_row *network = store_row(c->api->store, STORE_NETWORK_ID, network_id);
     struct port_addresses addresses;
-    char name[32], mac_text[MAC_STR_LEN + 1];
-    uint8_t mac[6];
+    char name[32], mac_text[ETH_ADDR_STR_LEN + 1];
+    struct eth_addr mac;
 
     if (!network) {
         call_not_found(c, "Network", network_id);
         return false;
     }
-    struct port_asking asking = {network_id, id, json_string_value(json_object_get(item, "device_owner")), mac};
-    if (!check_security_groups(c, item) || !port_mac(c, network_id, id, item, mac) || !check_pairs(c, item, mac) ||
+    struct port_asking asking = {network_id, id, json_string_value(json_object_get(item, "device_owner")), &mac};
+    if (!check_security_groups(c, item) || !port_mac(c, network_id, id, item, &mac) || !check_pairs(c, item, &mac) ||
         !port_addresses_choose(c, &asking, json_object_get(item, "fixed_ips"), &addresses)) {
         return false;
     }
     wait_for_subnets(c, txn, network);
     snprintf(name, sizeof name, "port%zu", i);
-    mac_format(mac, mac_text);
+    eth_addr_format(&mac, mac_text);
     json_t *values = ovsdb_txn_insert(txn, "Port", name);
     call_set_common(c, values, item, 1);
     set_values(values, item, mac_text);
@@ -325,12 +326,12 @@ static void create(struct call *c)
 }
 
 /* The port's MAC after the change; false after having answered. */
-static bool mac_after(struct call *c, const struct ovsdb_row *row, const json_t *item, uint8_t ret[6])
+static bool mac_after(struct call *c, const struct ovsdb_row *row, const json_t *item, struct eth_addr *ret)
 {
     if (json_object_get(item, "mac_address")) {
         return port_mac(c, store_string(row, "network_id"), store_string(row, "id"), item, ret);
     }
-    if (mac_parse(store_string(row, "mac"), ret)) {
+    if (eth_addr_parse(store_string(row, "mac"), ret)) {
         call_error(c, 500, "DatabaseError", "The port's MAC in the database is damaged");
         return false;
     }
@@ -357,14 +358,14 @@ static void update(struct call *c, const struct ovsdb_row *row)
     const char *owner = json_string_value(json_object_get(item, "device_owner"));
     json_t *fixed_ips = json_incref(json_object_get(item, "fixed_ips"));
     struct port_addresses addresses;
-    char mac_text[MAC_STR_LEN + 1];
-    uint8_t mac[6];
+    char mac_text[ETH_ADDR_STR_LEN + 1];
+    struct eth_addr mac;
 
-    if (!check_security_groups(c, item) || !mac_after(c, row, item, mac) || !check_pairs(c, item, mac)) {
+    if (!check_security_groups(c, item) || !mac_after(c, row, item, &mac) || !check_pairs(c, item, &mac)) {
         json_decref(fixed_ips);
         return;
     }
-    struct port_asking asking = {network_id, id, owner ? owner : store_string(row, "device_owner"), mac};
+    struct port_asking asking = {network_id, id, owner ? owner : store_string(row, "device_owner"), &mac};
     if (!fixed_ips && json_object_get(item, "mac_address")) {
         fixed_ips = port_addresses_present(c, &asking); /* those that are formed from the MAC follow it */
     }
@@ -375,7 +376,7 @@ static void update(struct call *c, const struct ovsdb_row *row)
     struct ovsdb_txn *txn = store_txn(c->api->store);
     json_t *values = call_update_row(c, txn, "Port", row);
     set_strings(values, item, names, ARRAY_SIZE(names));
-    set_values(values, item, mac_format(mac, mac_text));
+    set_values(values, item, eth_addr_format(&mac, mac_text));
     ovsdb_set_string(values, "mac", mac_text);
     forget_status(row, item, txn);
     if (fixed_ips) {

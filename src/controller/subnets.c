@@ -191,13 +191,13 @@ static void give_auto_addresses(struct call *c, struct ovsdb_txn *txn, const jso
                                 const char *subnet_name)
 {
     const char *network_id = json_string_value(json_object_get(item, "network_id"));
-    uint8_t mac[6];
+    struct eth_addr mac;
 
     STORE_FOR_EACH(e, c->api->store, STORE_PORT_NETWORK, network_id) {
-        if (mac_parse(store_string(e->row, "mac"), mac) || port_is_router(store_string(e->row, "device_owner"))) {
+        if (eth_addr_parse(store_string(e->row, "mac"), &mac) || port_is_router(store_string(e->row, "device_owner"))) {
             continue; /* a router's port has the prefix from its operator, not by listening to routers */
         }
-        struct ip ip = prefix_eui64(p, mac);
+        struct ip ip = prefix_eui64(p, &mac);
         json_t *values = ovsdb_txn_insert(txn, "Address", NULL);
         ovsdb_set(values, "subnet", ovsdb_named_uuid(subnet_name));
         ovsdb_set_string(values, "subnet_id", json_string_value(json_object_get(item, "id")));

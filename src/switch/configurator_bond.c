@@ -209,12 +209,7 @@ void bonds_prune(struct cbridge *cb)
 static void write_active(struct row_writer *w, const struct bundle_bond *bb)
 {
     const struct bond_member *m = bb ? bb->bond->active : NULL;
-    char mac[18];
-    if (m) {
-        const uint8_t *a = m->mac.a;
-        snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5]);
-    }
-    row_write_opt_string(w, "bond_active_slave", m ? mac : NULL);
+    row_write_opt_string(w, "bond_active_slave", m ? ETH_ADDR_STR(&m->mac) : NULL);
 }
 
 void port_row_write(struct ovsdb_txn *txn, const struct iface *iface)

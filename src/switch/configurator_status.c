@@ -6,13 +6,6 @@
 #include "switch/row_writer.h"
 #include "switch/system_stats.h"
 
-static const char *format_mac(const struct eth_addr *mac, char buf[18])
-{
-    snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->a[0], mac->a[1], mac->a[2], mac->a[3], mac->a[4],
-             mac->a[5]);
-    return buf;
-}
-
 static const char *or_null(const char *s)
 {
     return *s ? s : NULL;
@@ -64,7 +57,6 @@ static void write_link(const struct configurator *c, struct row_writer *w, const
                        const struct port *port)
 {
     static const struct eth_addr none;
-    char mac[18];
     bool netdev = port && (port->kind == PORT_SYSTEM || port->kind == PORT_INTERNAL);
     const struct link *link = netdev ? links_find(c->links, iface->name) : NULL;
     bool virtual = port && !netdev; /* patch and tunnel ports have no device: always up */
@@ -72,7 +64,7 @@ static void write_link(const struct configurator *c, struct row_writer *w, const
     bool have_mac = memcmp(addr.a, none.a, sizeof none.a) != 0;
     int64_t bps = link ? iface->details.speed_mbps * 1000000 : 0;
     int duplex = link ? iface->details.duplex : -1;
-    row_write_opt_string(w, "mac_in_use", have_mac ? format_mac(&addr, mac) : NULL);
+    row_write_opt_string(w, "mac_in_use", have_mac ? ETH_ADDR_STR(&addr) : NULL);
     row_write_opt_string(w, "admin_state", virtual || (link && link->admin_up) ? "up" : link ? "down" : NULL);
     row_write_opt_string(w, "link_state", virtual || (link && link->carrier) ? "up" : link ? "down" : NULL);
     row_write_opt_int(w, "link_resets", port, link ? link->resets : 0);

@@ -38,20 +38,6 @@ void ip_addr_format(const struct ip_addr *ip, struct strbuf *b)
     strbuf_add(b, inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? (const void *)&ip->be32[3] : ip->b, text, sizeof text));
 }
 
-int eth_addr_parse(const char *s, struct eth_addr *ret)
-{
-    unsigned int b[6];
-    int n = 0;
-    if (sscanf(s, "%2x:%2x:%2x:%2x:%2x:%2x%n", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &n) != 6 || s[n] ||
-        strspn(s, "0123456789abcdefABCDEF:") != (size_t)n) {
-        return -EINVAL;
-    }
-    for (int i = 0; i < 6; i++) {
-        ret->a[i] = (uint8_t)b[i];
-    }
-    return 0;
-}
-
 static bool ip_addr_equal(const struct ip_addr *a, const struct ip_addr *b)
 {
     return !memcmp(a->b, b->b, sizeof a->b);

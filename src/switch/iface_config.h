@@ -10,6 +10,7 @@
  * says in `error` what was not heeded. Options that exist in Open vSwitch but that we cannot honour are errors unless
  * they ask for what happens anyway.
  */
+#include "base/eth_addr.h"
 #include "base/strbuf.h"
 #include "switch/bridge.h"
 
@@ -54,7 +55,5 @@ extern const char *const iface_types[];
 int ip_addr_parse(const char *s, struct ip_addr *ret);
 /* Appends the text of a mapped or IPv6 address. */
 void ip_addr_format(const struct ip_addr *ip, struct strbuf *b);
-/* "02:00:00:00:00:01"; -EINVAL. */
-int eth_addr_parse(const char *s, struct eth_addr *ret);
 
 #endif

@@ -50,9 +50,8 @@ static int by_vlan_and_mac(const struct mac_entry *a, const struct mac_entry *b)
 
 static void add_mac_entry(struct strbuf *out, const struct mac_entry *e, int64_t now)
 {
-    const uint8_t *m = e->key.mac.a;
     add_port_number(out, e->port);
-    strbuf_addf(out, "  %4u  %02x:%02x:%02x:%02x:%02x:%02x  ", e->key.vlan, m[0], m[1], m[2], m[3], m[4], m[5]);
+    strbuf_addf(out, "  %4u  %s  ", e->key.vlan, ETH_ADDR_STR(&e->key.mac));
     if (e->is_static) {
         strbuf_add(out, "static\n");
     } else {
@@ -317,9 +316,7 @@ static void show_bond(const struct bond *b, struct strbuf *out)
         strbuf_addf(out, "active-backup primary: %s\n", *b->settings.primary ? b->settings.primary : "<none>");
     }
     if (b->active) {
-        const uint8_t *m = b->active->mac.a;
-        strbuf_addf(out, "active member mac: %02x:%02x:%02x:%02x:%02x:%02x(%s)\n", m[0], m[1], m[2], m[3], m[4], m[5],
-                    b->active->name);
+        strbuf_addf(out, "active member mac: %s(%s)\n", ETH_ADDR_STR(&b->active->mac), b->active->name);
     } else {
         strbuf_add(out, "active member mac: 00:00:00:00:00:00(none)\n");
     }

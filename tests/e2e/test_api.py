@@ -286,6 +286,8 @@ def test_port_updates(cloud, network):
     assert addresses(changed) == {"10.0.0.77", "10.0.0.78", "fd00::f816:3eff:fe00:2"} and changed["name"] == "x"
     assert addresses(put(fixed_ips=[])) == set()
     assert changed["revision_number"] == port["revision_number"] + 3
+    for form in ("fa163e000002", "FA16.3E00.0002", "fa-16-3e-0-0-2"):  # as Neutron takes them
+        assert put(mac_address=form)["mac_address"] == "fa:16:3e:00:00:02"
     assert put(**{"binding:profile": {"a": 1}, "allowed_address_pairs": [{"ip_address": "10.9.0.0/16"}]})["allowed_address_pairs"] == [
         {"ip_address": "10.9.0.0/16", "mac_address": "fa:16:3e:00:00:02"}]
     # The same pair twice, in the second place by the port's own MAC.
