@@ -6,6 +6,7 @@
  */
 #include <event2/event.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "agent/agent.h"
 #include "agent/name_index.h"
@@ -16,6 +17,7 @@ LOG_MODULE("overlay");
 
 #define AGENT_TYPE "Open vSwitch agent"
 #define AGENT_BINARY "warren-agent"
+#define CLOCK_STEP_S 1 /* by more, a clock was set: it counts whole seconds */
 
 struct overlay {
     struct agent *agent;
@@ -24,7 +26,8 @@ struct overlay {
     struct event *heartbeat;
     char *networks; /* ids of the networks in the present conditions, joined */
     bool known;
-    int64_t started;        /* wall clock, seconds */
+    int64_t started_ms;     /* since the machine's start, sleep included */
+    int64_t started;        /* by the wall clock, seconds, as the Agent row says; 0: not known */
     bool registered;        /* our Agent and Endpoint rows are as they should be, this session */
     bool busy;              /* a transaction about our own rows is under way */
     bool heartbeat_missing; /* our Heartbeat row is, as far as we know: it is inserted */
@@ -105,6 +108,21 @@ static char *configurations(const struct overlay *o)
     return text;
 }
 
+static int64_t since_boot_ms(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* When we started, by the wall clock as it is set now: controllers compare it with heartbeats, which are by that, too.
+ */
+static int64_t started_at(const struct overlay *o)
+{
+    return (time_wall_ms() - (since_boot_ms() - o->started_ms)) / 1000;
+}
+
 static void write_agent(struct overlay *o, struct ovsdb_txn *txn)
 {
     const struct ovsdb_row *row = ovsdb_client_first(o->client, "Agent");
@@ -124,9 +142,10 @@ static void write_agent(struct overlay *o, struct ovsdb_txn *txn)
         ovsdb_set_string(values, "agent_type", AGENT_TYPE);
         ovsdb_set_string(values, "topic", "N/A");
         ovsdb_set_bool(values, "admin_state_up", true);
-        ovsdb_set_int(values, "created_at", o->started);
+        ovsdb_set_int(values, "created_at", started_at(o));
         o->heartbeat_missing = true;
     }
+    o->started = started_at(o);
     ovsdb_set_string(values, "binary", AGENT_BINARY);
     ovsdb_set_string(values, "configurations", conf);
     ovsdb_set_int(values, "started_at", o->started);
@@ -207,6 +226,7 @@ static void on_beat(const struct ovsdb_result *result, void *arg)
 
     if (result->status == OVSDB_TXN_ERROR) {
         log_limited(LOG_LEVEL_ERR, "the heartbeat was refused: %s", result->error);
+        o->started = 0;
     } else if (result->status == OVSDB_TXN_COMMITTED && !ovsdb_result_count(result, 0)) {
         o->registered = false; /* somebody removed our rows */
         do_register(o);
@@ -225,6 +245,11 @@ static void on_heartbeat(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, voi
         json_t *values =
             ovsdb_txn_update_where(txn, "Heartbeat", ovsdb_where("agent_id", "==", json_string(o->agent_id)));
         ovsdb_set_int(values, "at", time_wall_ms() / 1000);
+        if (llabs(started_at(o) - o->started) > CLOCK_STEP_S) {
+            o->started = started_at(o);
+            values = ovsdb_txn_update_where(txn, "Agent", ovsdb_where("id", "==", json_string(o->agent_id)));
+            ovsdb_set_int(values, "started_at", o->started);
+        }
         ovsdb_txn_commit(txn, on_beat, o);
     }
 }
@@ -265,7 +290,7 @@ int overlay_create(struct event_base *base, struct agent *a, const struct agent_
 
     o->agent = a;
     o->config = config;
-    o->started = time_wall_ms() / 1000;
+    o->started_ms = since_boot_ms();
     o->heartbeat = event_new(base, -1, EV_PERSIST, on_heartbeat, o);
     error =
         o->heartbeat ? ovsdb_client_new(base, config->overlay_db, "Warren", &cb, o, &o->client, ret_error) : -ENOMEM;
