@@ -139,9 +139,9 @@ enum of_flow_removed_reason {
     OF_REMOVED_IDLE,
     OF_REMOVED_HARD,
     OF_REMOVED_DELETE,
-    OF_REMOVED_GROUP, /* from here on: 1.3 (GROUP), 1.4 (the others); older versions say DELETE */
+    OF_REMOVED_GROUP, /* 1.3; older versions say DELETE, as for METER before 1.4 */
     OF_REMOVED_METER,
-    OF_REMOVED_EVICTION,
+    OF_REMOVED_EVICTION, /* 1.4; told in older versions, too, where it was asked for */
 };
 struct of_flow_removed {
     __be64 cookie;

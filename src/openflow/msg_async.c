@@ -175,8 +175,9 @@ int of_async_decode(struct reader *body, bool masks, bool strict, struct of_asyn
     return error;
 }
 
-/* 1.3 has fewer reasons than 1.4, and its readers may not know the newer bits. */
-static const uint32_t known_13[OF_N_ASYNC] = {0x7, 0x7, 0xf, 0, 0, 0};
+/* 1.3 has fewer reasons than 1.4, and its readers may not know the newer bits: flow_removed's are there for who set
+ * them. */
+static const uint32_t known_13[OF_N_ASYNC] = {0x7, 0x7, 0x3f, 0, 0, 0};
 
 static void put_masks(struct writer *w, const struct of_async *async)
 {

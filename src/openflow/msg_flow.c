@@ -227,13 +227,14 @@ void of_flow_mod_done(struct of_flow_mod *fm)
 
 /* ---- flow_removed ---- */
 
+/* Versions that lack a reason say DELETE; EVICTION goes only to those who asked for its number. */
 static uint8_t removed_reason(uint8_t reason, uint8_t version)
 {
-    uint8_t last = version >= OF_VERSION_14  ? OF_REMOVED_EVICTION
+    uint8_t last = version >= OF_VERSION_14  ? OF_REMOVED_METER
                    : version > OF_VERSION_10 ? OF_REMOVED_GROUP
                                              : OF_REMOVED_DELETE;
 
-    return reason <= last ? reason : OF_REMOVED_DELETE;
+    return reason <= last || reason == OF_REMOVED_EVICTION ? reason : OF_REMOVED_DELETE;
 }
 
 static void removed_10(struct writer *w, const struct of_flow_removed *fr)

@@ -107,6 +107,9 @@ void ofconn_async_defaults(struct ofconn *c)
     masks[0][OF_ASYNC_PACKET_IN] = USUAL_PACKET_IN;
     masks[0][OF_ASYNC_PORT_STATUS] = masks[1][OF_ASYNC_PORT_STATUS] = ALL_PORT_STATUS;
     masks[0][OF_ASYNC_FLOW_REMOVED] = of_async_known(OF_ASYNC_FLOW_REMOVED);
+    if (ofconn_version(c) < OF_VERSION_14) {
+        masks[0][OF_ASYNC_FLOW_REMOVED] &= ~((1u << FLOW_REMOVED_METER) | (1u << FLOW_REMOVED_EVICTION));
+    }
     masks[0][OF_ASYNC_ROLE_STATUS] = masks[1][OF_ASYNC_ROLE_STATUS] = of_async_known(OF_ASYNC_ROLE_STATUS);
     masks[0][OF_ASYNC_TABLE_STATUS] = of_async_known(OF_ASYNC_TABLE_STATUS);
 }

@@ -204,6 +204,36 @@ def test_flow_removed_and_port_status(hv, br):
         c.wait(lambda m: m.type == 12 and m.body[0] == 1)
 
 
+def test_eviction_before_1_4(hv, br):
+    """As Open vSwitch tells it: by 1.4's number, to those whose masks ask for it, and to nobody else."""
+    hv.vsctl("hv1", "--", "--id=@t", "create", "Flow_Table", "flow_limit=1", "overflow_policy=evict", "--", "set", "Bridge", "br0",
+             "flow_tables:9=@t")
+
+    def evict(c):
+        """What C is told of it."""
+        with of.Conn.to_unix(br, 5) as other:
+            for port in (1, 2):
+                assert other.error(14, of.flow_mod13(of.match13(of.oxm(0, struct.pack("!I", port))), table=9, flags=1, idle=100)) is None
+        return [m.body[10] for m in c.sync() if m.type == 11]
+
+    with of.Conn.to_unix(br, 4) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        asked, = c.request(26)
+        assert struct.unpack("!6I", asked.body)[4] == 0xf
+        assert evict(c) == []
+        for mask, told in ((0xf, []), (0x3f, [5, 5]), (0x20, [5, 5]), (0, [])):
+            assert c.error(28, struct.pack("!6I", 1, 0, 7, 7, mask, 0)) is None
+            asked, = c.request(26)
+            assert struct.unpack("!6I", asked.body)[4] == mask
+            assert evict(c) == told, mask
+    with of.Conn.to_unix(br, 5) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        assert evict(c) == [5, 5]
+    with of.Conn.to_unix(br, 1) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        assert evict(c) == []
+
+
 def test_packet_out_actions_fit_the_packet(hv, br):
     """As a flow's must fit its match; 1.0's own actions do nothing where there is nothing to do."""
     other = bytes(12) + b"\x12\x34" + bytes(46)

@@ -113,7 +113,7 @@ static void put_packet_in_nxt2(struct writer *w, uint8_t v)
     of_packet_in_encode(w, v, OF_PACKET_IN_NXT2, &pin);
 }
 
-static void put_removed(struct writer *w, uint8_t v, bool nx)
+static void put_removed(struct writer *w, uint8_t v, bool nx, uint8_t reason)
 {
     const struct of_flow_format format = {.version = v, .nx = nx};
     const struct of_flow_removed fr = {
@@ -121,7 +121,7 @@ static void put_removed(struct writer *w, uint8_t v, bool nx)
         .priority = 100,
         .idle_timeout = 10,
         .hard_timeout = 20,
-        .reason = OF_REMOVED_EVICTION,
+        .reason = reason,
         .table = 4,
         .duration_sec = 3,
         .duration_nsec = 5000000,
@@ -134,11 +134,15 @@ static void put_removed(struct writer *w, uint8_t v, bool nx)
 }
 static void put_flow_removed(struct writer *w, uint8_t v)
 {
-    put_removed(w, v, false);
+    put_removed(w, v, false, OF_REMOVED_EVICTION);
+}
+static void put_flow_removed_meter(struct writer *w, uint8_t v)
+{
+    put_removed(w, v, false, OF_REMOVED_METER);
 }
 static void put_flow_removed_nx(struct writer *w, uint8_t v)
 {
-    put_removed(w, v, true);
+    put_removed(w, v, true, OF_REMOVED_EVICTION);
 }
 
 static void put_flow_mod(struct writer *w, uint8_t v)
