@@ -147,7 +147,7 @@ enum verdict { REFUSED, SAME, DIFFERENT };
 static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, const struct list *list, bool *ret_fast)
 {
     const struct packet *p = r->outer ? r->outer : r->in.p;
-    struct dp_flow flow = {.id = FLOW_ID,
+    struct dp_flow flow = {.id = next_flow_id++,
                            .key = &r->key,
                            .mask = &r->mask,
                            .actions = (const struct dp_action *)(const void *)list->b,
@@ -177,7 +177,7 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
         n_sent++;
         verdict = await(w, r, ret_fast) ? SAME : DIFFERENT;
     }
-    assert_int_equal(dp_flow_del(w->dp, FLOW_ID, &stats), 0);
+    assert_int_equal(dp_flow_del(w->dp, flow.id, &stats), 0);
     if (verdict == SAME && !counted(w, r, &stats, n_sent, before)) {
         verdict = DIFFERENT;
     }

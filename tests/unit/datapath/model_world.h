@@ -41,7 +41,8 @@
 #define PORT_NONE 77u  /* there is no such port */
 #define PORT_SLOW 99u  /* not a port: what an upcall hands up */
 
-#define FLOW_ID 1
+/* The next one, as the switch numbers its flows: what comes late of a flow that is gone is no other's. */
+static dp_flow_id next_flow_id = 1;
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5

@@ -672,7 +672,7 @@ static bool arrives(struct world *w, const struct arrival *a)
     static const struct virtio_net_hdr plain;
     struct flow_key key, mask, seen;
     struct dp_flow flow = {
-        .id = FLOW_ID, .key = &key, .mask = &mask, .actions = &to_out, .actions_len = sizeof(to_out)};
+        .id = next_flow_id++, .key = &key, .mask = &mask, .actions = &to_out, .actions_len = sizeof(to_out)};
     unsigned int misses = a->fate == MISSED;
     int64_t since = time_mono_ms();
     unsigned int n = 0;
@@ -696,7 +696,7 @@ static bool arrives(struct world *w, const struct arrival *a)
     world_read(w);
     same = same_outputs(true, false) && same_drops(w) && w->n_misses == misses &&
            (!misses || key_is(&w->missed, &seen, &mask));
-    assert_int_equal(dp_flow_del(w->dp, FLOW_ID, NULL), 0);
+    assert_int_equal(dp_flow_del(w->dp, flow.id, NULL), 0);
     if (w->is_fast) {
         ebpf_flows_tick(eb_of(w->dp)->flows, INT64_MAX);
     }
