@@ -536,6 +536,8 @@ static void run(evutil_socket_t fd WR_UNUSED, short what WR_UNUSED, void *aux)
         return;
     }
     switch_configured(c->sw);
+    /* Nor does what is cached forward as before, as far as one slice gets. */
+    megaflow_catch_up(c->sw);
     struct ovsdb_txn *txn = ovsdb_client_txn(c->client);
     status_write(c, txn, root);
     commit(c, txn);

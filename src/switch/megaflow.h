@@ -44,6 +44,8 @@ void megaflow_adopt(void *aux, const struct dp_flow *flow);
 void megaflow_sample(void *aux, const struct flow_key *key, const struct dp_flow *flow, bool faithful);
 /* Some change: start a sweep soon. */
 void megaflows_changed(struct megaflows *m);
+/* The first slice of it now, if one is due: for who is about to say that the change has been made. */
+void megaflow_catch_up(struct switch_ *sw);
 /* Runs sweeps to the end now (tests, and `revalidator/wait`). */
 void megaflow_revalidate_all(struct switch_ *sw);
 /* Reads all counters from the datapath and pushes them on. With more than 20,000 megaflows, which would hold up the

@@ -146,6 +146,16 @@ void megaflows_changed(struct megaflows *m)
     }
 }
 
+void megaflow_catch_up(struct switch_ *sw)
+{
+    struct megaflows *m = sw->megaflows;
+
+    if (m && event_pending(m->event, EV_TIMEOUT, NULL)) {
+        event_del(m->event);
+        megaflows_on_event(-1, EV_TIMEOUT, m);
+    }
+}
+
 void megaflow_tick(struct switch_ *sw, int64_t now)
 {
     struct megaflows *m = sw->megaflows;

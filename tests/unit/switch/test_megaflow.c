@@ -64,6 +64,24 @@ static void test_counters_over_changes(void **state)
     assert_int_equal(packets(e, "priority=3,dl_dst=02:00:00:00:00:02,actions=drop"), 1);
 }
 
+/* Who is about to say that a change is made has no turn of the loop to wait for. */
+static void test_catch_up(void **state)
+{
+    struct env *e = *state;
+
+    megaflow_catch_up(e->sw); /* nothing is there */
+    env_flow(e->br, "priority=1,actions=output:2");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    env_flow(e->br, "priority=2,actions=output:3");
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "2");
+    megaflow_catch_up(e->sw);
+    assert_int_equal(megaflow_count(e->sw), 1);
+    assert_string_equal(env_in(e, 1, env_udp(2, 1, 0)), "3");
+    assert_int_equal(megaflow_n_revalidated(e->sw), 1);
+    megaflow_catch_up(e->sw); /* nothing is due */
+    assert_int_equal(megaflow_n_revalidated(e->sw), 1);
+}
+
 /* The contents decide, which no megaflow matches: each packet counts where its own way led. */
 static void test_counters_by_contents(void **state)
 {
@@ -551,6 +569,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_every_rule_counts),
                                        T(test_counters_over_changes),
+                                       T(test_catch_up),
                                        T(test_counters_by_contents),
                                        T(test_prefixes_again),
                                        T(test_idle),
