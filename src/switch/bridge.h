@@ -206,6 +206,7 @@ struct bridge {
     enum fail_mode fail_mode;
     enum frag_mode frag_mode;
     uint32_t of_versions;                      /* bit 1 << wire version; 0: all that there are */
+    struct flow_txn *txn;                      /* the open one, to which flows that are learned meanwhile belong */
     bool miss_to_controller;                   /* table miss → packet-in (OpenFlow 1.0 controllers); else drop */
     bool forward_bpdu;                         /* NORMAL forwards reserved multicast too */
     struct port *ports_by_ofp, *ports_by_name; /* uthash, hh_ofp and hh_name */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes of flow tables: each is carried out at once and written to an undo log, which is then rolled back or made
  * final. */
+#include <assert.h>
+
 #include "base/coverage.h"
 #include "switch/flow_save.h"
 #include "switch/flow_table_private.h"
@@ -449,6 +451,8 @@ struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now)
     struct flow_txn *txn = xcalloc(1, sizeof *txn);
 
     *txn = (struct flow_txn){.br = br, .now = now};
+    assert(!br->txn);
+    br->txn = txn;
     return txn;
 }
 
@@ -494,6 +498,7 @@ void flow_txn_delete_referring(struct flow_txn *txn, enum ref_kind kind, uint32_
 
 void flow_txn_commit(struct flow_txn *txn)
 {
+    txn->br->txn = NULL; /* what events bring is not of it any more */
     group_log_commit(txn->br, &txn->groups);
     undo_log_commit(txn->br, &txn->log);
     undo_log_done(txn->br->sw, &txn->log);
@@ -503,6 +508,7 @@ void flow_txn_commit(struct flow_txn *txn)
 
 void flow_txn_abort(struct flow_txn *txn)
 {
+    txn->br->txn = NULL;
     group_log_rollback(txn->br, &txn->groups);
     undo_log_rollback(&txn->log);
     undo_log_done(txn->br->sw, &txn->log);
@@ -531,7 +537,7 @@ int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, s
 
 int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now)
 {
-    return flow_table_apply_all(br, change, 1, now, NULL);
+    return br->txn ? flow_txn_apply(br->txn, change) : flow_table_apply_all(br, change, 1, now, NULL);
 }
 
 /* ---- removal at large ---- */

@@ -141,12 +141,14 @@ struct flow_change {
     const struct rule_history *history; /* ADD; NULL: it is new */
 };
 
-/* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. */
+/* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. While a
+ * transaction is open on BR (then it is a flow that a packet_out within it learns), it goes with that. */
 int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now);
 /* Applies N changes in order, or none. On failure *RET_BAD (may be NULL) is the index of the one that was refused. */
 int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad);
 /* The same, for lists that are made one change at a time: each takes effect on the tables at once, but nobody is told
- * (translations, hooks) before the commit, and nothing else may touch the bridge between begin and end. What was
+ * (translations, hooks) before the commit, and nothing else may touch the bridge between begin and end, but
+ * flow_table_apply(). What was
  * refused has changed nothing; the caller then aborts. Both ends free TXN. */
 struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now);
 int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change);

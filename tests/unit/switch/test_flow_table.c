@@ -284,13 +284,70 @@ static void test_unsupported(void **state)
     assert_int_equal(count(e), 0);
 }
 
+/* What a packet_out in a bundle learns goes with the bundle, also where the bundle's own changes are about the same
+ * flows. */
+static void test_learned_while_a_txn_is_open(void **state)
+{
+    static const char *const learned[] = {"table=1,priority=7,in_port=3,actions=output:9",
+                                          "table=1,priority=7,in_port=4,actions=output:9",
+                                          "table=1,priority=7,in_port=5,actions=output:9"};
+    struct env *e = *state;
+
+    for (unsigned int commit = 0; commit < 2; commit++) {
+        struct flow_spec specs[3];
+        struct flow_change changes[3];
+        struct flow_txn *txn;
+
+        char *before, *after, *direct;
+
+        env_del(e->br, "");
+        for (size_t i = 0; i < 3; i++) {
+            env_flow(e->br, learned[i]);
+        }
+        direct = env_dump(e->br);
+        env_del(e->br, "");
+        env_flow(e->br, "table=1,priority=7,in_port=4,actions=output:1");
+        env_flow(e->br, "table=1,priority=7,in_port=5,actions=output:1");
+        before = env_dump(e->br);
+        txn = flow_txn_begin(e->br, 1000);
+        changes[0] = env_change("table=1,priority=7,in_port=3,actions=output:2", FLOW_MOD_ADD, &specs[0]);
+        changes[1] = env_change("table=1,priority=7,in_port=4,actions=output:2", FLOW_MOD_MODIFY_STRICT, &specs[1]);
+        changes[2] = env_change("table=1,priority=7,in_port=5", FLOW_MOD_DELETE_STRICT, &specs[2]);
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(flow_txn_apply(txn, &changes[i]), 0);
+            flow_spec_done(&specs[i]);
+        }
+        for (size_t i = 0; i < 3; i++) {
+            env_flow(e->br, learned[i]);
+        }
+        if (commit) {
+            flow_txn_commit(txn);
+        } else {
+            flow_txn_abort(txn);
+        }
+        after = env_dump(e->br);
+        assert_string_equal(after, commit ? direct : before);
+        free(before);
+        free(after);
+        free(direct);
+    }
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {T(test_add_replaces),   T(test_modify),         T(test_delete),
-                                       T(test_overlap),        T(test_bundle),         T(test_timeouts),
-                                       T(test_final_counters), T(test_delete_learned), T(test_unsupported),
-                                       T(test_conjunction),    T(test_large_deletion)};
+    const struct CMUnitTest tests[] = {T(test_learned_while_a_txn_is_open),
+                                       T(test_add_replaces),
+                                       T(test_modify),
+                                       T(test_delete),
+                                       T(test_overlap),
+                                       T(test_bundle),
+                                       T(test_timeouts),
+                                       T(test_final_counters),
+                                       T(test_delete_learned),
+                                       T(test_unsupported),
+                                       T(test_conjunction),
+                                       T(test_large_deletion)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
