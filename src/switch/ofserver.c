@@ -33,7 +33,6 @@ void ofconn_free(struct ofconn *c)
     ofconn_bundles_free(c);
     ofconn_monitors_free(c);
     writer_done(&c->parts);
-    writer_done(&c->held);
     of_conn_destroy(c->conn);
     free(c);
 }

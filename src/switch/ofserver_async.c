@@ -120,13 +120,13 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
             continue;
         }
         met = true;
-        if (of_conn_backlog(c->conn) + c->held.len > PACKET_IN_BACKLOG || !take_token(c, now)) {
+        if (of_conn_backlog(c->conn) > PACKET_IN_BACKLOG || !take_token(c, now)) {
             continue;
         }
         struct writer w = {0};
 
         pin.reason = wire_reason(info->reason, ofconn_version(c));
-        of_packet_in_encode(s->holding ? &c->held : &w, ofconn_version(c), c->packet_in_format, &pin);
+        of_packet_in_encode(&w, ofconn_version(c), c->packet_in_format, &pin);
         ofconn_send(c, &w);
         delivered = true;
     }
@@ -198,24 +198,6 @@ static void on_port_status(void *aux, struct bridge *br WR_UNUSED, const struct 
             of_port_status_encode(&w, ofconn_version(c), (uint8_t)reason, &desc);
             ofconn_send(c, &w);
         }
-    }
-}
-
-void ofserver_hold_packet_ins(struct ofserver *s)
-{
-    s->holding = true;
-}
-
-void ofserver_release_packet_ins(struct ofserver *s, bool send)
-{
-    struct ofconn *c;
-
-    s->holding = false;
-    DL_FOREACH(s->conns, c) {
-        if (send && c->held.len) {
-            ofconn_send(c, &c->held);
-        }
-        writer_done(&c->held);
     }
 }
 

@@ -206,7 +206,6 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
     struct of_header h;
     int error = 0;
 
-    ofserver_hold_packet_ins(c->server);
     for (size_t at = 0; at < b->messages.len && !error; at += h.length) {
         const uint8_t *msg = b->messages.data + at;
 
@@ -218,7 +217,6 @@ static int bundle_commit(struct ofconn *c, struct bundle *b, int64_t now)
             ofconn_send_error(c, error, &h, msg);
         }
     }
-    ofserver_release_packet_ins(c->server, !error);
     if (error) {
         flow_txn_abort(cm.txn);
     } else {

@@ -43,7 +43,6 @@ struct ofserver {
     struct event *tick, *flush; /* flush: what changes of this turn ask to be told */
     struct ofconn *acting;      /* whose message is being carried out, for flow monitors */
     uint32_t acting_xid;
-    bool holding; /* packet_ins wait in ofconn.held until a bundle stands */
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -71,7 +70,6 @@ struct ofconn {
     bool async_set;     /* by the peer, rather than the defaults */
     bool nxm, table_id; /* 1.0: flows go out in Nicira's form; flow_mod's command has a table */
     enum of_packet_in_format packet_in_format;
-    struct writer held;  /* packet_ins, while ofserver.holding */
     struct writer parts; /* of a multipart request that came so far */
     struct of_mp_kind parts_kind;
     uint32_t parts_xid;
@@ -199,9 +197,6 @@ bool ofconn_wants(const struct ofconn *c, enum of_async_kind kind, unsigned int 
 
 /* ofserver_async.c */
 void ofserver_hook_bridge(struct ofserver *s);
-/* Packet_ins wait from now on, and then go out, or (SEND false) are forgotten. */
-void ofserver_hold_packet_ins(struct ofserver *s);
-void ofserver_release_packet_ins(struct ofserver *s, bool send);
 /* Whether table misses go to controllers depends on who is connected, and on what they want. */
 void ofserver_update_misses(struct ofserver *s);
 
