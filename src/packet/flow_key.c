@@ -133,7 +133,8 @@ static void parse_ipv4(struct packet *p, struct reader *r, struct flow_key *key)
     }
 }
 
-/* Passes over extension headers; *NEXT becomes the first header that is none. False when one is cut short. */
+/* Passes over extension headers; *NEXT becomes the first header that is none, or IP_PROTO_FRAGMENT where what follows
+ * is no header (flow_key.h). False when one is cut short. */
 static bool skip_ipv6_ext(struct reader *r, uint8_t *next, uint8_t *ret_frag)
 {
     for (;;) {
@@ -161,13 +162,13 @@ static bool skip_ipv6_ext(struct reader *r, uint8_t *next, uint8_t *ret_frag)
             if (!frag) {
                 return false;
             }
-            *next = frag->next;
             if (be16toh(frag->off) & 0xfff9) { /* all zero: an atomic fragment (RFC 6946) */
                 *ret_frag = FLOW_FRAG_ANY | (be16toh(frag->off) & 0xfff8 ? FLOW_FRAG_LATER : 0);
             }
             if (*ret_frag & FLOW_FRAG_LATER) {
                 return true;
             }
+            *next = frag->next;
             break;
         default:
             return true;

@@ -22,7 +22,8 @@
 #define FLOW_ETH_TYPE_NONE 0x05ff /* eth_type of an 802.3 frame that has none (OpenFlow 1.0, 5.2.3) */
 #define FLOW_VLAN_PRESENT 0x1000  /* in vlan[].tci: there is a tag */
 
-/* ip_frag: as NXM_NX_IP_FRAG. */
+/* ip_frag: as NXM_NX_IP_FRAG. Of an IPv6 fragment that is not the first, ip_proto is IP_PROTO_FRAGMENT (ovs-fields(7)).
+ */
 #define FLOW_FRAG_ANY 1
 #define FLOW_FRAG_LATER 2
 
@@ -102,7 +103,7 @@ static inline __u32 flow_key_hash5(const struct flow_key *key)
     __u64 h;
 
     if (key->eth_type == __cpu_to_be16(0x0800) || key->eth_type == __cpu_to_be16(0x86dd)) {
-        h = flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto);
+        h = flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_frag ? 0 : key->ip_proto);
         if (!key->ip_frag && key->ip_proto != 1 && key->ip_proto != 58) { /* ICMP, ICMPv6 */
             h += flow_hash_ports(key->tp_src, key->tp_dst);
         }

@@ -237,6 +237,7 @@ def test_same_errors(hv):
 # Flows of br1, ports 1 and 2, then what goes in and what comes out, behind the Ethernet addresses, in hex.
 UDP = "4500001e000040004011266b0a0000010a000002" + "03e807d0000a0000" + "6869"  # 10.0.0.1:1000 to 10.0.0.2:2000, TTL 64, no checksum
 LESS = UDP.replace("40112", "3f112").replace("266b", "276b")                    # TTL 63
+LATER6 = "6000000000102c40" + "fd" + 29 * "0" + "1" + "fd" + 29 * "0" + "2" + "1100000800000001" + "6869" * 4  # of UDP, not the first
 ON_WIRE = [
     ("ip,actions=push_mpls:0x8847,set_mpls_label:7,output:2", "0800" + UDP, "8847" "00007140" + UDP),
     ("ip,actions=push_mpls:0x8847,set_mpls_label:7,push_mpls:0x8848,set_mpls_label:8,push_vlan:0x8100,set_field:4101->vlan_vid,output:2",
@@ -252,6 +253,7 @@ ON_WIRE = [
      "0800" + UDP.replace("0a0000010a000002", "0a0000020a000001")),
     ("ip,actions=bundle(nw_src,0,active_backup,ofport,members:9,2)", "0800" + UDP, "0800" + UDP),
     ("ip,actions=write_actions(dec_ttl,output:2,push_vlan:0x88a8)", "0800" + UDP, "88a80000" "0800" + LESS),
+    ("ipv6,nw_proto=44,nw_frag=later,actions=output:2", "86dd" + LATER6, "86dd" + LATER6),  # not 17: ovs-fields(7)
 ]
 SEND = """
 import select, socket, sys

@@ -422,11 +422,11 @@ GLOBAL int parse_ipv6(struct __sk_buff *skb, struct scratch *s, __u32 ofs)
                 frag = FLOW_FRAG_ANY | (off & 0xfff8 ? FLOW_FRAG_LATER : 0);
             }
         }
+        if (frag & FLOW_FRAG_LATER) {
+            break; /* NEXT is what the key shall say */
+        }
         next = ext->next;
         ofs += len;
-        if (frag & FLOW_FRAG_LATER) {
-            break;
-        }
     }
     if (i == EXT_HEADERS_MAX) {
         return PARSE_UNKNOWN;

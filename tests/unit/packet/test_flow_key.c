@@ -180,7 +180,7 @@ static const struct {
       .l4 = 62}},
     {"later IPv6 fragment",
      ETH "86dd 60000000 0010 2c 40" V6 "1100 0008 00000001 04d2 0050 0008 0000",
-     {.eth_type = 0x86dd, .proto = 17, .ttl = 64, .frag = 3, .src = 1, .dst = 2, .l3 = 14}},
+     {.eth_type = 0x86dd, .proto = 44, .ttl = 64, .frag = 3, .src = 1, .dst = 2, .l3 = 14}},
     {"atomic fragment",
      ETH "86dd 60000000 0010 2c 40" V6 "1100 0000 00000001 04d2 0050 0008 0000",
      {.eth_type = 0x86dd,
@@ -269,6 +269,7 @@ static void test_hash(void **state)
         {4, 1, 0, 'S', false},
         {6, 58, 0, 'D', false},
         {4, 17, FLOW_FRAG_ANY, 'S', false},
+        {6, 17, FLOW_FRAG_ANY, 'f', false},
     };
 
     (void)state;
@@ -290,6 +291,10 @@ static void test_hash(void **state)
                 break;
             case 'D':
                 key.tp_dst = htobe16((uint16_t)n);
+                break;
+            case 'f': /* first and later fragments */
+                key.ip_frag |= n & 1 ? FLOW_FRAG_LATER : 0;
+                key.ip_proto = n & 1 ? IP_PROTO_FRAGMENT : key.ip_proto;
                 break;
             case 'e':
                 key.eth_src.a[4] = (uint8_t)(n >> 8);

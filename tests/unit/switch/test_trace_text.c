@@ -29,7 +29,7 @@ static const char *const flows[] = {
     "udp,nw_frag=later",
     "ipv6,nw_proto=99,ipv6_src=fd00::1,ipv6_label=0x12345,nw_tos=0xfc",
     "tcp6,ipv6_src=fd00::1,ipv6_dst=fd00::2,tcp_dst=80,tcp_flags=2",
-    "udp6,ipv6_src=fd00::1,nw_frag=later",
+    "ipv6,nw_proto=44,ipv6_src=fd00::1,nw_frag=later",
     "udp6,ipv6_src=fd00::1,nw_frag=first,udp_src=9",
     "icmp6,ipv6_src=fd00::1,icmp_type=128,icmp_code=0",
     "icmp6,icmp_type=135,icmp_code=0,nd_target=fd00::9,nd_sll=02:00:00:00:00:07",
