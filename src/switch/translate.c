@@ -271,12 +271,13 @@ static void clone(struct xlate_ctx *x, const struct ofpact *a)
 {
     struct xlate_state saved = x->s;
     struct xlate_copy copy;
-    bool stop = x->stop;
+    bool stop;
 
     xlate_copy_begin(x, &copy);
     x->s.action_set = (struct ofpacts){0};
     xlate_write_actions(x, saved.action_set.data, saved.action_set.len);
     xlate_actions(x, OFPACT_NESTED(a), OFPACT_NESTED_LEN(a));
+    stop = x->stop; /* exit ends more than the clone (ovs-actions(7)) */
     xlate_run_set(x);
     ofpacts_done(&x->s.action_set);
     xlate_copy_end(x, &copy);

@@ -108,6 +108,13 @@ static void table(void **state)
         {{"actions=write_actions(output:2),goto_table:1", "table=1,actions=clone(resubmit(,2)),output:3",
           "table=2,actions=clear_actions"},
          "3,2"},
+        /* exit ends the whole walk, wherever it stands, but for a bucket's (ovs-actions(7)); sets are carried out */
+        {{"actions=output:2,clone(exit,output:3),output:3"}, "2"},
+        {{"actions=resubmit(,1),output:3", "table=1,actions=output:2,clone(clone(exit)),output:3"}, "2"},
+        {{"actions=clone(resubmit(,1)),output:3", "table=1,actions=resubmit(,2),exit,output:3",
+          "table=2,actions=write_actions(output:2)"},
+         "2"},
+        {{"actions=write_actions(output:2),goto_table:1", "table=1,actions=clone(output:3,exit),output:3"}, "3,2,2"},
         /* the set's output can be matched */
         {{"actions=write_actions(output:2),goto_table:1", "table=1,actset_output=2,actions=output:3"}, "3,2"},
         {{"actions=check_pkt_larger(59)->reg0[0],resubmit(,1)", "table=1,reg0=1,actions=output:2",
