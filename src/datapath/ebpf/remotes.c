@@ -21,6 +21,7 @@ struct remote {
     struct ip_addr src;       /* of the flow that was compiled last; zero: left to the route */
     struct ip_addr former;    /* of a flow of a process before us; zero: it had none that leads there */
     bool by_route;            /* a flow leaves the source to the route */
+    bool unrouted;            /* and was compiled when there was none */
     uint32_t place;           /* its next-hop cache entries: EBPF_NEXTHOP_WAYS from place * EBPF_NEXTHOP_WAYS on */
     uint32_t mtu;             /* of the route, 0: there is none; or MTU_UNKNOWN */
     unsigned int unused;      /* ticks for which nothing in the maps has led there */
@@ -131,7 +132,7 @@ bool ebpf_remotes_tick(struct ebpf_remotes *rs)
     HASH_ITER(hh, rs->all, r, next) {
         r->unused = ebpf_flows_leading_to(rs->flows, r->place * EBPF_NEXTHOP_WAYS) ? 0 : r->unused + 1;
         if (r->unused > UNUSED_TICKS) {
-            rs->forgot_unrouted |= r->by_route && ip_addr_is_zero(&r->route_src);
+            rs->forgot_unrouted |= r->unrouted;
             gave_back = true;
             remote_free(rs, r);
         }
@@ -199,6 +200,7 @@ void ebpf_remotes_fill(struct ebpf_remotes *rs, const struct flow_tunnel *tunnel
         if (ip_addr_is_zero(&r->route_src)) {
             follow_source(rs, r);
         }
+        r->unrouted |= ip_addr_is_zero(&r->route_src);
         t->src = r->route_src; /* the same for all flows, until ebpf_remotes_follow() changes them */
     }
 }
@@ -211,6 +213,10 @@ bool ebpf_remotes_follow(struct ebpf_remotes *rs)
     rs->forgot_unrouted = false;
     HASH_ITER(hh, rs->all, r, next) {
         changed |= r->by_route && follow_source(rs, r);
+        if (r->unrouted && !ip_addr_is_zero(&r->route_src)) { /* a later flow may have found it */
+            changed = true;
+            r->unrouted = false;
+        }
         follow_mtu(rs, r);
     }
     return changed;

@@ -407,6 +407,28 @@ static void test_route_comes_later(void **state WR_UNUSED)
     del_flows(2);
 }
 
+/* One that is made just when there is a route, before anybody has told us of it, does not leave the others behind. */
+static void test_route_found_by_another_flow(void **state WR_UNUSED)
+{
+    struct ip_addr dst = v4(0x0a080001);
+
+    NEEDS_BPF;
+    put_flow(1, &dst);
+    assert_false(is_fast(1));
+    RUN("ip route add 10.8.0.0/16 dev und0");
+    for (dp_flow_id id = 2; !is_fast(id - 1); id++) { /* what is known of routes is believed for a second */
+        assert_in_range(id, 2, 200);
+        usleep(20000);
+        put_flow(id, &dst);
+    }
+    assert_false(is_fast(1));
+    AWAIT(is_fast(1));
+    for (dp_flow_id id = 1; id < 200; id++) {
+        dp_flow_del(dp, id, NULL);
+    }
+    RUN("ip route del 10.8.0.0/16");
+}
+
 /* --- ports --- */
 
 /* What a process before us called a port stays that port's, whose flows still forward, until it is added again. */
@@ -438,7 +460,8 @@ int main(void)
         cmocka_unit_test(test_more_addresses_than_room),        cmocka_unit_test(test_addresses_that_cannot_be_read),
         cmocka_unit_test(test_rules_that_cannot_be_read),       cmocka_unit_test(test_remotes_are_given_back),
         cmocka_unit_test(test_sources_are_asked_after_changes), cmocka_unit_test(test_route_comes_later),
-        cmocka_unit_test(test_route_mtu_ends_what_is_cached),   cmocka_unit_test(test_numbers_of_former_ports),
+        cmocka_unit_test(test_route_found_by_another_flow),     cmocka_unit_test(test_route_mtu_ends_what_is_cached),
+        cmocka_unit_test(test_numbers_of_former_ports),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
