@@ -770,6 +770,7 @@ struct packet_out {
     struct bridge *br;
     struct packet *packet;
     void *actions; /* effects may point into them */
+    uint16_t tcp_flags;
     struct xlate_out out;
 };
 
@@ -791,6 +792,7 @@ int bridge_packet_out_begin(struct bridge *br, const void *data, size_t len, ofp
     po->actions = actions_len ? xmemdup(actions, actions_len) : NULL;
     po->packet->in_port = port ? port->dp_port : DP_PORT_NONE;
     flow_key_extract(po->packet, &key);
+    po->tcp_flags = (uint16_t)__builtin_bswap16(key.tcp_flags);
     if (pipeline) {
         key.tunnel = pipeline->value.key.tunnel;
         key.pkt_mark = pipeline->value.key.pkt_mark;
@@ -823,7 +825,7 @@ int bridge_packet_out_end(struct packet_out *po, bool send)
 
     if (send) {
         xlate_packet_ins_send(&po->out);
-        xlate_effects_run(out->effects, out->n_effects, 1, po->packet->len, 0, time_mono_ms());
+        xlate_effects_run(out->effects, out->n_effects, 1, po->packet->len, po->tcp_flags, time_mono_ms());
         if (out->actions_len) {
             error = dp_execute(po->br->sw->dp, po->packet, (const struct dp_action *)(const void *)out->actions,
                                out->actions_len);

@@ -133,18 +133,22 @@ void rule_update_timers(struct rule *rule)
     }
 }
 
+/* No timeout is an infinite one. */
+static bool shorten(uint16_t *timeout, uint16_t to)
+{
+    bool shorter = to && (!*timeout || *timeout > to);
+
+    if (shorter) {
+        *timeout = to;
+    }
+    return shorter;
+}
+
 void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard)
 {
-    bool shorter = false;
+    bool shorter = shorten(&rule->idle_timeout, idle);
 
-    if (idle && rule->idle_timeout > idle) {
-        rule->idle_timeout = idle;
-        shorter = true;
-    }
-    if (hard && rule->hard_timeout > hard) {
-        rule->hard_timeout = hard;
-        shorter = true;
-    }
+    shorter |= shorten(&rule->hard_timeout, hard);
     if (shorter) {
         rule->shortened = true;
         rule_update_timers(rule);

@@ -192,7 +192,7 @@ void flow_table_get_stats(const struct bridge *br, table_id_t table, struct tabl
 struct rule *flow_table_lookup(const struct bridge *br, table_id_t table, const struct flow *flow, struct flow *mask);
 /* Adds traffic, but to counters that the rule's flags turn off; USED 0: leave. */
 void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms);
-/* For fin_timeout: timeouts that the rule has are cut to these; 0: leave. */
+/* For fin_timeout: longer timeouts, and none, become these; 0: leave. */
 void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard);
 struct rule *rule_ref(struct rule *rule);
 void rule_unref(struct rule *rule);

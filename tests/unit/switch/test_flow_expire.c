@@ -176,7 +176,7 @@ static void test_timeouts_model(void **state)
             model[i].idle_at = now;
         } else if (rng(4) == 0) {
             rule_shorten_timeouts(rule, 10, 0);
-            model[i].idle = model[i].idle ? MIN(model[i].idle, 10u) : 0;
+            model[i].idle = model[i].idle ? MIN(model[i].idle, 10u) : 10;
         }
         if (rng(3) == 0) {
             now += rng(1500);
@@ -275,12 +275,50 @@ static void test_fin_timeout_of_learned(void **state)
     assert_int_equal(env_rule(e->br, learned)->idle_timeout, 60);
 }
 
+/* One without timeouts gets those of fin_timeout: no timeout is an infinite one. */
+static void test_fin_timeout_without_timeouts(void **state)
+{
+    static const char flow[] = "tcp,in_port=1,actions=fin_timeout(idle_timeout=5,hard_timeout=6),output:2";
+    struct env *e = *state;
+
+    env_flow(e->br, flow);
+    in_tcp(e, 2, 1, 2);
+    assert_int_equal(env_rule(e->br, flow)->idle_timeout, 0);
+    in_tcp(e, 2, 1, 0x11);
+    assert_int_equal(env_rule(e->br, flow)->idle_timeout, 5);
+    assert_int_equal(env_rule(e->br, flow)->hard_timeout, 6);
+}
+
+/* A packet_out's flags count as well as a packet's. */
+static void test_fin_timeout_by_packet_out(void **state)
+{
+    static const char flow[] = "tcp,in_port=1,actions=fin_timeout(idle_timeout=5),output:2";
+    const struct ofpact_output to_table = {{OFPACT_OUTPUT, sizeof to_table}, .port = OFPP_TABLE};
+    struct env *e = *state;
+    struct packet *p = env_udp(2, 1, 0);
+
+    p->data[23] = 6;
+    p->data[46] = 0x50;
+    p->data[47] = 0x11;
+    env_flow(e->br, flow);
+    assert_int_equal(bridge_packet_out(e->br, p, ofp_port(1), NULL, &to_table, sizeof to_table), 0);
+    packet_free(p);
+    assert_int_equal(env_rule(e->br, flow)->idle_timeout, 5);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
-    const struct CMUnitTest tests[] = {
-        T(test_refuse),         T(test_evict_groups),        T(test_evict_importance),       T(test_evict_rolled_back),
-        T(test_timeouts_model), cmocka_unit_test(test_heap), T(test_fin_timeout_of_learned), T(test_hard_counts)};
+    const struct CMUnitTest tests[] = {T(test_refuse),
+                                       T(test_evict_groups),
+                                       T(test_evict_importance),
+                                       T(test_evict_rolled_back),
+                                       T(test_timeouts_model),
+                                       cmocka_unit_test(test_heap),
+                                       T(test_fin_timeout_of_learned),
+                                       T(test_hard_counts),
+                                       T(test_fin_timeout_without_timeouts),
+                                       T(test_fin_timeout_by_packet_out)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
