@@ -71,7 +71,7 @@ struct flow_table {
     struct evict_group *evict_by_value; /* uthash */
     bool vacancy_events;                /* OpenFlow 1.4: tell table_status at these percentages of free room */
     uint8_t vacancy_down, vacancy_up;
-    bool vacancy_low;         /* DOWN was told last */
+    bool vacancy_low;         /* UP is told next, else DOWN */
     char *name, *config_name; /* OpenFlow's own, and the database's, which overrides it; NULL: none */
 };
 /* "" when the table has none. */
@@ -85,7 +85,7 @@ void flow_table_set_limit(struct bridge *br, table_id_t table, uint32_t max_flow
 /* What OpenFlow sets of a table (1.4's table_mod, table features). */
 struct table_config {
     bool evict;
-    bool vacancy_events, vacancy_low; /* low: DOWN was told last */
+    bool vacancy_events, vacancy_low; /* low: UP is told next, else DOWN */
     uint8_t vacancy_down, vacancy_up; /* per cent of free room; 0 without events */
     const char *name;                 /* NULL: none */
 };

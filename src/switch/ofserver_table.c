@@ -161,10 +161,13 @@ static void configure(struct bridge *br, table_id_t table, const struct of_table
         c.evict = tc->eviction == OF_ON;
     }
     if (tc->vacancy != OF_KEEP) {
+        bool begins = tc->vacancy == OF_ON && !c.vacancy_events;
         c.vacancy_events = tc->vacancy == OF_ON;
         c.vacancy_down = c.vacancy_events ? tc->vacancy_down : 0;
         c.vacancy_up = c.vacancy_events ? tc->vacancy_up : 0;
-        c.vacancy_low = flow_table_vacancy(&br->tables[table]) < c.vacancy_down;
+        /* Which of the two is awaited first (OpenFlow 1.4). New thresholds leave it. */
+        c.vacancy_low =
+            begins ? flow_table_vacancy(&br->tables[table]) < c.vacancy_up : c.vacancy_events && c.vacancy_low;
     }
     flow_table_set_config(br, table, &c);
 }

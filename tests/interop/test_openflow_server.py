@@ -575,6 +575,23 @@ def test_vacancy_events_of_1_4(hv, br):
         assert c.wait(lambda m: m.type == 31).body[0] == 4
 
 
+def test_vacancy_events_begin_with_the_upper_threshold(hv, br):
+    """Enabled below vacancy_up, it is VACANCY_UP that is awaited (OpenFlow 1.4); what is said again leaves that."""
+    hv.vsctl("hv1", "--", "--id=@t", "create", "Flow_Table", "flow_limit=10", "--", "set", "Bridge", "br0", "flow_tables:3=@t")
+    with of.Conn.to_unix(br, 5) as c:
+        c.request(9, struct.pack("!HH", 0, 128))
+        for k in range(5):
+            c.request(14, of.flow_mod13(table=3, priority=k))
+        for _ in range(2):
+            assert c.error(17, struct.pack("!B3xIHHBBBx", 3, 8, 3, 8, 30, 60, 0)) is None
+        c.send(14, of.flow_mod13(table=3, priority=1, command=4))
+        assert [m.body[0] for m in c.sync() if m.type == 31] == []  # 60 per cent free: not above
+        c.send(14, of.flow_mod13(table=3, priority=2, command=4))
+        assert [m.body[0] for m in c.sync() if m.type == 31] == [4]
+        c.send(17, struct.pack("!B3xIHHBBBx", 3, 8, 3, 8, 80, 90, 0))
+        assert [m.body[0] for m in c.sync() if m.type == 31] == [3]  # awaited since
+
+
 def test_table_features_in_parts(hv, br):
     with of.Conn.to_unix(br, 4) as c:
         features = c.multipart(12)
