@@ -149,10 +149,10 @@ static bool miss(struct ofmonitors *ms, const struct rule *rule, enum flow_event
     if (!m) {
         m = xcalloc(1, sizeof *m);
         m->rule = rule_ref((struct rule *)rule);
-        m->added = event == FLOW_EVENT_ADDED;
         m->known = was_there;
         HASH_ADD_PTR(ms->missed, rule, m);
     }
+    m->added |= event == FLOW_EVENT_ADDED;
     return false;
 }
 
@@ -178,7 +178,7 @@ static void resume(struct ofmonitors *ms)
     struct missed *m, *next;
 
     HASH_ITER(hh, ms->missed, m, next) {
-        unsigned int wanted = m->added ? OF_MONITOR_ADD : OF_MONITOR_MODIFY;
+        unsigned int wanted = OF_MONITOR_MODIFY | (m->added ? OF_MONITOR_ADD : 0); /* it may have changed as well */
         struct match match;
 
         rule_get_match(m->rule, &match);

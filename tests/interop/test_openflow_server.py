@@ -670,6 +670,7 @@ def test_flow_monitor(hv, br):
 def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
     with of.Conn.to_unix(br, 5) as c, of.Conn.to_unix(br, 4) as other:
         assert c.multipart(16, monitor_request(1, 0x1e)) == b""
+        other.request(14, of.flow_mod13(table=8))
         for round_ in range(40):  # far more than the socket takes
             for k in range(500):
                 other.send(14, of.flow_mod13(cookie=round_ << 16 | k, priority=k))
@@ -678,6 +679,9 @@ def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
         # Replaced while paused, flows that it was told of go: that it hears, or it would know them for ever.
         other.request(14, of.flow_mod13(cookie=0xf001, priority=0))
         other.request(14, of.flow_mod13(command=4, priority=0))
+        # Replaced by an ADD, in the end, it is told as added.
+        other.request(14, of.flow_mod13(command=2, table=8, instructions=of.apply13(of.output13(1))))
+        other.request(14, of.flow_mod13(cookie=0xf004, table=8))
         # What came and went meanwhile it never knew.
         other.request(14, of.flow_mod13(cookie=0xf002, priority=998, table=9))
         other.request(14, of.flow_mod13(cookie=0xf003, priority=998, table=9))
@@ -690,7 +694,7 @@ def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
             seen += updates([message])
         paused, resumed = seen.index((5, 0)), seen.index((6, 0))
         assert paused < resumed and (1, 0xfff) in seen[paused:resumed]  # what was added meanwhile is told before RESUMED
-        assert [u for u in seen if u[1] >> 4 == 0xf00] == [(2, 0xf001)]
+        assert [u for u in seen if u[1] >> 4 == 0xf00] == [(2, 0xf001), (1, 0xf004)]
         other.request(14, of.flow_mod13(cookie=0x1000, priority=1000, table=9))
         assert (1, 0x1000) in updates(c.sync())
 
