@@ -186,9 +186,10 @@ struct bridge_hooks {
     void (*flow_removed)(void *aux, struct bridge *br, const struct rule *rule, enum flow_removed_reason reason);
     void (*port_status)(void *aux, struct bridge *br, const struct port *port, enum port_status_reason reason);
     /* Any visible rule came, went (REASON) or changed, for flow monitors; OLD_ACTIONS: of one that changed, or
-     * was replaced (which is told as ADDED), before. NULL while nobody monitors. */
+     * was replaced (which is told as ADDED), before. XID: of the flow_mod that asked for just that; NULL: it came of
+     * something else (a timeout, a group's end, learning). NULL while nobody monitors. */
     void (*flow_event)(void *aux, struct bridge *br, const struct rule *rule, enum flow_event event,
-                       enum flow_removed_reason reason, const struct rule_actions *old_actions);
+                       enum flow_removed_reason reason, const struct rule_actions *old_actions, const uint32_t *xid);
     void *aux;
 };
 

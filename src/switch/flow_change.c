@@ -338,7 +338,7 @@ static void tell_event(struct bridge *br, const struct undo *u)
 
     if (br->hooks.flow_event && !rule_hidden(u->rule) && !is_as_it_was(u)) {
         br->hooks.flow_event(br->hooks.aux, br, u->rule, u->replaced ? FLOW_EVENT_ADDED : events[u->type], u->reason,
-                             u->actions);
+                             u->actions, u->asked ? &u->xid : NULL);
     }
 }
 
@@ -459,11 +459,17 @@ struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now)
 int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change)
 {
     struct change_run run = {.br = txn->br, .change = change, .now = txn->now, .log = &txn->log};
+    size_t before = txn->log.n;
 
     coverage_add(flow_mod_add, change->command == FLOW_MOD_ADD);
     coverage_add(flow_mod_modify, change->command == FLOW_MOD_MODIFY || change->command == FLOW_MOD_MODIFY_STRICT);
     coverage_add(flow_mod_delete, change->command == FLOW_MOD_DELETE || change->command == FLOW_MOD_DELETE_STRICT);
-    return apply_one(&run);
+    int error = apply_one(&run);
+    for (size_t i = before; change->asked && i < txn->log.n; i++) {
+        txn->log.steps[i].asked = true;
+        txn->log.steps[i].xid = change->xid;
+    }
+    return error;
 }
 
 struct referring {

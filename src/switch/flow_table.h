@@ -139,6 +139,8 @@ struct flow_change {
     const void *actions; /* ofpacts, already checked (ofpacts_check) */
     size_t actions_len;
     const struct rule_history *history; /* ADD; NULL: it is new */
+    bool asked;                         /* by a flow_mod, of this xid, as it stands: its sender knows what it does */
+    uint32_t xid;
 };
 
 /* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. While a

@@ -48,6 +48,8 @@ struct undo {
     uint16_t idle_timeout, hard_timeout, flags, importance;
     bool shortened;
     bool replaced; /* CHANGED, by an ADD: to those who watch, another flow came */
+    bool asked;    /* by the flow_mod XID itself */
+    uint32_t xid;
     int64_t created_ms, modified_ms, used_ms;
     uint64_t packets, bytes;
 };

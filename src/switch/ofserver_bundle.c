@@ -117,16 +117,16 @@ static bool is_group_mod(const struct of_header *h, struct reader *body, bool *r
     return h->type == OFT_GROUP_MOD;
 }
 
-static int commit_flow_mod(struct commit *cm, uint8_t version, struct reader *body)
+static int commit_flow_mod(struct commit *cm, const struct of_header *h, struct reader *body)
 {
     struct flow_change change;
     struct of_flow_mod fm;
-    int error = of_flow_mod_decode(body, &(struct of_flow_format){.version = version}, &fm);
+    int error = of_flow_mod_decode(body, &(struct of_flow_format){.version = h->version}, &fm);
 
     if (error) {
         return error;
     }
-    flow_change_from_mod(&fm, version, &change);
+    flow_change_from_mod(&fm, h, &change);
     error = flow_txn_apply(cm->txn, &change);
     of_flow_mod_done(&fm);
     return error;
@@ -162,7 +162,7 @@ static int commit_one(struct commit *cm, const struct of_header *h, const uint8_
 
     switch (h->type) {
     case OFT_FLOW_MOD:
-        return commit_flow_mod(cm, h->version, &body);
+        return commit_flow_mod(cm, h, &body);
     case OFT_GROUP_MOD:
     case OFT_EXPERIMENTER:
         error = is_group_mod(h, &body, &nx) ? ofconn_txn_group_mod(cm->txn, h, &body, nx) : OFERR_BUNDLE_UNSUP;

@@ -142,7 +142,7 @@ static int handle_packet_out(struct ofconn *c, const struct of_header *h, struct
     return error ? error : bridge_packet_out_end(po, true);
 }
 
-void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct flow_change *ret)
+void flow_change_from_mod(const struct of_flow_mod *fm, const struct of_header *h, struct flow_change *ret)
 {
     static const enum flow_mod_command commands[] = {
         [OF_FLOW_ADD] = FLOW_MOD_ADD,
@@ -153,7 +153,7 @@ void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct 
     };
     bool deletes = fm->command == OF_FLOW_DELETE || fm->command == OF_FLOW_DELETE_STRICT;
     bool adds = fm->command == OF_FLOW_ADD;
-    bool v10 = version == OF_VERSION_10;
+    bool v10 = h->version == OF_VERSION_10;
 
     *ret = (struct flow_change){
         .command = commands[fm->command],
@@ -175,10 +175,13 @@ void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct 
         .keep_timeouts = true,
         .actions = fm->acts.data,
         .actions_len = fm->acts.len,
+        .asked = true,
+        .xid = h->xid,
     };
 }
 
-static int flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
+static int flow_mod(struct ofconn *c, const struct of_header *h, const struct of_flow_format *format,
+                    struct reader *body)
 {
     struct of_flow_mod fm;
     struct flow_change change;
@@ -187,23 +190,24 @@ static int flow_mod(struct ofconn *c, const struct of_flow_format *format, struc
     if (error) {
         return error;
     }
-    flow_change_from_mod(&fm, format->version, &change);
+    flow_change_from_mod(&fm, h, &change);
     error = flow_table_apply(c->server->bridge, &change, time_mono_ms());
     of_flow_mod_done(&fm);
     return error;
 }
 
 /* Tables came to 1.0 by Nicira's extension, and so did the error. */
-int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body)
+int ofconn_flow_mod(struct ofconn *c, const struct of_header *h, const struct of_flow_format *format,
+                    struct reader *body)
 {
-    int error = flow_mod(c, format, body);
+    int error = flow_mod(c, h, format, body);
 
     return error == OFERR_FLOW_MOD_BAD_TABLE_ID && format->version == OF_VERSION_10 ? OFERR_NXFMFC_BAD_TABLE_ID : error;
 }
 
 static int handle_flow_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    return ofconn_flow_mod(c, &(struct of_flow_format){h->version, false, c->table_id}, body);
+    return ofconn_flow_mod(c, h, &(struct of_flow_format){h->version, false, c->table_id}, body);
 }
 
 int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply)
@@ -298,7 +302,6 @@ void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *m
         return; /* nothing that we send asks for an answer */
     }
     s->acting = c;
-    s->acting_xid = h->xid;
     if (is_served(h)) {
         error =
             handlers[h->type].changes && c->role == OF_ROLE_SLAVE ? OFERR_IS_SLAVE : handlers[h->type].fn(c, h, &body);

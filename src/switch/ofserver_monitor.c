@@ -43,8 +43,7 @@ struct ofmonitors {
     struct missed *missed;
     struct writer w; /* updates not yet sent */
     struct of_mp mp;
-    bool begun, abbreviated; /* an update is in `w`; the last own change is told by its xid */
-    uint32_t abbrev_xid;
+    bool begun, abbreviated; /* an update is in `w`; own changes are told by an xid */
 };
 
 /* ---- selection ---- */
@@ -212,7 +211,7 @@ void ofconn_monitors_run(struct ofconn *c)
 /* ---- the tables' events ---- */
 
 static void on_change(struct ofmonitors *ms, const struct rule *rule, const struct match *match, enum flow_event event,
-                      enum flow_removed_reason reason, const struct rule_actions *old)
+                      enum flow_removed_reason reason, const struct rule_actions *old, const uint32_t *xid)
 {
     static const struct {
         unsigned int wanted;
@@ -231,17 +230,17 @@ static void on_change(struct ofmonitors *ms, const struct rule *rule, const stru
     if (!flags) {
         return;
     }
-    if (flags & OF_MONITOR_OWN || ms->conn != s->acting || ms->paused) {
+    /* What a flow_mod says its sender knows; but not which flows go with a group, or what a packet_out teaches. */
+    if (flags & OF_MONITOR_OWN || ms->conn != s->acting || !xid || ms->paused) {
         put_full(ms, kinds[event].event, rule, match, flags, reason);
-    } else if (!ms->abbreviated || ms->abbrev_xid != s->acting_xid) {
-        ms->abbreviated = true;
-        ms->abbrev_xid = s->acting_xid;
-        put_update(ms, &(struct of_flow_update){.event = OF_UPDATE_ABBREV, .xid = s->acting_xid});
+    } else if (!ms->abbreviated) {
+        ms->abbreviated = true; /* of a bundle the first, as Open vSwitch */
+        put_update(ms, &(struct of_flow_update){.event = OF_UPDATE_ABBREV, .xid = *xid});
     }
 }
 
 static void on_flow_event(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule, enum flow_event event,
-                          enum flow_removed_reason reason, const struct rule_actions *old_actions)
+                          enum flow_removed_reason reason, const struct rule_actions *old_actions, const uint32_t *xid)
 {
     struct ofserver *s = aux;
     struct ofconn *c;
@@ -250,7 +249,7 @@ static void on_flow_event(void *aux, struct bridge *br WR_UNUSED, const struct r
     rule_get_match(rule, &match);
     DL_FOREACH(s->conns, c) {
         if (c->monitors) {
-            on_change(c->monitors, rule, &match, event, reason, old_actions);
+            on_change(c->monitors, rule, &match, event, reason, old_actions, xid);
         }
     }
     event_active(s->flush, EV_TIMEOUT, 0);

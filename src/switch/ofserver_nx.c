@@ -40,7 +40,7 @@ static int set_table_id(struct ofconn *c, const struct of_header *h WR_UNUSED, s
 
 static int nx_flow_mod(struct ofconn *c, const struct of_header *h, struct reader *body)
 {
-    return ofconn_flow_mod(c, &(struct of_flow_format){h->version, true, c->table_id}, body);
+    return ofconn_flow_mod(c, h, &(struct of_flow_format){h->version, true, c->table_id}, body);
 }
 
 static int set_packet_in_format(struct ofconn *c, const struct of_header *h WR_UNUSED, struct reader *body)

@@ -41,8 +41,7 @@ struct ofserver {
     struct stream_listener *mgmt, *snoop;
     struct snooper *snoopers;
     struct event *tick, *flush; /* flush: what changes of this turn ask to be told */
-    struct ofconn *acting;      /* whose message is being carried out, for flow monitors */
-    uint32_t acting_xid;
+    struct ofconn *acting;      /* whose message is being carried out */
     struct ofconn *conns;
     struct target *targets;
     bool have_generation;
@@ -121,9 +120,10 @@ typedef int ofconn_mp_handler(struct ofconn *c, const struct of_header *h, const
 /* ofserver_handle.c */
 void ofconn_handle(struct ofconn *c, const struct of_header *h, const uint8_t *msg);
 void ofconn_send_error(struct ofconn *c, int error, const struct of_header *h, const uint8_t *msg);
-/* Decoded flow_mod of VERSION → what tables take. Borrows FM's actions. */
-void flow_change_from_mod(const struct of_flow_mod *fm, uint8_t version, struct flow_change *ret);
-int ofconn_flow_mod(struct ofconn *c, const struct of_flow_format *format, struct reader *body);
+/* Decoded flow_mod of H's version and xid → what tables take. Borrows FM's actions. */
+void flow_change_from_mod(const struct of_flow_mod *fm, const struct of_header *h, struct flow_change *ret);
+int ofconn_flow_mod(struct ofconn *c, const struct of_header *h, const struct of_flow_format *format,
+                    struct reader *body);
 /* These only check, unless APPLY. */
 int ofconn_port_mod(struct ofconn *c, const struct of_header *h, struct reader *body, bool apply);
 int ofconn_packet_out_begin(struct ofconn *c, const struct of_header *h, struct reader *body, struct packet_out **ret);

@@ -667,6 +667,40 @@ def test_flow_monitor(hv, br):
         assert c.sync() == []
 
 
+def learn13(cookie, table, flags=0):
+    """Into TABLE: dl_dst = the packet's dl_src."""
+    body = struct.pack("!IHHHHQHBxHH", of.NX, 16, 0, 0, 77, cookie, flags, table, 0, 0) + struct.pack("!HIHIH", 48, 0x406, 0, 0x206, 0)
+    return struct.pack("!HH", 0xffff, len(body) + 6) + body + b"\0\0"
+
+
+def test_flow_monitor_abbreviates_flow_mods_only(hv, br):
+    """What a connection's own message brought about without saying it flow by flow, it hears in full."""
+    with of.Conn.to_unix(br, 5) as c, of.Conn.to_unix(br, 5) as other:
+        c.request(18, struct.pack("!HH4x", 16, 0) + monitor_request(1, 0x1e))
+        c.send(15, struct.pack("!HBxI", 0, 0, 7))
+        c.send(29, struct.pack("!HHI", 0, 1, 9) + struct.pack("!HHII4x", 1, 16, 1000, 0))
+        own = c.send(14, of.flow_mod13(cookie=5, priority=5, instructions=of.apply13(struct.pack("!HHI", 22, 8, 7))))
+        assert updates(c.sync()) == [(4, own)]
+        c.send(15, struct.pack("!HBxI", 2, 0, 7))
+        assert updates(c.sync()) == [(2, 5)]  # with its group
+        c.request(14, of.flow_mod13(cookie=6, priority=6, instructions=struct.pack("!HHI", 6, 8, 9)))
+        c.send(29, struct.pack("!HHI", 2, 0, 9))
+        assert updates(c.sync()) == [(2, 6)]  # with its meter
+        c.send(13, packet_out13(learn13(0x55, 3)))
+        assert updates(c.sync()) == [(1, 0x55)]
+        own = c.send(14, of.flow_mod13(cookie=1, instructions=of.apply13(learn13(0x56, 4, flags=2))))
+        other.request(14, of.flow_mod13(cookie=0x56, table=4))
+        assert updates(c.sync()) == [(4, own), (1, 0x56)]
+        own = c.send(14, of.flow_mod13(command=3))
+        assert updates(c.sync()) == [(4, own), (2, 0x56)]  # delete_learned
+        # Of a bundle it is the flow_mod's xid, once.
+        c.request(33, struct.pack("!IHH", 1, 0, 3))
+        for xid in (901, 902):
+            c.send(34, struct.pack("!IHH", 1, 0, 3) + of.pack(5, 14, xid, of.flow_mod13(priority=xid)), xid=xid)
+        c.send(33, struct.pack("!IHH", 1, 4, 3))
+        assert updates(c.sync()) == [(4, 901)]
+
+
 def test_flow_monitor_pauses_for_a_slow_reader(hv, br):
     with of.Conn.to_unix(br, 5) as c, of.Conn.to_unix(br, 4) as other:
         assert c.multipart(16, monitor_request(1, 0x1e)) == b""
