@@ -264,6 +264,7 @@ struct switch_ {
     uint8_t *meter_ids; /* bitmap of the datapath's meters in use; NULL: none ever was */
     uint32_t last_meter_id;
     struct bridge *bridges;   /* uthash by name, hh */
+    struct flow_txn *txn;     /* the open one; its parts on other bridges are only those bridges' */
     uint64_t drops[DROP_MAX]; /* by reason: drops that the pipeline itself made (upcalls). switch_drops() adds the
                                  datapath's */
     struct tunnel_dp_port *tunnel_dp_ports;

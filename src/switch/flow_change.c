@@ -67,9 +67,10 @@ static void undo_changed(const struct undo *u)
     rule_update_timers(rule);
 }
 
-static void undo_log_rollback(struct undo_log *log)
+/* Back to where the log had N steps; the others stay in it. */
+static void undo_log_rollback(struct undo_log *log, size_t n)
 {
-    for (size_t i = log->n; i-- > 0;) {
+    for (size_t i = log->n; i-- > n;) {
         struct undo *u = &log->steps[i];
 
         switch (u->type) {
@@ -453,6 +454,9 @@ struct flow_txn *flow_txn_begin(struct bridge *br, int64_t now)
     *txn = (struct flow_txn){.br = br, .now = now};
     assert(!br->txn);
     br->txn = txn;
+    if (!br->sw->txn) {
+        br->sw->txn = txn;
+    }
     return txn;
 }
 
@@ -465,6 +469,12 @@ int flow_txn_apply(struct flow_txn *txn, const struct flow_change *change)
     coverage_add(flow_mod_modify, change->command == FLOW_MOD_MODIFY || change->command == FLOW_MOD_MODIFY_STRICT);
     coverage_add(flow_mod_delete, change->command == FLOW_MOD_DELETE || change->command == FLOW_MOD_DELETE_STRICT);
     int error = apply_one(&run);
+    if (error) { /* some may have been evicted, and yet there is no room */
+        undo_log_rollback(&txn->log, before);
+        while (txn->log.n > before) {
+            undo_release(&txn->log.steps[--txn->log.n]);
+        }
+    }
     for (size_t i = before; change->asked && i < txn->log.n; i++) {
         txn->log.steps[i].asked = true;
         txn->log.steps[i].xid = change->xid;
@@ -502,24 +512,46 @@ void flow_txn_delete_referring(struct flow_txn *txn, enum ref_kind kind, uint32_
     }
 }
 
-void flow_txn_commit(struct flow_txn *txn)
+/* From here on, changes (events bring some) are not of TXN any more. */
+static void txn_close(struct flow_txn *txn)
 {
-    txn->br->txn = NULL; /* what events bring is not of it any more */
-    group_log_commit(txn->br, &txn->groups);
-    undo_log_commit(txn->br, &txn->log);
+    if (txn->br->sw->txn == txn) {
+        txn->br->sw->txn = NULL;
+    }
+    for (; txn; txn = txn->elsewhere) {
+        txn->br->txn = NULL;
+    }
+}
+
+/* Returns the next one. */
+static struct flow_txn *txn_free(struct flow_txn *txn)
+{
+    struct flow_txn *next = txn->elsewhere;
+
     undo_log_done(txn->br->sw, &txn->log);
     group_log_done(&txn->groups);
     free(txn);
+    return next;
+}
+
+void flow_txn_commit(struct flow_txn *txn)
+{
+    txn_close(txn);
+    while (txn) {
+        group_log_commit(txn->br, &txn->groups);
+        undo_log_commit(txn->br, &txn->log);
+        txn = txn_free(txn);
+    }
 }
 
 void flow_txn_abort(struct flow_txn *txn)
 {
-    txn->br->txn = NULL;
-    group_log_rollback(txn->br, &txn->groups);
-    undo_log_rollback(&txn->log);
-    undo_log_done(txn->br->sw, &txn->log);
-    group_log_done(&txn->groups);
-    free(txn);
+    txn_close(txn);
+    while (txn) {
+        group_log_rollback(txn->br, &txn->groups);
+        undo_log_rollback(&txn->log, 0);
+        txn = txn_free(txn);
+    }
 }
 
 int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad)
@@ -543,6 +575,14 @@ int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, s
 
 int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now)
 {
+    struct flow_txn *open = br->sw->txn;
+
+    if (open && !br->txn) { /* a packet_out within it learns behind a patch port */
+        struct flow_txn *txn = flow_txn_begin(br, now);
+
+        txn->elsewhere = open->elsewhere;
+        open->elsewhere = txn;
+    }
     return br->txn ? flow_txn_apply(br->txn, change) : flow_table_apply_all(br, change, 1, now, NULL);
 }
 

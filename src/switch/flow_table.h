@@ -144,7 +144,8 @@ struct flow_change {
 };
 
 /* Applies the change at time NOW (time_mono_ms()). 0 or OFERR_FLOW_MOD_*; nothing has changed on failure. While a
- * transaction is open on BR (then it is a flow that a packet_out within it learns), it goes with that. */
+ * transaction is open, on BR or another bridge of the switch (then it is a flow that a packet_out within it learns), it
+ * goes with that. */
 int flow_table_apply(struct bridge *br, const struct flow_change *change, int64_t now);
 /* Applies N changes in order, or none. On failure *RET_BAD (may be NULL) is the index of the one that was refused. */
 int flow_table_apply_all(struct bridge *br, const struct flow_change *changes, size_t n, int64_t now, size_t *ret_bad);

@@ -77,6 +77,7 @@ struct flow_txn {
     int64_t now;
     struct undo_log log;
     struct group_log groups;
+    struct flow_txn *elsewhere; /* list: of other bridges, as parts of this one */
 };
 
 /* Takes RULE out of its table and drops the table's reference. */

@@ -333,10 +333,61 @@ static void test_learned_while_a_txn_is_open(void **state)
     }
 }
 
+/* A flow on another bridge, behind a patch port, that such a packet_out learns goes with the bundle, too. */
+static void test_learned_elsewhere_while_a_txn_is_open(void **state)
+{
+    static const char flow[] = "table=1,priority=7,in_port=5,actions=output:9";
+    struct env *e = *state;
+    struct bridge *other;
+
+    assert_int_equal(bridge_create(e->sw, "br1", &other), 0);
+    for (unsigned int commit = 0; commit < 2; commit++) {
+        struct flow_txn *txn = flow_txn_begin(e->br, 1000);
+
+        env_flow(e->br, flow);
+        env_flow(other, flow);
+        env_flow(other, "table=2,actions=drop");
+        if (commit) {
+            flow_txn_commit(txn);
+        } else {
+            flow_txn_abort(txn);
+        }
+        assert_int_equal(flow_table_count(other), commit ? 2 : 0);
+        assert_int_equal(flow_table_count(e->br), commit);
+        env_flow(other, "table=3,actions=drop"); /* of no transaction any more */
+        env_del(other, "table=3");
+    }
+}
+
+/* A flow that finds no room although some others would go leaves them: also in a transaction that goes on, because it
+ * was a packet_out that asked to learn it. */
+static void test_refused_in_a_txn(void **state)
+{
+    const struct table_config evict = {.evict = true};
+    struct env *e = *state;
+    struct flow_spec spec;
+    struct flow_change change;
+    struct flow_txn *txn;
+
+    env_flow(e->br, "in_port=1,actions=drop");
+    env_flow(e->br, "in_port=2,actions=drop");
+    env_flow(e->br, "in_port=3,idle_timeout=9,actions=drop");
+    flow_table_set_limit(e->br, 0, 1, false, NULL, 0);
+    flow_table_set_config(e->br, 0, &evict);
+    txn = flow_txn_begin(e->br, 1000);
+    change = env_change("in_port=4,actions=drop", FLOW_MOD_ADD, &spec);
+    assert_int_equal(flow_txn_apply(txn, &change), OFERR_FLOW_MOD_TABLE_FULL);
+    flow_spec_done(&spec);
+    flow_txn_commit(txn);
+    assert_int_equal(count(e), 3);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_learned_while_a_txn_is_open),
+                                       T(test_learned_elsewhere_while_a_txn_is_open),
+                                       T(test_refused_in_a_txn),
                                        T(test_add_replaces),
                                        T(test_modify),
                                        T(test_delete),
