@@ -46,6 +46,7 @@ static void undo_put_changed(struct undo_log *log, struct rule *rule)
     u->used_ms = rule->used_ms;
     u->packets = rule->packets;
     u->bytes = rule->bytes;
+    u->n_resets = rule->n_resets;
 }
 
 static void undo_changed(const struct undo *u)
@@ -64,6 +65,7 @@ static void undo_changed(const struct undo *u)
     rule->used_ms = u->used_ms;
     rule->packets = u->packets;
     rule->bytes = u->bytes;
+    rule->n_resets = u->n_resets;
     rule_update_timers(rule);
 }
 
@@ -142,9 +144,15 @@ static void set_timeouts(struct rule *rule, const struct flow_change *c)
     rule_update_timers(rule);
 }
 
-static void reset_counts(struct rule *rule)
+/* Megaflows that pass the rule are translated again, and what they count until then is the past's (as with Open
+ * vSwitch). */
+static void reset_counts(struct undo_log *log, struct rule *rule)
 {
     rule->packets = rule->bytes = 0;
+    rule->n_resets++;
+    if (rule->refs > 2) { /* the table's and LOG's */
+        log->visible[rule->table] = log->any_visible = true;
+    }
 }
 
 /* At time NOW it came, or (as far as C knows) before. */
@@ -173,7 +181,7 @@ static void replace_rule(struct change_run *run, struct rule *rule)
     set_timeouts(rule, c);
     set_history(rule, c, run->now);
     if (c->flags & RULE_RESET_COUNTS) {
-        reset_counts(rule);
+        reset_counts(run->log, rule);
     }
 }
 
@@ -253,7 +261,7 @@ static int modify_one(void *aux, struct cls_rule *cr)
         set_timeouts(rule, c);
     }
     if (c->flags & RULE_RESET_COUNTS) {
-        reset_counts(rule);
+        reset_counts(run->log, rule);
     }
     return 0;
 }

@@ -121,10 +121,12 @@ bool rule_is_table_miss(const struct rule *rule)
     return rule->cls.priority == 0 && cls_rule_matches_all(&rule->cls);
 }
 
-void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms)
+void rule_credit(struct rule *rule, uint32_t n_resets, uint64_t packets, uint64_t bytes, int64_t used_ms)
 {
-    rule->packets += rule->flags & RULE_NO_PKT_COUNTS ? 0 : packets;
-    rule->bytes += rule->flags & RULE_NO_BYT_COUNTS ? 0 : bytes;
+    if (n_resets == rule->n_resets) {
+        rule->packets += rule->flags & RULE_NO_PKT_COUNTS ? 0 : packets;
+        rule->bytes += rule->flags & RULE_NO_BYT_COUNTS ? 0 : bytes;
+    }
     rule->used_ms = MAX(rule->used_ms, used_ms);
 }
 

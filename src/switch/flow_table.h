@@ -45,6 +45,7 @@ struct rule {
     struct rule_actions *actions;
     int64_t created_ms, modified_ms, used_ms; /* time_mono_ms(); idle counts from used_ms, hard from modified_ms */
     uint64_t packets, bytes;
+    uint32_t n_resets;    /* of the counters: what passed before the last one counts no more, whenever it is read */
     struct heap_node due; /* bridge->rules_due: rules with a timeout */
     struct heap_node evict;
     struct evict_group *evict_group; /* NULL: cannot be evicted */
@@ -193,8 +194,9 @@ void flow_table_get_stats(const struct bridge *br, table_id_t table, struct tabl
 
 /* Rule or NULL (miss). MASK gets what was looked at. Counts nothing. */
 struct rule *flow_table_lookup(const struct bridge *br, table_id_t table, const struct flow *flow, struct flow *mask);
-/* Adds traffic, but to counters that the rule's flags turn off; USED 0: leave. */
-void rule_credit(struct rule *rule, uint64_t packets, uint64_t bytes, int64_t used_ms);
+/* Adds traffic that passed when the rule had N_RESETS, but to counters that the rule's flags turn off; USED 0: leave.
+ */
+void rule_credit(struct rule *rule, uint32_t n_resets, uint64_t packets, uint64_t bytes, int64_t used_ms);
 /* For fin_timeout: longer timeouts, and none, become these; 0: leave. */
 void rule_shorten_timeouts(struct rule *rule, uint16_t idle, uint16_t hard);
 struct rule *rule_ref(struct rule *rule);

@@ -52,6 +52,7 @@ struct undo {
     uint32_t xid;
     int64_t created_ms, modified_ms, used_ms;
     uint64_t packets, bytes;
+    uint32_t n_resets;
 };
 
 struct undo_log {

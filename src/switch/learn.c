@@ -200,7 +200,7 @@ void learn_again(struct bridge *br, const struct ofpact_learn *learn, const stru
         learn_apply(br, learn, flow, seen_ms, false);
         rule = find_learned(br, &change);
         if (rule) {
-            rule_credit(rule, 0, 0, now);
+            rule_credit(rule, rule->n_resets, 0, 0, now);
         }
     }
     ofpacts_done(&acts);

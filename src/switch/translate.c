@@ -192,6 +192,7 @@ void xlate_table(struct xlate_ctx *x, ofp_port_t in_port, table_id_t table)
         struct xlate_effect *e = xlate_effect_put(x, XLATE_EFFECT_RULE);
 
         e->rule = rule_ref(rule);
+        e->n_resets = rule->n_resets;
         x->cookie = rule->cookie;
         e->table = table;
         /* The effect holds rule and actions while they run: a learn of this very walk may replace them. */
@@ -754,7 +755,7 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
 {
     switch (e->type) {
     case XLATE_EFFECT_RULE:
-        rule_credit(e->rule, packets, bytes, used_ms);
+        rule_credit(e->rule, e->n_resets, packets, bytes, used_ms);
         e->bridge->tables[e->table].n_lookup += packets;
         e->bridge->tables[e->table].n_matched += packets;
         break;

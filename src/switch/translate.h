@@ -72,7 +72,8 @@ struct xlate_effect {
         struct {
             uint16_t fin_idle, fin_hard; /* FIN_TIMEOUT */
         };
-        uint32_t opts_id; /* OPTIONS: a reference */
+        uint32_t opts_id;  /* OPTIONS: a reference */
+        uint32_t n_resets; /* RULE: its own, then */
     };
 };
 

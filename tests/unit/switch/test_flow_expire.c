@@ -172,7 +172,7 @@ static void test_timeouts_model(void **state)
             model[i].hard = hard;
             model[i].idle_at = model[i].hard_at = now;
         } else if (rng(2)) {
-            rule_credit(rule, 1, 60, now);
+            rule_credit(rule, rule->n_resets, 1, 60, now);
             model[i].idle_at = now;
         } else if (rng(4) == 0) {
             rule_shorten_timeouts(rule, 10, 0);

@@ -447,7 +447,7 @@ static void ages_and_counts_go_on(void **state)
     c.keep_timeouts = true;
     assert_int_equal(flow_table_apply(s->e.br, &c, now - 20000), 0);
     flow_spec_done(&spec);
-    rule_credit((struct rule *)env_rule(s->e.br, "ip"), 3, 300, now - 10000);
+    rule_credit((struct rule *)env_rule(s->e.br, "ip"), 0, 3, 300, now - 10000);
     save(s);
     flow_saver_destroy(s->e.br->saver, false);
     flow_table_flush(s->e.br, true);

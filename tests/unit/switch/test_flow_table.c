@@ -382,12 +382,39 @@ static void test_refused_in_a_txn(void **state)
     assert_int_equal(count(e), 3);
 }
 
+/* What went by before counters were reset is not counted behind it, though nobody had read it yet. */
+static void test_reset_counts(void **state)
+{
+    static const char flow[] = "in_port=1,actions=output:2", again[] = "reset_counts,in_port=1,actions=output:2";
+    struct env *e = *state;
+
+    env_flow(e->br, flow);
+    for (unsigned int i = 0; i < 3; i++) {
+        env_in(e, 1, env_udp(2, 1, 0));
+    }
+    env_flow(e->br, again);
+    megaflow_sync_stats(e->sw);
+    assert_int_equal(env_rule(e->br, flow)->packets, 0);
+    megaflow_revalidate_all(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    megaflow_sync_stats(e->sw);
+    assert_int_equal(env_rule(e->br, flow)->packets, 1);
+    assert_int_equal(env_apply(e->br, again, FLOW_MOD_MODIFY), 0);
+    assert_int_equal(env_rule(e->br, flow)->packets, 0);
+    env_flow(e->br, "in_port=1,actions=output:1"); /* replaced without: they go on */
+    megaflow_revalidate_all(e->sw);
+    env_in(e, 1, env_udp(2, 1, 0));
+    megaflow_sync_stats(e->sw);
+    assert_int_equal(env_rule(e->br, flow)->packets, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_learned_while_a_txn_is_open),
                                        T(test_learned_elsewhere_while_a_txn_is_open),
                                        T(test_refused_in_a_txn),
+                                       T(test_reset_counts),
                                        T(test_add_replaces),
                                        T(test_modify),
                                        T(test_delete),
