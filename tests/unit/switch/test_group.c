@@ -258,6 +258,21 @@ static void test_references(void **state)
     bridge_set_hooks(br, NULL);
 }
 
+/* A bucket whose meter was deleted stays (it drops), and is in nobody's way who changes the others. */
+static void test_bucket_without_its_meter(void **state)
+{
+    struct env *e = *state;
+    struct bridge *br = e->br;
+
+    assert_int_equal(add_meter(br, OF_METER_ADD, 1, OF_METER_KBPS, 1000, 0), 0);
+    assert_int_equal(ADD(br, 1, ALL, "id=1,meter:1,output:2", "id=2,output:2", "id=3,output:1"), 0);
+    assert_int_equal(add_meter(br, OF_METER_DELETE, 1, 0, 0, 0), 0);
+    assert_int_equal(remove_bucket(br, 1, 2), 0);
+    assert_int_equal(insert(br, 1, OF_BUCKET_LAST, "id=4,output:2"), 0);
+    assert_int_equal(insert(br, 1, OF_BUCKET_LAST, "id=5,meter:1,output:2"), OFERR_METER_MOD_INVALID_METER);
+    assert_int_equal(group_find(br, 1)->n_buckets, 3);
+}
+
 /* What a transaction did to groups goes back with it, counters and references too. */
 static void test_transaction(void **state)
 {
@@ -623,6 +638,7 @@ int main(void)
         T(test_too_long_a_bucket),
         T(test_too_many_buckets),
         T(test_references),
+        T(test_bucket_without_its_meter),
         T(test_transaction),
         T(test_all),
         T(test_written_in_bucket),
