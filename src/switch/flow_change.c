@@ -360,56 +360,42 @@ static void tell_removed(struct bridge *br, struct rule *rule, enum flow_removed
 
 /* ---- flows that go with the flow that learned them (delete_learned) ---- */
 
-struct learner {
-    const struct ofpact_learn *learn;
-};
-
-static bool same_learned(const struct ofpact *a, const struct ofpact_learn *learn)
+static bool same_learned(void *aux, const struct ofpact_learn *other)
 {
-    const struct ofpact_learn *l = (const struct ofpact_learn *)a;
+    const struct ofpact_learn *const *learn = aux;
 
-    return a->type == OFPACT_LEARN && l->flags & LEARN_F_DELETE_LEARNED && l->table == learn->table &&
-           l->cookie == learn->cookie;
+    return other->table == (*learn)->table && other->cookie == (*learn)->cookie;
 }
 
 static int still_learns(void *aux, struct cls_rule *cr)
 {
     const struct rule *rule = CONTAINER_OF(cr, struct rule, cls);
-    const struct learner *l = aux;
 
-    OFPACT_FOR_EACH(a, rule->actions->data, rule->actions->len) {
-        if (same_learned(a, l->learn)) {
-            return 1;
-        }
-    }
-    return 0;
+    return rule->deletes_learned && actions_deleting_learns(rule->actions->data, rule->actions->len, same_learned, aux);
 }
 
-static void delete_learned_by(struct bridge *br, const struct ofpact_learn *learn)
+static bool delete_learned_by(void *aux, const struct ofpact_learn *learn)
 {
+    struct bridge *br = aux;
     const struct flow_change change = {.command = FLOW_MOD_DELETE,
                                        .table = learn->table,
                                        .cookie = learn->cookie,
                                        .cookie_mask = UINT64_MAX,
                                        .out_port = OFPP_ANY};
-    struct learner l = {learn};
 
     for (unsigned int i = 0; i < N_TABLES; i++) {
-        if (classifier_for_each(&br->tables[i].cls, NULL, still_learns, &l)) {
-            return; /* another flow learns the same */
+        if (classifier_for_each(&br->tables[i].cls, NULL, still_learns, &learn)) {
+            return false; /* another flow learns the same */
         }
     }
     flow_table_apply(br, &change, time_mono_ms());
+    return false;
 }
 
 /* ACTIONS stand in the table no more: what they learned goes, when they say so. */
 static void delete_learned(struct bridge *br, const struct rule_actions *actions)
 {
-    OFPACT_FOR_EACH(a, actions->data, actions->len) {
-        if (same_learned(a, (const struct ofpact_learn *)a)) {
-            delete_learned_by(br, (const struct ofpact_learn *)a);
-        }
-    }
+    actions_deleting_learns(actions->data, actions->len, delete_learned_by, br);
 }
 
 /* What stood at the start and is gone at the end is announced, with final counters. */

@@ -34,14 +34,29 @@ void rule_actions_unref(struct rule_actions *a)
     }
 }
 
-static bool deletes_learned(const struct rule_actions *actions)
+bool actions_deleting_learns(const void *actions, size_t len, bool (*fn)(void *aux, const struct ofpact_learn *learn),
+                             void *aux)
 {
-    OFPACT_FOR_EACH(a, actions->data, actions->len) {
-        if (a->type == OFPACT_LEARN && ((const struct ofpact_learn *)a)->flags & LEARN_F_DELETE_LEARNED) {
-            return true;
+    bool found = false;
+
+    OFPACT_FOR_EACH(a, actions, len) {
+        const struct ofpact_learn *learn = (const struct ofpact_learn *)a;
+
+        if (a->type == OFPACT_CLONE || a->type == OFPACT_WRITE_ACTIONS) {
+            found = actions_deleting_learns(OFPACT_NESTED(a), OFPACT_NESTED_LEN(a), fn, aux);
+        } else if (a->type == OFPACT_LEARN && learn->flags & LEARN_F_DELETE_LEARNED) {
+            found = fn(aux, learn);
+        }
+        if (found) {
+            break;
         }
     }
-    return false;
+    return found;
+}
+
+static bool any_learn(void *aux WR_UNUSED, const struct ofpact_learn *learn WR_UNUSED)
+{
+    return true;
 }
 
 static void count_refs(struct rule *rule, int delta)
@@ -68,7 +83,7 @@ void rule_set_actions(struct rule *rule, struct rule_actions *actions)
         cls_rule_set_conj(rule->in_table ? &rule->bridge->tables[rule->table].cls : NULL, &rule->cls, conj, n);
     }
     free(conj);
-    rule->deletes_learned = deletes_learned(actions);
+    rule->deletes_learned = actions_deleting_learns(actions->data, actions->len, any_learn, NULL);
     if (rule->in_table) {
         count_refs(rule, -1);
     }

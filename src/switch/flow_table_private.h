@@ -25,6 +25,10 @@ static inline bool rule_hidden(const struct rule *rule)
 /* Takes over the reference to ACTIONS, and what they make of the rule: a clause of conjunctions, one that deletes what
  * it learned. */
 void rule_set_actions(struct rule *rule, struct rule_actions *actions);
+/* FN for each learn with delete_learned in the list, nested ones too, until one returns true, which is then returned.
+ */
+bool actions_deleting_learns(const void *actions, size_t len, bool (*fn)(void *aux, const struct ofpact_learn *learn),
+                             void *aux);
 struct rule_actions *rule_actions_new(const void *data, size_t len);
 /* Into and out of the rule's table, its timers along. The table's reference is the caller's matter. */
 void rule_insert(struct rule *rule);

@@ -382,6 +382,22 @@ static void test_refused_in_a_txn(void **state)
     assert_int_equal(count(e), 3);
 }
 
+/* Learning inside of a clone is learning. */
+static void test_delete_learned_in_clone(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br,
+             "in_port=1,actions=clone(learn(table=3,cookie=0x5,delete_learned,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]))");
+    env_flow(e->br, "in_port=2,actions=learn(table=3,cookie=0x5,delete_learned,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])");
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_int_equal(count(e), 3);
+    env_del(e->br, "table=0,in_port=2");
+    assert_int_equal(count(e), 2); /* the clone learns the same */
+    env_del(e->br, "table=0,in_port=1");
+    assert_int_equal(count(e), 0);
+}
+
 /* What went by before counters were reset is not counted behind it, though nobody had read it yet. */
 static void test_reset_counts(void **state)
 {
@@ -415,6 +431,7 @@ int main(void)
                                        T(test_learned_elsewhere_while_a_txn_is_open),
                                        T(test_refused_in_a_txn),
                                        T(test_reset_counts),
+                                       T(test_delete_learned_in_clone),
                                        T(test_add_replaces),
                                        T(test_modify),
                                        T(test_delete),
