@@ -82,7 +82,7 @@ static int change_group(struct restore *r, const char *text, enum of_group_comma
     if (group_parse(text, &gm.command_bucket, &gm.group, &r->why)) {
         return -EBADMSG;
     }
-    error = group_mod_apply(r->br, &gm, r->now);
+    error = group_restore(r->br, &gm, r->now);
     of_group_mod_done(&gm);
     return error ? refused(r, error) : 0;
 }

@@ -82,6 +82,7 @@ struct flow_txn {
     int64_t now;
     struct undo_log log;
     struct group_log groups;
+    bool restores;              /* of a process before us: it took the groups, and their meters may have gone since */
     struct flow_txn *elsewhere; /* list: of other bridges, as parts of this one */
 };
 

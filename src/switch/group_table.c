@@ -294,7 +294,7 @@ bool group_bucket_is_live(const struct bridge *br, const struct group_bucket *b)
 
 /* WHOLE: the group came as a whole. A bucket that is put into a failover group later may watch nothing, as with Open
  * vSwitch: then it is always live. */
-static int check_bucket(const struct bridge *br, const struct group *g, const struct of_bucket *b, bool whole)
+static int check_bucket(const struct flow_txn *txn, const struct group *g, const struct of_bucket *b, bool whole)
 {
     bool watches = b->watch_port != OFPP_ANY || b->watch_group != OF_GROUP_ANY;
     int error;
@@ -309,7 +309,7 @@ static int check_bucket(const struct bridge *br, const struct group *g, const st
         return OFERR_GROUP_INVALID;
     }
     error = xlate_supports(b->acts.data, b->acts.len);
-    return error ? error : actions_check_meters(br, b->acts.data, b->acts.len);
+    return error || txn->restores ? error : actions_check_meters(txn->br, b->acts.data, b->acts.len);
 }
 
 struct todo {
@@ -398,7 +398,7 @@ static int check_fits(const struct group *g)
     return error;
 }
 
-static int check(struct bridge *br, const struct group *g, bool whole)
+static int check(const struct flow_txn *txn, const struct group *g, bool whole)
 {
     int error = check_fits(g);
 
@@ -407,9 +407,9 @@ static int check(struct bridge *br, const struct group *g, bool whole)
     }
     for (size_t i = 0; i < g->n_buckets && !error; i++) {
         /* One that an older group shares was checked when it came; its meter may have gone since. */
-        error = g->buckets[i]->refs > 1 ? 0 : check_bucket(br, g, &g->buckets[i]->config, whole);
+        error = g->buckets[i]->refs > 1 ? 0 : check_bucket(txn, g, &g->buckets[i]->config, whole);
     }
-    return error ? error : loops(br, g) ? OFERR_GROUP_LOOP : 0;
+    return error ? error : loops(txn->br, g) ? OFERR_GROUP_LOOP : 0;
 }
 
 /* ---- commands ---- */
@@ -427,7 +427,7 @@ static int apply_whole(struct flow_txn *txn, struct of_group_mod *gm)
     }
     _cleanup_(group_unrefp) struct group *g = group_new(c, c->n_buckets, old, txn->now);
     add_new_buckets(g, c);
-    int error = check(txn->br, g, true);
+    int error = check(txn, g, true);
     if (!error) {
         change(txn, c->id, g);
     }
@@ -476,7 +476,7 @@ static int apply_insert(struct flow_txn *txn, struct of_group_mod *gm)
     add_old_buckets(g, old, 0, at);
     add_new_buckets(g, c);
     add_old_buckets(g, old, at, old->n_buckets);
-    int error = check(txn->br, g, false);
+    int error = check(txn, g, false);
     if (!error) {
         change(txn, c->id, g);
     }
@@ -504,7 +504,7 @@ static int apply_remove(struct flow_txn *txn, const struct of_group_mod *gm)
         add_old_buckets(g, old, 0, (size_t)at);
         add_old_buckets(g, old, (size_t)at + 1, old->n_buckets);
     }
-    int error = check(txn->br, g, false);
+    int error = check(txn, g, false);
     if (!error) {
         change(txn, gm->group.id, g);
     }
@@ -555,9 +555,11 @@ int flow_txn_apply_group(struct flow_txn *txn, struct of_group_mod *gm)
     }
 }
 
-int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now)
+static int apply(struct bridge *br, struct of_group_mod *gm, int64_t now, bool restores)
 {
     struct flow_txn *txn = flow_txn_begin(br, now);
+
+    txn->restores = restores;
     int error = flow_txn_apply_group(txn, gm);
 
     if (error) {
@@ -566,4 +568,14 @@ int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now)
         flow_txn_commit(txn);
     }
     return error;
+}
+
+int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now)
+{
+    return apply(br, gm, now, false);
+}
+
+int group_restore(struct bridge *br, struct of_group_mod *gm, int64_t now)
+{
+    return apply(br, gm, now, true);
 }

@@ -63,7 +63,9 @@ void group_describe(const struct group *g, struct of_group *ret);
 /* Applies GM, whose buckets it takes (the caller frees the rest). 0, OFERR_GROUP_* or OFERR_ACTION_*; nothing has
  * changed on failure. */
 int group_mod_apply(struct bridge *br, struct of_group_mod *gm, int64_t now);
-/* The same as part of TXN, whose commit and abort care for the groups too. */
+/* The same of a GM that a process before us has taken: a bucket's meter may have gone since. */
+int group_restore(struct bridge *br, struct of_group_mod *gm, int64_t now);
+/* A group_mod as part of TXN, whose commit and abort care for the groups too. */
 int flow_txn_apply_group(struct flow_txn *txn, struct of_group_mod *gm);
 /* What the group counted before a restart. -ENOENT: there is none of that ID; -EINVAL: it has not so many buckets. */
 int group_set_history(struct bridge *br, uint32_t id, const struct count_history *history);

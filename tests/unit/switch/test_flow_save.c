@@ -217,6 +217,24 @@ static void everything_comes_back(void **state)
     check(s);
 }
 
+/* A group whose bucket names a meter that was deleted since comes back, and the flows that name it. */
+static void group_without_its_meter(void **state)
+{
+    struct saved *s = *state;
+    struct bridge *br = s->e.br;
+
+    assert_int_equal(meter(br, OF_METER_ADD, "meter=1 kbps bands= type=drop rate=7"), 0);
+    assert_int_equal(
+        group(br, OF_GROUP_ADD, "group_id=1,type=all,bucket=actions=meter:1,output:1,bucket=actions=output:2"), 0);
+    env_flow(br, "actions=group:1");
+    assert_int_equal(meter(br, OF_METER_DELETE, "meter=1 kbps bands= type=drop rate=7"), 0);
+    assert_true(in(br, "group:1"));
+    save(s);
+    check(s);
+    flow_saver_write(br->saver);
+    check(s);
+}
+
 /* Line by line behind a file that was complete before. */
 static void changes_are_noted(void **state)
 {
@@ -646,6 +664,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(everything_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(group_without_its_meter, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_are_noted, setup, teardown),
         cmocka_unit_test_setup_teardown(settings_are_noted, setup, teardown),
         cmocka_unit_test_setup_teardown(counters_go_on, setup, teardown),
