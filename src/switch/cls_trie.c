@@ -5,11 +5,46 @@
 
 #include "base/util.h"
 
+#define NONE 0u
+#define NODES_FIRST 8u
+#define INSERT_NODES_MAX 5u /* of 128 bits, and one that is cut */
+
 struct cls_trie_node {
     uint32_t bits; /* left-aligned, zero beyond n_bits */
     uint32_t n_bits : 6, n_rules : 26;
-    struct cls_trie_node *edges[2];
+    uint32_t edges[2]; /* indices; of a free node the first is the next free one */
 };
+
+/* --- room --- */
+
+/* For one insertion, so that no node moves while it is under way. */
+static void reserve(struct cls_trie *t)
+{
+    uint32_t room = t->room ? t->room * 2 : NODES_FIRST;
+
+    if (t->room < t->n + INSERT_NODES_MAX) {
+        t->nodes = xrealloc(t->nodes, room * sizeof *t->nodes);
+        t->room = room;
+        t->n = MAX(t->n, 1u); /* NONE */
+    }
+}
+
+static uint32_t node_new(struct cls_trie *t)
+{
+    uint32_t i = t->free ? t->free : t->n++;
+
+    t->free = t->free ? t->nodes[i].edges[0] : NONE;
+    t->nodes[i] = (struct cls_trie_node){0};
+    return i;
+}
+
+static void node_free(struct cls_trie *t, uint32_t i)
+{
+    t->nodes[i].edges[0] = t->free;
+    t->free = i;
+}
+
+/* --- bits --- */
 
 /* N (up to 32) bits from bit OFS of KEY, left-aligned. Never reads past the word that the last of them is in. */
 static uint32_t key_bits_at(const __be32 *key, unsigned int ofs, unsigned int n)
@@ -41,10 +76,13 @@ static unsigned int equal_bits(const struct cls_trie_node *node, const __be32 *k
     return diff ? (unsigned int)__builtin_clz(diff) : n;
 }
 
+/* --- changes --- */
+
 /* A chain of nodes for KEY's bits from OFS to LEN, the last of them with a rule. */
-static struct cls_trie_node *branch_new(const __be32 *key, unsigned int ofs, unsigned int len)
+static uint32_t branch_new(struct cls_trie *t, const __be32 *key, unsigned int ofs, unsigned int len)
 {
-    struct cls_trie_node *node = xcalloc(1, sizeof *node);
+    uint32_t i = node_new(t);
+    struct cls_trie_node *node = &t->nodes[i];
     unsigned int n = MIN(len - ofs, 32u);
 
     node->n_bits = n;
@@ -52,36 +90,38 @@ static struct cls_trie_node *branch_new(const __be32 *key, unsigned int ofs, uns
     if (ofs + n == len) {
         node->n_rules = 1;
     } else {
-        node->edges[key_bit(key, ofs + n)] = branch_new(key, ofs + n, len);
+        node->edges[key_bit(key, ofs + n)] = branch_new(t, key, ofs + n, len);
     }
-    return node;
+    return i;
 }
 
 /* Cuts *AT after N of its bits: a new node holds those, the old one hangs below. */
-static struct cls_trie_node *split(struct cls_trie_node **at, unsigned int n)
+static struct cls_trie_node *split(struct cls_trie *t, uint32_t *at, unsigned int n)
 {
-    struct cls_trie_node *below = *at, *node = xcalloc(1, sizeof *node);
+    uint32_t old = *at, new = node_new(t);
+    struct cls_trie_node *below = &t->nodes[old], *node = &t->nodes[new];
 
     node->n_bits = n;
     node->bits = n ? below->bits & (UINT32_MAX << (32 - n)) : 0;
     below->bits = n < 32 ? below->bits << n : 0;
     below->n_bits -= n;
-    node->edges[below->bits >> 31] = below;
-    *at = node;
+    node->edges[below->bits >> 31] = old;
+    *at = new;
     return node;
 }
 
 void cls_trie_insert(struct cls_trie *t, const __be32 *key, unsigned int len)
 {
-    struct cls_trie_node **at = &t->root;
+    uint32_t *at = &t->root;
     unsigned int ofs = 0;
 
+    reserve(t);
     while (*at) {
-        struct cls_trie_node *node = *at;
+        struct cls_trie_node *node = &t->nodes[*at];
         unsigned int n = equal_bits(node, key, ofs, len);
 
         if (n < node->n_bits) {
-            node = split(at, n);
+            node = split(t, at, n);
         }
         ofs += n;
         if (ofs == len) {
@@ -90,54 +130,69 @@ void cls_trie_insert(struct cls_trie *t, const __be32 *key, unsigned int len)
         }
         at = &node->edges[key_bit(key, ofs)];
     }
-    *at = branch_new(key, ofs, len);
+    *at = branch_new(t, key, ofs, len);
 }
 
 /* Drops *AT when nothing needs it any more, or joins it with its only child. */
-static void prune(struct cls_trie_node **at)
+static void prune(struct cls_trie *t, uint32_t *at)
 {
-    struct cls_trie_node *node = *at, *child;
+    struct cls_trie_node *node = &t->nodes[*at], *child;
+    uint32_t old = *at, below;
 
     if (node->n_rules || (node->edges[0] && node->edges[1])) {
         return;
     }
-    child = node->edges[0] ? node->edges[0] : node->edges[1];
-    if (!child) {
-        *at = NULL;
-        free(node);
+    below = node->edges[0] ? node->edges[0] : node->edges[1];
+    child = &t->nodes[below];
+    if (!below) {
+        *at = NONE;
+        node_free(t, old);
     } else if (child->n_bits + node->n_bits <= 32) {
         child->bits = node->bits | (node->n_bits < 32 ? child->bits >> node->n_bits : 0);
         child->n_bits += node->n_bits;
-        *at = child;
-        free(node);
+        *at = below;
+        node_free(t, old);
     }
 }
 
-static void remove_below(struct cls_trie_node **at, const __be32 *key, unsigned int ofs, unsigned int len)
+static void remove_below(struct cls_trie *t, uint32_t *at, const __be32 *key, unsigned int ofs, unsigned int len)
 {
-    struct cls_trie_node *node = *at;
+    struct cls_trie_node *node = &t->nodes[*at];
 
     ofs += node->n_bits;
     if (ofs == len) {
         node->n_rules--;
     } else {
-        remove_below(&node->edges[key_bit(key, ofs)], key, ofs, len);
+        remove_below(t, &node->edges[key_bit(key, ofs)], key, ofs, len);
     }
-    prune(at);
+    prune(t, at);
 }
 
 void cls_trie_remove(struct cls_trie *t, const __be32 *key, unsigned int len)
 {
-    remove_below(&t->root, key, 0, len);
+    remove_below(t, &t->root, key, 0, len);
+    if (!t->root) {
+        cls_trie_done(t);
+    }
 }
+
+void cls_trie_done(struct cls_trie *t)
+{
+    free(t->nodes);
+    *t = (struct cls_trie){0};
+}
+
+/* --- lookup --- */
 
 void cls_trie_lookup(const struct cls_trie *t, const __be32 *key, unsigned int key_bits, struct cls_trie_result *ret)
 {
-    const struct cls_trie_node *node = t->root, *prev = NULL;
+    const struct cls_trie_node *node = NULL, *prev = NULL;
     unsigned int ofs = 0;
+    uint32_t i = t->root;
 
     *ret = (struct cls_trie_result){0};
-    while (node) {
+    for (; i; i = node->edges[key_bit(key, ofs)]) {
+        node = &t->nodes[i];
         unsigned int n = equal_bits(node, key, ofs, key_bits);
 
         ofs += n;
@@ -152,23 +207,7 @@ void cls_trie_lookup(const struct cls_trie *t, const __be32 *key, unsigned int k
             break;
         }
         prev = node;
-        node = node->edges[key_bit(key, ofs)];
     }
     /* No such branch: that the other one was not taken is known by one more bit. */
-    ret->n_bits = node || !prev || (!prev->edges[0] && !prev->edges[1]) ? ofs : ofs + 1;
-}
-
-static void free_below(struct cls_trie_node *node)
-{
-    if (node) {
-        free_below(node->edges[0]);
-        free_below(node->edges[1]);
-        free(node);
-    }
-}
-
-void cls_trie_done(struct cls_trie *t)
-{
-    free_below(t->root);
-    t->root = NULL;
+    ret->n_bits = i || !prev || (!prev->edges[0] && !prev->edges[1]) ? ofs : ofs + 1;
 }

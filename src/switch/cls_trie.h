@@ -8,12 +8,15 @@
  * 192.168.0.1 the first bit already says that neither hits. Idea: walk the address down a path-compressed binary trie;
  * that tells which prefix lengths hit, and how many bits it took to know. A node stands for up to 32 bits.
  *
- * Costs: an insertion makes at most two nodes a 32-bit word; a lookup visits as many nodes as prefixes branch.
+ * Costs: an insertion makes at most one node a 32-bit word, and one more; a lookup visits as many nodes as prefixes
+ * branch. Nodes have 16 bytes and lie in one array, for walks through those of 100,000 rules would otherwise miss the
+ * processor's caches of memory and of pages at each step.
  */
 #include "base/util.h"
 
 struct cls_trie {
-    struct cls_trie_node *root;
+    struct cls_trie_node *nodes; /* all of them, in use or free */
+    uint32_t root, n, room, free;
 };
 
 struct cls_trie_result {
