@@ -569,7 +569,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
                          bool last)
 {
     struct ebpf_config *c = config_get();
-    __u32 outer, len, port, mode, device;
+    __u32 outer, port, mode, device;
     const struct ebpf_tunnel *t;
     struct w_eth *eth;
     long r;
@@ -587,7 +587,6 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         return RUN_ON;
     }
     outer = outer_len(t);
-    len = s->len;
     port = step->port;
     if (s->encap) {
         s->base = s->encap - (inner_len(s) - ETH_HLEN);
@@ -636,7 +635,7 @@ GLOBAL int tunnel_output(struct __sk_buff *skb, struct scratch *s, const struct 
         count_tx_drop(port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
-    count_tx(port, len);
+    count_tx(port, skb->len - outer - ETH_HLEN); /* the frame as its flow has left it */
     if (!last) {
         return bpf_clone_redirect(skb, s->hop.ifindex, 0);
     }

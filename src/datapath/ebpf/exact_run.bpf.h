@@ -313,7 +313,7 @@ GLOBAL int exact_port(struct __sk_buff *skb)
         count_tx_drop(e->port, DROP_TUNNEL_TX);
         return TC_ACT_SHOT;
     }
-    count_tx(e->port, len);
+    count_tx(e->port, skb->len - (e->head_len - ETH_HLEN));
     return bpf_redirect(e->to, 0);
 }
 

@@ -113,24 +113,29 @@ static void toss_detour(const struct world *w)
     }
 }
 
-static uint64_t sent_by_port(struct world *w)
+/* Through tunnels: of the frames in them. */
+static uint64_t sent_by_ports(struct world *w)
 {
     struct dp_port_stats stats;
+    uint64_t sum = 0;
 
-    assert_int_equal(dp_port_get_stats(w->dp, dp_port(PORT_OUT), &stats), 0);
-    return stats.tx_bytes;
+    for (uint32_t port = PORT_OUT; port < PORT_TUNNEL + N_TUNNEL_TYPES; port++) {
+        assert_int_equal(dp_port_get_stats(w->dp, dp_port(port), &stats), 0);
+        sum += stats.tx_bytes;
+    }
+    return sum;
 }
 
-/* What W has counted of R, N_SENT times, and for PORT_OUT since BEFORE, is what there was. (What a port counts of
+/* What W has counted of R, N_SENT times, and for all ports since BEFORE, is what there was. (What a port counts of
  * super-packets is not the frames that the twin makes of them.) */
 static bool counted(struct world *w, const struct round *r, const struct dp_flow_stats *flow, uint64_t n_sent,
                     uint64_t before)
 {
     uint64_t packets = n_sent * MAX(r->merged, 1u), bytes = packets * r->in.p->len, out = 0,
-             have_out = sent_by_port(w) - before;
+             have_out = sent_by_ports(w) - before;
 
     for (size_t i = 0; i < want.n; i++) {
-        out += want.o[i].port == PORT_OUT ? n_sent * want.o[i].p->len : 0;
+        out += want.o[i].port < PORT_TUNNEL + N_TUNNEL_TYPES ? n_sent * want.o[i].p->len : 0;
     }
     if (flow->packets == packets && flow->bytes == bytes && (have_out == out || packet_is_gso(r->in.p))) {
         return true;
@@ -166,7 +171,7 @@ static WR_UNUSED enum verdict run_in(struct world *w, const struct round *r, con
     if (w->is_fast) {
         toss_detour(w);
     }
-    before = sent_by_port(w);
+    before = sent_by_ports(w);
     for (unsigned int i = 0; i <= r->again && verdict != DIFFERENT; i++) {
         drops_note(w);
         w->n_misses = w->n_slow = w->n_unfaithful = 0;
