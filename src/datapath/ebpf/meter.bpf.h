@@ -33,7 +33,8 @@ INLINE __u32 frame_len(struct __sk_buff *skb, const struct scratch *s)
 INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
 {
     struct ebpf_meter *m = bpf_map_lookup_elem(&meters, &id);
-    __u64 now_ms = bpf_ktime_get_coarse_ns() / 1000000;
+    __u64 now_ms =
+        bpf_ktime_get_ns() / 1000000; /* not the coarse clock: between two ticks small bursts would be full */
     int band;
 
     if (!m) {

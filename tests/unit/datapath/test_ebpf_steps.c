@@ -496,6 +496,30 @@ static void test_meter_shared(void **state WR_UNUSED)
     forget(SENDS);
 }
 
+/* What a meter gives is there each millisecond, also where the kernel's ticks are rarer: between them a small burst
+ * would be full, and the rest lost. */
+static void test_meter_refills_each_ms(void **state WR_UNUSED)
+{
+    struct dp_meter_config config = {.pktps = 1, .n_bands = 1, .bands = {{.rate = 1000, .burst = 1}}};
+    struct ebpf_datapath dp = {.maps = maps};
+    struct ebpf_meter m = {0};
+    uint32_t id = 8;
+    int64_t now, last = 0;
+    unsigned int asked_in = 0, passed = 0;
+
+    NEEDS_BPF;
+    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
+    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    while (asked_in < 100) {
+        now = time_mono_ms();
+        asked_in += now != last;
+        last = now;
+        passed += ebpf_meter_admits(&dp, id, 100, 1);
+    }
+    bpf_map_delete_elem(maps.meters_fd, &id);
+    assert_in_range(passed, 70, 102);
+}
+
 /* What a meter stands before that is user space's does not come up beyond its rate. */
 static void test_meter_before_user_space(void **state WR_UNUSED)
 {
@@ -697,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_sctp_unfinished),
         cmocka_unit_test(test_nd),
         cmocka_unit_test(test_meter_shared),
+        cmocka_unit_test(test_meter_refills_each_ms),
         cmocka_unit_test(test_meter_before_user_space),
         cmocka_unit_test(test_mpls),
         cmocka_unit_test(test_mpls_unfinished),
