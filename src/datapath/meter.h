@@ -7,8 +7,9 @@
  *
  * Every band is a bucket of its own that all packets draw from, refilled by the time that went by, up to its burst. A
  * packet that does not find enough in a band exceeds it; the band with the highest rate among those counts it, and it
- * is dropped (bands only drop). A packet larger than a band's whole burst passes when the bucket is full and leaves it
- * in debt, else a super-packet would never pass a small burst. Takes the time, reads no clock.
+ * is dropped (bands only drop). A packet larger than a band's whole burst passes when the burst is there and leaves the
+ * bucket in debt, else a super-packet would never pass a small burst; while it does not pass, the bucket fills up to
+ * what it needs, or its rate would depend on when it comes. Takes the time, reads no clock.
  */
 #include <linux/types.h>
 
@@ -75,12 +76,13 @@ static inline __attribute__((always_inline)) int dp_meter_admit(struct dp_meter 
     for (int i = 0; i < DP_METER_BANDS_MAX; i++) {
         const struct dp_meter_band *b = &meter->config.bands[i];
         __s64 full = (__s64)(b->burst * 1000);
+        __s64 most = need > full ? need : full;
         __s64 more = (__s64)(elapsed * b->rate); /* kbit/s: bits per ms; packets/s: thousandths per ms */
 
         if ((__u32)i >= meter->config.n_bands) {
             break;
         }
-        meter->tokens[i] = more >= full - meter->tokens[i] ? full : meter->tokens[i] + more;
+        meter->tokens[i] = more >= most - meter->tokens[i] ? most : meter->tokens[i] + more;
         if (meter->tokens[i] >= (need < full ? need : full)) {
             meter->tokens[i] -= need;
         } else if (b->rate >= exceeded_rate) {

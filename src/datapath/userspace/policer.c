@@ -25,21 +25,22 @@ void policer_set(struct policer *p, const struct dp_policing *config, int64_t no
     p->refilled_ms = now_ms;
 }
 
-/* TOKENS after ELAPSED ms at RATE tokens a ms. */
-static int64_t add(int64_t tokens, int64_t elapsed, int64_t rate, int64_t burst)
+/* TOKENS after ELAPSED ms at RATE tokens a ms, at MOST. */
+static int64_t add(int64_t tokens, int64_t elapsed, int64_t rate, int64_t most)
 {
     int64_t more;
 
-    return __builtin_mul_overflow(elapsed, rate, &more) || more >= burst - tokens ? burst : tokens + more;
+    return __builtin_mul_overflow(elapsed, rate, &more) || more >= most - tokens ? most : tokens + more;
 }
 
-static void refill(struct policer *p, int64_t now_ms)
+/* For a frame that needs so many BITS and THOUSANDTHS of packets. */
+static void refill(struct policer *p, int64_t bits, int64_t thousandths, int64_t now_ms)
 {
     int64_t elapsed = MAX(now_ms - p->refilled_ms, 0);
 
     /* kbit/s is bits per ms; thousands of packets a second are, in thousandths of packets, 1000 per ms. */
-    p->bits = add(p->bits, elapsed, p->config.rate_kbps, burst_bits(p));
-    p->packets = add(p->packets, elapsed, (int64_t)p->config.rate_kpps * 1000, burst_packets(p));
+    p->bits = add(p->bits, elapsed, p->config.rate_kbps, MAX(bits, burst_bits(p)));
+    p->packets = add(p->packets, elapsed, (int64_t)p->config.rate_kpps * 1000, MAX(thousandths, burst_packets(p)));
     p->refilled_ms = now_ms;
 }
 
@@ -52,7 +53,7 @@ bool policer_admit(struct policer *p, size_t len, uint32_t packets, int64_t now_
 {
     int64_t bits = (int64_t)len * 8, thousandths = (int64_t)packets * 1000;
 
-    refill(p, now_ms);
+    refill(p, bits, thousandths, now_ms);
     if ((p->config.rate_kbps && !covers(p->bits, bits, burst_bits(p))) ||
         (p->config.rate_kpps && !covers(p->packets, thousandths, burst_packets(p)))) {
         return false;

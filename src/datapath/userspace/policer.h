@@ -3,9 +3,10 @@
 #define WARREN_DATAPATH_USERSPACE_POLICER_H
 /*
  * Ingress policing: two token buckets, one of bits and one of packets, that every received frame must find full enough.
- * Refilled by the time that went by, up to the burst; a frame that is larger than the whole burst passes when the
- * bucket is full (else a 64 KB super-packet would never pass a small burst) and leaves it in debt. Takes the time,
- * reads no clock.
+ * Refilled by the time that went by, up to the burst; a frame that is larger than the whole burst passes when the burst
+ * is there (else a 64 KB super-packet would never pass a small burst) and leaves the bucket in debt; while it does not
+ * pass, the bucket fills up to what it needs, or its rate would depend on when it comes. Takes the time, reads no
+ * clock.
  */
 #include "datapath/datapath.h"
 

@@ -61,6 +61,18 @@ static void test_larger_than_the_burst(void **state WR_UNUSED)
     assert_int_equal(dp_meter_admit(&m, 100, 1, 2100), DP_METER_NONE);
 }
 
+/* Whenever they come: what they must wait for is not lost while they do not come. */
+static void test_rate_of_larger_than_the_burst(void **state WR_UNUSED)
+{
+    struct dp_meter m = {0};
+    const struct dp_meter_config c = {.n_bands = 1, .bands = {{.rate = 800, .burst = 8}}}; /* 1000 bytes */
+
+    dp_meter_configure(&m, &c, 0);
+    assert_in_range(admitted(&m, 1000, 2000, 0, 13), 640, 650); /* one in 20 ms for 13 s */
+    /* A long silence gives the others the burst and no more. */
+    assert_int_equal(admitted(&m, 100, 100, 1000000, 0), 10);
+}
+
 static void test_bands(void **state WR_UNUSED)
 {
     struct dp_meter m = {0};
@@ -87,8 +99,12 @@ static void test_long_ago(void **state WR_UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_packets), cmocka_unit_test(test_bits),     cmocka_unit_test(test_larger_than_the_burst),
-        cmocka_unit_test(test_bands),   cmocka_unit_test(test_long_ago),
+        cmocka_unit_test(test_packets),
+        cmocka_unit_test(test_bits),
+        cmocka_unit_test(test_larger_than_the_burst),
+        cmocka_unit_test(test_rate_of_larger_than_the_burst),
+        cmocka_unit_test(test_bands),
+        cmocka_unit_test(test_long_ago),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,18 @@ static void test_frames_larger_than_the_burst(void **state WR_UNUSED)
     assert_true(policer_admit(&p, 60, 1, now + 513)); /* 512000 bits of debt, less the burst, are paid */
 }
 
+/* Whenever they come: what they must wait for is not lost while they do not come. */
+static void test_rate_of_frames_larger_than_the_burst(void **state WR_UNUSED)
+{
+    struct policer p = {0};
+    int64_t now = 1000;
+    policer_set(&p, &(struct dp_policing){.rate_kbps = 800, .burst_kbits = 8}, now);
+    assert_in_range(passed(&p, 1000, 2000, 13, &now), 640, 650); /* one in 20 ms for 13 s */
+    /* A long silence gives the others the burst and no more. */
+    now += 1000000;
+    assert_int_equal(passed(&p, 100, 100, 0, &now), 10);
+}
+
 static void test_packets_and_defaults(void **state WR_UNUSED)
 {
     struct policer p = {0};
@@ -69,6 +81,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_frames_larger_than_the_burst),
+        cmocka_unit_test(test_rate_of_frames_larger_than_the_burst),
         cmocka_unit_test(test_packets_and_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
