@@ -68,8 +68,7 @@ INLINE bool exact_edit(struct exact_frame *f, const struct ebpf_step *step, __be
 /* How a frame of KEY leaves behind the slot's edits. False: see exact_edit(). */
 INLINE bool exact_edits(const struct flow_key *key, const struct ebpf_slot *slot, struct exact_frame *ret)
 {
-    *ret = (struct exact_frame){
-        .vlan = exact_vlan(key->vlan[0].tpid, bpf_ntohs(key->vlan[0].tci)), .tos = key->ip_tos, .ttl = key->ip_ttl};
+    *ret = (struct exact_frame){.vlan = exact_key_vlan(key), .tos = key->ip_tos, .ttl = key->ip_ttl};
     __builtin_memcpy(ret->macs, &key->eth_dst, sizeof(ret->macs));
 #pragma unroll
     for (__u32 i = 0; i < EBPF_STEPS_INLINE - 1; i++) {
