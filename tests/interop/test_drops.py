@@ -4,7 +4,7 @@ import ipaddress
 import struct
 
 import pytest
-from world import wait_for
+from world import LabError, wait_for
 
 BR = "br0"
 
@@ -97,7 +97,6 @@ def send(hv, device, *frames):
     ("action", 11, PLAIN),
     ("no_port", 12, PLAIN),
     ("port_down", 13, PLAIN),
-    ("resubmit_depth", 14, PLAIN),
     ("patch_no_peer", 15, PLAIN),
     ("ttl", 16, ip_frame(UDP, ttl=1)),
     ("normal_self", 18, PLAIN),
@@ -109,6 +108,14 @@ def send(hv, device, *frames):
 ], ids=lambda v: v if isinstance(v, str) else "")
 def test_of_pipeline_and_outputs(hv, reason, table, frame):
     provoke(hv, reason, lambda: packet_out(hv, frame, f"resubmit(,{table})"))
+
+
+def test_of_a_walk_without_end(hv):
+    """Whose packet_out is answered by an error, as by ovs-vswitchd."""
+    def refused():
+        with pytest.raises(LabError, match="OFPFMFC_UNKNOWN"):
+            packet_out(hv, PLAIN, "resubmit(,14)")
+    provoke(hv, "resubmit_depth", refused)
 
 
 def test_of_normal(hv):

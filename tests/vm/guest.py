@@ -76,7 +76,10 @@ def verified(pid):
     """How many instructions the verifier looked at, by program of the process PID."""
     shown = {}
     for path in pathlib.Path(f"/proc/{pid}/fdinfo").iterdir():
-        text = path.read_text()
+        try:
+            text = path.read_text()
+        except FileNotFoundError:
+            continue  # it was closed meanwhile: no program's
         number, looked = re.search(r"^prog_id:\t(\d+)", text, re.M), re.search(r"^verified_insns:\t(\d+)", text, re.M)
         if number and looked:
             name = json.loads(run("bpftool", "-j", "prog", "show", "id", number[1]).stdout)["name"]
