@@ -530,13 +530,6 @@ static void fetch_ahead(void *const *heads, size_t i, size_t n)
     }
 }
 
-static int by_address(const void *a_, const void *b_)
-{
-    const char *a = *(const char *const *)a_, *b = *(const char *const *)b_;
-
-    return a < b ? -1 : a > b;
-}
-
 /* SAME: M has the very mask of the tuple. */
 static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, int (*fn)(void *aux, struct cls_rule *r),
                        void *aux)
@@ -553,9 +546,6 @@ static int visit_tuple(struct cls_tuple *t, const struct match *m, bool same, in
     }
     /* FN may remove rules, which moves others about, and with the last one the tuple. */
     heads = hash_index_list(&t->heads);
-    /* Rules that came one after the other mostly lie so, and so do their prefixes in the tries: in the order of the
-     * hash each step would miss the processor's caches. */
-    qsort(heads, n, sizeof *heads, by_address);
     for (size_t i = 0; i < n && !error; i++) {
         fetch_ahead(heads, i, n);
         if (!m || rule_overlaps(heads[i], m)) {
