@@ -261,11 +261,6 @@ static void set_fields(struct compiler *c, const struct dp_action_set *a)
 
 static void compile(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth);
 
-static bool is_output(const struct ebpf_step *s)
-{
-    return s->op == EBPF_OP_OUTPUT || s->op == EBPF_OP_TUNNEL || s->op == EBPF_OP_TRUNC;
-}
-
 /* A clone after which there is more to do: its changes are taken back, and what ends it does not end the list. */
 static void copy(struct compiler *c, const struct dp_action *actions, size_t len, unsigned int depth)
 {
@@ -289,7 +284,7 @@ static void copy(struct compiler *c, const struct dp_action *actions, size_t len
     for (size_t i = from + 1; i < c->p.n - 1; i++) {
         struct ebpf_step *s = &c->p.steps[i];
 
-        if (!is_output(s)) {
+        if (!ebpf_step_is_output(s)) {
             s->skip = (uint16_t)(c->p.n - 1 - i);
         }
     }
@@ -416,7 +411,7 @@ static void sort_run(struct ebpf_step *s, size_t n)
 static bool outputs_before(const struct compiler *c)
 {
     for (size_t i = 0; i + 1 < c->p.n; i++) {
-        if (is_output(&c->p.steps[i])) {
+        if (ebpf_step_is_output(&c->p.steps[i])) {
             return true;
         }
     }
@@ -463,17 +458,17 @@ static void finish(struct compiler *c)
     struct ebpf_step *s = c->p.steps;
     size_t from = 0;
 
-    while (c->p.n && !c->dropped && !c->metered && !is_output(&s[c->p.n - 1]) && s[c->p.n - 1].op != EBPF_OP_SLOW &&
-           s[c->p.n - 1].op != EBPF_OP_DROP) {
+    while (c->p.n && !c->dropped && !c->metered && !ebpf_step_is_output(&s[c->p.n - 1]) &&
+           s[c->p.n - 1].op != EBPF_OP_SLOW && s[c->p.n - 1].op != EBPF_OP_DROP) {
         c->p.n--;
     }
     for (size_t i = 0; i <= c->p.n; i++) {
-        if (i == c->p.n || !is_output(&s[i])) {
+        if (i == c->p.n || !ebpf_step_is_output(&s[i])) {
             sort_run(s + from, i - from);
             from = i + 1;
         }
     }
-    if (c->p.n && is_output(&s[c->p.n - 1])) {
+    if (c->p.n && ebpf_step_is_output(&s[c->p.n - 1])) {
         s[c->p.n - 1].flags |= EBPF_STEP_LAST;
         if (s[c->p.n - 1].op == EBPF_OP_OUTPUT && !outputs_before(c)) {
             c->p.flags |= EBPF_FLOW_ONE_OUTPUT;

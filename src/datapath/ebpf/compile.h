@@ -24,6 +24,17 @@ struct ebpf_program {
     uint32_t flags; /* EBPF_FLOW_* */
 };
 
+static inline bool ebpf_step_is_output(const struct ebpf_step *step)
+{
+    return step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TUNNEL || step->op == EBPF_OP_TRUNC;
+}
+
+/* STEP is an output by a tunnel. */
+static inline bool ebpf_step_is_tunnel(const struct ebpf_step *step)
+{
+    return step->op == EBPF_OP_TUNNEL || (step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL);
+}
+
 /* Never fails. KEY and MASK are the flow's: they tell the protocol. PROGRAM->steps is the caller's to free(). */
 void ebpf_compile(const struct ebpf_compile_ops *ops, const struct flow_key *key, const struct flow_key *mask,
                   const struct dp_action *actions, size_t len, struct ebpf_program *ret_program);

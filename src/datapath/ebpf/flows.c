@@ -48,11 +48,6 @@ static void stats_add(struct dp_flow_stats *to, const struct dp_flow_stats *s)
     to->tcp_flags |= s->tcp_flags;
 }
 
-static bool is_output(const struct ebpf_step *step)
-{
-    return step->op == EBPF_OP_OUTPUT || step->op == EBPF_OP_TRUNC || step->op == EBPF_OP_TUNNEL;
-}
-
 static void slot_is_free(void *f_, uint32_t index, dp_flow_id id, const struct dp_flow_stats *late)
 {
     struct ebpf_flows *f = f_;
@@ -219,8 +214,8 @@ static bool orphan_is_of(const struct ebpf_flows *f, const struct orphan *o, uin
     for (uint32_t i = 0; i < s->n_steps; i++) {
         const struct ebpf_step *step = ebpf_slots_step(f->slots, s, i);
 
-        there |= is_output(step) && step->port == number;
-        elsewhere |= is_output(step) && step->port != number;
+        there |= ebpf_step_is_output(step) && step->port == number;
+        elsewhere |= ebpf_step_is_output(step) && step->port != number;
     }
     return there && !(alone && elsewhere);
 }
@@ -394,10 +389,10 @@ static bool still_outputs(const struct ebpf_flows *f, const struct ebpf_slot *wa
     for (uint32_t j = 0; j < now->n_steps; j++) {
         const struct ebpf_step *step = ebpf_slots_step(f->slots, now, j);
 
-        while (k < i && is_output(ebpf_slots_step(f->slots, was, k))) {
+        while (k < i && ebpf_step_is_output(ebpf_slots_step(f->slots, was, k))) {
             k++;
         }
-        if (!is_output(step)) {
+        if (!ebpf_step_is_output(step)) {
             if (k == i || memcmp(step, ebpf_slots_step(f->slots, was, k++), sizeof(*step)) != 0) {
                 return false;
             }
@@ -412,7 +407,7 @@ int ebpf_flows_output(const struct ebpf_flows *f, dp_flow_id id, uint32_t slot, 
 {
     const struct ebpf_slot *was = slot_met(f, id, slot), *now = was ? slot_now(f, was) : NULL;
 
-    if (!now || i >= was->n_steps || !is_output(ebpf_slots_step(f->slots, was, i)) ||
+    if (!now || i >= was->n_steps || !ebpf_step_is_output(ebpf_slots_step(f->slots, was, i)) ||
         (now != was && !still_outputs(f, was, i, now))) {
         return -ENOENT;
     }

@@ -5,7 +5,6 @@
 #include <uthash.h>
 
 #include "base/log.h"
-#include "datapath/ebpf/slots.h"
 #include "datapath/userspace/ipsec.h"
 #include "datapath/userspace/tunnel_tx.h"
 #include "packet/tunnel.h"

@@ -41,10 +41,5 @@ struct dp_flow_stats ebpf_slot_stats(const struct ebpf_slot *slot);
 bool ebpf_slots_have_room(const struct ebpf_slots *slots);
 /* How many steps, those in quarantine too, use the next-hop cache entries from NEXTHOP on. */
 uint32_t ebpf_slots_leading_to(const struct ebpf_slots *slots, uint32_t nexthop);
-/* STEP is an output by a tunnel. */
-static inline bool ebpf_step_is_tunnel(const struct ebpf_step *step)
-{
-    return step->op == EBPF_OP_TUNNEL || (step->op == EBPF_OP_TRUNC && step->flags & EBPF_STEP_TUNNEL);
-}
 
 #endif
