@@ -152,6 +152,10 @@ struct of_flow_removed {
     uint64_t packets, bytes;
     struct match match;
 };
+/* As what a peer of VERSION is told of REASON (OF_REMOVED_*), and by which bit of its masks: versions that lack it are
+ * told DELETE; but EVICTION, which is nobody's doing, has its number in all of them, for who asks for it (as Open
+ * vSwitch tells it). */
+uint8_t of_flow_removed_reason(uint8_t reason, uint8_t version);
 void of_flow_removed_encode(struct writer *w, const struct of_flow_format *format, const struct of_flow_removed *fr);
 
 struct of_packet_in {

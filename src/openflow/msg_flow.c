@@ -227,8 +227,7 @@ void of_flow_mod_done(struct of_flow_mod *fm)
 
 /* ---- flow_removed ---- */
 
-/* Versions that lack a reason say DELETE; EVICTION goes only to those who asked for its number. */
-static uint8_t removed_reason(uint8_t reason, uint8_t version)
+uint8_t of_flow_removed_reason(uint8_t reason, uint8_t version)
 {
     uint8_t last = version >= OF_VERSION_14  ? OF_REMOVED_METER
                    : version > OF_VERSION_10 ? OF_REMOVED_GROUP
@@ -242,7 +241,7 @@ static void removed_10(struct writer *w, const struct of_flow_removed *fr)
     match_encode_10(&fr->match, w);
     writer_be64(w, fr->cookie);
     writer_u16(w, fr->priority);
-    writer_u8(w, removed_reason(fr->reason, OF_VERSION_10));
+    writer_u8(w, of_flow_removed_reason(fr->reason, OF_VERSION_10));
     writer_zeros(w, 1);
     writer_u32(w, fr->duration_sec);
     writer_u32(w, fr->duration_nsec);
@@ -256,7 +255,7 @@ static void removed_nx(struct writer *w, const struct of_flow_removed *fr)
 {
     writer_be64(w, fr->cookie);
     writer_u16(w, fr->priority);
-    writer_u8(w, removed_reason(fr->reason, OF_VERSION_10));
+    writer_u8(w, of_flow_removed_reason(fr->reason, OF_VERSION_10));
     writer_u8(w, (uint8_t)(fr->table + 1));
     writer_u32(w, fr->duration_sec);
     writer_u32(w, fr->duration_nsec);
@@ -272,7 +271,7 @@ static void removed_13(struct writer *w, uint8_t version, const struct of_flow_r
 {
     writer_be64(w, fr->cookie);
     writer_u16(w, fr->priority);
-    writer_u8(w, removed_reason(fr->reason, version));
+    writer_u8(w, of_flow_removed_reason(fr->reason, version));
     writer_u8(w, fr->table);
     writer_u32(w, fr->duration_sec);
     writer_u32(w, fr->duration_nsec);
@@ -288,7 +287,7 @@ static void removed_15(struct writer *w, uint8_t version, const struct of_flow_r
     struct oxs stats = {.present = 0};
 
     writer_u8(w, fr->table);
-    writer_u8(w, removed_reason(fr->reason, version));
+    writer_u8(w, of_flow_removed_reason(fr->reason, version));
     writer_u16(w, fr->priority);
     writer_u16(w, fr->idle_timeout);
     writer_u16(w, fr->hard_timeout);

@@ -137,17 +137,6 @@ static void on_packet_in(void *aux, struct bridge *br WR_UNUSED, const struct pa
     }
 }
 
-/* Of which bit in masks it is a matter. Versions that lack a reason are told DELETE; but EVICTION, which is nobody's
- * doing, has its number in all of them, for who asks for it (as Open vSwitch tells it). */
-static enum flow_removed_reason removed_reason(enum flow_removed_reason reason, uint8_t version)
-{
-    enum flow_removed_reason last = version >= OF_VERSION_14   ? FLOW_REMOVED_METER
-                                    : version >= OF_VERSION_13 ? FLOW_REMOVED_GROUP
-                                                               : FLOW_REMOVED_DELETE;
-
-    return reason <= last || reason == FLOW_REMOVED_EVICTION ? reason : FLOW_REMOVED_DELETE;
-}
-
 static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct rule *rule,
                             enum flow_removed_reason reason)
 {
@@ -169,7 +158,7 @@ static void on_flow_removed(void *aux, struct bridge *br WR_UNUSED, const struct
 
     rule_get_match(rule, &fr.match);
     DL_FOREACH(s->conns, c) {
-        if (ofconn_wants(c, OF_ASYNC_FLOW_REMOVED, removed_reason(reason, ofconn_version(c)))) {
+        if (ofconn_wants(c, OF_ASYNC_FLOW_REMOVED, of_flow_removed_reason((uint8_t)reason, ofconn_version(c)))) {
             struct writer w = {0};
 
             of_flow_removed_encode(
