@@ -9,9 +9,8 @@
 #include <cmocka.h>
 
 #include "../ovsdb/event_loop.h"
+#include "../ovsdb/server_dir.h"
 #include "agent/agent.h"
-#include "base/child.h"
-#include "ovsdb/embedded.h"
 
 #define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, "")
 #define HOUR_MS INT64_C(3600000)
@@ -19,7 +18,7 @@
 struct world {
     struct event_base *base;
     struct event *tick;
-    char dir[64], db[96], socket[96], control[96], pidfile[96], remote[128];
+    struct server_dir at;
     struct ovsdb_embedded *server;
     struct ovsdb_client *client; /* reads what the agent wrote */
     struct overlay *overlay;
@@ -47,23 +46,12 @@ static int setup(void **state)
     struct world *w = xcalloc(1, sizeof *w);
     const char *source = getenv("WARREN_SOURCE");
     _cleanup_free_ char *schema = xasprintf("%s/schema/warren.ovsschema", source ? source : ".");
-    char *why = NULL;
 
     w->base = event_base_new();
     w->tick = tick_new(w->base);
-    strcpy(w->dir, "/tmp/warren-test-agent-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->db, sizeof w->db, "%s/test.db", w->dir);
-    snprintf(w->socket, sizeof w->socket, "%s/db.sock", w->dir);
-    snprintf(w->control, sizeof w->control, "%s/ctl", w->dir);
-    snprintf(w->pidfile, sizeof w->pidfile, "%s/pid", w->dir);
-    snprintf(w->remote, sizeof w->remote, "unix:%s", w->socket);
-    struct ovsdb_embedded_options o = {
-        .db_file = w->db, .schema_file = schema, .socket = w->socket, .control = w->control, .pidfile = w->pidfile};
-    if (ovsdb_embedded_start(w->base, &o, &w->server, &why)) {
-        fail_msg("%s", why);
-    }
-    assert_int_equal(ovsdb_client_new(w->base, w->remote, "Warren", &callbacks, w, &w->client, NULL), 0);
+    server_dir_make(&w->at);
+    w->server = server_dir_start(&w->at, w->base, schema);
+    assert_int_equal(ovsdb_client_new(w->base, w->at.remote, "Warren", &callbacks, w, &w->client, NULL), 0);
     ovsdb_client_monitor(w->client, "Agent", NULL);
     ovsdb_client_monitor(w->client, "Heartbeat", NULL);
     *state = w;
@@ -73,14 +61,13 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    const char *const argv[] = {"rm", "-rf", w->dir, NULL};
 
     overlay_destroy(w->overlay);
     ovsdb_client_destroy(w->client);
     ovsdb_embedded_destroy(w->server);
     event_free(w->tick);
     event_base_free(w->base);
-    child_run(argv, NULL);
+    server_dir_remove(&w->at);
     free(w);
     return 0;
 }
@@ -111,7 +98,7 @@ static void test_clock_is_set(void **state)
     struct agent_config config = config_of_hv1;
     char *why = NULL;
 
-    config.overlay_db = w->remote;
+    config.overlay_db = w->at.remote;
     assert_int_equal(overlay_create(w->base, NULL, &config, &w->overlay, &why), 0);
     ovsdb_client_start(w->client);
     RUN_UNTIL(w, column(w, "Heartbeat", "at") && column(w, "Agent", "started_at"));

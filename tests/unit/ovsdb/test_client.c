@@ -8,10 +8,9 @@
 
 #include <cmocka.h>
 
-#include "base/child.h"
 #include "event_loop.h"
 #include "ovsdb/client.h"
-#include "ovsdb/embedded.h"
+#include "server_dir.h"
 
 #define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, (w)->log)
 
@@ -28,7 +27,7 @@ static const char schema_text[] =
 struct world {
     struct event_base *base;
     struct event *tick;
-    char dir[64], db[96], schema[96], socket[96], control[96], pidfile[96], remote[128];
+    struct server_dir at;
     struct ovsdb_embedded *server;
     struct ovsdb_client *client;
     /* what the callbacks saw */
@@ -70,24 +69,12 @@ static const struct ovsdb_client_callbacks callbacks = {.change = on_change, .up
 static int setup(void **state)
 {
     struct world *w = xcalloc(1, sizeof *w);
-    char *why = NULL;
 
     w->base = event_base_new();
     w->tick = tick_new(w->base);
-    strcpy(w->dir, "/tmp/warren-test-ovsdb-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->db, sizeof w->db, "%s/test.db", w->dir);
-    snprintf(w->schema, sizeof w->schema, "%s/test.ovsschema", w->dir);
-    snprintf(w->socket, sizeof w->socket, "%s/db.sock", w->dir);
-    snprintf(w->control, sizeof w->control, "%s/ctl", w->dir);
-    snprintf(w->pidfile, sizeof w->pidfile, "%s/pid", w->dir);
-    snprintf(w->remote, sizeof w->remote, "unix:%s", w->socket);
-    write_file(w->schema, schema_text);
-    struct ovsdb_embedded_options o = {
-        .db_file = w->db, .schema_file = w->schema, .socket = w->socket, .control = w->control, .pidfile = w->pidfile};
-    if (ovsdb_embedded_start(w->base, &o, &w->server, &why)) {
-        fail_msg("%s", why);
-    }
+    server_dir_make(&w->at);
+    write_file(w->at.schema, schema_text);
+    w->server = server_dir_start(&w->at, w->base, w->at.schema);
     *state = w;
     return 0;
 }
@@ -95,13 +82,12 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    const char *const argv[] = {"rm", "-rf", w->dir, NULL};
 
     ovsdb_client_destroy(w->client);
     ovsdb_embedded_destroy(w->server);
     event_free(w->tick);
     event_base_free(w->base);
-    child_run(argv, NULL);
+    server_dir_remove(&w->at);
     free(w);
     return 0;
 }
@@ -118,7 +104,7 @@ static struct ovsdb_client *connect_client(struct world *w, const char *remotes)
 
 static void start(struct world *w)
 {
-    w->client = connect_client(w, w->remote);
+    w->client = connect_client(w, w->at.remote);
     ovsdb_client_start(w->client);
     assert_false(ovsdb_client_is_synced(w->client));
     RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
@@ -252,7 +238,7 @@ static void conditions(void **state)
     json_t *one = json_pack("[[sss]]", "name", "==", "a"),
            *two = json_pack("[[sss][sss]]", "name", "==", "a", "name", "==", "b");
 
-    w->client = connect_client(w, w->remote);
+    w->client = connect_client(w, w->at.remote);
     ovsdb_client_set_condition(w->client, "Thing", json_pack("[b]", 0));
     ovsdb_client_start(w->client);
     RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
@@ -275,7 +261,7 @@ static void conditions(void **state)
 
 static pid_t server_pid(const struct world *w)
 {
-    FILE *f = fopen(w->pidfile, "r");
+    FILE *f = fopen(w->at.pidfile, "r");
     int pid = 0;
 
     assert_non_null(f);
@@ -289,7 +275,7 @@ static void the_replica_comes_back_by_difference(void **state)
 {
     struct world *w = *state;
     const char *const transact[] = {
-        "ovsdb-tool", "transact", w->db,
+        "ovsdb-tool", "transact", w->at.db,
         "[\"Test\",{\"op\":\"delete\",\"table\":\"Thing\",\"where\":[[\"name\",\"==\",\"gone\"]]},"
         "{\"op\":\"update\",\"table\":\"Thing\",\"where\":[[\"name\",\"==\",\"changed\"]],\"row\":{\"number\":9}},"
         "{\"op\":\"insert\",\"table\":\"Thing\",\"row\":{\"name\":\"new\"}}]",
@@ -323,7 +309,7 @@ static void the_replica_comes_back_by_difference(void **state)
 static void a_cut_connection_is_resumed(void **state)
 {
     struct world *w = *state;
-    const char *const cut[] = {"ovs-appctl", "-t", w->control, "ovsdb-server/reconnect", NULL};
+    const char *const cut[] = {"ovs-appctl", "-t", w->at.control, "ovsdb-server/reconnect", NULL};
     char *why = NULL;
 
     start(w);
@@ -344,14 +330,14 @@ static void a_cut_connection_is_resumed(void **state)
 static void the_next_remote_is_tried(void **state)
 {
     struct world *w = *state;
-    _cleanup_free_ char *remotes = xasprintf("unix:%s/nobody,%s", w->dir, w->remote);
+    _cleanup_free_ char *remotes = xasprintf("unix:%s/nobody,%s", w->at.dir, w->at.remote);
     struct ovsdb_client *c = NULL;
     char *why = NULL;
 
     w->client = connect_client(w, remotes);
     ovsdb_client_start(w->client);
     RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
-    assert_string_equal(ovsdb_client_remote(w->client), w->remote);
+    assert_string_equal(ovsdb_client_remote(w->client), w->at.remote);
     assert_int_equal(ovsdb_client_new(w->base, "tcp:1.2.3.4,nonsense", "Test", &callbacks, w, &c, &why), -EINVAL);
     assert_non_null(strstr(why, "nonsense"));
     free(why);
@@ -362,7 +348,7 @@ static void the_next_remote_is_tried(void **state)
 static void a_lock_goes_from_one_to_the_next(void **state)
 {
     struct world *w = *state;
-    struct ovsdb_client *second = connect_client(w, w->remote);
+    struct ovsdb_client *second = connect_client(w, w->at.remote);
 
     start(w);
     ovsdb_client_lock(w->client, "leader");
@@ -401,7 +387,7 @@ static void embedded_says_what_is_wrong(void **state)
 {
     struct world *w = *state;
     struct ovsdb_embedded_options o = {
-        .db_file = "/dev/null/x.db", .schema_file = w->schema, .socket = "/nonexistent/s"};
+        .db_file = "/dev/null/x.db", .schema_file = w->at.schema, .socket = "/nonexistent/s"};
     struct ovsdb_embedded *e = NULL;
     char *why = NULL;
 
@@ -412,10 +398,11 @@ static void embedded_says_what_is_wrong(void **state)
     assert_int_equal(ovsdb_embedded_start(w->base, &o, &e, &why), -ENOENT);
     assert_non_null(strstr(why, "/nonexistent/schema"));
     free(why);
-    o = (struct ovsdb_embedded_options){.db_file = w->schema, .schema_file = w->schema, .socket = "/nonexistent/s"};
+    o = (struct ovsdb_embedded_options){
+        .db_file = w->at.schema, .schema_file = w->at.schema, .socket = "/nonexistent/s"};
     assert_int_equal(ovsdb_embedded_start(w->base, &o, &e, &why), -EIO);
     free(why);
-    o = (struct ovsdb_embedded_options){.db_file = w->db, .schema_file = w->schema, .socket = w->socket};
+    o = (struct ovsdb_embedded_options){.db_file = w->at.db, .schema_file = w->at.schema, .socket = w->at.socket};
     assert_int_equal(ovsdb_embedded_start(w->base, &o, &e, NULL), 0); /* the one that runs already */
     ovsdb_embedded_destroy(e);
     start(w);

@@ -9,17 +9,17 @@
 
 #include <cmocka.h>
 
-#include "base/child.h"
 #include "event_loop.h"
 #include "ovsdb/client.h"
-#include "ovsdb/embedded.h"
+#include "server_dir.h"
 
 #define RUN_UNTIL(w, condition) RUN_FOR(w, 10, condition, "")
 
 struct world {
     struct event_base *base;
     struct event *tick;
-    char dir[64], db[96], schema[96], socket[96], remote[128], backup[128], next[128];
+    struct server_dir at;
+    char backup[128], next[128];
     struct ovsdb_embedded *server;
     struct ovsdb_client *client;
     bool done;
@@ -33,7 +33,7 @@ static void write_schema(const struct world *w, const char *version, int max, co
                   "\"number\":{\"type\":{\"key\":{\"type\":\"integer\",\"maxInteger\":%d}}}%s}}}}",
                   version, max, more);
 
-    write_file(w->schema, text);
+    write_file(w->at.schema, text);
 }
 
 static int setup(void **state)
@@ -42,14 +42,9 @@ static int setup(void **state)
 
     w->base = event_base_new();
     w->tick = tick_new(w->base);
-    strcpy(w->dir, "/tmp/warren-test-upgrade-XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->db, sizeof w->db, "%s/test.db", w->dir);
-    snprintf(w->schema, sizeof w->schema, "%s/test.ovsschema", w->dir);
-    snprintf(w->socket, sizeof w->socket, "%s/db.sock", w->dir);
-    snprintf(w->remote, sizeof w->remote, "unix:%s", w->socket);
-    snprintf(w->backup, sizeof w->backup, "%s.backup-1.9.0", w->db);
-    snprintf(w->next, sizeof w->next, "%s.next", w->db);
+    server_dir_make(&w->at);
+    snprintf(w->backup, sizeof w->backup, "%s.backup-1.9.0", w->at.db);
+    snprintf(w->next, sizeof w->next, "%s.next", w->at.db);
     *state = w;
     return 0;
 }
@@ -65,12 +60,11 @@ static void stop(struct world *w)
 static int teardown(void **state)
 {
     struct world *w = *state;
-    const char *const argv[] = {"rm", "-rf", w->dir, NULL};
 
     stop(w);
     event_free(w->tick);
     event_base_free(w->base);
-    child_run(argv, NULL);
+    server_dir_remove(&w->at);
     free(w);
     return 0;
 }
@@ -79,13 +73,13 @@ static int teardown(void **state)
 static void start(struct world *w)
 {
     static const struct ovsdb_client_callbacks nothing = {0};
-    struct ovsdb_embedded_options o = {.db_file = w->db, .schema_file = w->schema, .socket = w->socket};
+    struct ovsdb_embedded_options o = {.db_file = w->at.db, .schema_file = w->at.schema, .socket = w->at.socket};
     char *why = NULL;
 
     if (ovsdb_embedded_start(w->base, &o, &w->server, &why)) {
         fail_msg("%s", why);
     }
-    assert_int_equal(ovsdb_client_new(w->base, w->remote, "Test", &nothing, NULL, &w->client, NULL), 0);
+    assert_int_equal(ovsdb_client_new(w->base, w->at.remote, "Test", &nothing, NULL, &w->client, NULL), 0);
     ovsdb_client_monitor(w->client, "Thing", NULL);
     ovsdb_client_start(w->client);
     RUN_UNTIL(w, ovsdb_client_is_synced(w->client));
@@ -122,7 +116,7 @@ static bool has_column(const struct world *w, const char *column)
 
 static void assert_clean(const struct world *w)
 {
-    _cleanup_free_ char *lock = xasprintf("%s/.test.db.next.~lock~", w->dir);
+    _cleanup_free_ char *lock = xasprintf("%s/.test.db.next.~lock~", w->at.dir);
 
     assert_int_not_equal(access(w->next, F_OK), 0);
     assert_int_not_equal(access(lock, F_OK), 0);
@@ -145,25 +139,25 @@ static void a_newer_schema(void **state)
     struct stat before, after;
 
     make_old(w);
-    assert_int_equal(chmod(w->db, 0604), 0);
+    assert_int_equal(chmod(w->at.db, 0604), 0);
     write_schema(w, "1.10.0", 100, ",\"text\":{\"type\":\"string\"}");
     write_file(w->next, "of one that was killed");
     write_file(w->backup, "of an upgrade before, after which somebody went back");
     start(w);
     assert_true(has_column(w, "text"));
     assert_clean(w);
-    assert_int_equal(stat(w->db, &after), 0);
+    assert_int_equal(stat(w->at.db, &after), 0);
     assert_int_equal(after.st_mode & 0777, 0604);
     stop(w);
-    assert_version(w->db, "1.10.0");
+    assert_version(w->at.db, "1.10.0");
     assert_version(w->backup, "1.9.0");
 
     /* Once is enough. */
     assert_int_equal(unlink(w->backup), 0);
-    assert_int_equal(stat(w->db, &before), 0);
+    assert_int_equal(stat(w->at.db, &before), 0);
     start(w);
     assert_true(has_column(w, "text"));
-    assert_int_equal(stat(w->db, &after), 0);
+    assert_int_equal(stat(w->at.db, &after), 0);
     assert_int_equal(before.st_ino, after.st_ino);
     assert_int_not_equal(access(w->backup, F_OK), 0);
 }
@@ -181,7 +175,7 @@ static void an_older_schema(void **state)
     start(w);
     assert_true(has_column(w, "text"));
     stop(w);
-    assert_version(w->db, "1.10.0");
+    assert_version(w->at.db, "1.10.0");
 }
 
 /* A row that the new schema refuses: the file stays as it was, and is served. */
@@ -195,7 +189,7 @@ static void one_that_cannot_be_converted(void **state)
     assert_false(has_column(w, "text"));
     assert_clean(w);
     stop(w);
-    assert_version(w->db, "1.9.0");
+    assert_version(w->at.db, "1.9.0");
     assert_int_not_equal(access(w->backup, F_OK), 0);
 }
 
@@ -203,17 +197,17 @@ static void one_that_cannot_be_converted(void **state)
 static void a_link(void **state)
 {
     struct world *w = *state;
-    _cleanup_free_ char *real = xasprintf("%s/real.db", w->dir), *backup = xasprintf("%s.backup-1.9.0", real);
+    _cleanup_free_ char *real = xasprintf("%s/real.db", w->at.dir), *backup = xasprintf("%s.backup-1.9.0", real);
     struct stat st;
 
     make_old(w);
-    assert_int_equal(rename(w->db, real), 0);
-    assert_int_equal(symlink("real.db", w->db), 0);
+    assert_int_equal(rename(w->at.db, real), 0);
+    assert_int_equal(symlink("real.db", w->at.db), 0);
     write_schema(w, "1.10.0", 100, ",\"text\":{\"type\":\"string\"}");
     start(w);
     assert_true(has_column(w, "text"));
     stop(w);
-    assert_int_equal(lstat(w->db, &st), 0);
+    assert_int_equal(lstat(w->at.db, &st), 0);
     assert_true(S_ISLNK(st.st_mode));
     assert_version(real, "1.10.0");
     assert_version(backup, "1.9.0");
@@ -228,12 +222,12 @@ static void a_file_in_use(void **state)
     make_old(w);
     start(w);
     write_schema(w, "1.10.0", 100, ",\"text\":{\"type\":\"string\"}");
-    _cleanup_free_ char *socket = xasprintf("%s/other.sock", w->dir);
-    struct ovsdb_embedded_options o = {.db_file = w->db, .schema_file = w->schema, .socket = socket};
+    _cleanup_free_ char *socket = xasprintf("%s/other.sock", w->at.dir);
+    struct ovsdb_embedded_options o = {.db_file = w->at.db, .schema_file = w->at.schema, .socket = socket};
     struct ovsdb_embedded *second = NULL;
     assert_true(ovsdb_embedded_start(w->base, &o, &second, &why) < 0);
     free(why);
-    assert_version(w->db, "1.9.0");
+    assert_version(w->at.db, "1.9.0");
     assert_int_not_equal(access(w->backup, F_OK), 0);
     assert_clean(w);
 }
