@@ -85,7 +85,8 @@ INLINE int receive(struct __sk_buff *skb, struct scratch *s, struct ebpf_config 
         result = parse(skb, s, base);
     }
     count_rx(s->in_port, s->len);
-    if (port && port->flags & EBPF_PORT_POLICED && !police_admits(skb, s, s->in_port, s->len)) {
+    if (port && port->flags & EBPF_PORT_POLICED &&
+        !police_admits(s->in_port, s->len, segments(skb, s->key.ip_proto, s->l4))) {
         count_rx_drop(s->in_port);
         return drop(DROP_POLICING);
     }

@@ -58,6 +58,7 @@
 #define EXACT_SET_ETH 1024 /* what of `leaves` is not as it came */
 #define EXACT_SET_IP 2048
 #define EXACT_SET_VLAN 4096
+#define EXACT_POLICED 8192 /* the port that it came by */
 
 /* What edits may change of a frame. */
 struct exact_frame {
@@ -197,18 +198,23 @@ INLINE __u64 exact_sum_rest(const struct w_udp *udp, bool ipv6, __u32 first)
     return (__u64)udp->src + udp->len + (ipv6 ? (__u64)udp->len + (first & 0xffff) + (first >> 16) : 0);
 }
 
-/* The packet that is known by S may have an entry: its flow, of MASK, looks at nothing that an entry does not compare.
- * (What may come by the port depends on its policer.) */
+/* The packet known by S may have an entry: its flow, of MASK, looks at nothing that an entry does not compare. */
 INLINE bool exact_suits(const struct scratch *s, const struct flow_key *mask)
 {
     bool ipv4 = s->key.eth_type == T_IPV4;
-    __u32 number = s->in_port;
-    struct ebpf_port *in = bpf_map_lookup_elem(&ports, &number);
 
-    return !mask->tcp_flags && in && !(in->flags & EBPF_PORT_POLICED) &&
-           (ipv4 || (s->key.eth_type == T_IPV6 && !mask->ipv6_label)) && !s->key.vlan[1].tpid && !s->tags &&
-           !s->key.ip_frag && (s->key.ip_proto == IP_PROTO_TCP || s->key.ip_proto == IP_PROTO_UDP) &&
+    return !mask->tcp_flags && (ipv4 || (s->key.eth_type == T_IPV6 && !mask->ipv6_label)) && !s->key.vlan[1].tpid &&
+           !s->tags && !s->key.ip_frag && (s->key.ip_proto == IP_PROTO_TCP || s->key.ip_proto == IP_PROTO_UDP) &&
            s->l3 == s->base + EXACT_L3 && s->l4 == s->l3 + (ipv4 ? 20 : 40);
+}
+
+/* By its port not everything may come. */
+INLINE bool exact_is_policed(const struct scratch *s)
+{
+    __u32 number = s->in_port;
+    struct ebpf_port *port = bpf_map_lookup_elem(&ports, &number);
+
+    return port && port->flags & EBPF_PORT_POLICED;
 }
 
 /* It was taken a short while ago, and nothing has changed since. */
@@ -297,12 +303,12 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
     const __be16 port_pair[2] = {key->tp_src, key->tp_dst};
     __u32 index = slot->mask, ports, ports_mask;
     struct ebpf_mask *mask = bpf_map_lookup_elem(&masks, &index);
-    bool ipv4 = key->eth_type == T_IPV4;
+    bool ipv4 = key->eth_type == T_IPV4, policed = exact_is_policed(s);
     __u64 now = bpf_ktime_get_coarse_ns();
     struct exact_place place;
     struct exact *e;
 
-    if (!mask || !exact_suits(s, &mask->mask) ||
+    if (!mask || (policed && s->base) || !exact_suits(s, &mask->mask) ||
         !exact_pair_place(flow_hash_hosts(key->ip_src.u64, key->ip_dst.u64, key->ip_proto), path, &place)) {
         return NULL;
     }
@@ -338,7 +344,7 @@ INLINE struct exact *exact_begin(struct __sk_buff *skb, const struct scratch *s,
     e->leaves = *leaves;
     e->flags |= (exact_macs_differ(leaves, key) ? EXACT_SET_ETH : 0) |
                 (leaves->tos != key->ip_tos || leaves->ttl != key->ip_ttl ? EXACT_SET_IP : 0) |
-                (leaves->vlan != e->vlan ? EXACT_SET_VLAN : 0);
+                (leaves->vlan != e->vlan ? EXACT_SET_VLAN : 0) | (policed ? EXACT_POLICED : 0);
     return e;
 }
 

@@ -13,6 +13,7 @@
 #include "datapath/ebpf/encap.bpf.h"
 #include "datapath/ebpf/exact.bpf.h"
 #include "datapath/ebpf/lookup.bpf.h"
+#include "datapath/ebpf/meter.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
 
 #define TCP_FIN 1
@@ -158,6 +159,18 @@ INLINE void exact_count(const struct exact *e, struct ebpf_slot *slot, __u32 len
     slot_count_bytes(slot, len, now);
 }
 
+/* Whether a policed port may receive a packet of LEN bytes, PACKETS on the wire. One that it may not is counted. */
+static __attribute__((noinline)) bool exact_police(__u32 port, __u32 len, __u32 packets)
+{
+    if (police_admits(port, len, packets)) {
+        return true;
+    }
+    count_rx(port, len);
+    count_rx_drop(port);
+    count_drop(DROP_POLICING);
+    return false;
+}
+
 /* The outer headers in front of a packet, where room for them is. */
 INLINE long exact_write(struct __sk_buff *skb, const struct exact_found *f)
 {
@@ -237,13 +250,15 @@ static __attribute__((noinline)) long exact_set_ip(struct __sk_buff *skb, const 
     return bpf_skb_store_bytes(skb, ofs, w, sizeof(w), 0);
 }
 
+/* VLAN: exact_vlan() */
+INLINE long exact_push_vlan(struct __sk_buff *skb, __u32 vlan)
+{
+    return vlan ? bpf_skb_vlan_push(skb, (__be16)(vlan >> 16), (__u16)vlan) : 0;
+}
+
 INLINE long exact_set_vlan(struct __sk_buff *skb, const struct exact *e)
 {
-    __u32 vlan = e->leaves.vlan;
-
-    return (e->vlan && bpf_skb_vlan_pop(skb)) || (vlan && bpf_skb_vlan_push(skb, (__be16)(vlan >> 16), (__u16)vlan))
-               ? -1
-               : 0;
+    return (e->vlan && bpf_skb_vlan_pop(skb)) || exact_push_vlan(skb, e->leaves.vlan) ? -1 : 0;
 }
 
 /* The edits of a frame that goes to a port. IN: its Ethernet header is written already. */
@@ -274,7 +289,7 @@ GLOBAL int exact_port(struct __sk_buff *skb)
     struct exact_found f;
     struct ebpf_slot *slot;
     const struct exact *e;
-    __u32 len = skb->len, vlan = 0;
+    __u32 len = skb->len, vlan = 0, packets;
     int result = EXACT_NONE;
 
     if (!c) {
@@ -297,7 +312,11 @@ GLOBAL int exact_port(struct __sk_buff *skb)
     if (!slot) {
         return EXACT_NONE;
     }
+    packets = unlikely(e->flags & EXACT_POLICED) ? segments(skb, e->proto, e->l4) : 0; /* adjust_room() forgets them */
     if (unlikely(!(e->flags & EXACT_TUNNELS))) {
+        if (unlikely(packets) && !exact_police(e->in_port, len, packets)) {
+            return TC_ACT_SHOT;
+        }
         exact_count(e, slot, len, now);
         return exact_set(skb, e, false) ? drop(DROP_BAD_ACTION) : exact_hand_over(skb, e);
     }
@@ -306,7 +325,10 @@ GLOBAL int exact_port(struct __sk_buff *skb)
         return EXACT_NONE;
     }
     if (bpf_skb_adjust_room(skb, e->head_len - ETH_HLEN, BPF_ADJ_ROOM_MAC, e->room)) {
-        return vlan && bpf_skb_vlan_push(skb, (__be16)(vlan >> 16), (__u16)vlan) ? drop(DROP_BAD_ACTION) : EXACT_NONE;
+        return exact_push_vlan(skb, vlan) ? drop(DROP_BAD_ACTION) : EXACT_NONE;
+    }
+    if (unlikely(packets) && !exact_police(e->in_port, len, packets)) {
+        return TC_ACT_SHOT;
     }
     exact_count(e, slot, len, now);
     if (exact_write(skb, &f) || (unlikely(e->flags & EXACT_SET_IP) && exact_set_ip(skb, e, e->head_len))) {

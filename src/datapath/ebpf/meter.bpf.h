@@ -8,10 +8,11 @@
 #include "datapath/ebpf/common.bpf.h"
 #include "datapath/ebpf/parse.bpf.h"
 
-/* Frames that the packet will be on the wire. What VMs send says of how many it is made only later. */
-INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
+/* Frames that the packet, of protocol PROTO at L4, will be on the wire. What VMs send says of how many it is made only
+ * later. */
+INLINE __u32 segments(struct __sk_buff *skb, __u8 proto, __u32 l4)
 {
-    __u32 size = skb->gso_size, l4 = s->encap + s->l4, headers;
+    __u32 size = skb->gso_size, headers;
 
     if (!size) {
         return 1;
@@ -19,7 +20,7 @@ INLINE __u32 segments(struct __sk_buff *skb, const struct scratch *s)
     if (skb->gso_segs) {
         return skb->gso_segs;
     }
-    headers = l4 + super_l4_len(skb, s->key.ip_proto, l4, sizeof(struct w_tcp));
+    headers = l4 + super_l4_len(skb, proto, l4, sizeof(struct w_tcp));
     return headers < skb->len ? (skb->len - headers + size - 1) / size : 1;
 }
 
@@ -30,7 +31,7 @@ INLINE __u32 frame_len(struct __sk_buff *skb, const struct scratch *s)
 }
 
 /* 0: over the rate. A meter that is not there lets everything pass. */
-INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
+GLOBAL int meter_take(__u32 id, __u32 len, __u32 packets)
 {
     struct ebpf_meter *m = bpf_map_lookup_elem(&meters, &id);
     __u64 now_ms =
@@ -46,16 +47,16 @@ INLINE int meter_take(__u32 id, __u32 len, __u32 packets)
     return band < 0;
 }
 
-GLOBAL int meter_admits(struct __sk_buff *skb, struct scratch *s, __u32 id, __u32 len)
+INLINE bool meter_admits(struct __sk_buff *skb, const struct scratch *s, __u32 id, __u32 len)
 {
-    return s && meter_take(id, len, segments(skb, s));
+    return meter_take(id, len, segments(skb, s->key.ip_proto, s->encap + s->l4));
 }
 
 /* What PORT may receive. */
-INLINE bool police_admits(struct __sk_buff *skb, struct scratch *s, __u32 port, __u32 len)
+INLINE bool police_admits(__u32 port, __u32 len, __u32 packets)
 {
-    return meter_admits(skb, s, EBPF_METER_POLICE_BITS + port, len) &&
-           meter_admits(skb, s, EBPF_METER_POLICE_PACKETS + port, len);
+    return meter_take(EBPF_METER_POLICE_BITS + port, len, packets) &&
+           meter_take(EBPF_METER_POLICE_PACKETS + port, len, packets);
 }
 
 #endif

@@ -445,6 +445,80 @@ static void test_counts(void **state WR_UNUSED)
     forget(400);
 }
 
+static struct ebpf_port_stats counted_for(uint32_t port)
+{
+    _cleanup_free_ struct ebpf_port_stats *s = xcalloc((size_t)maps.n_cpus, sizeof(*s));
+
+    assert_int_equal(bpf_map_lookup_elem(maps.port_stats_fd, &port, s), 0);
+    return s[0]; /* ways_up() */
+}
+
+/* The port of the meter ID may receive BURST more, PACKETS or kbits. */
+static void police(uint32_t id, bool packets, uint64_t burst)
+{
+    struct dp_meter_config config = {.pktps = packets, .n_bands = 1, .bands = {{.rate = 1, .burst = burst}}};
+    struct ebpf_meter m = {0};
+
+    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
+    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+}
+
+/* A policed port's packets draw from its buckets, what is over goes no way, and is counted as such. */
+static void test_policed(void **state WR_UNUSED)
+{
+    static const struct {
+        uint32_t id;
+        bool packets, alone;
+        uint64_t burst; /* packets, or kbits; a packet has 1200 bits */
+        uint32_t gso_size, n;
+    } ways[] = {
+        {EBPF_METER_POLICE_PACKETS, true, false, 100, 0, 100}, {EBPF_METER_POLICE_PACKETS, true, true, 100, 0, 100},
+        {EBPF_METER_POLICE_PACKETS, true, true, 100, 60, 50}, /* of two segments each */
+        {EBPF_METER_POLICE_BITS, false, false, 120, 0, 100},   {EBPF_METER_POLICE_BITS, false, true, 120, 60, 100},
+    };
+
+    NEEDS_BPF;
+    ways_up();
+    for (unsigned int i = 0; i < ARRAY_SIZE(ways); i++) {
+        struct way w = {.tcp = true, .alone = ways[i].alone};
+        uint32_t id = ways[i].id + PORT_IN, other = id ^ EBPF_METER_POLICE_BITS ^ EBPF_METER_POLICE_PACKETS;
+        struct ebpf_port_stats before = counted_for(PORT_IN), after;
+        uint64_t drops = drops_of(&maps, DROP_POLICING);
+        unsigned int n_exact = 0, n_passed = 0;
+        struct dp_flow_stats stats;
+        struct frame f;
+
+        make(&w, &f, 1000, 0x10, 96); /* 150 bytes */
+        f.gso_size = ways[i].gso_size;
+        flow_for(&w, &f, 1000 + i);
+        police(other, !ways[i].packets, 1000000);
+        police(id, ways[i].packets, ways[i].burst);
+        maps.ports[PORT_IN].flags |= EBPF_PORT_POLICED;
+        ebpf_maps_changed(&maps);
+        for (unsigned int k = 0; k < 150; k++) {
+            bool exact;
+            int action = given(&w, &f, &exact);
+
+            assert_true(action == TC_ACT_REDIRECT || action == TC_ACT_SHOT);
+            n_passed += action == TC_ACT_REDIRECT;
+            n_exact += exact;
+        }
+        assert_in_range(n_passed, ways[i].n, ways[i].n + 2);
+        assert_in_range(n_exact, n_passed / 2, n_passed);
+        after = counted_for(PORT_IN);
+        assert_int_equal(drops_of(&maps, DROP_POLICING) - drops, 150 - n_passed);
+        assert_int_equal(after.rx_dropped - before.rx_dropped, 150 - n_passed);
+        assert_int_equal(after.rx_packets - before.rx_packets, 150);
+        assert_int_equal(after.rx_bytes - before.rx_bytes, 150 * 150);
+        assert_int_equal(ebpf_flows_get_stats(flows, 1000 + i, &stats), 0);
+        assert_int_equal(stats.packets, n_passed);
+        maps.ports[PORT_IN].flags &= ~EBPF_PORT_POLICED;
+        bpf_map_delete_elem(maps.meters_fd, &id);
+        bpf_map_delete_elem(maps.meters_fd, &other);
+        forget(1000 + i);
+    }
+}
+
 /* The path's MTU holds for each packet, to the byte. */
 static void test_path_mtu(void **state WR_UNUSED)
 {
@@ -610,7 +684,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whatever_comes), cmocka_unit_test(test_ends),     cmocka_unit_test(test_counts),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_pair),     cmocka_unit_test(test_ports_of_several),
-        cmocka_unit_test(test_spread),         cmocka_unit_test(test_path_mtu),
+        cmocka_unit_test(test_spread),         cmocka_unit_test(test_path_mtu), cmocka_unit_test(test_policed),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
