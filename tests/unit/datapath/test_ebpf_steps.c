@@ -504,12 +504,13 @@ static void test_meter_refills_each_ms(void **state WR_UNUSED)
     struct ebpf_datapath dp = {.maps = maps};
     struct ebpf_meter m = {0};
     uint32_t id = 8;
-    int64_t now, last = 0;
+    int64_t start, now, last = 0;
     unsigned int asked_in = 0, passed = 0;
 
     NEEDS_BPF;
     dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
     assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    start = time_mono_ms();
     while (asked_in < 100) {
         now = time_mono_ms();
         asked_in += now != last;
@@ -517,7 +518,7 @@ static void test_meter_refills_each_ms(void **state WR_UNUSED)
         passed += ebpf_meter_admits(&dp, id, 100, 1);
     }
     bpf_map_delete_elem(maps.meters_fd, &id);
-    assert_in_range(passed, 70, 102);
+    assert_in_range(passed, 70, time_mono_ms() - start + 2); /* a busy machine does not ask in each of them */
 }
 
 /* What a meter stands before that is user space's does not come up beyond its rate. */
