@@ -31,7 +31,7 @@ struct bridge_flows {
     char *text; /* of `wanted` */
     struct learnable learnable;
     bool in_place; /* the switch has `wanted` */
-    bool again;    /* wanted changed while busy */
+    bool again;    /* wanted changed since it was last compared */
 };
 
 static void start(struct bridge_flows *b);
@@ -93,10 +93,13 @@ static void on_read(void *arg, const char *error)
     struct bridge_flows *b = arg;
     struct flow_mods mods = {0};
 
-    if (error || b->again) {
+    if (error) {
         finish(b, error);
         return;
     }
+    /* What is wanted may have changed meanwhile, and be compared as it is now: who began again with each change would,
+     * while they do not end, get nowhere. */
+    b->again = false;
     reconcile(b->wanted, b->present, &b->learnable, &mods);
     if (!mods.n) {
         finish(b, NULL);

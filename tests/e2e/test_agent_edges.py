@@ -92,6 +92,32 @@ def test_a_vlan_that_is_being_written_goes_to_no_other_network(make_cloud):
     relay.close()
 
 
+def test_changes_that_do_not_end_keep_no_flow_back(make_cloud):
+    """More ports come while the agent reads what a slow switch has, each time: those that came before get their flows all the same."""
+    cloud = make_cloud()
+    red = cloud.network("red", cidr="10.0.0.0/16")
+    cloud.new_port({"name": "r1", "binding:host_id": "hv1"}, red)
+    cloud.wait_mesh()
+    slow = cloud.dir / "slow"
+    slow.mkdir()
+    (slow / "br-int.mgmt").symlink_to(cloud.rundir("hv1") / "br-int.mgmt")
+    relay = Relay(slow / "br-tun.mgmt", cloud.rundir("hv1") / "br-tun.mgmt", latency=0.3)
+    cloud.world.kill("agent-hv1")
+    cloud.agent_up("hv1", "--rundir", slow, "--db", f"unix:{cloud.rundir('hv1')}/db.sock")
+    there = lambda port: any(port["mac"] in flow for flow in cloud.flows("hv1", "br-tun", "table=20"))  # noqa: E731
+    known = cloud.new_port({"name": "r2", "binding:host_id": "hv2"}, red)
+    wait_for("the agent to program the switch", lambda: there(known), 20)
+
+    first = cloud.new_port({"name": "first", "binding:host_id": "hv2"}, red)
+    end = time.monotonic() + 15
+    while not there(first):
+        assert time.monotonic() < end, cloud.flows("hv1", "br-tun", "table=20")
+        for _ in range(3):
+            cloud.new_port({"name": "more", "binding:host_id": "hv2"}, red)
+            time.sleep(0.05)
+    relay.close()
+
+
 def test_a_vlan_that_is_used_again_inherits_nothing(make_cloud):
     """What was learned for one network must not lead frames of the next one on the same VLAN into the first."""
     cloud = make_cloud(agent_args=("--l2-population", "no"))
