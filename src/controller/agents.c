@@ -39,21 +39,21 @@ static json_t *show(const struct api *api, const struct ovsdb_row *row)
     static const char *const strings[] = {"id", "agent_type", "binary", "topic", "host"};
     const struct ovsdb_row *heartbeat = store_row(api->store, STORE_HEARTBEAT_AGENT, store_string(row, "id"));
     /* Its times are its own clock's: the heartbeat's is shown, and counts, by ours. */
-    int64_t started = ovsdb_row_int(row, "started_at", 0), now = time_wall_ms(), age_ms = 0, heard = started;
+    int64_t started = store_seconds(row, "started_at"), now = time_wall_ms(), age_ms = 0, heard = started;
     json_t *configurations = json_loads(store_string(row, "configurations"), 0, NULL);
     json_t *o = json_object();
 
     if (heartbeat) {
         age_ms = store_heartbeat_age(api->store, heartbeat);
         heard = (now - age_ms) / 1000;
-        started += heard - ovsdb_row_int(heartbeat, "at", 0);
+        started += heard - store_seconds(heartbeat, "at");
     }
     for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
         json_object_set_new(o, strings[i], json_string(store_string(row, strings[i])));
     }
     json_object_set_new(o, "admin_state_up", json_boolean(ovsdb_row_bool(row, "admin_state_up", true)));
     json_object_set_new(o, "alive", json_boolean(heartbeat && age_ms < DOWN_AFTER_MS));
-    json_object_set_new(o, "created_at", agent_time(ovsdb_row_int(row, "created_at", 0)));
+    json_object_set_new(o, "created_at", agent_time(store_seconds(row, "created_at")));
     json_object_set_new(o, "started_at", agent_time(started));
     json_object_set_new(o, "heartbeat_timestamp", agent_time(heard));
     json_object_set_new(o, "description", show_optional(row, "description"));

@@ -274,7 +274,7 @@ void set_list(json_t *values, const char *column, const json_t *list)
 
 static json_t *show_time(const struct ovsdb_row *row, const char *column)
 {
-    time_t t = ovsdb_row_int(row, column, 0);
+    time_t t = store_seconds(row, column);
     char text[40];
     struct tm tm;
 

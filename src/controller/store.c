@@ -9,6 +9,9 @@
 
 LOG_MODULE("store");
 
+#define YEAR_0_S INT64_C(-62167219200)
+#define YEAR_9999_S INT64_C(253402300799) /* its last second */
+
 struct node {
     struct store_entry entry;    /* first: a store_entry of ours is its node */
     const struct ovsdb_row *row; /* key of by_row */
@@ -163,6 +166,11 @@ const char *store_string(const struct ovsdb_row *row, const char *column)
     return s ? s : "";
 }
 
+int64_t store_seconds(const struct ovsdb_row *row, const char *column)
+{
+    return MIN(MAX(ovsdb_row_int(row, column, 0), YEAR_0_S), YEAR_9999_S);
+}
+
 /* ---- heartbeats ---- */
 
 static void on_time_stored(const struct ovsdb_result *result, void *arg WR_UNUSED)
@@ -178,7 +186,7 @@ static void agent_changed(struct store *s, enum ovsdb_change change, const struc
     int64_t now = time_wall_ms() / 1000;
 
     if (change == OVSDB_INSERT && s->liveness.complete &&
-        llabs(now - ovsdb_row_int(row, "created_at", now)) > LIVENESS_TOLERANCE_S) {
+        llabs(now - store_seconds(row, "created_at")) > LIVENESS_TOLERANCE_S) {
         struct ovsdb_txn *txn = ovsdb_client_txn(s->client);
 
         ovsdb_set_int(ovsdb_txn_update(txn, "Agent", ovsdb_row_uuid(row)), "created_at", now);
@@ -189,7 +197,7 @@ static void agent_changed(struct store *s, enum ovsdb_change change, const struc
 static void heartbeat_changed(struct store *s, enum ovsdb_change change, const struct ovsdb_row *row,
                               const struct ovsdb_row *old)
 {
-    int64_t offset, at = ovsdb_row_int(row, "at", 0);
+    int64_t offset, at = store_seconds(row, "at");
 
     if (change == OVSDB_DELETE) {
         liveness_gone(&s->liveness, row);
@@ -201,7 +209,7 @@ static void heartbeat_changed(struct store *s, enum ovsdb_change change, const s
     }
     /* A database of an older version has no such column. */
     if (ovsdb_row_size(row, "clock_offset") &&
-        llabs(offset - ovsdb_row_int(row, "clock_offset", 0)) > LIVENESS_TOLERANCE_S) {
+        llabs(offset - store_seconds(row, "clock_offset")) > LIVENESS_TOLERANCE_S) {
         struct ovsdb_txn *txn = ovsdb_client_txn(s->client);
 
         log_info("the clock of agent %s is %lld s off", store_string(row, "agent_id"), (long long)-offset);
@@ -212,8 +220,8 @@ static void heartbeat_changed(struct store *s, enum ovsdb_change change, const s
 
 int64_t store_heartbeat_age(const struct store *s, const struct ovsdb_row *row)
 {
-    return liveness_age(&s->liveness, row, ovsdb_row_int(row, "at", 0), ovsdb_row_int(row, "clock_offset", 0),
-                        time_mono_ms(), time_wall_ms());
+    return liveness_age(&s->liveness, row, store_seconds(row, "at"), store_seconds(row, "clock_offset"), time_mono_ms(),
+                        time_wall_ms());
 }
 
 /* ---- the session ---- */

@@ -61,5 +61,8 @@ int64_t store_heartbeat_age(const struct store *s, const struct ovsdb_row *row);
 
 /* A string column, "" where empty. */
 const char *store_string(const struct ovsdb_row *row, const char *column);
+/* A column of seconds. The database takes any number, and agents' clocks are theirs: what no calendar has is its first
+ * or last second, so that it can be counted with. */
+int64_t store_seconds(const struct ovsdb_row *row, const char *column);
 
 #endif

@@ -537,6 +537,34 @@ def test_agents_whose_clock_is_off(cloud):
     assert offsets() == {}
 
 
+def test_times_that_no_clock_says(cloud, network):
+    """The database takes any number. What is beyond the calendar is shown as its end."""
+    most, least, last = (1 << 63) - 1, -1 << 63, "9999-12-31"
+
+    def transact(*ops):
+        reply = run("ovsdb-client", "transact", cloud.overlay, json.dumps(["Warren", *ops])).stdout
+        assert "error" not in reply, reply
+
+    def agents():
+        return {a["host"]: a for a in cloud.api("GET", "/v2.0/agents")["agents"]}
+
+    for n, (started, beat, offset) in enumerate(itertools.product((most, least), repeat=3)):
+        aid = f"{n}1111111-2222-4333-8444-555555555555"
+        transact({"op": "insert", "table": "Agent", "row": {"id": aid, "host": aid, "created_at": started, "started_at": started}},
+                 {"op": "insert", "table": "Heartbeat", "row": {"agent_id": aid, "at": beat, "clock_offset": offset}})
+    wait_for("the agents", lambda: len(agents()) == 8, 5)
+    for beat in (least, most):
+        transact({"op": "update", "table": "Heartbeat", "where": [], "row": {"at": beat, "clock_offset": beat}})
+        with second(cloud, cloud.overlay) as port:  # which learns from the database alone
+            wait_for("the second controller", lambda: len(at(cloud, port, "GET", "/v2.0/agents")[1]["agents"]) == 8)
+    transact({"op": "update", "table": "Network", "where": [], "row": {"created_at": most, "updated_at": least}})
+    wait_for("the network's time", lambda: cloud.api("GET", "/v2.0/networks")["networks"][0]["created_at"].startswith(last), 5)
+    transact({"op": "update", "table": "Agent", "where": [], "row": {"created_at": most, "started_at": least}})
+    wait_for("the agents' time", lambda: all(a["created_at"].startswith(last) for a in agents().values()), 5)
+    for aid in agents():
+        cloud.api("DELETE", f"/v2.0/agents/{aid}")
+
+
 def make_old_database(cloud):
     schema = json.loads((cloud.schemadir / "warren.ovsschema").read_text())
     del schema["tables"]["Heartbeat"]["columns"]["clock_offset"]
