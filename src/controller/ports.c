@@ -409,12 +409,12 @@ static void remove_port(struct call *c, const struct ovsdb_row *row)
     call_commit(c, txn);
 }
 
-/* Does the database's ERROR name the value TEXT? It quotes strings. */
+/* Does the database's ERROR name the value TEXT? It quotes MACs and addresses, and 10.0.0.2 is not in "10.0.0.20". */
 static bool names_value(const char *error, const char *text)
 {
     _cleanup_free_ char *quoted = text ? xasprintf("\"%s\"", text) : NULL;
 
-    return text && (strstr(error, quoted) || strstr(error, text));
+    return text && strstr(error, quoted);
 }
 
 /* A MAC or address that the client named was taken by another controller in the moment before. */

@@ -700,6 +700,16 @@ def late(cloud):
     relay.close()
 
 
+def test_an_address_that_begins_like_one_that_was_taken(cloud, late):
+    """The other controller took 10.0.0.20, which was given out here: not 10.0.0.2, which the client named."""
+    net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
+    subnet = cloud.api("POST", "/v2.0/subnets", {"subnet": {
+        "network_id": net, "cidr": "10.0.0.0/24", "ip_version": 4, "allocation_pools": [{"start": "10.0.0.20", "end": "10.0.0.20"}]}})["subnet"]
+    asked = {"port": {"network_id": net, "fixed_ips": [{"ip_address": "10.0.0.2"}, {"subnet_id": subnet["id"]}]}}
+    reply = late(("POST", "/v2.0/ports", {"port": {"network_id": net}}), "POST", "/v2.0/ports", asked, 409)
+    assert reply["NeutronError"]["type"] == "IpAddressGenerationFailure", reply
+
+
 def test_a_port_and_a_slaac_subnet_at_once(cloud, late):
     """Whichever of two controllers is first: each port has its address in each subnet where it forms one."""
     net = cloud.api("POST", "/v2.0/networks", {"network": {}})["network"]["id"]
