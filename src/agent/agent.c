@@ -18,6 +18,7 @@ struct agent {
     struct bridge_flows *br_int, *br_tun;
     struct event *pass, *retry;
     bool poked, is_ready;
+    uint64_t passes; /* that came as far as the flows */
     void (*ready)(void *arg);
     void *arg;
 };
@@ -48,8 +49,9 @@ static void want_flows(struct agent *a, const struct state *s)
     fill_learnable(s, learnable);
     desired_br_int(s, &br_int);
     desired_br_tun(s, &br_tun);
-    bridge_flows_want(a->br_int, strbuf_str(&br_int), learnable);
-    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), learnable);
+    a->passes++;
+    bridge_flows_want(a->br_int, strbuf_str(&br_int), learnable, a->passes);
+    bridge_flows_want(a->br_tun, strbuf_str(&br_tun), learnable, a->passes);
 }
 
 static void pass(struct agent *a)
@@ -78,7 +80,8 @@ static void pass(struct agent *a)
     host_fill(a->host, &s);
     bool writing = host_apply(a->host, &s);
     want_flows(a, &s);
-    overlay_report(a->overlay, &s, !writing && bridge_flows_in_place(a->br_int) && bridge_flows_in_place(a->br_tun));
+    uint64_t in_place = MIN(bridge_flows_in_place(a->br_int), bridge_flows_in_place(a->br_tun));
+    overlay_report(a->overlay, &s, a->passes, writing ? 0 : in_place);
     state_done(&s);
 }
 

@@ -50,8 +50,9 @@ void overlay_destroy(struct overlay *o);
 bool overlay_known(const struct overlay *o);
 /* Adds networks, ports (without ofports) and endpoints to S. */
 void overlay_fill(struct overlay *o, struct state *s);
-/* Reports which of S's local ports are wired (VLAN set, flows in place): Port_Status. Writes only differences. */
-void overlay_report(struct overlay *o, const struct state *s, bool flows_in_place);
+/* Pass PASS sees S. Reports which of its local ports are wired (VLAN set, flows in place): Port_Status. Writes only
+ * differences. IN_PLACE: the flows of this pass are in the switch, 0 for none. */
+void overlay_report(struct overlay *o, const struct state *s, uint64_t pass, uint64_t in_place);
 
 /* ---- host.c: the Open_vSwitch database ---- */
 
@@ -79,12 +80,12 @@ bool host_apply_bridges(struct host *h);
 int bridge_flows_create(struct event_base *base, struct agent *a, const struct agent_config *config, const char *bridge,
                         struct bridge_flows **ret, char **ret_error);
 void bridge_flows_destroy(struct bridge_flows *b);
-/* From now on these are the flows (text as of desired.h), and what the switch learns may be LEARNABLE; does nothing if
- * they are the same as before. */
-void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable);
+/* From now on these are the flows (text as of desired.h), and what the switch learns may be LEARNABLE, as of PASS; does
+ * nothing if they are the same as before. */
+void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable, uint64_t pass);
 /* Switches a frame that says that MAC is behind OFPORT. */
 void bridge_flows_announce(struct bridge_flows *b, uint32_t ofport, const char *mac);
-/* The wanted flows are in the switch. */
-bool bridge_flows_in_place(const struct bridge_flows *b);
+/* The flows of this pass are in the switch, as far as they are wanted still; 0: of none. */
+uint64_t bridge_flows_in_place(const struct bridge_flows *b);
 
 #endif

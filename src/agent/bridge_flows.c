@@ -30,8 +30,9 @@ struct bridge_flows {
     struct flow_set *wanted, *present;
     char *text; /* of `wanted` */
     struct learnable learnable;
-    bool in_place; /* the switch has `wanted` */
-    bool again;    /* wanted changed since it was last compared */
+    uint64_t pass;               /* that wants `wanted` */
+    uint64_t compared, in_place; /* passes whose flows were compared with `present`, and are in the switch */
+    bool again;                  /* wanted changed since it was last compared */
 };
 
 static void start(struct bridge_flows *b);
@@ -48,14 +49,14 @@ static void finish(struct bridge_flows *b, const char *error)
     if (error && of_client_is_connected(b->client)) {
         log_limited(LOG_LEVEL_ERR, "%s: flows could not be programmed, trying again: %s", b->bridge, error);
     }
+    if (!error && b->in_place != b->compared) {
+        b->in_place = b->compared;
+        agent_poke(b->agent);
+    }
     if (b->again) {
         b->again = false;
         start(b);
         return;
-    }
-    if (!error && !b->in_place) {
-        b->in_place = true;
-        agent_poke(b->agent);
     }
     wait_ms(b, error ? RETRY_MS : b->resync_ms);
 }
@@ -100,6 +101,7 @@ static void on_read(void *arg, const char *error)
     /* What is wanted may have changed meanwhile, and be compared as it is now: who began again with each change would,
      * while they do not end, get nowhere. */
     b->again = false;
+    b->compared = b->pass;
     reconcile(b->wanted, b->present, &b->learnable, &mods);
     if (!mods.n) {
         finish(b, NULL);
@@ -135,7 +137,7 @@ static void on_connected(struct of_client *client WR_UNUSED, bool connected, voi
 {
     struct bridge_flows *b = arg;
 
-    b->in_place = false;
+    b->in_place = b->compared = 0;
     if (connected) {
         log_info("%s: connected to the switch", b->bridge);
         start(b);
@@ -144,11 +146,23 @@ static void on_connected(struct of_client *client WR_UNUSED, bool connected, voi
     }
 }
 
-void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable)
+/* The pass before PASS wanted the same. */
+static void same_again(struct bridge_flows *b, uint64_t pass)
+{
+    b->in_place = b->in_place == b->pass ? pass : b->in_place;
+    b->compared = b->compared == b->pass ? pass : b->compared;
+    b->pass = pass;
+}
+
+void bridge_flows_want(struct bridge_flows *b, const char *text, const struct learnable *learnable, uint64_t pass)
 {
     char *error = NULL;
 
-    if (!*text || (b->text && !strcmp(b->text, text) && !memcmp(&b->learnable, learnable, sizeof b->learnable))) {
+    if (b->text && !strcmp(b->text, text) && !memcmp(&b->learnable, learnable, sizeof b->learnable)) {
+        same_again(b, pass);
+        return;
+    }
+    if (!*text) {
         return;
     }
     struct flow_set *wanted = flow_set_new();
@@ -163,7 +177,7 @@ void bridge_flows_want(struct bridge_flows *b, const char *text, const struct le
     b->wanted = wanted;
     b->text = xstrdup(text);
     b->learnable = *learnable;
-    b->in_place = false;
+    b->pass = pass;
     start(b);
 }
 
@@ -188,7 +202,7 @@ void bridge_flows_announce(struct bridge_flows *b, uint32_t ofport, const char *
     }
 }
 
-bool bridge_flows_in_place(const struct bridge_flows *b)
+uint64_t bridge_flows_in_place(const struct bridge_flows *b)
 {
     return b->in_place;
 }

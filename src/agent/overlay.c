@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/name_index.h"
+#include "agent/wiring.h"
 #include "base/log.h"
 #include "packet/tunnel.h"
 
@@ -33,6 +34,7 @@ struct overlay {
     bool heartbeat_missing; /* our Heartbeat row is, as far as we know: it is inserted */
     size_t beat_op;         /* its operation on that row */
     bool reporting;         /* one about port status: what it writes is not in the replica yet */
+    struct wiring *wiring;
     char agent_id[UUID_STR_LEN + 1];
 };
 
@@ -321,6 +323,7 @@ void overlay_destroy(struct overlay *o)
     if (o->heartbeat) {
         event_free(o->heartbeat);
     }
+    wiring_free(o->wiring);
     free(o->networks);
     free(o);
 }
@@ -479,50 +482,45 @@ static void on_reported(const struct ovsdb_result *result, void *arg)
     }
 }
 
-void overlay_report(struct overlay *o, const struct state *s, bool flows_in_place)
+void overlay_report(struct overlay *o, const struct state *s, uint64_t pass, uint64_t in_place)
 {
-    struct name_index *wired = NULL, *told = NULL, *ports = NULL;
+    struct name_index *told = NULL, *ports = NULL;
+    size_t at = 0;
 
+    wiring_pass(&o->wiring, s, pass);
     if (!o->registered || o->reporting || !ovsdb_client_is_synced(o->client)) {
         return;
     }
     struct ovsdb_txn *txn = ovsdb_client_txn(o->client);
-    for (size_t i = 0; i < s->n_ports; i++) {
-        const struct state_port *p = &s->ports[i];
-
-        if (p->local && p->ofport != OFPORT_NONE && p->admin_up && s->networks[p->network].vlan) {
-            name_index_add(&wired, p->id, i);
-        }
-    }
     OVSDB_FOR_EACH_ROW(row, o->client, "Port") {
         name_index_add(&ports, text_of(row, "id"), 0);
     }
     OVSDB_FOR_EACH_ROW(row, o->client, "Port_Status") {
         const char *id = text_of(row, "port_id");
-        size_t at = name_index_find(wired, id);
-        bool is_wired = at != SIZE_MAX;
+        uint64_t since = wiring_since(o->wiring, id, &at);
 
         name_index_add(&told, id, 0);
         if (name_index_find(ports, id) == SIZE_MAX) {
             ovsdb_txn_delete(txn, "Port_Status", ovsdb_row_uuid(row));
-        } else if (ovsdb_row_bool(row, "up", false) ? !is_wired : is_wired && flows_in_place) {
-            ovsdb_set_bool(ovsdb_txn_update(txn, "Port_Status", ovsdb_row_uuid(row)), "up", is_wired);
-            if (is_wired) {
+        } else if (ovsdb_row_bool(row, "up", false) ? !since : since && since <= in_place) {
+            ovsdb_set_bool(ovsdb_txn_update(txn, "Port_Status", ovsdb_row_uuid(row)), "up", since);
+            if (since) {
                 agent_announce(o->agent, &s->ports[at]);
             }
         }
     }
-    for (struct name_index *e = wired; flows_in_place && e; e = e->hh.next) {
-        if (name_index_find(told, e->name) == SIZE_MAX) {
+    for (size_t i = 0; i < s->n_ports; i++) {
+        uint64_t since = s->ports[i].local ? wiring_since(o->wiring, s->ports[i].id, NULL) : 0;
+
+        if (since && since <= in_place && name_index_find(told, s->ports[i].id) == SIZE_MAX) {
             json_t *values = ovsdb_txn_insert(txn, "Port_Status", NULL);
 
-            ovsdb_set_string(values, "port_id", e->name);
+            ovsdb_set_string(values, "port_id", s->ports[i].id);
             ovsdb_set_string(values, "host", o->config->host);
             ovsdb_set_bool(values, "up", true);
-            agent_announce(o->agent, &s->ports[e->at]);
+            agent_announce(o->agent, &s->ports[i]);
         }
     }
-    name_index_free(wired);
     name_index_free(told);
     name_index_free(ports);
     if (ovsdb_txn_n_ops(txn)) {

@@ -93,7 +93,7 @@ def test_a_vlan_that_is_being_written_goes_to_no_other_network(make_cloud):
 
 
 def test_changes_that_do_not_end_keep_no_flow_back(make_cloud):
-    """More ports come while the agent reads what a slow switch has, each time: those that came before get their flows all the same."""
+    """More ports come while the agent reads what a slow switch has, each time: those that came before have their flows, and are up, all the same."""
     cloud = make_cloud()
     red = cloud.network("red", cidr="10.0.0.0/16")
     cloud.new_port({"name": "r1", "binding:host_id": "hv1"}, red)
@@ -108,10 +108,11 @@ def test_changes_that_do_not_end_keep_no_flow_back(make_cloud):
     known = cloud.new_port({"name": "r2", "binding:host_id": "hv2"}, red)
     wait_for("the agent to program the switch", lambda: there(known), 20)
 
-    first = cloud.new_port({"name": "first", "binding:host_id": "hv2"}, red)
+    first, here = (cloud.new_port({"name": hv, "binding:host_id": hv}, red) for hv in ("hv2", "hv1"))
+    plug(cloud, "hv1", "r3", here["id"])
     end = time.monotonic() + 15
-    while not there(first):
-        assert time.monotonic() < end, cloud.flows("hv1", "br-tun", "table=20")
+    while not (there(first) and cloud.port_up(here["id"])):
+        assert time.monotonic() < end, (cloud.port_up(here["id"]), cloud.flows("hv1", "br-tun", "table=20"))
         for _ in range(3):
             cloud.new_port({"name": "more", "binding:host_id": "hv2"}, red)
             time.sleep(0.05)
