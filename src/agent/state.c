@@ -50,7 +50,8 @@ static bool is_prefix(const char *text)
         return state_is_ip(text);
     }
     size_t len = (size_t)(slash - text);
-    if (len >= sizeof address || !isdigit((unsigned char)slash[1])) {
+    /* A flow's text with a 0 in front is octal. */
+    if (len >= sizeof address || !isdigit((unsigned char)slash[1]) || (slash[1] == '0' && slash[2])) {
         return false;
     }
     memcpy(address, text, len);

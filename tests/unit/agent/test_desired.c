@@ -227,6 +227,8 @@ static void br_int_with_address_pairs(void **state WR_UNUSED)
         {"fa:16:3e:00:00:01,10.0.0.1/", -EINVAL},
         {"fa:16:3e:00:00:01,10.0.0.1/33", -EINVAL},
         {"fa:16:3e:00:00:01,10.0.0.1/+1", -EINVAL},
+        {"fa:16:3e:00:00:01,10.0.0.0/08", -EINVAL},  /* in flows' texts the number is octal: none, */
+        {"fa:16:3e:00:00:01,10.0.0.0/010", -EINVAL}, /* … another one */
         {"fa:16:3e:00:00:01,fd00::/129", -EINVAL},
         {"fa:16:3e:00:00:01,10.0.0.1,actions=drop", -EINVAL},
         {"fa:16:3e:00:00:01,10.0.0.1/8,actions=drop", -EINVAL},
