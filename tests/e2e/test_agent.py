@@ -406,6 +406,7 @@ def agent(*args):
     ((), ("host",)),
     (("--host", "hv1"), ("local-ip",)),
     (("--host", "", "--local-ip", "10.0.0.1"), ("host",)),
+    (("--host", "hv\udcff", "--local-ip", "10.0.0.1"), ("host", "UTF-8")),  # the byte 255
     (("--host", "hv1", "--local-ip", "10.0.0"), ("local-ip", "10.0.0")),
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--mechanism", "linuxbridge"), ("mechanism", "linuxbridge")),
     (("--host", "hv1", "--local-ip", "10.0.0.1", "--l2-population=maybe"), ("l2-population", "maybe")),
