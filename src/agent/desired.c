@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/name_index.h"
 #include "base/eth_addr.h"
 #include "packet/tunnel.h"
 
@@ -280,17 +281,37 @@ bool desired_tunnel(const struct state *s, size_t endpoint, enum tunnel_type typ
     return true;
 }
 
-void desired_tunnel_name(enum tunnel_type type, const char *remote_ip, char ret[16])
+static uint32_t tunnel_number(const char *ip)
 {
     struct in_addr v4;
     uint32_t number = 2166136261u; /* FNV-1a of the text of an IPv6 address */
 
-    if (inet_pton(AF_INET, remote_ip, &v4) == 1) {
-        number = ntohl(v4.s_addr);
-    } else {
-        for (const char *p = remote_ip; *p; p++) {
-            number = (number ^ (uint8_t)*p) * 16777619u;
-        }
+    if (inet_pton(AF_INET, ip, &v4) == 1) {
+        return ntohl(v4.s_addr);
     }
-    snprintf(ret, 16, "%s-%08x", tunnel_type_name(type), number);
+    for (const char *p = ip; *p; p++) {
+        number = (number ^ (uint8_t)*p) * 16777619u;
+    }
+    return number;
+}
+
+void desired_tunnel_ids(struct state *s)
+{
+    struct name_index *ids = NULL;
+
+    for (size_t i = 0; i < s->n_endpoints; i++) {
+        struct state_endpoint *e = &s->endpoints[i];
+        uint32_t number = tunnel_number(e->ip);
+
+        do {
+            snprintf(e->id, sizeof e->id, "%08x", number++);
+        } while (name_index_find(ids, e->id) != SIZE_MAX);
+        name_index_add(&ids, e->id, i);
+    }
+    name_index_free(ids);
+}
+
+void desired_tunnel_name(enum tunnel_type type, const char *id, char ret[16])
+{
+    snprintf(ret, 16, "%s-%.8s", tunnel_type_name(type), id);
 }

@@ -29,8 +29,10 @@ void desired_br_tun(const struct state *s, struct strbuf *flows);
 /* Should there be a tunnel of TYPE to ENDPOINT? One of each type that both ends take and a network here uses, and one
  * of this host's first type in any case, so that the mesh is there (and is seen to work) before the first VM comes. */
 bool desired_tunnel(const struct state *s, size_t endpoint, enum tunnel_type type);
-/* Its port's name: TYPE- and the remote IPv4 address in hex, as Neutron's; a hash of an IPv6 address. 15 characters at
- * most. */
-void desired_tunnel_name(enum tunnel_type type, const char *remote_ip, char ret[16]);
+/* Sets the ids of S's endpoints: the IPv4 address in hex, as in Neutron's names, or a hash of the IPv6 address; of two
+ * that would have the same, the later one has another. */
+void desired_tunnel_ids(struct state *s);
+/* The port's name: TYPE-ID. 15 characters at most. */
+void desired_tunnel_name(enum tunnel_type type, const char *id, char ret[16]);
 
 #endif

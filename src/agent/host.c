@@ -214,7 +214,7 @@ void host_fill(struct host *h, struct state *s)
     struct name_index *tunnels = index_ports(h, br_tun);
     for (size_t e = 0; e < s->n_endpoints; e++) {
         for (int t = 0; t < N_TUNNEL_TYPES; t++) {
-            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, name);
+            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].id, name);
             const struct ovsdb_row *port = indexed_port(h, br_tun, tunnels, name);
             s->endpoints[e].ofports[t] = port ? ofport_of(interface_of(h, port)) : OFPORT_NONE;
         }
@@ -393,7 +393,7 @@ static void apply_tunnels(struct host *h, const struct state *s, struct ovsdb_tx
             if (!desired_tunnel(s, e, (enum tunnel_type)t)) {
                 continue;
             }
-            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].ip, *name);
+            desired_tunnel_name((enum tunnel_type)t, s->endpoints[e].id, *name);
             name_index_add(&wanted, *name, e);
             const struct ovsdb_row *port = indexed_port(h, br_tun, present, *name);
             const struct ovsdb_row *interface = port ? interface_of(h, port) : NULL;

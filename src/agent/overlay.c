@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "agent/agent.h"
+#include "agent/desired.h"
 #include "agent/name_index.h"
 #include "agent/wiring.h"
 #include "base/log.h"
@@ -342,7 +343,7 @@ static int by_host(const void *a, const void *b)
     return strcmp(x->host, y->host);
 }
 
-/* Sorted by host: the order of outputs in flood flows must be the same after a restart, or they would be sent again. */
+/* Sorted by host: the order of outputs in flood flows and the names of tunnels must be the same after a restart. */
 static struct name_index *fill_endpoints(struct overlay *o, struct state *s)
 {
     struct name_index *hosts = NULL;
@@ -368,6 +369,7 @@ static struct name_index *fill_endpoints(struct overlay *o, struct state *s)
         s->n_endpoints++;
     }
     qsort(s->endpoints, s->n_endpoints, sizeof *s->endpoints, by_host);
+    desired_tunnel_ids(s);
     for (size_t i = 0; i < s->n_endpoints; i++) {
         name_index_add(&hosts, s->endpoints[i].host, i);
     }

@@ -55,6 +55,7 @@ struct state_port {
 /* Another host's end of the tunnels. */
 struct state_endpoint {
     const char *host, *ip;
+    char id[9];                       /* in the names of the tunnels to it: desired_tunnel_ids() */
     bool types[N_TUNNEL_TYPES];       /* that both ends take */
     uint32_t ofports[N_TUNNEL_TYPES]; /* in br-tun */
 };

@@ -259,6 +259,29 @@ def test_bridges_that_were_there_become_secure(cloud_factory):
         wait_for(f"{bridge} to be secure", lambda b=bridge: cloud.ovs("hv1", "Bridge", b, "fail_mode") == "secure", 5)
 
 
+def test_tunnels_whose_names_would_be_the_same(cloud_factory):
+    """The name of a tunnel over IPv6 has a hash of the address, and these two have the same: each host has its tunnel all the same."""
+    cloud = cloud_factory(underlay="6")
+    cloud.__class__ = HandFilledCloud
+    cloud.up(("hv1", "hv2"))
+    twins = "fd00:201:87::2f9", "fd00:201:cb::746"
+    cloud.transact(*({"op": "insert", "table": "Endpoint", "row": {"host": f"twin{n}", "ip": ip, "tunnel_types": "vxlan"}}
+                     for n, ip in enumerate(twins)))
+    network = cloud.network("red", cidr="10.0.0.0/24")
+    cloud.vm("red1", network, "hv1")
+    ports = [cloud.new_port({"name": f"t{n}", "binding:host_id": f"twin{n}"}, network) for n in range(2)]
+    cloud.wait_active(10)
+    wait_for("the tunnels", lambda: cloud.tunnel_remotes("hv1") >= {*twins, cloud.local_ip("hv2")}, 10)
+
+    def remotes():
+        """Of the tunnels that the ports' frames leave by."""
+        flows = cloud.flows("hv1", "br-tun", "table=20")
+        names = [re.search(r"output:(\S+)", flow)[1] for port in ports for flow in flows if port["mac"] in flow]
+        return [cloud.ovs("hv1", "Interface", name, "options")["remote_ip"] for name in names]
+
+    wait_for(lambda: f"a way to each: {remotes()}", lambda: remotes() == list(twins), 10)
+
+
 def test_a_new_local_ip_is_used_by_the_tunnels_that_are_there(make_cloud):
     cloud = make_cloud()
     network = cloud.network("red")

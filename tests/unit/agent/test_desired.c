@@ -299,14 +299,20 @@ static void texts_from_rows(void **state WR_UNUSED)
 
 static void tunnel_names(void **state WR_UNUSED)
 {
-    char name[16], other[16];
+    struct state_endpoint endpoints[] = {
+        {.ip = "192.0.2.255"},      {.ip = "fd00::1"},        {.ip = "fd00:201:87::2f9"},
+        {.ip = "fd00:201:cb::746"}, {.ip = "139.196.12.203"},
+    };
+    struct state s = {.endpoints = endpoints, .n_endpoints = ARRAY_SIZE(endpoints)};
+    char name[16];
 
-    desired_tunnel_name(TUNNEL_GENEVE, "192.0.2.255", name);
+    desired_tunnel_ids(&s);
+    desired_tunnel_name(TUNNEL_GENEVE, endpoints[0].id, name);
     assert_string_equal(name, "geneve-c00002ff");
-    desired_tunnel_name(TUNNEL_VXLAN, "fd00::1", name);
-    desired_tunnel_name(TUNNEL_VXLAN, "fd00::2", other);
-    assert_int_equal(strlen(name), strlen("vxlan-") + 8);
-    assert_string_not_equal(name, other);
+    assert_int_equal(strlen(endpoints[1].id), 8);
+    assert_string_equal(endpoints[2].id, "8bc40cca");
+    assert_string_equal(endpoints[3].id, "8bc40ccb"); /* the same hash */
+    assert_string_equal(endpoints[4].id, "8bc40ccc"); /* that was its number */
 }
 
 static void local_vlans(void **state WR_UNUSED)
