@@ -427,8 +427,9 @@ static void read_root_config(struct configurator *c, const struct ovsdb_row *roo
     int64_t vlan_limit = ovsdb_row_map_int(root, "other_config", "vlan-limit", VLAN_LIMIT_DEFAULT);
     switch_set_vlan_limit(c->sw, vlan_limit == 1 ? 1 : 2); /* 0: as many as we see, which is two */
     int64_t limit = ovsdb_row_map_int(root, "other_config", "flow-limit", MEGAFLOW_DEFAULT_LIMIT);
-    int64_t idle = ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS);
-    c->sw->bundle_idle_ms = MAX(0, ovsdb_row_map_int(root, "other_config", "bundle-idle-timeout", 0)) * 1000;
+    int64_t idle = MIN(ovsdb_row_map_int(root, "other_config", "max-idle", MEGAFLOW_IDLE_MS), LONGEST_MS);
+    int64_t bundle_s = MAX(0, ovsdb_row_map_int(root, "other_config", "bundle-idle-timeout", 0));
+    c->sw->bundle_idle_ms = MIN(bundle_s, LONGEST_MS / 1000) * 1000;
     int64_t sample = ovsdb_row_map_int(root, "other_config", "fast-path-sample", FAST_PATH_SAMPLE);
     dp_set_sample(c->sw->dp, (uint32_t)MAX(0, MIN(sample, UINT32_MAX)));
     int64_t interval = ovsdb_row_map_int(root, "other_config", "stats-update-interval", STATS_INTERVAL_MS);

@@ -15,6 +15,9 @@
 #include "switch/ofport_alloc.h"
 #include "switch/unixctl.h"
 
+/* 35 years: who asks for a longer time means never, and this one can be added to a clock, and multiplied. */
+#define LONGEST_MS (INT64_C(1) << 40)
+
 struct iface_qos;
 struct qos;
 

@@ -31,8 +31,8 @@ static bool take_token(struct ofconn *c, int64_t now)
     if (!t || !t->rate_limit) {
         return true;
     }
-    int64_t limit = t->burst_limit * 1000;
-    c->tokens = c->tokens_ms ? MIN(c->tokens + (now - c->tokens_ms) * t->rate_limit, limit) : limit;
+    int64_t limit = t->burst_limit * 1000, fills_ms = limit / t->rate_limit + 1, idle_ms = now - c->tokens_ms;
+    c->tokens = c->tokens_ms ? MIN(c->tokens + MIN(idle_ms, fills_ms) * t->rate_limit, limit) : limit;
     c->tokens_ms = now;
     if (c->tokens < 1000) {
         return false;

@@ -151,8 +151,8 @@ static void target_set_options(struct target *t, const struct ofserver_target *o
         }
     }
     t->no_async = o->no_async;
-    t->rate_limit = MAX(o->rate_limit, 0);
-    t->burst_limit = o->burst_limit > 0 ? o->burst_limit : MAX(t->rate_limit / 4, 1);
+    t->rate_limit = MAX(0, MIN(o->rate_limit, UINT32_MAX));
+    t->burst_limit = o->burst_limit > 0 ? MIN(o->burst_limit, UINT32_MAX) : MAX(t->rate_limit / 4, 1);
     t->reconnect.max_backoff_ms = MAX(o->max_backoff_ms ? o->max_backoff_ms : RECONNECT_MAX_BACKOFF_MS, 1000);
     t->reconnect.backoff_ms = MIN(t->reconnect.backoff_ms, t->reconnect.max_backoff_ms);
 }

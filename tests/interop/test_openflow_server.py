@@ -309,6 +309,18 @@ def test_rate_limit(hv, br, controller):
     c.wait(lambda x: x.type == 10)
 
 
+def test_limits_that_are_none(hv, br, controller):
+    """The largest numbers that the columns take: nothing is limited, and nothing happens sooner than soon."""
+    most = (1 << 63) - 1
+    set_controller(hv, controller, inactivity_probe=most, max_backoff=most, controller_rate_limit=most, controller_burst_limit=most)
+    c = controller.accept()
+    with of.Conn.to_unix(br, 4) as m:
+        for _ in range(2):
+            m.request(13, packet_out13(of.output13(0xfffffffd)))
+            c.wait(lambda x: x.type == 10)
+            time.sleep(0.01)  # the bucket is filled again
+
+
 def test_snoop(hv, br, controller):
     set_controller(hv, controller)
     c = controller.accept()

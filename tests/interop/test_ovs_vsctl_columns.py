@@ -308,3 +308,45 @@ def test_datapath_type(hv):
     hv.vsctl("hv1", "set", "Bridge", "br0", "datapath_type=system")
     until(hv, told(None), "Bridge", "br0", "status")
     hv.vsctl("hv1", "set", "Bridge", "br0", 'datapath_type=""')
+
+
+@pytest.fixture
+def bond(hv):
+    """A bond, its member m1 and the other end of that."""
+    ns = hv.hv_ns("hv1")
+    for k in ("m1", "m2"):
+        hv.world.veth(ns, k, ns, f"{k}p")
+        hv.world.ip(ns, "link", "set", k, "up")
+        hv.world.ip(ns, "link", "set", f"{k}p", "up")
+    hv.vsctl("hv1", "add-bond", "br0", "bond0", "m1", "m2", "bond_mode=balance-slb")
+    until(hv, "up", "Interface", "m1", "link_state")
+    yield "bond0"
+    hv.vsctl("hv1", "del-port", "bond0")
+    for k in ("m1", "m2"):
+        hv.world.ip(ns, "link", "del", k)
+
+
+@pytest.mark.parametrize("n", [(1 << 63) - 1, -1 << 63])
+def test_the_longest_times(hv, bond, n):
+    """Who wants something never to happen writes the largest number there is; a time before now is none."""
+    ns, forever = hv.hv_ns("hv1"), n > 0
+    times = {"Open_vSwitch .": ("max-idle", "bundle-idle-timeout", "stats-update-interval"),
+             "Bridge br0": ("mac-aging-time", "mcast-snooping-aging-time"), f"Port {bond}": ("bond-rebalance-interval",)}
+    for row, keys in times.items():
+        hv.vsctl("hv1", "set", *row.split(), *[f"other_config:{key}={n}" for key in keys])
+    hv.vsctl("hv1", "set", "Port", bond, f"bond_updelay={n}", f"bond_downdelay={n}")
+    hv.ofctl("hv1", "--bundle", "add-flow", "br0", "table=9,actions=drop")
+    hv.ofctl("hv1", "--bundle", "del-flows", "br0", "table=9")
+
+    def enabled():
+        return "member m1: enabled" in hv.appctl("hv1", "bond/show", bond)
+
+    assert enabled()
+    hv.world.ip(ns, "link", "set", "m1p", "down")
+    until(hv, "down", "Interface", "m1", "link_state")
+    assert enabled() is forever
+    hv.world.ip(ns, "link", "set", "m1p", "up")
+    until(hv, "up", "Interface", "m1", "link_state")
+    assert enabled()
+    for row, keys in times.items():
+        hv.vsctl("hv1", "remove", *row.split(), "other_config", *keys)
