@@ -24,6 +24,7 @@ struct links {
     struct rtnl rtnl;
     struct event *readable;
     bool dirty;
+    bool lost; /* events did not fit: all links are to be read anew when those that did are handled */
     uint64_t newest_serial, routes_serial;
     int route_oif; /* what the present route request found */
     void (*changed)(void *aux);
@@ -165,18 +166,21 @@ static int reload(struct links *l)
 bool links_refresh(struct links *l)
 {
     char buf[32768];
-    for (int i = 0; i < EVENTS_PER_TURN; i++) {
-        ssize_t n = mnl_socket_recvfrom(l->events, buf, sizeof buf);
+    ssize_t n = 1;
+    for (int i = 0; i < EVENTS_PER_TURN && n > 0; i++) {
+        n = mnl_socket_recvfrom(l->events, buf, sizeof buf);
         if (n < 0 && errno == ENOBUFS) {
-            log_info("too many link events at once: reading all links anew");
-            reload(l);
+            l->lost = true;
             l->routes_serial++;
-            continue;
+            n = 1;
+        } else if (n > 0) {
+            mnl_cb_run(buf, (size_t)n, 0, 0, message_cb, l);
         }
-        if (n <= 0) {
-            break;
-        }
-        mnl_cb_run(buf, (size_t)n, 0, 0, message_cb, l);
+    }
+    /* Only now: what still lies in the socket when the loss is told is older than what is read. */
+    if (n <= 0 && l->lost) {
+        log_info("too many link events at once: reading all links anew");
+        l->lost = reload(l) != 0;
     }
     bool dirty = l->dirty;
     l->dirty = false;

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ovs-vswitchd.conf.db(5) says of columns: set and read back with ovs-vsctl on one switch."""
 import json
+import os
 import re
+import signal
 
 import pytest
-from world import wait_for
+from world import run, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +352,22 @@ def test_the_longest_times(hv, bond, n):
     assert enabled()
     for row, keys in times.items():
         hv.vsctl("hv1", "remove", *row.split(), "other_config", *keys)
+
+
+def test_more_link_events_than_fit(hv):
+    """What a socket holds when it overflows is older than what is read anew then: the last state counts."""
+    ns, (switchd, times) = hv.hv_ns("hv1"), (hv.world.pid("switchd-hv1"), 20000)
+    hv.world.ip(ns, "link", "set", "s2", "down")
+    until(hv, "down", "Interface", "s2", "admin_state")
+    before = hv.world.log("switchd-hv1").count("too many link events")
+    os.kill(switchd, signal.SIGSTOP)
+    try:
+        batch = "".join(f"link set s2 mtu {1400 + i % 2}\n" for i in range(times)) + "link set s2 mtu 1450 up\n"
+        run("ip", "-n", ns, "-batch", "-", stdin=batch)
+    finally:
+        os.kill(switchd, signal.SIGCONT)
+    wait_for("the overflow", lambda: hv.world.log("switchd-hv1").count("too many link events") > before, 10)
+    until(hv, "up", "Interface", "s2", "admin_state")
+    until(hv, 1450, "Interface", "s2", "mtu")
+    hv.world.ip(ns, "link", "set", "s2", "mtu", "1500")
+    until(hv, 1500, "Interface", "s2", "mtu")
