@@ -128,6 +128,11 @@ static bool is_up(const struct port *port)
     return !(port->state & PORT_STATE_LINK_DOWN) && !(port->config & PORT_CONFIG_DOWN);
 }
 
+bool bundle_is_up(const struct port *port)
+{
+    return port->bond ? port->bond->bond->active != NULL : is_up(port);
+}
+
 static void forget_learned(struct port *port)
 {
     struct bridge *br = port->bridge;
@@ -174,11 +179,9 @@ void bundle_link_changed(struct port *port)
 
     if (bb) {
         follow_up(bb, bond_set_link(bb->bond, port->ofp_port, port->mac, is_up(port), time_mono_ms()));
-        if (!bb->bond->active) {
-            forget_learned(bundle_lead(port));
-        }
-    } else if (!is_up(port)) {
-        forget_learned(port);
+    }
+    if (!bundle_is_up(port)) {
+        forget_learned(bundle_lead(port));
     }
 }
 

@@ -49,6 +49,8 @@ void bundles_destroy(struct bridge *br);
 /* The port that stands for PORT's bundle: itself, or its bond's leading member. */
 struct port *bundle_lead(struct port *port);
 const char *bundle_name(const struct port *port);
+/* Can anything come or go by PORT's bundle? */
+bool bundle_is_up(const struct port *port);
 static inline bool bundle_is_slb(const struct port *port)
 {
     return port->bond && port->bond->bond->settings.mode == BOND_BALANCE_SLB;

@@ -217,10 +217,13 @@ static bool learns(const struct bridge *br, uint16_t vlan)
 
 bool xlate_learn_mac(struct bridge *br, const struct xlate_effect *e, int64_t now)
 {
+    const struct port *lead = bridge_port_by_ofp(br, e->ofp_port);
     bool changed;
 
-    if (!learns(br, e->vlan)) {
-        return false; /* a megaflow from before the VLAN was taken out of learning */
+    /* A megaflow may be from before the VLAN was taken out of learning, or its port out of the VLAN, down or away. What
+     * was forgotten then stays so: packets would be led there, whoever is there now. */
+    if (!learns(br, e->vlan) || !lead || !vlan_config_carries(&lead->vlan, e->vlan) || !bundle_is_up(lead)) {
+        return false;
     }
     changed = mac_table_learn(&br->macs, e->vlan, e->mac, e->ofp_port, now);
     if (e->lock_mac) {

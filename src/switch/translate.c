@@ -774,8 +774,7 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         learn_refresh(e->bridge, e->learn, e->flow, used_ms);
         break;
     case XLATE_EFFECT_MAC:
-        /* A port that went away meanwhile learns nothing. */
-        if (bridge_port_by_ofp(e->bridge, e->ofp_port) && xlate_learn_mac(e->bridge, e, used_ms)) {
+        if (xlate_learn_mac(e->bridge, e, used_ms)) {
             switch_macs_changed(e->bridge);
         }
         break;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """NORMAL with real traffic, configured by Debian's ovs-vsctl on one switch: VLAN modes, mirrors, snooping, bonds."""
 import errno
+import re
 import select
 import socket
 import struct
@@ -166,6 +167,37 @@ def test_access_trunk_native(hv, br):
     vset(hv, "Port", "p4", "trunks=20,30")
     flood(2, {5: ["10"], 6: [""]})
     flood(4, 10, {})
+
+
+def test_forgets_under_traffic(hv, br):
+    """What was learned of a port goes with its VLAN and with its link, also while it speaks."""
+    send = br(p1="tag=10", p2="tag=10", p3="tag=10", p4="tag=20")
+    far, wire = f"{hv.world.name}-w", hv.wire
+
+    def speak(change):  # p1's host does before, meanwhile and after
+        for _ in range(40):
+            wire.sockets[1].send(frame(mac(2), mac(1)))
+            time.sleep(0.001)
+        change()
+
+    send(1, frame(BROADCAST, mac(1)), {2: [""], 3: [""]})
+    send(2, frame(mac(1), mac(2)), {1: [""]})
+    speak(lambda: vset(hv, "Port", "p1", "tag=20"))
+    send(2, frame(mac(1), mac(2)), {3: [""]})
+    speak(lambda: vset(hv, "Port", "p1", "tag=10"))
+    send(4, frame(mac(1), mac(4)), {})
+    send(1, frame(BROADCAST, mac(1)), {2: [""], 3: [""]})
+    wait_for("p1's host to be known again", lambda: re.search(r"1 +10 +02:00:00:00:00:01", hv.appctl("hv1", "fdb/show", "br0")))
+    hv.appctl("hv1", "revalidator/wait")
+    send(2, frame(mac(1), mac(2)), {1: [""]})
+    speak(lambda: hv.world.ip(far, "link", "set", "e1", "down"))
+    try:
+        wait_for("p1's link to be down", lambda: get(hv, "Interface", "p1", "link_state") == "down")
+        hv.appctl("hv1", "revalidator/wait")
+        send(2, frame(mac(1), mac(2)), {3: [""]})
+    finally:
+        hv.world.ip(far, "link", "set", "e1", "up")
+        wait_for("p1's link to be up", lambda: get(hv, "Interface", "p1", "link_state") == "up")
 
 
 def test_output_of_openflow_knows_no_vlan_settings(hv, br):

@@ -396,6 +396,38 @@ static void test_forgets(void **state)
     assert_string_equal(env_in(e, 3, env_udp(2, 3, 0)), "1");
 }
 
+/* Nor does a packet bring an address back whose counter comes only after the change: it would be led into a VLAN that its
+ * port is no longer in, or to nowhere. */
+static void test_forgets_for_good(void **state)
+{
+    struct env *e = *state;
+    struct port *p1 = env_access(e->br, "a1", 1, 10);
+
+    env_access(e->br, "a2", 2, 10);
+    env_access(e->br, "a3", 3, 10);
+    for (int i = 0; i < 2; i++) { /* the first one is no megaflow's */
+        env_in(e, 1, env_udp(0xff, 1, 0));
+        env_in(e, 2, env_udp(0xff, 2, 0));
+    }
+    bridge_port_set_link(p1, p1->mac, false, true, 0, 0);
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 3, env_udp(1, 3, 0)), "1,2");
+    assert_int_equal(bridge_port_set(bridge_port_by_name(e->br, "a2"),
+                                     &(struct port_config){.name = "a2",
+                                                           .ofp_port = ofp_port(2),
+                                                           .kind = PORT_SYSTEM,
+                                                           .vlan = {.mode = VLAN_ACCESS, .tag = 9}}),
+                     0);
+    megaflow_revalidate_all(e->sw);
+    assert_string_equal(env_in(e, 3, env_udp(2, 3, 0)), "1");
+    /* Back again, they are found where they speak. */
+    bridge_port_set_link(p1, p1->mac, false, false, 0, 0);
+    megaflow_revalidate_all(e->sw);
+    env_in(e, 1, env_udp(0xff, 1, 0));
+    megaflow_revalidate_all(e->sw);
+    assert_non_null(mac_table_lookup(&e->br->macs, 10, (struct eth_addr){{2, 0, 0, 0, 0, 1}}, time_mono_ms()));
+}
+
 static void test_reserved_addresses(void **state)
 {
     struct env *e = *state;
@@ -461,6 +493,7 @@ int main(void)
         E(test_flood_vlans),
         E(test_static_macs),
         E(test_forgets),
+        E(test_forgets_for_good),
         E(test_reserved_addresses),
         E(test_output_is_raw),
     };
