@@ -2,6 +2,7 @@
 #include "datapath/ebpf/links.h"
 
 #include <bpf/bpf.h>
+#include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -41,6 +42,13 @@ uint32_t ebpf_link_kind(const struct ifinfomsg *ifi)
     default:
         return EBPF_LINK_OTHER;
     }
+}
+
+bool ebpf_link_queues(const struct nlattr *name)
+{
+    const char *text = name ? mnl_attr_get_str(name) : "noqueue";
+
+    return strcmp(text, "noqueue") != 0 && strcmp(text, "noop") != 0; /* the latter: it was never up */
 }
 
 void ebpf_link_set(struct ebpf_maps *maps, int ifindex, uint32_t kind)

@@ -10,6 +10,7 @@
 #include <linux/neighbour.h>
 #include <linux/net_namespace.h>
 #include <linux/netconf.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
@@ -31,13 +32,14 @@ struct device {
     char name[IFNAMSIZ];
     bool ethernet, up, veth;
     bool bridged;      /* its packets are its master's */
+    bool queues;       /* what it sends waits in a queueing discipline, which nobody may pass by */
     uint32_t kind;     /* EBPF_LINK_* */
     int peer;          /* a veth's other end, 0: none */
     int peer_netns;    /* its namespace's id here, -1: this one */
     uint32_t port;     /* number, 0: none */
     bool reserved;     /* a port that the fast path keeps off: no uplink */
     bool attached;     /* as an uplink */
-    bool peer_stale;   /* the other end's address must be asked for */
+    bool peer_stale;   /* how its port reaches the other end, and that one's address, are to be found out */
     bool filter_stale; /* a filter was removed, ours maybe */
     bool unseen;       /* in the list that is being read */
     UT_hash_handle hh;
@@ -152,6 +154,7 @@ static void read_link(struct ebpf_net *net, const struct nlmsghdr *h)
     d->bridged = tb[IFLA_MASTER] && !is_kind(tb[IFLA_LINKINFO], IFLA_INFO_SLAVE_KIND, "vrf");
     d->peer = tb[IFLA_LINK] ? (int)mnl_attr_get_u32(tb[IFLA_LINK]) : 0;
     d->peer_netns = tb[IFLA_LINK_NETNSID] ? (int)mnl_attr_get_u32(tb[IFLA_LINK_NETNSID]) : -1;
+    d->queues = ebpf_link_queues(tb[IFLA_QDISC]);
     d->peer_stale = true;
 }
 
@@ -198,13 +201,17 @@ static void read_addr(struct ebpf_net *net, const struct nlmsghdr *h)
 
 /* --- filters --- */
 
-static void read_filter_gone(struct ebpf_net *net, const struct nlmsghdr *h)
+static void read_tc(struct ebpf_net *net, const struct nlmsghdr *h)
 {
     const struct tcmsg *tc = mnl_nlmsg_get_payload(h);
     struct device *d = device_find(net, tc->tcm_ifindex);
 
-    if (d) {
+    if (d && h->nlmsg_type != RTM_NEWQDISC) {
         d->filter_stale = true;
+    }
+    if (d && tc->tcm_parent == TC_H_ROOT && h->nlmsg_type != RTM_DELTFILTER) {
+        d->queues = h->nlmsg_type == RTM_NEWQDISC && ebpf_link_queues(mnl_nlmsg_get_payload_offset(h, sizeof(*tc)));
+        d->peer_stale = true;
     }
 }
 
@@ -281,9 +288,10 @@ static int read_message(const struct nlmsghdr *h, void *net_)
     case RTM_DELADDR:
         read_addr(net, h);
         break;
+    case RTM_NEWQDISC:
     case RTM_DELQDISC:
     case RTM_DELTFILTER:
-        read_filter_gone(net, h);
+        read_tc(net, h);
         break;
     case RTM_NEWNETCONF:
         read_netconf(net, h);
@@ -351,7 +359,7 @@ static void settle_port(struct ebpf_net *net, struct device *d)
     d->peer_stale = false;
     port->flags &= ~EBPF_PORT_PEER;
     port->flags = d->veth ? port->flags | EBPF_PORT_VETH : port->flags & ~EBPF_PORT_VETH;
-    if (d->peer && d->peer_netns >= 0 && ask_peer(net, d, &mac)) {
+    if (d->peer && d->peer_netns >= 0 && !d->queues && ask_peer(net, d, &mac)) {
         port->mac = mac;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         port->flags |= EBPF_PORT_PEER;

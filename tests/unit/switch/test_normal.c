@@ -396,8 +396,8 @@ static void test_forgets(void **state)
     assert_string_equal(env_in(e, 3, env_udp(2, 3, 0)), "1");
 }
 
-/* Nor does a packet bring an address back whose counter comes only after the change: it would be led into a VLAN that its
- * port is no longer in, or to nowhere. */
+/* Nor does a packet bring an address back whose counter comes only after the change: it would be led into a VLAN that
+ * its port is no longer in, or to nowhere. */
 static void test_forgets_for_good(void **state)
 {
     struct env *e = *state;
