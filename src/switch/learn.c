@@ -212,7 +212,8 @@ static void put_effect(struct xlate_ctx *x, const struct ofpact_learn *learn)
 
     e->actions = rule_actions_ref(x->s.rule_actions);
     e->learn = learn;
-    e->flow = xmemdup(&x->s.flow, sizeof x->s.flow);
+    e->lesson = xmalloc(sizeof *e->lesson);
+    *e->lesson = (struct xlate_lesson){.rule = rule_ref(x->s.rule), .flow = x->s.flow};
 }
 
 void xlate_learn(struct xlate_ctx *x, const struct ofpact_learn *learn)

@@ -692,7 +692,8 @@ static void effect_release(struct xlate_effect *e)
         port_unref(e->port);
         break;
     case XLATE_EFFECT_LEARN:
-        free(e->flow);
+        rule_unref(e->lesson->rule);
+        free(e->lesson);
         break;
     case XLATE_EFFECT_MIRROR:
         mirror_unref(e->mirror);
@@ -771,7 +772,10 @@ static void run_effect(const struct xlate_effect *e, uint64_t packets, uint64_t 
         e->port->own_stats.tx_bytes += bytes;
         break;
     case XLATE_EFFECT_LEARN:
-        learn_refresh(e->bridge, e->learn, e->flow, used_ms);
+        /* What somebody deleted together with the action that taught it is not to come back. */
+        if (e->lesson->rule->in_table && e->lesson->rule->actions == e->actions) {
+            learn_refresh(e->bridge, e->learn, &e->lesson->flow, used_ms);
+        }
         break;
     case XLATE_EFFECT_MAC:
         if (xlate_learn_mac(e->bridge, e, used_ms)) {
@@ -817,7 +821,7 @@ void xlate_effects_learn(const struct xlate_effect *effects, size_t n, int64_t s
         const struct xlate_effect *e = &effects[i];
 
         if (e->type == XLATE_EFFECT_LEARN) {
-            learn_again(e->bridge, e->learn, e->flow, seen_ms, now);
+            learn_again(e->bridge, e->learn, &e->lesson->flow, seen_ms, now);
         } else if (e->type == XLATE_EFFECT_RULE ||
                    (e->type == XLATE_EFFECT_MAC && now - seen_ms < e->bridge->macs.age_ms)) {
             run_effect(e, 0, 0, 0, seen_ms);

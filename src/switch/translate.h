@@ -34,7 +34,7 @@ enum xlate_effect_type {
     XLATE_EFFECT_MISS,        /* a lookup in TABLE that found none */
     XLATE_EFFECT_PORT_RX,     /* came in by a patch or tunnel port */
     XLATE_EFFECT_PORT_TX,     /* went out by one */
-    XLATE_EFFECT_LEARN,       /* a learn action: flow as it was then */
+    XLATE_EFFECT_LEARN,       /* a learn action */
     XLATE_EFFECT_MAC,         /* NORMAL learns an address */
     XLATE_EFFECT_BOND,        /* left by PORT, a member of a bond, under BUCKET */
     XLATE_EFFECT_MIRROR,      /* a copy went out by MIRROR */
@@ -47,6 +47,12 @@ enum xlate_effect_type {
 struct group;
 struct group_bucket;
 struct xlate_packet_in;
+
+/* Of a learn action: whose it is, and what it saw. */
+struct xlate_lesson {
+    struct rule *rule; /* a reference */
+    struct flow flow;
+};
 
 /* Megaflows keep lists of these, so they are small: what types do not share lies in the same place. */
 struct xlate_effect {
@@ -61,7 +67,7 @@ struct xlate_effect {
         struct mirror *mirror;             /* MIRROR: a reference */
         struct group *group;               /* GROUP: a reference */
         struct group_bucket *group_bucket; /* BUCKET: a reference */
-        struct flow *flow;                 /* LEARN: owned */
+        struct xlate_lesson *lesson;       /* LEARN: owned */
         ofp_port_t ofp_port;               /* MAC */
     };
     struct rule_actions *actions; /* RULE, LEARN: a reference; it keeps `learn` alive */

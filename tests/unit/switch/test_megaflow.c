@@ -39,6 +39,21 @@ static void test_every_rule_counts(void **state)
     assert_int_equal(packets(e, "in_port=1,actions=drop"), 10);
 }
 
+/* Nor do the counters of packets before a learn action went bring back what it had taught and somebody deleted. */
+static void test_learned_flows_stay_deleted(void **state)
+{
+    struct env *e = *state;
+
+    env_flow(e->br,
+             "in_port=1,actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[]),output:2");
+    env_in(e, 1, env_udp(2, 1, 0));
+    env_in(e, 1, env_udp(2, 1, 0));
+    assert_non_null(env_rule(e->br, "table=1,dl_dst=02:00:00:00:00:01,actions=drop"));
+    env_del(e->br, "");
+    megaflow_revalidate_all(e->sw);
+    assert_null(env_rule(e->br, "table=1,dl_dst=02:00:00:00:00:01,actions=drop"));
+}
+
 /* Tables change under traffic: the packets before count for the old rule, those after for the new one. */
 static void test_counters_over_changes(void **state)
 {
@@ -568,6 +583,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, env_teardown)
     const struct CMUnitTest tests[] = {T(test_every_rule_counts),
+                                       T(test_learned_flows_stay_deleted),
                                        T(test_counters_over_changes),
                                        T(test_catch_up),
                                        T(test_counters_by_contents),
