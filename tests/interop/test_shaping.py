@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queues of a VM's port hold up what the VM receives, wherever that comes from: Neutron's bandwidth limits towards VMs are
-such queues. The fast path's shortcut to the other end of a veth would pass them by."""
+such queues. The fast path's shortcut to the other end of a veth would pass them by. Policing limits what it sends."""
+import contextlib
 import re
+import socket
 import time
 
 import pytest
-from echo import echo
+from echo import echo, socket_in
 from transfer import ask_from, serve_in
 from world import wait_for
 
@@ -77,3 +79,27 @@ def test_what_a_vm_receives(cloud, by):
     time.sleep(0.2)
     for vm in (cloud.vm2, cloud.vm3):
         assert seconds(cloud, vm) < 0.5 * SIZE * 8 / RATE
+
+
+def test_policing_while_others_change(cloud):
+    """Whatever else of the port is set, or told by the switch itself (its counters), the policer's bucket is full but once."""
+    kbps, burst, seconds = 1000, 400, 2.5
+    cloud.vsctl("hv1", "set", "Interface", "tap1", f"ingress_policing_rate={kbps}", f"ingress_policing_burst={burst}")
+    with socket_in(cloud.vm1, socket.AF_INET, socket.SOCK_DGRAM) as source, \
+            socket_in(cloud.vm2, socket.AF_INET, socket.SOCK_DGRAM) as target:
+        target.bind(("10.0.0.2", 9))
+        target.setblocking(False)
+        bits, changes, start = 0, 0, time.monotonic()
+        while (passed := time.monotonic() - start) < seconds:
+            if passed > changes / 4:
+                changes += 1
+                cloud.vsctl("hv1", "set", "Port", "tap1", f"other_config:change={changes}")
+            for _ in range(8):
+                source.sendto(bytes(1000), ("10.0.0.2", 9))
+            time.sleep(0.005)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    bits += (len(target.recv(2000)) + 42) * 8
+    cloud.vsctl("hv1", "set", "Interface", "tap1", "ingress_policing_rate=0", "ingress_policing_burst=0")
+    share = bits / (burst + passed * kbps) / 1000
+    assert 0.2 < share < 1.1  # less where this process was not let run

@@ -91,6 +91,19 @@ int eb_meter_ask(struct datapath *dp, uint32_t id, uint32_t len, uint32_t packet
     return us_meter_ask(eb_of(dp)->inner, id, len, packets);
 }
 
+/* One that is there already stays as it is: whenever anything of an interface changes it is asked for again, and each
+ * time its bucket would be full. */
+static int fast_police_set(struct ebpf_datapath *dp, uint32_t key, const struct dp_meter_config *config)
+{
+    struct ebpf_meter m;
+
+    if (config && !bpf_map_lookup_elem_flags(dp->maps.meters_fd, &key, &m, BPF_F_LOCK) &&
+        !memcmp(&m.meter.config, config, sizeof(*config))) {
+        return 0;
+    }
+    return fast_meter_set(dp, key, config, true);
+}
+
 /* Policing: a meter of one band for bits and one for packets. Tunnel ports receive by sockets, too, and there it is the
  * inner datapath that asks. */
 int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp_policing *p)
@@ -108,8 +121,8 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
     if (error || ebpf_port_is_userspace(dp, n)) {
         return error;
     }
-    error = fast_meter_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL, true);
-    error = error ? error : fast_meter_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL, true);
+    error = fast_police_set(dp, EBPF_METER_POLICE_BITS + n, p->rate_kbps ? &bits : NULL);
+    error = error ? error : fast_police_set(dp, EBPF_METER_POLICE_PACKETS + n, p->rate_kpps ? &packets : NULL);
     if (error) {
         return error;
     }
