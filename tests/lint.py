@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""House rules that a compiler does not check: who may include whom, licence lines, file sizes, format, leftovers.
+"""House rules that a compiler does not check: who may include whom, licence lines, file sizes, format, leftovers, and that the
+packages agree with the build.
 
 `python3 tests/lint.py` prints each breach as FILE:LINE: text and fails if there is one. `--self-test` proves that each
 rule can fail.
@@ -57,6 +58,20 @@ def check_format(root, paths):
     yield from sorted({line.split(": error:")[0] for line in done.stderr.splitlines() if ": error:" in line})
 
 
+def check_packaging(install_deps, control, changelog, meson):
+    """Yields (file, text) where what is told in two places differs."""
+    wanted = re.search(r'^build="([^"]*)"', install_deps, re.M)[1].split()
+    field = re.search(r"^Build-Depends:(.*(?:\n[ \t].*)*)", control, re.M)[1]
+    got = [word.split()[0] for word in field.split(",")]
+    # Those that build-essential brings must not be named there, and debhelper no build but that one wants.
+    differ = (set(wanted) - {"gcc", "libc6-dev", "make"}) ^ (set(got) - {"debhelper-compat"})
+    if differ:
+        yield "packaging/debian/control", f"Build-Depends is not \"build\" of packaging/install-deps: {' '.join(sorted(differ))}"
+    version = re.search(r"^project\(.*? version: '([^']*)'", meson, re.M)[1]
+    if not changelog.startswith(f"warren ({version}) "):
+        yield "packaging/debian/changelog", f"the first entry is not of version {version}, which meson.build has"
+
+
 def self_test():
     good = "/* SPDX-License-Identifier: Apache-2.0 */\n"
     cases = [
@@ -74,6 +89,10 @@ def self_test():
     for name, text, want in cases:
         got = list(check_file(pathlib.PurePath(name), text))
         assert len(got) == want, (name, text[:80], got)
+    control, changelog = "Build-Depends: debhelper-compat (= 13),\n a (>= 1),\n b\nX: c\n", "warren (1.2) unstable\n"
+    for deps, version, want in (("gcc a\n b", "1.2", 0), ("gcc a", "1.2", 1), ("a b c", "1.2", 1), ("a b", "1.3", 1)):
+        got = list(check_packaging(f'build="{deps}"\n', control, changelog, f"project('w', 'c', version: '{version}', x: '1')\n"))
+        assert len(got) == want, (deps, version, got)
 
 
 def main():
@@ -85,6 +104,11 @@ def main():
     paths = sorted(root.glob("src/**/*.[ch]")) + sorted(root.glob("tests/**/*.[ch]"))
     for place in check_format(root, paths):
         print(f"{place}: not as .clang-format has it (clang-format-14 -i)")
+        breaches += 1
+    texts = ((root / name).read_text() for name in (
+        "packaging/install-deps", "packaging/debian/control", "packaging/debian/changelog", "meson.build"))
+    for name, text in check_packaging(*texts):
+        print(f"{name}: {text}")
         breaches += 1
     for path in paths:
         for number, text in check_file(path.relative_to(root), path.read_text()):
