@@ -56,17 +56,6 @@ static bool is_address(const char *s)
     return inet_pton(AF_INET, s, &a) == 1 || inet_pton(AF_INET6, s, &a) == 1;
 }
 
-/* No row of the database has a name that is not, and a condition with it would have no name, and be met by all. */
-static bool is_utf8(const char *s)
-{
-    size_t n = 1;
-
-    for (size_t left = strlen(s); left && n; left -= n, s += n) {
-        n = utf8_character(s, left);
-    }
-    return n;
-}
-
 static void on_ready(void *arg)
 {
     daemon_ready(arg);
@@ -99,7 +88,8 @@ int main(int argc, char **argv)
     status = 1;
     if (!*config.host) {
         fprintf(stderr, "ERR warren-agent: --host is empty\n");
-    } else if (!is_utf8(config.host)) {
+    } else if (!utf8_is_clean(config.host)) {
+        /* No row of the database has such a name, and a condition with it would have none, and be met by all. */
         fprintf(stderr, "ERR warren-agent: --host is not UTF-8\n");
     } else if (!is_address(config.local_ip)) {
         fprintf(stderr, "ERR warren-agent: --local-ip: %s is not an IP address\n", config.local_ip);

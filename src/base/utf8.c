@@ -24,6 +24,16 @@ size_t utf8_character(const char *s, size_t len)
     return n;
 }
 
+bool utf8_is_clean(const char *text)
+{
+    size_t n = 1;
+
+    for (size_t left = strlen(text); left && n; left -= n, text += n) {
+        n = utf8_character(text, left);
+    }
+    return n;
+}
+
 void utf8_clean(char *text)
 {
     size_t left = strlen(text);

@@ -53,8 +53,10 @@ static void assert_clean(const char *text, const char *wanted)
 {
     _cleanup_free_ char *copy = xstrdup(text);
 
+    assert_int_equal(utf8_is_clean(text), !strcmp(text, wanted));
     utf8_clean(copy);
     assert_string_equal(copy, wanted);
+    assert_true(utf8_is_clean(copy));
 }
 
 static void clean(void **state)
