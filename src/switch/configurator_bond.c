@@ -81,20 +81,15 @@ static int check_bond(const struct ovsdb_row *port, const struct port_config *co
     return 0;
 }
 
-static int64_t duration(int64_t ms)
-{
-    return MAX(0, MIN(ms, LONGEST_MS));
-}
-
 static void read_bond(const struct ovsdb_row *port, struct bond_settings *ret)
 {
     const char *mode = ovsdb_row_string(port, "bond_mode"), *primary;
     memset(ret, 0, sizeof *ret);
     ret->mode = mode && !strcmp(mode, "balance-slb") && !wants_lacp(port) ? BOND_BALANCE_SLB : BOND_ACTIVE_BACKUP;
-    ret->updelay_ms = duration(ovsdb_row_int(port, "bond_updelay", 0));
-    ret->downdelay_ms = duration(ovsdb_row_int(port, "bond_downdelay", 0));
+    ret->updelay_ms = config_duration(ovsdb_row_int(port, "bond_updelay", 0));
+    ret->downdelay_ms = config_duration(ovsdb_row_int(port, "bond_downdelay", 0));
     ret->rebalance_ms =
-        duration(ovsdb_row_map_int(port, "other_config", "bond-rebalance-interval", BOND_DEFAULT_REBALANCE_MS));
+        config_duration(ovsdb_row_map_int(port, "other_config", "bond-rebalance-interval", BOND_DEFAULT_REBALANCE_MS));
     ret->basis = (uint32_t)ovsdb_row_map_int(port, "other_config", "bond-hash-basis", 0);
     ret->all_members_active =
         map_flag(port, "all-members-active") || map_flag(port, "all-slaves-active"); /* the latter until 3.1 */

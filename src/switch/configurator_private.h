@@ -17,6 +17,10 @@
 
 /* 35 years: who asks for a longer time means never, and this one can be added to a clock, and multiplied. */
 #define LONGEST_MS (INT64_C(1) << 40)
+static inline int64_t config_duration(int64_t ms)
+{
+    return MAX(0, MIN(ms, LONGEST_MS));
+}
 
 struct iface_qos;
 struct qos;

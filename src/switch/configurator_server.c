@@ -63,10 +63,10 @@ static size_t read_targets(struct configurator *c, struct cbridge *cb, struct of
                         target, c->rundir, cb->name);
             continue;
         }
-        int64_t probe = MIN(ovsdb_row_int(row, "inactivity_probe", DEFAULT_PROBE_MS), LONGEST_MS);
+        int64_t probe = config_duration(ovsdb_row_int(row, "inactivity_probe", DEFAULT_PROBE_MS));
         targets[n++] = (struct ofserver_target){
             .target = target,
-            .probe_ms = MAX(0, probe),
+            .probe_ms = probe,
             .max_backoff_ms = MIN(ovsdb_row_int(row, "max_backoff", DEFAULT_BACKOFF_MS), LONGEST_MS),
             .rate_limit = ovsdb_row_int(row, "controller_rate_limit", 0),
             .burst_limit = ovsdb_row_int(row, "controller_burst_limit", 0),
