@@ -117,6 +117,8 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
         .n_bands = 1,
         .bands = {{p->rate_kpps * 1000ull, (p->burst_kpkts ? p->burst_kpkts : POLICING_KPKTS) * 1000ull}}};
     int error = dp_userspace_class.port_set_policing(dp->inner, number, p);
+    uint32_t *flags, before;
+    bool policed;
 
     if (error || ebpf_port_is_userspace(dp, n)) {
         return error;
@@ -126,11 +128,12 @@ int eb_port_set_policing(struct datapath *dp_, dp_port_t number, const struct dp
     if (error) {
         return error;
     }
-    if (p->rate_kbps || p->rate_kpps) {
-        __atomic_fetch_or(&dp->maps.ports[n].flags, EBPF_PORT_POLICED, __ATOMIC_RELEASE);
-    } else {
-        __atomic_fetch_and(&dp->maps.ports[n].flags, ~EBPF_PORT_POLICED, __ATOMIC_RELEASE);
+    policed = p->rate_kbps || p->rate_kpps;
+    flags = &dp->maps.ports[n].flags;
+    before = policed ? __atomic_fetch_or(flags, EBPF_PORT_POLICED, __ATOMIC_RELEASE)
+                     : __atomic_fetch_and(flags, ~EBPF_PORT_POLICED, __ATOMIC_RELEASE);
+    if (policed != !!(before & EBPF_PORT_POLICED)) { /* rates are read with each packet, this is remembered */
+        ebpf_maps_changed(&dp->maps);
     }
-    ebpf_maps_changed(&dp->maps);
     return 0;
 }
