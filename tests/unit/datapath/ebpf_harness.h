@@ -52,6 +52,15 @@ static void on_upcall(void *aux WR_UNUSED, const struct ebpf_upcall *u, struct p
     memcpy(last_upcall_frame, p->data, last_upcall_len);
 }
 
+/* A meter of the fast path, or a policer's, with its buckets full. */
+static WR_UNUSED void put_meter(uint32_t id, const struct dp_meter_config *config)
+{
+    struct ebpf_meter m = {0};
+
+    dp_meter_configure(&m.meter, config, (uint64_t)time_mono_ms());
+    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+}
+
 /* Until something is in last_upcall. */
 static WR_UNUSED void await_upcall(void)
 {

@@ -457,10 +457,8 @@ static struct ebpf_port_stats counted_for(uint32_t port)
 static void police(uint32_t id, bool packets, uint64_t burst)
 {
     struct dp_meter_config config = {.pktps = packets, .n_bands = 1, .bands = {{.rate = 1, .burst = burst}}};
-    struct ebpf_meter m = {0};
 
-    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
-    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_meter(id, &config);
 }
 
 /* A policed port's packets draw from its buckets, what is over goes no way, and is counted as such. */

@@ -263,7 +263,6 @@ static void test_copy_ends(void **state WR_UNUSED)
         .rest = {DP_ACTION_OUTPUT, sizeof(a.rest), PORT_OUT},
     };
     struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
-    struct ebpf_meter meter = {0};
     uint8_t frame[64], out[256];
     uint32_t id = 9, passed = 0;
     struct devices d;
@@ -271,10 +270,7 @@ static void test_copy_ends(void **state WR_UNUSED)
 
     NEEDS_BPF;
     d = devices_up();
-    dp_meter_configure(&meter.meter,
-                       &(struct dp_meter_config){.n_bands = 1, .bands = {{.rate = 1, .burst = 2}}, .pktps = 1},
-                       (uint64_t)time_mono_ms());
-    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &meter, BPF_ANY), 0);
+    put_meter(id, &(struct dp_meter_config){.n_bands = 1, .bands = {{.rate = 1, .burst = 2}}, .pktps = 1});
     udp_frame(frame, 1, 2, 3, 4);
     put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_SAVE);
     for (unsigned int i = 0; i < 5; i++) {
@@ -478,8 +474,7 @@ static void test_meter_shared(void **state WR_UNUSED)
 
     NEEDS_BPF;
     udp_frame(frame, 1, 2, 3, 4);
-    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
-    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_meter(id, &config);
     put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_METER);
     for (unsigned int i = 0; i < 15; i++) {
         out_len = sizeof(out);
@@ -502,14 +497,12 @@ static void test_meter_refills_each_ms(void **state WR_UNUSED)
 {
     struct dp_meter_config config = {.pktps = 1, .n_bands = 1, .bands = {{.rate = 1000, .burst = 1}}};
     struct ebpf_datapath dp = {.maps = maps};
-    struct ebpf_meter m = {0};
     uint32_t id = 8;
     int64_t start, now, last = 0;
     unsigned int asked_in = 0, passed = 0;
 
     NEEDS_BPF;
-    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
-    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_meter(id, &config);
     start = time_mono_ms();
     while (asked_in < 100) {
         now = time_mono_ms();
@@ -531,14 +524,12 @@ static void test_meter_before_user_space(void **state WR_UNUSED)
     struct flow_key mask = {.in_port = DP_PORT_NONE}, key = {.in_port = dp_port(PORT_IN)};
     uint64_t before = permitted ? drops_of(&maps, DROP_METER) : 0;
     uint32_t id = 7, came = 0;
-    struct ebpf_meter m = {0};
     uint8_t frame[64], out[256];
     struct dp_flow_stats stats;
 
     NEEDS_BPF;
     udp_frame(frame, 1, 2, 3, 4);
-    dp_meter_configure(&m.meter, &config, (uint64_t)time_mono_ms());
-    assert_int_equal(bpf_map_update_elem(maps.meters_fd, &id, &m, BPF_ANY), 0);
+    put_meter(id, &config);
     put_flow(SENDS, &key, &mask, &a, sizeof(a), EBPF_OP_METER);
     for (unsigned int i = 0; i < 20; i++) {
         size_t out_len = sizeof(out);
