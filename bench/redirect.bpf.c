@@ -16,7 +16,7 @@ const volatile int to_ifindex;
 /* What comes in front of a frame in place of its Ethernet header, but for lengths and the checksum, and what stands
  * there when it comes out. */
 struct tunnel_head head;
-unsigned int head_sum; /* of the IP header, not folded */
+unsigned int head_sum; /* of the IP header, as it is there */
 struct tunnel_eth frame;
 
 #define ROOM ((int)(sizeof(head) - sizeof(frame)))

@@ -11,15 +11,11 @@
  */
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
-#include <net/ethernet.h>
-#include <net/if.h>
-#include <netinet/in.h>
-#include <stdbool.h>
 
+#include "frame.h"
 #include "redirect.h"
 
 #include "bench_redirect.skel.h"
-#include "common.h"
 
 static int index_of(const char *device)
 {
@@ -81,18 +77,6 @@ static struct ways tunnel(int argc, char **argv)
     return w;
 }
 
-static unsigned int sum_of(const void *data, size_t n)
-{
-    unsigned int sum = 0;
-    __u16 word;
-
-    for (size_t i = 0; i + 1 < n; i += sizeof word) {
-        memcpy(&word, (const char *)data + i, sizeof word);
-        sum += word;
-    }
-    return sum;
-}
-
 /* One object for each direction: where to is part of the program. */
 static struct bench_redirect *load(int to_ifindex, const struct ways *w)
 {
@@ -103,7 +87,7 @@ static struct bench_redirect *load(int to_ifindex, const struct ways *w)
     }
     skel->rodata->to_ifindex = to_ifindex;
     skel->bss->head = w->head;
-    skel->bss->head_sum = sum_of(&w->head.ip, sizeof w->head.ip);
+    skel->bss->head_sum = (__u16)~checksum(&w->head.ip, sizeof w->head.ip);
     skel->bss->frame = w->frame;
     if (bench_redirect__load(skel)) {
         err(1, "programs");
